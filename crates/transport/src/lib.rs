@@ -1,0 +1,222 @@
+//! The seam between deciding and moving bytes.
+//!
+//! A [`Transport`] sends one request to a provider and gives back a head and a stream of bytes. It
+//! knows no protocol and no policy: it neither retries nor judges a status. What it does know is
+//! how far a failed request got ([`Phase`]) and whether the provider may have consumed it
+//! ([`Consumed`]), because a failover depends on that.
+//!
+//! Time-outs after the connection is up belong to the caller, who drops the future or the stream:
+//! dropping cancels the request upstream.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use weighbridge_transport::{Consumed, Phase, Rope, TransportError};
+//!
+//! // A body is a rope of slices: what a client sent, with a few bytes replaced.
+//! let rope = Rope::from_iter([Bytes::from_static(b"{\"model\":"), Bytes::from_static(b"\"m\"}")]);
+//! assert_eq!(rope.len(), 13);
+//!
+//! let refused = TransportError::new(Phase::Connect, "connection refused");
+//! assert_eq!(refused.consumed, Consumed::No);
+//! ```
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use thiserror::Error;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The body of a provider's answer, as it arrives.
+pub type ByteStream = Pin<Box<dyn Body<Data = Bytes, Error = TransportError> + Send>>;
+
+/// Sends requests to providers.
+pub trait Transport: Send + Sync {
+    /// Sends `request` and waits for the head of the answer.
+    ///
+    /// The URI is absolute (`https://host/path`); `host` and `content-length` are the transport's.
+    /// Establishing a connection, TLS included, may take `connect_timeout`.
+    ///
+    /// # Errors
+    /// A [`TransportError`] with the phase that failed.
+    fn send(
+        &self,
+        request: http::Request<Rope>,
+        connect_timeout: Duration,
+    ) -> BoxFuture<'_, Result<http::Response<ByteStream>, TransportError>>;
+}
+
+/// How far a request got before it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// The request could not be formed, or its address is not allowed; nothing was sent.
+    Prepare,
+    /// Resolving, connecting, or the TLS handshake.
+    Connect,
+    /// Writing the request or waiting for the head of the answer.
+    Head,
+    /// Reading the body of the answer.
+    Body,
+}
+
+/// Whether the provider may have taken, worked on, and billed the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Consumed {
+    /// It certainly did not.
+    No,
+    /// It may have.
+    Maybe,
+}
+
+/// Why a request or its answer broke off.
+#[derive(Debug, Error)]
+#[error("{phase:?}: {message}")]
+pub struct TransportError {
+    /// How far it got.
+    pub phase: Phase,
+    /// Whether the provider may have consumed the request.
+    pub consumed: Consumed,
+    /// What happened, without secrets: it may be logged.
+    pub message: String,
+}
+
+impl TransportError {
+    /// An error in `phase`; what was consumed follows from it.
+    pub fn new(phase: Phase, message: impl Into<String>) -> Self {
+        let consumed = match phase {
+            Phase::Prepare | Phase::Connect => Consumed::No,
+            Phase::Head | Phase::Body => Consumed::Maybe,
+        };
+        Self { phase, consumed, message: message.into() }
+    }
+}
+
+/// A body made of slices that are sent one after another, without being joined.
+#[derive(Clone, Default)]
+pub struct Rope {
+    parts: VecDeque<Bytes>,
+    length: usize,
+}
+
+impl Rope {
+    /// An empty body.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a slice; empty ones are left out.
+    pub fn push(&mut self, part: Bytes) {
+        if !part.is_empty() {
+            self.length += part.len();
+            self.parts.push_back(part);
+        }
+    }
+
+    /// Bytes in all slices.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The slices in order.
+    pub fn parts(&self) -> impl Iterator<Item = &Bytes> {
+        self.parts.iter()
+    }
+
+    /// All bytes in one piece; free where there is one slice only.
+    pub fn to_bytes(&self) -> Bytes {
+        match self.parts.len() {
+            0 => Bytes::new(),
+            1 => self.parts[0].clone(),
+            _ => {
+                let mut joined = BytesMut::with_capacity(self.length);
+                self.parts.iter().for_each(|part| joined.extend_from_slice(part));
+                joined.freeze()
+            }
+        }
+    }
+}
+
+impl From<Bytes> for Rope {
+    fn from(bytes: Bytes) -> Self {
+        Self::from_iter([bytes])
+    }
+}
+
+impl FromIterator<Bytes> for Rope {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(parts: I) -> Self {
+        let mut rope = Self::new();
+        parts.into_iter().for_each(|part| rope.push(part));
+        rope
+    }
+}
+
+impl fmt::Debug for Rope {
+    /// The size only: bodies hold prompts, and prompts do not belong in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rope({} parts, {} bytes)", self.parts.len(), self.length)
+    }
+}
+
+impl Body for Rope {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let part = self.parts.pop_front();
+        self.length -= part.as_ref().map_or(0, Bytes::len);
+        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rope_joins_to_what_was_pushed() {
+        let mut rope = Rope::new();
+        assert!(rope.is_empty());
+        for part in ["a", "", "bc"] {
+            rope.push(Bytes::from_static(part.as_bytes()));
+        }
+        assert_eq!((rope.len(), rope.parts().count()), (3, 2));
+        assert_eq!(rope.to_bytes(), "abc");
+        assert_eq!(format!("{rope:?}"), "Rope(2 parts, 3 bytes)");
+    }
+
+    #[test]
+    fn only_what_was_never_sent_is_certainly_not_consumed() {
+        for (phase, consumed) in [
+            (Phase::Prepare, Consumed::No),
+            (Phase::Connect, Consumed::No),
+            (Phase::Head, Consumed::Maybe),
+            (Phase::Body, Consumed::Maybe),
+        ] {
+            assert_eq!(TransportError::new(phase, "").consumed, consumed);
+        }
+    }
+}

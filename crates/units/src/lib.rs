@@ -1,0 +1,41 @@
+//! The leaf of Weighbridge: the words that every other crate speaks.
+//!
+//! Nothing here decides anything. The crate holds the newtypes that keep wrong states from being
+//! written down: token [`Usage`] in disjoint buckets, money as whole [`NanoUsd`] (posted) or exact
+//! [`Usd`] (calculated), identifiers that cannot be mixed up, wall-clock [`Timestamp`]s apart from
+//! [`Monotonic`] time, the [`Loss`] that a translation reports, the [`AttemptOutcome`] that a
+//! charge depends on, and the [`ErrorClass`] that providers' errors are sorted into.
+//!
+//! # Money in one paragraph
+//!
+//! A rate times a count is exact ([`Usd`], a decimal). It is rounded once, half to even, when it is
+//! posted ([`Usd::post`]), to whole nano-dollars, which are added and subtracted with checks only.
+//!
+//! ```
+//! use weighbridge_units::{Bucket, NanoUsd, Usage, Usd};
+//!
+//! let usage = Usage::new().with(Bucket::Input, 1_000).with(Bucket::Output, 20);
+//! assert_eq!(usage.total(), 1_020);
+//!
+//! let exact: Usd = "0.0000000125".parse()?;
+//! assert_eq!(exact.post()?, NanoUsd::new(12)); // half to even
+//! # Ok::<(), weighbridge_units::MoneyError>(())
+//! ```
+
+mod error_class;
+mod ids;
+mod loss;
+mod money;
+mod outcome;
+mod protocol;
+mod time;
+mod usage;
+
+pub use error_class::ErrorClass;
+pub use ids::{AttemptId, IdError, KeyId, RequestId};
+pub use loss::{Loss, LossKind};
+pub use money::{MoneyError, NanoUsd, Usd};
+pub use outcome::{AttemptOutcome, Provenance};
+pub use protocol::Protocol;
+pub use time::{Monotonic, Timestamp};
+pub use usage::{Bucket, Usage};

@@ -1,0 +1,218 @@
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use thiserror::Error;
+
+/// Why an amount of money could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MoneyError {
+    /// The result does not fit; nothing was changed.
+    #[error("the amount does not fit: keep it below 9.2 billion dollars")]
+    Overflow,
+    /// The text is not a plain decimal.
+    #[error("`{0}` is not a decimal amount: write it as a string such as \"12.50\"")]
+    NotADecimal(String),
+    /// The text has more decimals than a dollar amount may have.
+    #[error("`{0}` has more decimals than nano-dollars can hold: give at most nine")]
+    TooPrecise(String),
+}
+
+/// Whole nano-dollars (10⁻⁹ USD): what the ledger posts.
+///
+/// Arithmetic is checked, and there is no other: an operation that would overflow is an error and
+/// changes nothing (rule M4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct NanoUsd(i64);
+
+impl NanoUsd {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// The largest amount.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// From whole nano-dollars.
+    pub const fn new(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// From whole dollars.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] above 9.2 billion dollars.
+    pub fn from_dollars(dollars: i64) -> Result<Self, MoneyError> {
+        dollars.checked_mul(1_000_000_000).map(Self).ok_or(MoneyError::Overflow)
+    }
+
+    /// The number of nano-dollars.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// Whether the amount is below zero.
+    pub const fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
+    /// `self + other`.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] where the sum does not fit.
+    pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
+        self.0.checked_add(other.0).map(Self).ok_or(MoneyError::Overflow)
+    }
+
+    /// `self - other`.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] where the difference does not fit.
+    pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
+        self.0.checked_sub(other.0).map(Self).ok_or(MoneyError::Overflow)
+    }
+}
+
+impl fmt::Display for NanoUsd {
+    /// Dollars with nine decimals and no sign of the currency: `0.000012500`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let nanos = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+    }
+}
+
+impl FromStr for NanoUsd {
+    type Err = MoneyError;
+
+    /// Reads a dollar amount such as `12.50`, exactly.
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        let exact: Usd = text.parse()?;
+        let nanos = exact.0.checked_mul(NANOS_PER_DOLLAR).ok_or(MoneyError::Overflow)?;
+        if !nanos.fract().is_zero() {
+            return Err(MoneyError::TooPrecise(text.to_owned()));
+        }
+        i64::try_from(nanos.trunc().mantissa_at_scale_zero()).map(Self).map_err(|_| MoneyError::Overflow)
+    }
+}
+
+const NANOS_PER_DOLLAR: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+
+/// An exact dollar amount, as calculated from rates and counts, before it is posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Usd(Decimal);
+
+impl Usd {
+    /// Nothing.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// From an exact decimal.
+    pub const fn new(dollars: Decimal) -> Self {
+        Self(dollars)
+    }
+
+    /// The exact decimal.
+    pub const fn get(self) -> Decimal {
+        self.0
+    }
+
+    /// `self + other`, exactly.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] where the sum cannot be held without rounding.
+    pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
+        let sum = self.0.checked_add(other.0).ok_or(MoneyError::Overflow)?;
+        // rust_decimal shortens a sum that needs more than 96 bits; taking a term away again shows it.
+        let exact = sum.checked_sub(other.0) == Some(self.0) && sum.checked_sub(self.0) == Some(other.0);
+        exact.then_some(Self(sum)).ok_or(MoneyError::Overflow)
+    }
+
+    /// Rounds to whole nano-dollars, half to even: the one place where a cost is rounded (rule M3).
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] above 9.2 billion dollars.
+    pub fn post(self) -> Result<NanoUsd, MoneyError> {
+        let nanos = self.0.checked_mul(NANOS_PER_DOLLAR).ok_or(MoneyError::Overflow)?;
+        let whole = nanos.round_dp_with_strategy(0, RoundingStrategy::MidpointNearestEven);
+        i64::try_from(whole.mantissa_at_scale_zero()).map(NanoUsd).map_err(|_| MoneyError::Overflow)
+    }
+}
+
+impl From<NanoUsd> for Usd {
+    fn from(posted: NanoUsd) -> Self {
+        Self(Decimal::from_i128_with_scale(i128::from(posted.0), 9))
+    }
+}
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.normalize().fmt(f)
+    }
+}
+
+impl FromStr for Usd {
+    type Err = MoneyError;
+
+    fn from_str(text: &str) -> Result<Self, MoneyError> {
+        Decimal::from_str_exact(text).map(Self).map_err(|_| MoneyError::NotADecimal(text.to_owned()))
+    }
+}
+
+/// The whole number that a decimal without fraction stands for.
+trait WholeMantissa {
+    fn mantissa_at_scale_zero(self) -> i128;
+}
+
+impl WholeMantissa for Decimal {
+    fn mantissa_at_scale_zero(self) -> i128 {
+        let normal = self.normalize();
+        debug_assert_eq!(normal.scale(), 0, "only whole numbers are asked for");
+        normal.mantissa()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn m3_rounds_half_to_even() {
+        for (text, nanos) in [
+            ("0.0000000005", 0),
+            ("0.0000000015", 2),
+            ("0.0000000025", 2),
+            ("-0.0000000015", -2),
+            ("0.00000000150000000001", 2),
+            ("0.00000000249999999999", 2),
+            ("3", 3_000_000_000),
+        ] {
+            assert_eq!(text.parse::<Usd>().unwrap().post().unwrap(), NanoUsd::new(nanos), "{text}");
+        }
+    }
+
+    #[test]
+    fn m4_overflow_is_refused() {
+        assert_eq!(NanoUsd::MAX.plus(NanoUsd::new(1)), Err(MoneyError::Overflow));
+        assert_eq!(NanoUsd::new(i64::MIN).minus(NanoUsd::new(1)), Err(MoneyError::Overflow));
+        assert_eq!("9223372037".parse::<NanoUsd>(), Err(MoneyError::Overflow));
+        assert_eq!("9223372037".parse::<Usd>().unwrap().post(), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn amounts_are_read_exactly_or_not_at_all() {
+        assert_eq!("12.50".parse(), Ok(NanoUsd::new(12_500_000_000)));
+        assert_eq!("0.0000000001".parse::<NanoUsd>(), Err(MoneyError::TooPrecise("0.0000000001".into())));
+        for text in ["", "1e3", "NaN", "1,5", "$1"] {
+            assert_eq!(text.parse::<NanoUsd>(), Err(MoneyError::NotADecimal(text.into())), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_round_trips(nanos in any::<i64>()) {
+            let amount = NanoUsd::new(nanos);
+            prop_assert_eq!(amount.to_string().parse::<NanoUsd>(), Ok(amount));
+            prop_assert_eq!(Usd::from(amount).post(), Ok(amount));
+        }
+    }
+}
