@@ -25,6 +25,7 @@
 mod error_class;
 mod ids;
 mod loss;
+mod model_name;
 mod money;
 mod outcome;
 mod protocol;
@@ -34,6 +35,7 @@ mod usage;
 pub use error_class::ErrorClass;
 pub use ids::{AttemptId, IdError, KeyId, RequestId};
 pub use loss::{Loss, LossKind};
+pub use model_name::family_of;
 pub use money::{MoneyError, NanoUsd, Usd};
 pub use outcome::{AttemptOutcome, Provenance};
 pub use protocol::Protocol;

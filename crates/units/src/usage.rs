@@ -9,9 +9,11 @@ pub enum Bucket {
     Input,
     /// Prompt tokens read from a provider's prompt cache.
     CacheRead,
-    /// Prompt tokens written to a cache that lives five minutes, or for a provider's only lifetime.
+    /// Prompt tokens written to a cache that lives five minutes, or for the shorter or only lifetime
+    /// that a provider offers (OpenAI: 30 minutes).
     CacheWrite5m,
-    /// Prompt tokens written to a cache that lives one hour.
+    /// Prompt tokens written to a cache that lives one hour, or for the longer of a provider's two
+    /// lifetimes (OpenAI: 12 hours).
     CacheWrite1h,
     /// Audio tokens of the prompt.
     InputAudio,

@@ -1,0 +1,79 @@
+//! Providers and models as data: what is known before anybody configures anything.
+//!
+//! - [`preset`]: where a provider is, what it speaks, how it wants its key.
+//! - [`model`]: how much a model takes in and gives out. Prices are in the price book
+//!   (`weighbridge-pricing`), under the same names.
+//! - [`near`]: the names that somebody probably meant.
+//!
+//! Nothing here is a limit on what may be configured: a provider without a preset names its own
+//! address, and a model that is not listed is simply one whose limits are unknown.
+//!
+//! ```
+//! use weighbridge_catalogue::{AuthStyle, model, preset};
+//!
+//! let anthropic = preset("anthropic").expect("it is built in");
+//! assert_eq!(anthropic.auth, AuthStyle::XApiKey);
+//! assert_eq!(anthropic.endpoint("http://localhost:8081/"), "http://localhost:8081/v1/messages");
+//!
+//! // A dated snapshot has the limits of its family.
+//! let haiku = model("anthropic", "claude-haiku-4-5-20251001").expect("it is listed");
+//! assert_eq!((haiku.context_window, haiku.max_output), (200_000, 64_000));
+//! ```
+
+mod limits;
+mod model;
+mod near;
+mod preset;
+
+pub use model::{ModelInfo, model, models};
+pub use near::near;
+pub use preset::{AuthStyle, Preset, preset, presets};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_model_is_listed_once_and_makes_sense() {
+        for preset in presets() {
+            let mut seen = HashSet::new();
+            for info in models(preset.name) {
+                assert!(seen.insert(info.id), "{} is listed twice", info.id);
+                assert_eq!(info.provider, preset.name);
+                assert_eq!(model(preset.name, info.id), Some(info));
+                assert!((1_024..=info.context_window).contains(&info.max_output), "{info:?}");
+                assert!(info.context_window <= 2_000_000, "{info:?}");
+            }
+        }
+        assert!(models("openai").count() > 60);
+        assert!(models("anthropic").count() > 25);
+        assert_eq!(models("openai-compatible").count(), 0);
+    }
+
+    #[test]
+    fn snapshots_have_the_limits_of_their_family_unless_listed() {
+        assert_eq!(model("openai", "gpt-4o-2024-08-06").map(|m| m.max_output), Some(16_384));
+        assert_eq!(model("openai", "gpt-4o-2024-05-13").map(|m| m.max_output), Some(4_096));
+        assert_eq!(model("anthropic", "claude-3-5-haiku-20241022").map(|m| m.id), Some("claude-3-5-haiku"));
+        assert_eq!(model("openai", "claude-haiku-4-5"), None);
+        assert_eq!(model("openai", "gpt-4o-typo"), None);
+    }
+
+    #[test]
+    fn presets_are_whole() {
+        for wanted in presets() {
+            assert_eq!(preset(wanted.name), Some(wanted));
+            assert!(wanted.path.starts_with('/'));
+            assert!(wanted.base_url.is_none_or(|url| url.starts_with("https://") && !url.ends_with('/')));
+            for (name, value) in wanted.headers {
+                assert_eq!(*name, name.to_lowercase());
+                assert!(!value.is_empty());
+            }
+        }
+        assert_eq!(preset("OpenAI"), None);
+        let openai = preset("openai").unwrap();
+        assert_eq!(openai.endpoint(openai.base_url.unwrap()), "https://api.openai.com/v1/chat/completions");
+    }
+}

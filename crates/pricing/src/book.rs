@@ -1,0 +1,103 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use weighbridge_units::{Timestamp, family_of};
+
+use crate::card::PriceCard;
+use crate::error::{Mistakes, PriceError};
+use crate::file;
+use crate::tier::ServiceTier;
+use crate::version::PriceVersion;
+
+/// The price files that come with the crate, as name and text: what [`PriceBook::builtin`] reads.
+///
+/// To add prices, load them together with these: `from_toml(&[BUILTIN_FILES, &[(name, text)]].concat())`.
+pub const BUILTIN_FILES: &[(&str, &str)] = &[
+    ("openai.toml", include_str!("../data/openai.toml")),
+    ("anthropic.toml", include_str!("../data/anthropic.toml")),
+];
+
+const TIERS: usize = ServiceTier::ALL.len();
+
+/// The cards of a model from one date on, by service tier.
+pub(crate) struct Period {
+    pub(crate) from: Option<Timestamp>,
+    pub(crate) cards: [Option<Arc<PriceCard>>; TIERS],
+}
+
+/// The periods of each model, oldest first, by provider and model.
+pub(crate) type Shelf = HashMap<Arc<str>, HashMap<Arc<str>, Vec<Period>>>;
+
+/// Effective-dated prices of many models, loaded wholly or not at all, and never changed.
+///
+/// An update is another book that takes this one's place; what was dispatched under this one
+/// still holds its [`PriceCard`] (rules P1, P2).
+pub struct PriceBook {
+    shelf: Shelf,
+    version: PriceVersion,
+}
+
+impl PriceBook {
+    /// The prices that come with the crate ([`BUILTIN_FILES`]).
+    ///
+    /// # Errors
+    /// None in a released crate: a test loads the files.
+    pub fn builtin() -> Result<Self, PriceError> {
+        Self::from_toml(BUILTIN_FILES)
+    }
+
+    /// Reads price files, given as name and text. The crate's page shows the format.
+    ///
+    /// # Errors
+    /// [`PriceError::Load`] with every mistake in every file.
+    pub fn from_toml(files: &[(&str, &str)]) -> Result<Self, PriceError> {
+        let version = PriceVersion::of(files);
+        let (shelf, mistakes) = file::load(files, &version);
+        if mistakes.is_empty() {
+            Ok(Self { shelf, version })
+        } else {
+            Err(PriceError::Load(Mistakes(mistakes)))
+        }
+    }
+
+    /// Names the book's content.
+    pub fn version(&self) -> &PriceVersion {
+        &self.version
+    }
+
+    /// The card of a provider's model in a service tier at an instant.
+    ///
+    /// A dated snapshot without an entry of its own (`gpt-4.1-2025-04-14`, `claude-haiku-4-5-20251001`)
+    /// has its family's price. `None` is "no price is known", never "free" (rule M7); so it is for
+    /// [`ServiceTier::Unknown`].
+    pub fn find(
+        &self,
+        provider: &str,
+        model: &str,
+        tier: ServiceTier,
+        at: Timestamp,
+    ) -> Option<Arc<PriceCard>> {
+        let models = self.shelf.get(provider)?;
+        let periods = models.get(model).or_else(|| models.get(family_of(model)?))?;
+        let holds = |period: &&Period| period.from.is_none_or(|from| from <= at);
+        periods.iter().rev().find(holds)?.cards.get(tier as usize)?.clone()
+    }
+
+    /// Every provider and model that has an entry, sorted.
+    pub fn models(&self) -> Vec<(&str, &str)> {
+        let mut names: Vec<_> = self
+            .shelf
+            .iter()
+            .flat_map(|(provider, models)| models.keys().map(move |model| (&**provider, &**model)))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+impl fmt::Debug for PriceBook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PriceBook({}, {} models)", self.version, self.models().len())
+    }
+}

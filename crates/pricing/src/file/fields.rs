@@ -1,0 +1,105 @@
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+use weighbridge_units::Timestamp;
+
+use crate::error::Mistake;
+
+/// The mistakes of one file.
+pub(super) struct Notes<'f> {
+    file: &'f str,
+    text: &'f str,
+    /// Which entry is being read: its first model.
+    pub(super) entry: String,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+impl<'f> Notes<'f> {
+    pub(super) fn new(file: &'f str, text: &'f str) -> Self {
+        Self { file, text, entry: String::new(), mistakes: Vec::new() }
+    }
+
+    /// Notes a mistake that stands at `span`.
+    pub(super) fn add(&mut self, span: Range<usize>, problem: impl Into<String>) {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        self.mistakes.push(Mistake {
+            file: self.file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+            entry: self.entry.clone(),
+            problem: problem.into(),
+        });
+    }
+}
+
+/// The fields of one table: each is asked for by name, and what nobody asked for is a mistake.
+pub(super) struct Fields<'t, 'i> {
+    table: &'t DeTable<'i>,
+    span: Range<usize>,
+    asked: Vec<&'static str>,
+}
+
+impl<'t, 'i> Fields<'t, 'i> {
+    pub(super) fn of(table: &'t DeTable<'i>, span: Range<usize>) -> Self {
+        Self { table, span, asked: Vec::new() }
+    }
+
+    /// Where the table stands.
+    pub(super) fn place(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// A field that may be missing.
+    pub(super) fn optional(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'i>>> {
+        self.asked.push(key);
+        self.table.get(key)
+    }
+
+    fn required(&mut self, key: &'static str, notes: &mut Notes<'_>) -> Option<&'t Spanned<DeValue<'i>>> {
+        let value = self.optional(key);
+        if value.is_none() {
+            notes.add(self.place(), format!("`{key}` is missing"));
+        }
+        value
+    }
+
+    /// A string that must be there and not be empty.
+    pub(super) fn text(&mut self, key: &'static str, notes: &mut Notes<'_>) -> Option<&'t str> {
+        let value = self.required(key, notes)?;
+        let text = value.get_ref().as_str().filter(|text| !text.trim().is_empty());
+        if text.is_none() {
+            notes.add(value.span(), format!("`{key}` must be a string that is not empty"));
+        }
+        text
+    }
+
+    /// An array that must be there.
+    pub(super) fn array(&mut self, key: &'static str, notes: &mut Notes<'_>) -> Option<&'t DeArray<'i>> {
+        let value = self.required(key, notes)?;
+        let array = value.get_ref().as_array();
+        if array.is_none() {
+            notes.add(value.span(), format!("`{key}` must be an array"));
+        }
+        array
+    }
+
+    /// The day that the text of a field names.
+    pub(super) fn date(&self, key: &str, text: &str, notes: &mut Notes<'_>) -> Option<Timestamp> {
+        let day = super::day(text);
+        if day.is_none() {
+            let span = self.table.get(key).map_or_else(|| self.place(), Spanned::span);
+            notes.add(span, format!("`{text}` is not a day: write YYYY-MM-DD"));
+        }
+        day
+    }
+
+    /// Notes every field that nobody asked for.
+    pub(super) fn finish(self, what: &str, notes: &mut Notes<'_>) {
+        for key in self.table.keys().filter(|key| !self.asked.contains(&key.get_ref().as_ref())) {
+            let known = self.asked.join("`, `");
+            notes.add(key.span(), format!("{what} has no field `{}`: it has `{known}`", key.get_ref()));
+        }
+    }
+}

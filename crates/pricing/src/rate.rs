@@ -1,0 +1,173 @@
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+use thiserror::Error;
+use weighbridge_units::{MoneyError, Usd};
+
+/// Counts of one bucket stay below this (2⁴⁰), so that rate × count is exact (rule M2).
+pub const COUNT_LIMIT: u64 = 1 << 40;
+
+/// A rate per million units has at most this many decimals.
+const DECIMALS_MAX: u32 = 6;
+
+/// A rate is at most this many dollars per million units. With six decimals that is a mantissa of
+/// 10¹⁶ (rule M2), so that a product with a count below [`COUNT_LIMIT`] stays below 2⁹⁶.
+const DOLLARS_MAX: Decimal = Decimal::from_parts(1_410_065_408, 2, 0, false, 0);
+
+/// Longer texts cannot be rates, and would not fit into a decimal.
+const LENGTH_MAX: usize = 28;
+
+const MILLION: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
+/// Why a text is not a rate.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RateError {
+    /// Exponents, signs, separators, `NaN`, spaces and the like.
+    #[error("`{0}` is not a plain decimal: write dollars per million units, such as \"2.50\"")]
+    NotADecimal(String),
+    /// A rate is zero or more.
+    #[error("`{0}` is negative: a rate is \"0\" or more")]
+    Negative(String),
+    /// More decimals than [`Rate`] allows.
+    #[error("`{0}` has more than six decimals: give dollars per million units")]
+    TooManyDecimals(String),
+    /// Larger than exact arithmetic allows.
+    #[error(
+        "`{0}` is too large to multiply exactly: a rate is at most 10000000000 dollars per million units"
+    )]
+    TooLarge(String),
+}
+
+/// Dollars per million units of a bucket: a decimal with at most six decimals, never negative.
+///
+/// Held per single unit (scale 12 at most), so that a cost is one multiplication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Rate(Decimal);
+
+impl Rate {
+    /// Free of charge, which is not the same as without a price.
+    pub const FREE: Self = Self(Decimal::ZERO);
+
+    /// Dollars per single unit.
+    pub const fn per_unit(self) -> Usd {
+        Usd::new(self.0)
+    }
+
+    /// Dollars per million units.
+    pub fn per_million(self) -> Decimal {
+        // Never saturates: a rate is at most 10⁴ dollars per unit.
+        self.0.saturating_mul(MILLION).normalize()
+    }
+
+    /// The exact amount for `count` units.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] where `count` is not below [`COUNT_LIMIT`].
+    pub fn times(self, count: u64) -> Result<Usd, MoneyError> {
+        if count >= COUNT_LIMIT {
+            return Err(MoneyError::Overflow);
+        }
+        self.0.checked_mul(Decimal::from(count)).map(Usd::new).ok_or(MoneyError::Overflow)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = RateError;
+
+    /// Reads dollars per million units, such as `0.075`, exactly or not at all.
+    fn from_str(text: &str) -> Result<Self, RateError> {
+        let digits_and_dots = |c: char| c.is_ascii_digit() || c == '.';
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        if unsigned.is_empty() || !unsigned.chars().all(digits_and_dots) {
+            return Err(RateError::NotADecimal(text.to_owned()));
+        }
+        let decimals = unsigned.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        if decimals > DECIMALS_MAX as usize {
+            return Err(RateError::TooManyDecimals(text.to_owned()));
+        }
+        if unsigned.len() > LENGTH_MAX {
+            return Err(RateError::TooLarge(text.to_owned()));
+        }
+        let per_million =
+            Decimal::from_str_exact(unsigned).map_err(|_| RateError::NotADecimal(text.to_owned()))?;
+        if unsigned.len() != text.len() && !per_million.is_zero() {
+            return Err(RateError::Negative(text.to_owned()));
+        }
+        let mut per_million = per_million.normalize();
+        if per_million > DOLLARS_MAX {
+            return Err(RateError::TooLarge(text.to_owned()));
+        }
+        // Moving the point by six places is exact: the scale grows from at most 6 to at most 12.
+        per_million
+            .set_scale(per_million.scale() + 6)
+            .map_err(|_| RateError::TooManyDecimals(text.to_owned()))?;
+        Ok(Self(per_million))
+    }
+}
+
+impl fmt::Display for Rate {
+    /// Dollars per million units: `0.075`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.per_million().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn m2_the_limit_is_ten_billion() {
+        assert_eq!(DOLLARS_MAX, Decimal::from(10_000_000_000_u64));
+        assert!("10000000000".parse::<Rate>().is_ok());
+        let above = "10000000000.000001".to_owned();
+        assert_eq!(above.parse::<Rate>(), Err(RateError::TooLarge(above)));
+    }
+
+    #[test]
+    fn m2_the_largest_product_is_exact() {
+        let rate: Rate = "9999999999.999999".parse().unwrap();
+        let expected = 9_999_999_999_999_999_i128 * i128::from(COUNT_LIMIT - 1);
+        assert_eq!(rate.times(COUNT_LIMIT - 1).unwrap().get(), Decimal::from_i128_with_scale(expected, 12));
+        assert_eq!(rate.times(COUNT_LIMIT), Err(MoneyError::Overflow));
+    }
+
+    #[test]
+    fn m7_zero_is_a_rate() {
+        assert_eq!("0".parse(), Ok(Rate::FREE));
+        assert_eq!("0.000000".parse(), Ok(Rate::FREE));
+        assert_eq!("-0".parse(), Ok(Rate::FREE));
+    }
+
+    #[test]
+    fn m1_what_is_not_plain_text_is_refused() {
+        for text in [
+            "", "-", ".", "1e3", "1E-3", "NaN", "inf", "+1", "1,5", "1_000", " 1", "1 ", "0x1", "1.2.3", "$1",
+        ] {
+            assert_eq!(text.parse::<Rate>(), Err(RateError::NotADecimal(text.into())), "{text}");
+        }
+        assert_eq!("-0.5".parse::<Rate>(), Err(RateError::Negative("-0.5".into())));
+        assert_eq!("0.0000001".parse::<Rate>(), Err(RateError::TooManyDecimals("0.0000001".into())));
+        assert_eq!("1.0000000".parse::<Rate>(), Err(RateError::TooManyDecimals("1.0000000".into())));
+        let huge = "9".repeat(60);
+        assert_eq!(huge.parse::<Rate>(), Err(RateError::TooLarge(huge)));
+    }
+
+    proptest! {
+        #[test]
+        fn m1_text_round_trips(micros in 0..=10_000_000_000_000_000_u64) {
+            let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+            let rate: Rate = text.parse().unwrap();
+            prop_assert_eq!(rate.per_unit().get(), Decimal::from_i128_with_scale(micros.into(), 12));
+            prop_assert_eq!(rate.to_string().parse(), Ok(rate));
+        }
+
+        #[test]
+        fn any_text_is_a_rate_or_an_error(text in ".{0,40}") {
+            let _ = text.parse::<Rate>();
+        }
+    }
+}

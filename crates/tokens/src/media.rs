@@ -1,0 +1,184 @@
+use memchr::{memchr_iter, memmem};
+use weighbridge_units::Protocol;
+
+/// What a request holds that the length of its body says nothing about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub struct Media {
+    /// How many images there are at most, by URL or inline.
+    pub images: u64,
+    /// Whether there may be tools or a schema for the answer, for which a provider adds a prompt.
+    pub tools: bool,
+    /// Whether there may be anything whose tokens nothing but the context window bounds: documents,
+    /// audio, stored files, work that the provider does on its side.
+    pub unseen: bool,
+}
+
+/// Finds what the body of a request holds, in two passes that stop at quotes and at escapes only.
+///
+/// `client` is what the body speaks. The answer errs on the side of more: a word that is found where
+/// it means something else counts. A name cannot be hidden by writing its letters as `\u0069`, which
+/// no encoder does: it makes everything unseen.
+pub fn media(client: Protocol, body: &str) -> Media {
+    let bytes = body.as_bytes();
+    let mut escapes = memmem::find_iter(bytes, br"\u00");
+    let disguised = escapes.any(|at| bytes.get(at + 4..).is_some_and(writes_a_word));
+    let mut found = Media { unseen: disguised, ..Media::default() };
+    let mut word_start = 0;
+    for quote in memchr_iter(b'"', bytes) {
+        // A word of the protocol lies between two quotes with nothing else in between. Escaped quotes
+        // need no care: in a text, a word between them has a backslash at its end.
+        let (word, rest) = (bytes.get(word_start..quote), bytes.get(quote + 1..));
+        look_up(client, word.unwrap_or_default(), rest.unwrap_or_default(), &mut found);
+        word_start = quote + 1;
+    }
+    found
+}
+
+/// Whether the two hexadecimal digits of an escape write a letter, a digit or an underscore.
+fn writes_a_word(digits: &[u8]) -> bool {
+    let code = digits
+        .first_chunk::<2>()
+        .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+    code.is_some_and(|code| code.is_ascii_alphanumeric() || code == b'_')
+}
+
+/// Adds what a word of the client's protocol means.
+fn look_up(client: Protocol, word: &[u8], rest: &[u8], found: &mut Media) {
+    match client {
+        // <https://docs.anthropic.com/en/api/messages>
+        Protocol::AnthropicMessages => match word {
+            b"image" if !is_key(rest) => found.images += 1,
+            b"tools" | b"output_format" | b"output_config" => found.tools = true,
+            b"document" if !is_key(rest) => found.unseen = true,
+            b"file_id" | b"container" | b"mcp_servers" => found.unseen = true,
+            word => found.unseen |= runs_at_provider(word),
+        },
+        // <https://platform.openai.com/docs/api-reference/chat/create>
+        _ => match word {
+            b"image_url" if is_key(rest) => found.images += 1,
+            b"tools" | b"functions" | b"response_format" => found.tools = true,
+            b"file" if !is_key(rest) => found.unseen = true,
+            b"input_audio" | b"audio" | b"video_url" | b"file_id" | b"web_search_options" => {
+                found.unseen = true
+            }
+            // <https://openrouter.ai/docs/features/web-search>
+            b"plugins" => found.unseen = true,
+            word => found.unseen |= word.starts_with(b"openrouter:"),
+        },
+    }
+}
+
+/// Whether the string before `rest` names a field.
+fn is_key(rest: &[u8]) -> bool {
+    rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
+}
+
+/// Whether the word is the type of a tool, or of an edit of the context, that Anthropic works on its
+/// side: such types end in a date, as `web_search_20250305`. Those that the client runs are known.
+fn runs_at_provider(word: &[u8]) -> bool {
+    let dated = match word.last_chunk::<9>() {
+        Some([b'_', b'2', b'0', date @ ..]) => date.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let by_client = [&b"bash_"[..], b"text_editor_", b"computer_", b"memory_"];
+    dated && !by_client.iter().any(|name| word.starts_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    use Protocol::{AnthropicMessages as Anthropic, OpenAiChat as OpenAi};
+
+    fn found(images: u64, tools: bool, unseen: bool) -> Media {
+        Media { images, tools, unseen }
+    }
+
+    #[test]
+    fn images_are_counted() {
+        let openai = r#"{"content":[{"type":"image_url","image_url":{"url":"https://a/b.png"}},
+            {"image_url" : {"url":"data:image/png;base64,AAAA"}, "type":"image_url"},{"type":"text","text":"image"}]}"#;
+        assert_eq!(media(OpenAi, openai), found(2, false, false));
+        let anthropic = r#"{"content":[{"type":"image","source":{"type":"url","url":"https://a/b.png"}},
+            {"source":{"type":"base64","media_type":"image/png","data":"AAAA"},"type" : "image" }]}"#;
+        assert_eq!(media(Anthropic, anthropic), found(2, false, false));
+    }
+
+    #[test]
+    fn words_in_a_text_are_no_media() {
+        let text =
+            r#"{"content":"a \"document\" and \"image_url\": an \"image\" \\","input":{"image":1,"file":2}}"#;
+        assert_eq!(media(OpenAi, text), found(0, false, false));
+        assert_eq!(media(Anthropic, text), found(0, false, false));
+    }
+
+    #[test]
+    fn tools_and_schemas_are_found() {
+        for name in ["tools", "functions", "response_format"] {
+            assert_eq!(media(OpenAi, &format!("{{\"{name}\":[]}}")), found(0, true, false), "{name}");
+        }
+        for name in ["tools", "output_format", "output_config"] {
+            assert_eq!(media(Anthropic, &format!("{{\"{name}\":[]}}")), found(0, true, false), "{name}");
+        }
+        let client_side =
+            r#"[{"type":"bash_20250124"},{"type":"text_editor_20250728"},{"type":"computer_20250124"}]"#;
+        assert_eq!(media(Anthropic, client_side), found(0, false, false));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_found() {
+        for body in [
+            r#"{"type":"file","file":{"file_data":"…"}}"#,
+            r#"{"type":"input_audio","input_audio":{}}"#,
+            r#"{"role":"assistant","audio":{"id":"audio_1"}}"#,
+            r#"{"web_search_options":{}}"#,
+            r#"{"tools":[{"type":"openrouter:web_search"}]}"#,
+        ] {
+            assert!(media(OpenAi, body).unseen, "{body}");
+        }
+        for body in [
+            r#"{"type":"document","source":{}}"#,
+            r#"{"type":"image","source":{"type":"file","file_id":"f"}}"#,
+            r#"{"type":"web_search_20250305","name":"web_search"}"#,
+            r#"{"type":"code_execution_20250825"}"#,
+            r#"{"edits":[{"type":"compact_20260112"}]}"#,
+            r#"{"mcp_servers":[]}"#,
+        ] {
+            assert!(media(Anthropic, body).unseen, "{body}");
+        }
+    }
+
+    #[test]
+    fn r4_names_cannot_be_hidden_by_escapes() {
+        assert!(media(OpenAi, r#"{"im\u0061ge_url":{"url":"u"}}"#).unseen);
+        assert!(media(OpenAi, r#"{"image\u005furl":{"url":"u"}}"#).unseen);
+        assert!(media(Anthropic, r#"{"type":"\u0069mage"}"#).unseen);
+        // What encoders do escape hides nothing.
+        let escapes = r#"{"content":"\u00e9 \u001b \u003c \ud83d\ude00 \n \t \/ \u2028"}"#;
+        assert_eq!(media(OpenAi, escapes), found(0, false, false));
+    }
+
+    proptest! {
+        /// However a string is filled and escaped, it hides no image after it.
+        #[test]
+        fn r4_texts_hide_nothing(
+            text in "([a-z \"\\\\\n{}:,é]|\"image\"|\"image_url\":){0,20}", images in 0..4_u64, spaces in " {0,3}",
+        ) {
+            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let text = format!("{{\"text\":{spaces}\"{escaped}\"}}");
+            let several = |image: String| format!("[{text}{}]", format!(",{image},{text}").repeat(images as usize));
+            let openai = several(format!("{{\"image_url\"{spaces}:{{}}}}"));
+            prop_assert!(media(OpenAi, &openai).images >= images);
+            let anthropic = several(format!("{{\"type\":\"image\"{spaces}}}"));
+            prop_assert!(media(Anthropic, &anthropic).images >= images);
+        }
+
+        #[test]
+        fn any_text_can_be_looked_at(text in "[\"\\\\u0-9a-f:image_ ]{0,60}") {
+            media(OpenAi, &text);
+            media(Anthropic, &text);
+        }
+    }
+}
