@@ -1,0 +1,71 @@
+//! Who may use the gateway, from where, for which models, and how fast.
+//!
+//! A **virtual key** reads `wb-<public id>-<secret>`. The public id may be logged; the secret is shown
+//! once, when the key is minted, and kept only as a keyed hash ([`KeyHash`], HMAC-SHA256 under a
+//! [`Pepper`] that lives outside the store).
+//!
+//! | question | answered by |
+//! |---|---|
+//! | whose key is this, is it alive, may it come from here? | [`Directory::authenticate`] |
+//! | may it use this model? | [`Principal::may_use`] |
+//! | is there room in its requests and tokens per minute? | [`Principal::admit`] |
+//! | which address does the request come from, proxies considered? | [`client_ip`] |
+//! | which keys exist? | a [`KeyStore`], such as [`MemoryKeyStore`] |
+//!
+//! The directory is compiled from the store and swapped as a whole, so that a request costs one map
+//! read and no lock. Limits count in cells that outlive a reload: changing a key's name, models or
+//! even its limits gives nobody a fresh minute.
+//!
+//! The crate is pure: the current time, random bits and the client's address are arguments.
+//!
+//! ```
+//! use std::net::{IpAddr, Ipv4Addr};
+//! use weighbridge_access::{ClientOrigin, Directory, Limits, Pepper, TenantName, VirtualKey, mint_key};
+//! use weighbridge_units::{Monotonic, Timestamp};
+//!
+//! let pepper = Pepper::new(b"at least sixteen bytes that only the gateway knows")?;
+//! let random = [7; 40]; // from the system's random source
+//! let minted = mint_key(&random, &pepper);
+//!
+//! let mut key = VirtualKey::new(minted.id, "search", TenantName::new("acme")?, minted.hash, Timestamp::default());
+//! key.limits = Limits { rpm: Some(1), tpm: None };
+//! let directory = Directory::new(pepper);
+//! directory.refresh(vec![key]);
+//!
+//! let origin = ClientOrigin { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), referrer: None };
+//! let principal = directory.authenticate(minted.expose(), &origin, Timestamp::from_secs(1))?;
+//! assert!(principal.may_use("openai/gpt-4o-mini"));
+//!
+//! let admission = principal.admit(Monotonic::default(), 100)?;
+//! assert!(principal.admit(Monotonic::default(), 100).is_err()); // one request per minute
+//! drop(admission); // nothing was dispatched: the place is free again
+//! assert!(principal.admit(Monotonic::default(), 100).is_ok());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod admission;
+mod cidr;
+mod directory;
+mod error;
+mod key;
+mod memory_store;
+mod origin;
+mod pattern;
+mod rate;
+mod secret;
+mod store;
+mod tags;
+pub mod testkit;
+
+pub use admission::{Admission, LimitKind, LimitRefusal, Principal};
+pub use cidr::Cidr;
+pub use directory::Directory;
+pub use error::{AccessError, InvalidDefinition};
+pub use key::{Budget, BudgetPeriod, Limits, LossPolicy, RetiredSecret, TenantName, VirtualKey};
+pub use memory_store::MemoryKeyStore;
+pub use origin::{ClientOrigin, client_ip};
+pub use pattern::{ModelPattern, ModelScope, ReferrerPattern};
+pub use rate::{RateCell, Standing, Take};
+pub use secret::{KEY_RANDOM_BYTES, KeyHash, MintedKey, Pepper, PresentedKey, mint_key, mint_secret};
+pub use store::{KeyStore, KeyStoreError};
+pub use tags::Tags;

@@ -1,0 +1,96 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use weighbridge_units::{KeyId, Timestamp};
+
+use crate::{KeyHash, KeyStore, KeyStoreError, RetiredSecret, VirtualKey};
+
+/// Keys in memory, for tests and for embedding.
+#[derive(Debug, Default)]
+pub struct MemoryKeyStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    keys: Vec<VirtualKey>,
+    version: u64,
+}
+
+impl MemoryKeyStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn change(
+        &mut self,
+        id: KeyId,
+        change: impl FnOnce(&mut VirtualKey) -> Result<(), KeyStoreError>,
+    ) -> Result<VirtualKey, KeyStoreError> {
+        let key = self.keys.iter_mut().find(|key| key.id == id).ok_or(KeyStoreError::NotFound(id))?;
+        change(key)?;
+        self.version += 1;
+        Ok(key.clone())
+    }
+}
+
+#[async_trait]
+impl KeyStore for MemoryKeyStore {
+    async fn create(&self, key: VirtualKey) -> Result<(), KeyStoreError> {
+        key.check()?;
+        let mut state = self.state();
+        if state.keys.iter().any(|other| other.id == key.id) {
+            return Err(KeyStoreError::Duplicate(key.id));
+        }
+        state.keys.push(key);
+        state.version += 1;
+        Ok(())
+    }
+
+    async fn load_all(&self) -> Result<Vec<VirtualKey>, KeyStoreError> {
+        Ok(self.state().keys.clone())
+    }
+
+    async fn revoke(&self, id: KeyId, at: Timestamp) -> Result<VirtualKey, KeyStoreError> {
+        self.state().change(id, |key| {
+            key.revoked.get_or_insert(at);
+            Ok(())
+        })
+    }
+
+    async fn rotate(
+        &self,
+        id: KeyId,
+        hash: KeyHash,
+        grace_until: Timestamp,
+    ) -> Result<VirtualKey, KeyStoreError> {
+        self.state().change(id, |key| {
+            if key.revoked.is_some() {
+                return Err(KeyStoreError::Revoked(id));
+            }
+            key.retired = Some(RetiredSecret { hash: key.hash, until: grace_until });
+            key.hash = hash;
+            Ok(())
+        })
+    }
+
+    async fn version(&self) -> Result<u64, KeyStoreError> {
+        Ok(self.state().version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn it_keeps_the_promises_of_a_key_store() {
+        let store = super::MemoryKeyStore::new();
+        futures::executor::block_on(crate::testkit::check_key_store(&store)).unwrap();
+    }
+}

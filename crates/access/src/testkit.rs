@@ -1,0 +1,93 @@
+//! What every [`KeyStore`] must do, for stores to be run against.
+
+use weighbridge_units::{KeyId, NanoUsd, Timestamp};
+
+use crate::{
+    Budget, BudgetPeriod, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, RetiredSecret,
+    Tags, TenantName, VirtualKey,
+};
+
+/// A key that uses every field, so that a store which forgets one is found out.
+///
+/// # Errors
+/// None in practice: the parts are well-formed.
+pub fn full_key(id: u64) -> Result<VirtualKey, crate::InvalidDefinition> {
+    let tenant = TenantName::new("acme/search")?;
+    let created = Timestamp::from_micros(1_795_226_938_123_456);
+    let mut key = VirtualKey::new(
+        KeyId::from_bits(id),
+        "search, \"prod\" – ä",
+        tenant,
+        KeyHash::from_bytes([7; 32]),
+        created,
+    );
+    key.retired = Some(RetiredSecret { hash: KeyHash::from_bytes([8; 32]), until: Timestamp::from_secs(9) });
+    key.models = ModelScope::Only(vec!["openai/*".parse()?, "support".parse()?]);
+    key.limits = Limits { rpm: Some(0), tpm: Some(1_000_000_000) };
+    key.budget = Some(Budget { limit: NanoUsd::MAX, period: BudgetPeriod::Month });
+    key.ip_allow = vec!["10.0.0.0/8".parse()?, "2001:db8::/32".parse()?];
+    key.referrers = vec!["https://*.example.com".parse()?, "http://localhost:3000/a*".parse()?];
+    key.tags = "env=prod,feature=search".parse::<Tags>()?;
+    key.loss_policy = Some(LossPolicy::Reject);
+    key.expires = Some(Timestamp::from_micros(i64::MAX));
+    Ok(key)
+}
+
+/// Runs an empty store through everything that the trait promises, and leaves keys behind.
+///
+/// # Errors
+/// Any error that the store gives where it must not.
+///
+/// # Panics
+/// Where an answer is wrong.
+pub async fn check_key_store(store: &dyn KeyStore) -> Result<(), Box<dyn std::error::Error>> {
+    assert_eq!(store.load_all().await?, [], "the store must be empty");
+    let full = full_key((1 << 60) - 1)?;
+    let tenant = TenantName::new("t")?;
+    let plain = VirtualKey::new(
+        KeyId::from_bits(2),
+        "plain",
+        tenant,
+        KeyHash::from_bytes([1; 32]),
+        Timestamp::default(),
+    );
+    let none = VirtualKey { id: KeyId::from_bits(3), models: ModelScope::Only(Vec::new()), ..plain.clone() };
+
+    let mut version = store.version().await?;
+    let mut changed = async |what: &str| -> Result<(), KeyStoreError> {
+        let now = store.version().await?;
+        assert_ne!(now, version, "{what} must change the version");
+        version = now;
+        Ok(())
+    };
+    for key in [&full, &plain, &none] {
+        store.create(key.clone()).await?;
+        changed("creating").await?;
+    }
+    let duplicate = store.create(plain.clone()).await;
+    assert!(matches!(duplicate, Err(KeyStoreError::Duplicate(id)) if id == plain.id), "{duplicate:?}");
+    let nameless = VirtualKey { name: String::new(), ..plain.clone() };
+    let invalid = store.create(nameless).await;
+    assert!(matches!(invalid, Err(KeyStoreError::Invalid(_))), "{invalid:?}");
+    assert_eq!(store.load_all().await?, [full.clone(), plain.clone(), none.clone()]);
+
+    let at = Timestamp::from_micros(1_234_567);
+    let rotated = store.rotate(plain.id, KeyHash::from_bytes([2; 32]), at).await?;
+    changed("rotating").await?;
+    assert_eq!(rotated.hash, KeyHash::from_bytes([2; 32]));
+    assert_eq!(rotated.retired, Some(RetiredSecret { hash: plain.hash, until: at }));
+
+    let revoked = store.revoke(full.id, at).await?;
+    changed("revoking").await?;
+    assert_eq!(revoked, VirtualKey { revoked: Some(at), ..full.clone() });
+    let again = store.revoke(full.id, Timestamp::from_secs(99)).await?;
+    assert_eq!(again.revoked, Some(at), "the first revocation stands");
+    let dead = store.rotate(full.id, KeyHash::from_bytes([3; 32]), at).await;
+    assert!(matches!(dead, Err(KeyStoreError::Revoked(id)) if id == full.id), "{dead:?}");
+    let nobody = KeyId::from_bits(77);
+    assert!(matches!(store.revoke(nobody, at).await, Err(KeyStoreError::NotFound(id)) if id == nobody));
+    let missing = store.rotate(nobody, plain.hash, at).await;
+    assert!(matches!(missing, Err(KeyStoreError::NotFound(id)) if id == nobody), "{missing:?}");
+    assert_eq!(store.load_all().await?, [revoked, rotated, none]);
+    Ok(())
+}

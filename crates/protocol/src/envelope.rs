@@ -1,0 +1,57 @@
+//! What a gateway must know of a request before it decides anything.
+
+use weighbridge_units::Protocol;
+
+use crate::json::{Field, FromRaw, ReadError};
+use crate::{Body, anthropic_messages, openai_chat};
+
+/// The few fields of a request that routing, limits and budgets depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The model that the client asked for.
+    pub model: String,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether the client asked to see usage in a stream. Always, where the protocol always tells.
+    pub wants_usage: bool,
+    /// The request's own cap on tokens of the answer, per candidate.
+    pub max_output: Option<u64>,
+    /// How many answers are asked for; at least 1.
+    pub candidates: u64,
+    /// The end user on whose behalf the client asks, as the client names them.
+    pub end_user: Option<String>,
+    /// The service tier asked for, in the protocol's own words.
+    pub service_tier: Option<String>,
+}
+
+/// Reads the envelope of a request. Only the fields it needs are looked at.
+///
+/// # Errors
+/// [`ReadError`] where `model` is missing, or a field that is needed has the wrong type.
+pub fn envelope(protocol: Protocol, body: &Body) -> Result<Envelope, ReadError> {
+    match protocol {
+        Protocol::OpenAiChat => openai_chat::envelope::read(body),
+        Protocol::AnthropicMessages => anthropic_messages::envelope::read(body),
+        // `Protocol` may grow in `units` before its format is described here.
+        _ => Err(ReadError::new(body.root(), "a request of a protocol that is described here")),
+    }
+}
+
+/// What a body says under `name`; absent and `null` are the same here.
+pub(crate) fn optional<'a, T: FromRaw<'a>>(body: &'a Body, name: &str) -> Result<Option<T>, ReadError> {
+    let field = match body.get(name) {
+        None => Field::Absent,
+        Some(raw) if raw.is_null() => Field::Null,
+        Some(raw) => Field::Value(raw.read()?),
+    };
+    Ok(field.value())
+}
+
+/// The name of the model, which every protocol here has in `model`.
+pub(crate) fn model(body: &Body) -> Result<String, ReadError> {
+    match optional::<String>(body, "model")? {
+        Some(name) if !name.is_empty() => Ok(name),
+        Some(_) => Err(ReadError::new(body.get("model").unwrap_or(body.root()), "the name of a model")),
+        None => Err(ReadError::missing(body.root(), "model")),
+    }
+}

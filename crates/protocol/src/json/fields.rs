@@ -1,0 +1,215 @@
+//! An object, taken apart field by field; what is left over is kept.
+
+use std::borrow::Cow;
+
+use super::raw::Members;
+use super::{Kind, Raw, ReadError, decode_string};
+
+/// What can be read from a JSON value.
+pub trait FromRaw<'a>: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`ReadError`] where the value is something else.
+    fn from_raw(raw: Raw<'a>) -> Result<Self, ReadError>;
+}
+
+impl<'a> FromRaw<'a> for Raw<'a> {
+    fn from_raw(raw: Raw<'a>) -> Result<Self, ReadError> {
+        Ok(raw)
+    }
+}
+
+impl<'a> FromRaw<'a> for Cow<'a, str> {
+    fn from_raw(raw: Raw<'a>) -> Result<Self, ReadError> {
+        raw.str()
+    }
+}
+
+impl<'a> FromRaw<'a> for String {
+    fn from_raw(raw: Raw<'a>) -> Result<Self, ReadError> {
+        raw.str().map(Cow::into_owned)
+    }
+}
+
+impl<'a> FromRaw<'a> for bool {
+    fn from_raw(raw: Raw<'a>) -> Result<Self, ReadError> {
+        raw.bool()
+    }
+}
+
+impl<'a> FromRaw<'a> for u64 {
+    fn from_raw(raw: Raw<'a>) -> Result<Self, ReadError> {
+        raw.u64()
+    }
+}
+
+impl<'a> FromRaw<'a> for i64 {
+    fn from_raw(raw: Raw<'a>) -> Result<Self, ReadError> {
+        raw.i64()
+    }
+}
+
+impl<'a> FromRaw<'a> for Fields<'a> {
+    fn from_raw(raw: Raw<'a>) -> Result<Self, ReadError> {
+        Self::read(raw)
+    }
+}
+
+impl<'a, T: FromRaw<'a>> FromRaw<'a> for Vec<T> {
+    fn from_raw(raw: Raw<'a>) -> Result<Self, ReadError> {
+        raw.items()?.map(T::from_raw).collect()
+    }
+}
+
+/// What an object says under one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field<T> {
+    /// There is no such field.
+    Absent,
+    /// The field is `null`.
+    Null,
+    /// The field has a value.
+    Value(T),
+}
+
+impl<T> Field<T> {
+    /// The value, where absent and `null` mean the same.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+
+    /// Another name for [`Self::value`].
+    pub fn into_option(self) -> Option<T> {
+        self.value()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Entry<'a> {
+    key: Cow<'a, str>,
+    value: Raw<'a>,
+    taken: bool,
+}
+
+/// The fields of one object, to be taken one by one; [`Self::rest`] is what nobody took.
+///
+/// Where a name is there twice the last one is taken, as most readers do, and the others stay in
+/// the rest.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    raw: Raw<'a>,
+    entries: Vec<Entry<'a>>,
+}
+
+impl<'a> Fields<'a> {
+    /// Opens an object.
+    ///
+    /// # Errors
+    /// [`ReadError`] where it is something else, or where a name is half of a surrogate pair.
+    pub fn read(raw: Raw<'a>) -> Result<Self, ReadError> {
+        let members = Members::of(raw)?;
+        let mut entries = Vec::with_capacity(8);
+        for (key, value) in members {
+            let key = decode_string(key)
+                .ok_or_else(|| ReadError::new(raw, "field names of whole Unicode characters"))?;
+            entries.push(Entry { key, value, taken: false });
+        }
+        Ok(Self { raw, entries })
+    }
+
+    /// The object itself.
+    pub const fn raw(&self) -> Raw<'a> {
+        self.raw
+    }
+
+    /// Takes a field.
+    ///
+    /// # Errors
+    /// What `T` makes of a value that is not its own.
+    pub fn take<T: FromRaw<'a>>(&mut self, name: &'static str) -> Result<Field<T>, ReadError> {
+        let Some(entry) = self.find(name) else { return Ok(Field::Absent) };
+        entry.taken = true;
+        let value = entry.value;
+        if value.is_null() { Ok(Field::Null) } else { T::from_raw(value).map(Field::Value) }
+    }
+
+    /// Takes a field that must be there.
+    ///
+    /// # Errors
+    /// [`ReadError`] where it is absent or `null`, or not a `T`.
+    pub fn require<T: FromRaw<'a>>(&mut self, name: &'static str) -> Result<T, ReadError> {
+        let raw = self.raw;
+        self.take(name)?.value().ok_or_else(|| ReadError::missing(raw, name))
+    }
+
+    /// Takes a number, whatever its form, to be passed on as it was written.
+    ///
+    /// # Errors
+    /// [`ReadError`] where the field is something else.
+    pub fn number(&mut self, name: &'static str) -> Result<Option<Raw<'a>>, ReadError> {
+        match self.take::<Raw<'a>>(name)?.value() {
+            Some(raw) if raw.kind() == Kind::Number => Ok(Some(raw)),
+            Some(raw) => Err(ReadError::new(raw, "a number")),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes a field only if it is a `T`; anything else stays for the rest, but for a `null`, which
+    /// says nothing.
+    ///
+    /// For what a provider answers: an odd field must not spoil an answer that was paid for.
+    pub fn offer<T: FromRaw<'a>>(&mut self, name: &'static str) -> Option<T> {
+        let entry = self.find(name)?;
+        let value = T::from_raw(entry.value).ok();
+        entry.taken = value.is_some() || entry.value.is_null();
+        value
+    }
+
+    /// Takes the field that says which variant an object is. `None` where there is none, or it is
+    /// no string: like an unknown name, that makes the object unknown, not wrong.
+    pub fn variant(&mut self, name: &'static str) -> Option<Cow<'a, str>> {
+        self.offer(name)
+    }
+
+    /// What nobody took, in order.
+    pub fn rest(self) -> Bag<'a> {
+        let left = self.entries.into_iter().filter(|entry| !entry.taken);
+        Bag { entries: left.map(|entry| (entry.key, entry.value)).collect() }
+    }
+
+    fn find(&mut self, name: &str) -> Option<&mut Entry<'a>> {
+        self.entries.iter_mut().rev().find(|entry| !entry.taken && entry.key == name)
+    }
+}
+
+/// What nobody took from an object: names and raw values, in order.
+///
+/// Written back to the same protocol as it is; for another protocol each entry becomes a loss.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bag<'a> {
+    entries: Vec<(Cow<'a, str>, Raw<'a>)>,
+}
+
+impl<'a> Bag<'a> {
+    /// Nothing left over.
+    pub const EMPTY: Self = Self { entries: Vec::new() };
+
+    /// The names with their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> + '_ {
+        self.entries.iter().map(|(key, value)| (key.as_ref(), *value))
+    }
+
+    /// Whether nothing was left over.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds an entry; for tests and for values that moved.
+    pub fn push(&mut self, key: impl Into<Cow<'a, str>>, value: Raw<'a>) {
+        self.entries.push((key.into(), value));
+    }
+}

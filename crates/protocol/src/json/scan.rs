@@ -1,0 +1,323 @@
+//! The check that every document passes once: syntax and depth.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+use super::Kind;
+
+/// What a document may be at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanLimits {
+    /// How many objects and arrays may stand inside each other, the outermost included; at most
+    /// [`Self::DEPTH_CEILING`] counts.
+    pub depth: usize,
+}
+
+impl ScanLimits {
+    /// The deepest limit that can be set: reading recurses, and a stack is finite.
+    pub const DEPTH_CEILING: usize = 512;
+}
+
+impl Default for ScanLimits {
+    /// 128 levels, as `serde_json` and most providers have it.
+    fn default() -> Self {
+        Self { depth: 128 }
+    }
+}
+
+/// Why a text is not an acceptable JSON document.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ScanError {
+    /// The bytes are not UTF-8.
+    #[error("the body is not UTF-8 at byte {offset}: send JSON encoded as UTF-8")]
+    NotUtf8 {
+        /// Bytes before the first one that is wrong.
+        offset: usize,
+    },
+    /// The text is not JSON.
+    #[error("the body is not JSON: {expected} expected at line {line}, column {column}")]
+    Syntax {
+        /// What would have been right here.
+        expected: &'static str,
+        /// Line of the mistake, from 1.
+        line: usize,
+        /// Column of the mistake in bytes, from 1.
+        column: usize,
+        /// Bytes before the mistake.
+        offset: usize,
+    },
+    /// Objects and arrays stand inside each other too deeply.
+    #[error("the body is nested deeper than {limit} levels at byte {offset}: flatten it")]
+    TooDeep {
+        /// The limit that was passed.
+        limit: usize,
+        /// Where the level too many opens.
+        offset: usize,
+    },
+    /// A field of the outermost object is there twice, so that two readers could disagree.
+    #[error("the field `{key}` is given twice: give it once")]
+    DuplicateKey {
+        /// The field's name.
+        key: String,
+    },
+    /// The document is valid JSON, but not an object.
+    #[error("the body is {found}: an object is expected")]
+    NotAnObject {
+        /// What it is.
+        found: Kind,
+    },
+}
+
+/// Where a field of an object stands in the document, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldSpan {
+    /// The name, between its quotes, escapes and all.
+    pub(crate) key: Range<usize>,
+    /// The value.
+    pub(crate) value: Range<usize>,
+}
+
+/// Checks a document of any kind; gives the range of its value, without the white space around it.
+pub(super) fn scan_value(text: &str, limits: &ScanLimits) -> Result<Range<usize>, ScanError> {
+    let mut scanner = Scanner::new(text, limits);
+    scanner.space();
+    let start = scanner.at;
+    scanner.value(1)?;
+    let end = scanner.at;
+    scanner.end()?;
+    Ok(start..end)
+}
+
+/// Checks a document that must be an object; gives its range and its fields in order.
+pub(crate) fn scan_object(
+    text: &str,
+    limits: &ScanLimits,
+) -> Result<(Range<usize>, Vec<FieldSpan>), ScanError> {
+    let mut scanner = Scanner::new(text, limits);
+    scanner.space();
+    let start = scanner.at;
+    if scanner.peek() != Some(b'{') {
+        let found = Kind::starting_with(scanner.peek().unwrap_or_default());
+        // A mistake in the syntax is the better complaint, so the document is checked first.
+        scan_value(text, limits)?;
+        return Err(ScanError::NotAnObject { found });
+    }
+    let mut fields = Vec::with_capacity(16);
+    scanner.object(1, |key, value| fields.push(FieldSpan { key, value }))?;
+    let end = scanner.at;
+    scanner.end()?;
+    Ok((start..end, fields))
+}
+
+struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth_max: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn new(text: &'a str, limits: &ScanLimits) -> Self {
+        Self { text: text.as_bytes(), at: 0, depth_max: limits.depth.min(ScanLimits::DEPTH_CEILING) }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Steps over one byte that must be there.
+    fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), ScanError> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(self.mistake(expected))
+    }
+
+    fn end(&mut self) -> Result<(), ScanError> {
+        self.space();
+        if self.at == self.text.len() { Ok(()) } else { Err(self.mistake("the end of the document")) }
+    }
+
+    #[cold]
+    fn mistake(&self, expected: &'static str) -> ScanError {
+        let before = self.text.get(..self.at).unwrap_or(self.text);
+        let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+        ScanError::Syntax {
+            expected,
+            line: memchr::memchr_iter(b'\n', before).count() + 1,
+            column: before.len() - line_start + 1,
+            offset: before.len(),
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<(), ScanError> {
+        match self.peek() {
+            Some(b'"') => self.string().map(drop),
+            Some(b'{') => self.object(depth, |_, _| ()),
+            Some(b'[') => self.array(depth),
+            Some(b't') => self.literal(b"true"),
+            Some(b'f') => self.literal(b"false"),
+            Some(b'n') => self.literal(b"null"),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.mistake("a value")),
+        }
+    }
+
+    fn deeper(&self, depth: usize) -> Result<(), ScanError> {
+        if depth > self.depth_max {
+            return Err(ScanError::TooDeep { limit: self.depth_max, offset: self.at });
+        }
+        Ok(())
+    }
+
+    fn object(
+        &mut self,
+        depth: usize,
+        mut field: impl FnMut(Range<usize>, Range<usize>),
+    ) -> Result<(), ScanError> {
+        self.deeper(depth)?;
+        self.expect(b'{', "an object")?;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            let key = self.string()?;
+            self.space();
+            self.expect(b':', "a colon")?;
+            self.space();
+            let start = self.at;
+            self.value(depth + 1)?;
+            field(key, start..self.at);
+            self.space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.mistake("a comma or the end of the object")),
+            }
+            self.space();
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<(), ScanError> {
+        self.deeper(depth)?;
+        self.expect(b'[', "an array")?;
+        self.space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.value(depth + 1)?;
+            self.space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.mistake("a comma or the end of the array")),
+            }
+            self.space();
+        }
+    }
+
+    /// A string; gives the range between its quotes.
+    fn string(&mut self) -> Result<Range<usize>, ScanError> {
+        self.expect(b'"', "a string")?;
+        let start = self.at;
+        loop {
+            let rest = self.rest();
+            let Some(length) = memchr::memchr2(b'"', b'\\', rest) else {
+                self.at = self.text.len();
+                return Err(self.mistake("the end of the string"));
+            };
+            let plain = rest.get(..length).unwrap_or_default();
+            if has_control(plain) {
+                self.at += plain.iter().position(|&byte| byte < 0x20).unwrap_or(0);
+                return Err(self.mistake("an escape in place of the control character"));
+            }
+            self.at += length;
+            if self.peek() == Some(b'"') {
+                self.at += 1;
+                return Ok(start..self.at - 1);
+            }
+            self.escape()?;
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), ScanError> {
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                let digits = self.text.get(self.at + 1..self.at + 5);
+                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                    return Err(self.mistake("four hexadecimal digits"));
+                }
+                self.at += 5;
+            }
+            _ => return Err(self.mistake("an escape")),
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<(), ScanError> {
+        if !self.rest().starts_with(word) {
+            return Err(self.mistake("a value"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), ScanError> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1
+        } else {
+            self.digits()?
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Result<(), ScanError> {
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        if count == 0 { Err(self.mistake("a digit")) } else { Ok(()) }
+    }
+}
+
+/// Whether a byte below 0x20 is there. Whole chunks without a branch, which compilers vectorise.
+fn has_control(text: &[u8]) -> bool {
+    text.chunks(64).any(|chunk| chunk.iter().fold(false, |found, &byte| found | (byte < 0x20)))
+}

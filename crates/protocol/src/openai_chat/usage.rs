@@ -1,0 +1,138 @@
+//! The `usage` object.
+//!
+//! | field | what it includes |
+//! |---|---|
+//! | `prompt_tokens` | everything of the prompt: cached, written to a cache, audio |
+//! | `prompt_tokens_details.cached_tokens` | the part read from a cache |
+//! | `prompt_tokens_details.cache_write_tokens` | the part written to a cache |
+//! | `prompt_tokens_details.audio_tokens` | the part that is audio |
+//! | `completion_tokens` | everything of the answer: reasoning, audio, tool calls |
+//! | `completion_tokens_details.reasoning_tokens` | the part spent on reasoning |
+//! | `completion_tokens_details.audio_tokens` | the part that is audio |
+//! | `total_tokens` | `prompt_tokens + completion_tokens` |
+//!
+//! Dialects are told by the total, which then is larger than the sum of the two:
+//!
+//! | dialect | what stands beside `completion_tokens` or `prompt_tokens` |
+//! |---|---|
+//! | xAI | `reasoning_tokens` |
+//! | Gemini's compatible route | reasoning that no field names: the rest of the total |
+//! | Mistral | the prompt's `audio_tokens` |
+//! | DeepSeek | nothing; the cached part is called `prompt_cache_hit_tokens` |
+
+use weighbridge_units::{Bucket, Usage};
+
+use crate::json::{Fields, Object, Raw, Writer};
+
+/// The fields that are understood; a translation reports any other as lost.
+pub const FIELDS: [&str; 7] = [
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "prompt_tokens_details",
+    "completion_tokens_details",
+    "prompt_cache_hit_tokens",
+    "prompt_cache_miss_tokens",
+];
+
+/// The fields that are understood inside others of them.
+pub const INNER_FIELDS: [(&str, &[&str]); 2] = [
+    ("prompt_tokens_details", &["cached_tokens", "cache_write_tokens", "audio_tokens"]),
+    ("completion_tokens_details", &["reasoning_tokens", "audio_tokens"]),
+];
+
+/// Reads a usage object. Never fails: what is not understood is not told, and figures that
+/// contradict each other are cut to their whole and flagged.
+pub fn read(raw: Raw<'_>) -> Usage {
+    let mut usage = Usage::new();
+    update(&mut usage, raw);
+    usage
+}
+
+/// Takes over what a later usage object of the same answer tells; what it does not tell stays.
+pub fn update(usage: &mut Usage, raw: Raw<'_>) {
+    let Ok(mut fields) = Fields::read(raw) else { return };
+    let of_prompt: Option<Raw<'_>> = fields.offer("prompt_tokens_details");
+    let of_answer: Option<Raw<'_>> = fields.offer("completion_tokens_details");
+
+    let prompt: Option<u64> = fields.offer("prompt_tokens");
+    let answer: Option<u64> = fields.offer("completion_tokens");
+    let cached = detail(of_prompt, "cached_tokens").or_else(|| fields.offer("prompt_cache_hit_tokens"));
+    let written = detail(of_prompt, "cache_write_tokens");
+    let audio = detail(of_prompt, "audio_tokens");
+    let answer_audio = detail(of_answer, "audio_tokens");
+    let mut reasoning = detail(of_answer, "reasoning_tokens");
+
+    // What the total holds beyond the two figures that normally make it up tells the dialect.
+    let mut prompt_whole = prompt;
+    let mut answer_whole = answer;
+    if let (Some(p), Some(a), Some(total)) = (prompt, answer, fields.offer::<u64>("total_tokens")) {
+        match total.checked_sub(p.saturating_add(a)) {
+            Some(0) => {}
+            Some(beside) if reasoning == Some(beside) => answer_whole = Some(a.saturating_add(beside)),
+            Some(beside) if audio == Some(beside) => prompt_whole = Some(p.saturating_add(beside)),
+            Some(beside) if reasoning.unwrap_or(0) == 0 => {
+                reasoning = Some(beside);
+                answer_whole = Some(a.saturating_add(beside));
+            }
+            Some(_) | None => usage.flag_contradiction(),
+        }
+    }
+    let prompt_parts =
+        [(Bucket::CacheRead, cached), (Bucket::CacheWrite5m, written), (Bucket::InputAudio, audio)];
+    split(usage, prompt_whole, &prompt_parts, Bucket::Input);
+    let answer_parts = [(Bucket::Reasoning, reasoning), (Bucket::OutputAudio, answer_audio)];
+    split(usage, answer_whole, &answer_parts, Bucket::Output);
+}
+
+/// Tells the parts of a whole, and the rest of it.
+fn split(usage: &mut Usage, whole: Option<u64>, parts: &[(Bucket, Option<u64>)], rest: Bucket) {
+    let Some(mut left) = whole else { return };
+    for (bucket, part) in parts {
+        let Some(part) = *part else { continue };
+        if part > left {
+            usage.flag_contradiction();
+        }
+        let told = part.min(left);
+        usage.set(*bucket, told);
+        left -= told;
+    }
+    usage.set(rest, left);
+}
+
+/// A count inside a details object; an odd one is as good as absent.
+fn detail(details: Option<Raw<'_>>, name: &str) -> Option<u64> {
+    details?.get(name)?.u64().ok()
+}
+
+/// What [`write()`] cannot tell apart or at all: caches are not told apart by their lifetime, and
+/// searches are not counted.
+pub const UNTOLD: [Bucket; 2] = [Bucket::CacheWrite1h, Bucket::WebSearch];
+
+/// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`].
+pub fn write(usage: &Usage, writer: Writer<'_>) {
+    let mut object = writer.object();
+    object.key("prompt_tokens").number(usage.prompt());
+    object.key("completion_tokens").number(usage.answer());
+    object.key("total_tokens").number(usage.total());
+    let any = |buckets: &[Bucket]| buckets.iter().any(|bucket| usage.told(*bucket));
+    if any(&[Bucket::CacheRead, Bucket::CacheWrite5m, Bucket::CacheWrite1h, Bucket::InputAudio]) {
+        let mut details = object.key("prompt_tokens_details").object();
+        count(&mut details, "cached_tokens", usage, &[Bucket::CacheRead]);
+        count(&mut details, "cache_write_tokens", usage, &[Bucket::CacheWrite5m, Bucket::CacheWrite1h]);
+        count(&mut details, "audio_tokens", usage, &[Bucket::InputAudio]);
+    }
+    if any(&[Bucket::Reasoning, Bucket::OutputAudio]) {
+        let mut details = object.key("completion_tokens_details").object();
+        count(&mut details, "reasoning_tokens", usage, &[Bucket::Reasoning]);
+        count(&mut details, "audio_tokens", usage, &[Bucket::OutputAudio]);
+    }
+}
+
+/// Writes the sum of some buckets, if any of them was told.
+fn count(object: &mut Object<'_>, name: &str, usage: &Usage, buckets: &[Bucket]) {
+    if buckets.iter().any(|bucket| usage.told(*bucket)) {
+        let sum = buckets.iter().fold(0_u64, |sum, bucket| sum.saturating_add(usage.get(*bucket)));
+        object.key(name).number(sum);
+    }
+}

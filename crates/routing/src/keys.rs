@@ -1,0 +1,164 @@
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use weighbridge_units::Monotonic;
+
+/// How long a credential is benched when it is refused for the first time; doubles each time.
+const FIRST_BENCH: Duration = Duration::from_secs(10);
+/// The longest time that a credential is benched for.
+const LONGEST_BENCH: Duration = Duration::from_secs(300);
+
+/// The credentials of one provider, by position: which of them are worth trying.
+///
+/// Routing never sees the secrets. Targets at the same provider share a pool, so that a credential
+/// refused for one model is not tried for the next.
+pub struct KeyPool {
+    keys: Box<[Key]>,
+    turn: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Key {
+    /// Microseconds; 0 if it was not refused since it last worked.
+    benched_until: AtomicU64,
+    refused_in_a_row: AtomicU32,
+}
+
+/// Credentials of one pool, a bit each.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct KeySet(u64);
+
+impl KeySet {
+    pub(crate) fn insert(&mut self, key: usize) {
+        self.0 |= 1_u64.checked_shl(key as u32).unwrap_or(0);
+    }
+
+    fn contains(self, key: usize) -> bool {
+        1_u64.checked_shl(key as u32).is_none_or(|bit| self.0 & bit != 0)
+    }
+}
+
+impl KeyPool {
+    /// The most credentials of a pool that are used; further ones are ignored.
+    pub const CAPACITY: usize = 64;
+
+    /// A pool of `count` credentials. A provider that needs none counts as having one.
+    pub fn new(count: usize) -> Self {
+        let keys = (0..count.clamp(1, Self::CAPACITY)).map(|_| Key::default()).collect();
+        Self { keys, turn: AtomicUsize::new(0) }
+    }
+
+    /// How many credentials there are, at least 1.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Never: see [`Self::new`].
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Whether any credential is not benched.
+    pub fn any_ready(&self, now: Monotonic) -> bool {
+        self.keys.iter().any(|key| key.is_ready(now))
+    }
+
+    /// The next credential in turn that is neither benched nor in `except`.
+    pub(crate) fn pick(&self, except: KeySet, now: Monotonic) -> Option<usize> {
+        let count = self.keys.len();
+        let start = if count == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) % count };
+        (start..count)
+            .chain(0..start)
+            .find(|&at| !except.contains(at) && self.keys.get(at).is_some_and(|key| key.is_ready(now)))
+    }
+
+    /// The credential outside of `except` that was benched for the shortest time to come: for want of
+    /// anything better.
+    pub(crate) fn pick_benched(&self, except: KeySet) -> Option<usize> {
+        let free = self.keys.iter().enumerate().filter(|(at, _)| !except.contains(*at));
+        free.min_by_key(|(_, key)| key.benched_until.load(Ordering::Relaxed)).map(|(at, _)| at)
+    }
+
+    /// Takes note that the provider accepted a credential.
+    pub fn accepted(&self, key: usize) {
+        if let Some(key) = self.keys.get(key)
+            && key.benched_until.load(Ordering::Relaxed) != 0
+        {
+            key.benched_until.store(0, Ordering::Relaxed);
+            key.refused_in_a_row.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes note that the provider refused a credential: it is benched.
+    pub fn refused(&self, key: usize, now: Monotonic) {
+        if let Some(key) = self.keys.get(key) {
+            // Requests in flight at the same time learn of the same refusal: they count as one.
+            if !key.is_ready(now) {
+                return;
+            }
+            let doubled = 2_u32.saturating_pow(key.refused_in_a_row.fetch_add(1, Ordering::Relaxed).min(31));
+            let bench = FIRST_BENCH.saturating_mul(doubled).min(LONGEST_BENCH);
+            key.benched_until.store((now + bench).as_micros(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Key {
+    fn is_ready(&self, now: Monotonic) -> bool {
+        self.benched_until.load(Ordering::Relaxed) <= now.as_micros()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Monotonic = Monotonic::from_micros(1_000_000);
+
+    #[test]
+    fn keys_take_turns() {
+        let pool = KeyPool::new(3);
+        let picked: Vec<_> = (0..6).map(|_| pool.pick(KeySet::default(), START)).collect();
+        assert_eq!(picked, [Some(0), Some(1), Some(2), Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_refused_key_is_benched_for_longer_each_time_and_forgiven_when_it_works() {
+        let pool = KeyPool::new(1);
+        let mut now = START;
+        for seconds in [10, 20, 40, 80, 160, 300, 300] {
+            pool.refused(0, now);
+            pool.refused(0, now); // the same refusal, told by another request
+            assert!(!pool.any_ready(now + Duration::from_secs(seconds - 1)));
+            now = now + Duration::from_secs(seconds);
+            assert!(pool.any_ready(now), "after {seconds} s");
+        }
+        pool.accepted(0);
+        pool.refused(0, now);
+        assert!(pool.any_ready(now + FIRST_BENCH));
+    }
+
+    #[test]
+    fn for_want_of_anything_better_a_benched_key_is_given() {
+        let pool = KeyPool::new(2);
+        pool.refused(1, START);
+        pool.refused(0, START + Duration::from_secs(1));
+        assert_eq!(pool.pick(KeySet::default(), START + Duration::from_secs(2)), None);
+        assert_eq!(pool.pick_benched(KeySet::default()), Some(1));
+        let mut tried = KeySet::default();
+        tried.insert(1);
+        assert_eq!(pool.pick_benched(tried), Some(0));
+        tried.insert(0);
+        assert_eq!(pool.pick_benched(tried), None);
+    }
+
+    #[test]
+    fn a_pool_is_bounded() {
+        let pool = KeyPool::new(1_000);
+        assert_eq!(pool.len(), KeyPool::CAPACITY);
+        let mut all = KeySet::default();
+        (0..1_000).for_each(|key| all.insert(key));
+        assert_eq!((pool.pick(all, START), pool.pick_benched(all)), (None, None));
+        assert_eq!(KeyPool::new(0).len(), 1);
+    }
+}

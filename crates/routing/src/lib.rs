@@ -1,0 +1,69 @@
+//! Which target next: strategies, health, failover.
+//!
+//! A [`Route`] is where the requests for one model name may go: equals, among which a [`Strategy`]
+//! chooses by weight, and ordered fallbacks. For each request a [`Plan`] hands out its targets one
+//! by one, each with one of its provider's credentials, and hears how it went:
+//!
+//! - [`verdict`] tells what may follow a failure: another target, another credential, or nothing,
+//!   because every target would give the same answer.
+//! - [`Health`] benches a target that fails, for a cool-down that grows, until one probe succeeds. It
+//!   honours `retry-after`. What callers bring about themselves (bad requests, short deadlines of
+//!   their own) never benches anyone, and a benched target is still used where no other is left.
+//! - [`KeyPool`] benches a credential that was refused, and not the target behind it.
+//! - [`RetryBudget`] keeps second tries to a share of the traffic, so that an outage of everything
+//!   does not multiply the load.
+//!
+//! Nothing here waits, draws random numbers or looks at a clock: `now` and `random` are arguments,
+//! and the same calls in the same order give the same choices.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use weighbridge_routing::{
+//!     FailureCause, HealthPolicy, KeyPool, Plan, Route, RouteParts, Target, Verdict,
+//! };
+//! use weighbridge_units::{ErrorClass, Monotonic};
+//!
+//! let target = |name: &str| Target::new(name, Arc::new(KeyPool::new(1)), HealthPolicy::default());
+//! let route = Route::new(RouteParts {
+//!     primaries: vec![(target("openai/gpt-4o-mini"), 1)],
+//!     fallbacks: vec![target("claude/claude-haiku-4-5")],
+//!     ..RouteParts::default()
+//! })?;
+//!
+//! let now = Monotonic::from_micros(0);
+//! let mut plan = Plan::new(route.clone());
+//! let first = plan.next(now, 7).ok_or("no target")?;
+//! assert_eq!(first.target().get(), 0);
+//!
+//! let overloaded = FailureCause::Status { class: ErrorClass::Overloaded, retry_after: None };
+//! assert_eq!(plan.failed(first, &overloaded, now), Verdict::Next);
+//!
+//! let second = plan.next(now, 8).ok_or("no second target")?;
+//! assert_eq!(&**route.target(second.target()).ok_or("unknown")?.name(), "claude/claude-haiku-4-5");
+//! second.succeeded(now);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod decision;
+mod failure;
+mod health;
+mod keys;
+mod pick;
+mod plan;
+mod retry_budget;
+mod route;
+mod strategy;
+mod target_set;
+mod weighted_round_robin;
+
+pub use decision::{Decision, Exclusion, Rejection};
+pub use failure::{FailureCause, FallbackRules, Sent, TimeLimit, Verdict, verdict};
+pub use health::{Availability, Health, HealthPolicy};
+pub use keys::KeyPool;
+pub use pick::Pick;
+pub use plan::{DeadEnd, Plan};
+pub use retry_budget::{RetryBudget, RetryPolicy};
+pub use route::{Route, RouteError, RouteParts, Target};
+pub use strategy::{Candidate, Candidates, Strategy};
+pub use target_set::TargetIndex;
+pub use weighted_round_robin::WeightedRoundRobin;

@@ -1,0 +1,323 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use weighbridge_units::{ErrorClass, Monotonic};
+
+use crate::decision::{Decision, Exclusion, Rejection};
+use crate::failure::{FailureCause, Verdict, verdict};
+use crate::health::Availability;
+use crate::keys::KeySet;
+use crate::pick::Pick;
+use crate::route::Route;
+use crate::strategy::Candidates;
+use crate::target_set::{TargetIndex, TargetSet};
+
+/// The targets of one request, handed out one by one.
+///
+/// Healthy primaries in the order of the strategy, then healthy fallbacks in their own order, then,
+/// for want of anything better, the benched ones of both. Each target is handed out once, or once
+/// per credential where a provider refuses credentials. A target that asked to be left alone is
+/// never handed out; [`Plan::dead_end`] tells for how long.
+pub struct Plan {
+    route: Arc<Route>,
+    /// Targets that are not handed out any more.
+    settled: TargetSet,
+    /// Targets whose exclusion is written down.
+    noted: TargetSet,
+    /// The target whose credential was refused last, and those of its credentials that were tried.
+    same_target: Option<(TargetIndex, KeySet)>,
+    tries: u32,
+    counted: bool,
+    only_fallbacks: bool,
+    stopped: bool,
+    last_failure: Option<(Option<ErrorClass>, Option<Duration>)>,
+    decision: Decision,
+}
+
+/// Why a [`Plan`] has no further target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeadEnd {
+    /// What is left asked to be left alone, or said so just now: 429 for a rate limit, else 503.
+    LeftAlone {
+        /// [`ErrorClass::RateLimit`] or [`ErrorClass::Overloaded`].
+        class: ErrorClass,
+        /// Until the first of them is back, where one said so.
+        retry_after: Option<Duration>,
+    },
+    /// The retry budget is spent: the last failure is the client's answer.
+    RetriesSpent,
+    /// The last failure ended the request: it is the client's answer.
+    Stopped,
+    /// Every target was tried or rejected.
+    AllTried,
+}
+
+/// Which targets are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Healthy,
+    ForWantOfBetter,
+}
+
+impl Plan {
+    /// A plan for one request; nothing is chosen yet.
+    pub fn new(route: Arc<Route>) -> Self {
+        let decision =
+            Decision { strategy: route.strategy().name(), excluded: Vec::new(), retries_refused: false };
+        let mut plan = Self {
+            route,
+            settled: TargetSet::default(),
+            noted: TargetSet::default(),
+            same_target: None,
+            tries: 0,
+            counted: false,
+            only_fallbacks: false,
+            stopped: false,
+            last_failure: None,
+            decision,
+        };
+        let route = plan.route.clone();
+        for (member, index) in route.members().iter().zip(route.primaries()) {
+            if member.weight == 0 {
+                plan.settled.insert(index);
+                plan.note(index, Exclusion::Drained);
+            }
+        }
+        plan
+    }
+
+    /// The route that is followed.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// The next target to try, or `None` at the end: [`Self::dead_end`] tells why.
+    ///
+    /// Whoever gets a [`Pick`] reports on it exactly once: [`Self::failed`] or [`Pick::succeeded`]
+    /// after an attempt, [`Self::reject`] without one.
+    pub fn next(&mut self, now: Monotonic, random: u64) -> Option<Pick> {
+        if self.stopped {
+            return None;
+        }
+        if !self.counted {
+            self.counted = true;
+            self.route.retry_budget().count_request(now);
+        }
+        let paid = self.tries > 0;
+        if paid && !self.route.retry_budget().take(now) {
+            self.decision.retries_refused = true;
+            self.stopped = true;
+            return None;
+        }
+        let picked = self
+            .other_key(now)
+            .or_else(|| self.search(Pass::Healthy, now, random))
+            .or_else(|| self.search(Pass::ForWantOfBetter, now, random));
+        match &picked {
+            Some(pick) => {
+                self.settled.insert(pick.target());
+                self.tries += 1;
+            }
+            None if paid => self.route.retry_budget().give_back(now),
+            None => {}
+        }
+        picked
+    }
+
+    /// Takes note of a failed attempt before the commit point, and tells what may follow.
+    ///
+    /// [`Self::next`] obeys the verdict by itself.
+    pub fn failed(&mut self, pick: Pick, cause: &FailureCause, now: Monotonic) -> Verdict {
+        let (target, key) = (pick.target(), pick.key());
+        pick.failed(cause, now);
+        self.last_failure = Some((cause.class(), cause.retry_after()));
+        let mut tried = match self.same_target.take() {
+            Some((same, tried)) if same == target => tried,
+            _ => KeySet::default(),
+        };
+        let verdict = verdict(cause, self.route.rules());
+        match verdict {
+            Verdict::Stop => self.stopped = true,
+            Verdict::NextKey => {
+                tried.insert(key);
+                self.same_target = Some((target, tried));
+            }
+            Verdict::Next => self.only_fallbacks |= cause.skips_equals(),
+        }
+        verdict
+    }
+
+    /// Gives a target back to which nothing was sent; the next one may be asked for.
+    pub fn reject(&mut self, pick: Pick, rejection: Rejection, now: Monotonic) {
+        // What speaks against a target does so with any credential.
+        self.same_target = None;
+        self.tries = self.tries.saturating_sub(1);
+        if self.tries > 0 {
+            self.route.retry_budget().give_back(now);
+        }
+        self.decision.excluded.push((pick.target(), Exclusion::Rejected(rejection)));
+    }
+
+    /// Attempts so far.
+    pub fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// Why [`Self::next`] gave nothing.
+    pub fn dead_end(&self, now: Monotonic) -> DeadEnd {
+        let limits = [ErrorClass::RateLimit, ErrorClass::Overloaded];
+        let mut class = match self.last_failure {
+            _ if self.decision.retries_refused => return DeadEnd::RetriesSpent,
+            _ if self.stopped => return DeadEnd::Stopped,
+            Some((Some(class), _)) if limits.contains(&class) => Some(class),
+            Some(_) => return DeadEnd::AllTried,
+            None => None,
+        };
+        let mut retry_after = self.last_failure.and_then(|(_, retry_after)| retry_after);
+        for member in self.route.members().iter().filter(|member| member.weight > 0) {
+            let availability = member.target.health().availability(now);
+            if let Availability::LeftAlone { until, class: said } = availability {
+                let wait = until.since(now);
+                // A rate limit anywhere makes it a 429: the client can do something about it.
+                class = Some(if class == Some(ErrorClass::RateLimit) { ErrorClass::RateLimit } else { said });
+                retry_after = Some(retry_after.map_or(wait, |shortest| shortest.min(wait)));
+            }
+        }
+        class.map_or(DeadEnd::AllTried, |class| DeadEnd::LeftAlone { class, retry_after })
+    }
+
+    /// How the request was routed so far.
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// How the request was routed.
+    pub fn into_decision(self) -> Decision {
+        self.decision
+    }
+
+    /// Another credential of the target whose credential was refused.
+    fn other_key(&mut self, now: Monotonic) -> Option<Pick> {
+        let (index, tried) = self.same_target?;
+        let target = self.route.target(index)?;
+        match target.keys().pick(tried, now) {
+            Some(key) => Some(Pick::new(target.clone(), index, key, false, now)),
+            None => {
+                self.same_target = None;
+                self.decision.excluded.push((index, Exclusion::NoKey));
+                None
+            }
+        }
+    }
+
+    fn search(&mut self, pass: Pass, now: Monotonic, random: u64) -> Option<Pick> {
+        let route = self.route.clone();
+        let mut equals = TargetSet::default();
+        for index in route.primaries() {
+            if self.only_fallbacks {
+                if !self.settled.contains(index) {
+                    self.note(index, Exclusion::OnlyFallbacks);
+                }
+            } else if self.is_fit(&route, index, pass, now) {
+                equals.insert(index);
+            }
+        }
+        while let Some(index) = choose(&route, equals, now, random) {
+            if let Some(pick) = take(&route, index, pass, now) {
+                return Some(pick);
+            }
+            equals.remove(index);
+        }
+        for index in route.fallbacks() {
+            if self.is_fit(&route, index, pass, now)
+                && let Some(pick) = take(&route, index, pass, now)
+            {
+                return Some(pick);
+            }
+        }
+        None
+    }
+
+    /// Whether a target may be handed out in this pass; where not, why is written down.
+    fn is_fit(&mut self, route: &Route, index: TargetIndex, pass: Pass, now: Monotonic) -> bool {
+        let Some(target) = route.target(index).filter(|_| !self.settled.contains(index)) else {
+            return false;
+        };
+        let exclusion = match target.health().availability(now) {
+            Availability::LeftAlone { until, class } => Exclusion::LeftAlone { until, class },
+            _ if pass == Pass::ForWantOfBetter => return true,
+            Availability::Benched { until } => Exclusion::Benched { until },
+            Availability::Ready | Availability::Probe if target.keys().any_ready(now) => return true,
+            Availability::Ready | Availability::Probe => Exclusion::NoKey,
+        };
+        self.note(index, exclusion);
+        false
+    }
+
+    fn note(&mut self, index: TargetIndex, exclusion: Exclusion) {
+        if self.noted.insert(index) {
+            self.decision.excluded.push((index, exclusion));
+        }
+    }
+}
+
+/// One of `equals`, by the route's strategy, which is only asked where there is a choice.
+fn choose(route: &Route, equals: TargetSet, now: Monotonic, random: u64) -> Option<TargetIndex> {
+    let first = equals.iter().next()?;
+    if equals.len() == 1 {
+        return Some(first);
+    }
+    let candidates = Candidates::new(route.members(), equals);
+    let chosen = route.strategy().pick(&candidates, now, random);
+    Some(chosen.filter(|index| candidates.contains(*index)).unwrap_or(first))
+}
+
+/// Takes a credential of the target and, where it is half open, the place of its one probe.
+fn take(route: &Route, index: TargetIndex, pass: Pass, now: Monotonic) -> Option<Pick> {
+    let target = route.target(index)?;
+    let last_resort = pass == Pass::ForWantOfBetter;
+    let benched_key = || target.keys().pick_benched(KeySet::default()).filter(|_| last_resort);
+    let key = target.keys().pick(KeySet::default(), now).or_else(benched_key)?;
+    // Another request may have taken the probe, or learnt of a failure, since the target was found fit.
+    let (may_go, probe) = match target.health().availability(now) {
+        Availability::Ready => (true, false),
+        Availability::Probe => {
+            let probe = target.health().claim_probe();
+            (probe || last_resort, probe)
+        }
+        Availability::Benched { .. } => (last_resort, false),
+        Availability::LeftAlone { .. } => (false, false),
+    };
+    may_go.then(|| Pick::new(target.clone(), index, key, probe, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HealthPolicy, KeyPool, RouteParts, Target};
+
+    /// Between finding a target fit and taking it, other requests may have changed its health.
+    #[test]
+    fn what_other_requests_did_in_between_counts() {
+        let target = Target::new("a", Arc::new(KeyPool::new(1)), HealthPolicy::default());
+        let parts = RouteParts { primaries: vec![(target.clone(), 1)], ..RouteParts::default() };
+        let (route, index) = (Route::new(parts).unwrap(), TargetIndex::new(0).unwrap());
+        let (start, later) = (Monotonic::from_micros(1), Monotonic::from_micros(1_000_001));
+        let goes = |pass, now| take(&route, index, pass, now).map(|pick| pick.is_probe());
+
+        (0..5).for_each(|_| target.health().failed(&FailureCause::Broken, start, false, start));
+        assert_eq!(goes(Pass::Healthy, start), None);
+        assert_eq!(goes(Pass::ForWantOfBetter, start), Some(false));
+        assert_eq!(goes(Pass::Healthy, later), Some(true));
+        assert!(target.health().claim_probe());
+        assert_eq!(goes(Pass::Healthy, later), None);
+        assert_eq!(goes(Pass::ForWantOfBetter, later), Some(false));
+        assert!(!target.health().claim_probe(), "one probe at a time");
+
+        let class = ErrorClass::Overloaded;
+        let alone = FailureCause::Status { class, retry_after: Some(Duration::from_secs(9)) };
+        target.health().failed(&alone, later, false, later);
+        assert_eq!(goes(Pass::ForWantOfBetter, later), None);
+    }
+}

@@ -1,0 +1,53 @@
+use std::sync::{Mutex, PoisonError};
+
+use weighbridge_units::Monotonic;
+
+use crate::strategy::{Candidates, Strategy};
+use crate::target_set::TargetIndex;
+
+/// Smooth weighted round robin: exact shares, and the turns of a heavy target spread out evenly.
+///
+/// Every candidate gains its weight, the one with the most wins and pays what all gained together.
+/// With weights 5, 1, 1 the turns are `a a b a c a a`. While a target is away the others share its
+/// turns by their weights, and it owes or is owed nothing when it comes back.
+#[derive(Default)]
+pub struct WeightedRoundRobin {
+    /// What each target has gained and not yet paid, by its place in the route.
+    credits: Mutex<Vec<i64>>,
+}
+
+impl WeightedRoundRobin {
+    /// Everyone starts with nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Strategy for WeightedRoundRobin {
+    fn name(&self) -> &'static str {
+        "weighted-round-robin"
+    }
+
+    fn pick(&self, candidates: &Candidates<'_>, _: Monotonic, _: u64) -> Option<TargetIndex> {
+        let mut credits = self.credits.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut gained, mut best) = (0_i64, None);
+        for candidate in candidates.iter() {
+            let at = candidate.index.get();
+            if at >= credits.len() {
+                credits.resize(at + 1, 0);
+            }
+            let credit = credits.get_mut(at)?;
+            let weight = i64::from(candidate.weight);
+            *credit = credit.saturating_add(weight);
+            gained += weight;
+            // The earlier of two equals wins, so that the sequence is the same every time.
+            if best.is_none_or(|(_, most)| *credit > most) {
+                best = Some((candidate.index, *credit));
+            }
+        }
+        let (winner, _) = best?;
+        let credit = credits.get_mut(winner.get())?;
+        *credit = credit.saturating_sub(gained);
+        Some(winner)
+    }
+}

@@ -1,0 +1,11 @@
+//! The laws of routing, in virtual time.
+
+#![expect(clippy::unwrap_used, reason = "where a helper of a test fails, the test does")]
+
+mod breaker;
+mod budget;
+mod failover;
+mod plans;
+mod shares;
+mod storm;
+mod world;

@@ -1,0 +1,88 @@
+//! What each protocol folder provides, and the registry of them.
+
+use weighbridge_protocol::json::{Raw, ReadError};
+use weighbridge_units::Protocol;
+
+use crate::answer::{Answer, AnswerFacts};
+use crate::conversation::Conversation;
+use crate::error::ApiError;
+use crate::losses::Losses;
+use crate::{
+    AnswerTarget, RequestTarget, StreamReader, StreamTarget, StreamWriter, anthropic_messages, openai_chat,
+};
+
+/// One protocol, to and from the canonical model. Adding a protocol is a folder with an
+/// implementation of this, and a line in [`adapter`].
+pub trait Adapter: Sync {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// [`ReadError`] where a field that is understood is missing or wrongly typed.
+    fn decode_request<'a>(&self, body: Raw<'a>) -> Result<Conversation<'a>, ReadError>;
+
+    /// Writes a request; what it cannot say is reported.
+    fn encode_request<'a>(
+        &self,
+        conversation: &Conversation<'a>,
+        target: &RequestTarget<'_>,
+        losses: &mut Losses<'a>,
+    ) -> Vec<u8>;
+
+    /// Reads a whole answer.
+    ///
+    /// # Errors
+    /// [`ReadError`] where it has no content at all; odd fields only go to a bag.
+    fn decode_answer<'a>(&self, body: Raw<'a>) -> Result<Answer<'a>, ReadError>;
+
+    /// Writes a whole answer; what it cannot say is reported.
+    fn encode_answer<'a>(
+        &self,
+        answer: &Answer<'a>,
+        target: &AnswerTarget<'_>,
+        losses: &mut Losses<'a>,
+    ) -> Vec<u8>;
+
+    /// Reads only the facts of a whole answer.
+    ///
+    /// # Errors
+    /// As [`Self::decode_answer`].
+    fn answer_facts(&self, body: Raw<'_>) -> Result<AnswerFacts, ReadError>;
+
+    /// Sorts an error; `None` where the document is none.
+    fn decode_error(&self, status: u16, body: Raw<'_>) -> Option<ApiError>;
+
+    /// The status and body that tell an error.
+    fn encode_error(&self, error: &ApiError, request_id: &str) -> (u16, Vec<u8>);
+
+    /// One complete event that tells an error in mid-stream.
+    fn encode_stream_error(&self, error: &ApiError, request_id: &str) -> Vec<u8>;
+
+    /// Interprets the frames of one provider's stream.
+    fn stream_reader(&self) -> Box<dyn StreamReader>;
+
+    /// Writes the frames of one client's stream.
+    fn stream_writer(&self, target: &StreamTarget<'_>) -> Box<dyn StreamWriter>;
+
+    /// Whether a field of this protocol says what is the case anyway, so that leaving it out loses
+    /// nothing.
+    fn is_default(&self, name: &str, value: Raw<'_>) -> bool;
+}
+
+/// The adapter of a protocol.
+pub fn adapter(protocol: Protocol) -> &'static dyn Adapter {
+    match protocol {
+        Protocol::AnthropicMessages => &anthropic_messages::AnthropicMessages,
+        // `Protocol` may grow in `units` first; until its folder is here, the commonest is meant.
+        _ => &openai_chat::OpenAiChat,
+    }
+}
+
+/// Interprets the frames of one stream of a provider.
+pub fn stream_reader(provider: Protocol) -> Box<dyn StreamReader> {
+    adapter(provider).stream_reader()
+}
+
+/// Writes the frames of one stream for a client.
+pub fn stream_writer(client: Protocol, target: &StreamTarget<'_>) -> Box<dyn StreamWriter> {
+    adapter(client).stream_writer(target)
+}

@@ -1,0 +1,85 @@
+//! Anthropic Messages, to and from the canonical model.
+
+pub mod finish;
+pub mod stream;
+
+mod answer;
+mod blocks_decode;
+mod blocks_encode;
+mod error;
+mod request_decode;
+mod request_encode;
+
+use weighbridge_protocol::json::{Raw, ReadError};
+
+use crate::{
+    Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget, StreamReader,
+    StreamTarget, StreamWriter,
+};
+
+/// The adapter of Anthropic Messages.
+#[derive(Debug, Clone, Copy)]
+pub struct AnthropicMessages;
+
+impl Adapter for AnthropicMessages {
+    fn decode_request<'a>(&self, body: Raw<'a>) -> Result<Conversation<'a>, ReadError> {
+        request_decode::decode(body)
+    }
+
+    fn encode_request<'a>(
+        &self,
+        conversation: &Conversation<'a>,
+        target: &RequestTarget<'_>,
+        losses: &mut Losses<'a>,
+    ) -> Vec<u8> {
+        request_encode::encode(conversation, target, losses)
+    }
+
+    fn decode_answer<'a>(&self, body: Raw<'a>) -> Result<Answer<'a>, ReadError> {
+        answer::decode(body)
+    }
+
+    fn encode_answer<'a>(
+        &self,
+        answer: &Answer<'a>,
+        target: &AnswerTarget<'_>,
+        losses: &mut Losses<'a>,
+    ) -> Vec<u8> {
+        answer::encode(answer, target, losses)
+    }
+
+    fn answer_facts(&self, body: Raw<'_>) -> Result<AnswerFacts, ReadError> {
+        answer::facts(body)
+    }
+
+    fn decode_error(&self, status: u16, body: Raw<'_>) -> Option<ApiError> {
+        error::decode(status, body)
+    }
+
+    fn encode_error(&self, error: &ApiError, request_id: &str) -> (u16, Vec<u8>) {
+        error::encode(error, request_id)
+    }
+
+    fn encode_stream_error(&self, error: &ApiError, request_id: &str) -> Vec<u8> {
+        error::encode_event(error, request_id)
+    }
+
+    fn stream_reader(&self) -> Box<dyn StreamReader> {
+        Box::new(stream::MessagesReader::default())
+    }
+
+    fn stream_writer(&self, target: &StreamTarget<'_>) -> Box<dyn StreamWriter> {
+        Box::new(stream::MessagesWriter::new(target))
+    }
+
+    fn is_default(&self, name: &str, value: Raw<'_>) -> bool {
+        let kind = || value.get("type").map(Raw::text);
+        match (name, value.text()) {
+            ("service_tier", "\"auto\"") | ("speed", "\"standard\"") | ("defer_loading", "false") => true,
+            ("inference_geo", "\"global\"" | "\"not_available\"") => true,
+            ("thinking", _) => kind() == Some("\"disabled\""),
+            ("caller", _) => kind() == Some("\"direct\""),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Streams of Messages: <https://docs.anthropic.com/en/docs/build-with-claude/streaming>.
+
+mod reader;
+mod writer;
+
+pub use reader::MessagesReader;
+pub use writer::MessagesWriter;

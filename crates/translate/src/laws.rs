@@ -1,0 +1,282 @@
+//! The laws of translation, over generated conversations and answers.
+//!
+//! `decode(encode(c)) == c`, but for the losses that `encode` reported. Equal means: after bringing
+//! both to one form where a protocol has several ways to say the same ([`same_conversation`],
+//! [`same_answer`]).
+
+use std::borrow::Cow;
+
+use proptest::prelude::*;
+use weighbridge_protocol::json::{Bag, Kind, Raw, ScanLimits};
+use weighbridge_units::{Bucket, LossKind, Protocol, Usage};
+
+use crate::conversation::{ToolChoice, ToolKind, ToolResult};
+use crate::generators::{answer, conversation, protocol, raw};
+use crate::{
+    Answer, AnswerTarget, Content, Conversation, FinishReason, Losses, Message, Part, Place, RequestTarget,
+    Role, adapter, response,
+};
+
+const REQUEST: RequestTarget<'_> = RequestTarget { model: "m", max_output_default: 99, include_usage: false };
+const ANSWER: AnswerTarget<'_> = AnswerTarget { id_fallback: "fallback", created: 1_700_000_000 };
+
+fn parse(bytes: &[u8]) -> Raw<'_> {
+    Raw::parse(std::str::from_utf8(bytes).unwrap(), &ScanLimits::default()).unwrap()
+}
+
+fn encode_request(conversation: &Conversation<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
+    let mut losses = Losses::new(conversation.source, to);
+    let bytes = adapter(to).encode_request(conversation, &REQUEST, &mut losses);
+    (bytes, losses.into_list("null").into_iter().map(|loss| loss.kind).collect())
+}
+
+fn encode_answer(answer: &Answer<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
+    let mut losses = Losses::new(answer.source, to);
+    let bytes = adapter(to).encode_answer(answer, &ANSWER, &mut losses);
+    (bytes, losses.into_list("null").into_iter().map(|loss| loss.kind).collect())
+}
+
+/// One form for what `to` says in several ways, or does not have to say.
+fn same_conversation<'a>(conversation: &Conversation<'a>, to: Protocol) -> Conversation<'a> {
+    let mut same = conversation.clone();
+    same.source = to;
+    if conversation.source != to {
+        same.bag = Bag::EMPTY;
+    }
+    if same.tools.is_empty() {
+        (same.tool_choice, same.parallel_tool_calls) = (None, None);
+    }
+    for message in &mut same.messages {
+        message.parts.iter_mut().for_each(same_part);
+    }
+    // What the user says after results of tools belongs to their message.
+    let mut messages: Vec<Message<'a>> = Vec::new();
+    for message in std::mem::take(&mut same.messages) {
+        let is_result = |part: &Part<'_>| matches!(part.content, Content::ToolResult(_));
+        let only_results = |m: &Message<'_>| m.role == Role::User && m.parts.iter().all(is_result);
+        match messages.last_mut().filter(|last| only_results(last) && message.role == Role::User) {
+            Some(last) => last.parts.extend(message.parts),
+            None => messages.push(message),
+        }
+    }
+    same.messages = messages;
+    if to == Protocol::AnthropicMessages {
+        same_for_anthropic(&mut same);
+    }
+    same
+}
+
+fn same_for_anthropic(same: &mut Conversation<'_>) {
+    // `developer` is another name, and instructions that stand first are one list of blocks.
+    for message in &mut same.messages {
+        if message.role == Role::Developer {
+            message.role = Role::System;
+        }
+    }
+    let leading = same.messages.iter().take_while(|message| message.role == Role::System).count();
+    if leading > 1 {
+        let parts = same.messages.drain(..leading).flat_map(|message| message.parts).collect();
+        same.messages
+            .insert(0, Message { place: Default::default(), role: Role::System, parts, bag: Bag::EMPTY });
+    }
+    same.candidates = same.candidates.filter(|count| count.value != 1);
+    for tool in &mut same.tools {
+        if let ToolKind::Function { parameters, .. } = &mut tool.kind {
+            parameters.get_or_insert(raw(r#"{"type":"object","properties":{}}"#));
+        }
+    }
+    match same.tool_choice {
+        Some(ToolChoice::None) => same.parallel_tool_calls = None,
+        None if same.parallel_tool_calls.is_some() => same.tool_choice = Some(ToolChoice::Auto),
+        _ => {}
+    }
+}
+
+fn same_part(part: &mut Part<'_>) {
+    match &mut part.content {
+        Content::ToolCall(call) if call.arguments.is_empty() => call.arguments = Cow::Borrowed("{}"),
+        _ => {}
+    }
+}
+
+/// As [`same_conversation`].
+fn same_answer<'a>(answer: &Answer<'a>, to: Protocol) -> Answer<'a> {
+    let mut same = answer.clone();
+    same.source = to;
+    if answer.source != to {
+        same.bag = Bag::EMPTY;
+    }
+    same.id.get_or_insert(Cow::Borrowed(ANSWER.id_fallback));
+    same.usage = answer.usage.map(told);
+    if to == Protocol::AnthropicMessages {
+        same.created = None;
+    }
+    for candidate in &mut same.candidates {
+        // `"logprobs": null` is required, and says nothing.
+        if candidate.bag.iter().all(|(_, value)| value.is_null()) {
+            candidate.bag = Bag::EMPTY;
+        }
+        candidate.parts.iter_mut().for_each(same_part);
+        let seen = candidate.seen();
+        if to == Protocol::AnthropicMessages && candidate.finish == Some(FinishReason::Stop) {
+            candidate.finish = Some(match (seen.tool_calls, seen.refusal) {
+                (true, _) => FinishReason::ToolCalls,
+                (_, true) => FinishReason::Refusal,
+                _ => FinishReason::Stop,
+            });
+        }
+        if to == Protocol::OpenAiChat {
+            if candidate.finish == Some(FinishReason::Refusal) && seen.refusal {
+                candidate.finish = Some(FinishReason::Stop);
+            }
+            candidate.parts = joined(std::mem::take(&mut candidate.parts));
+        }
+    }
+    same
+}
+
+/// A part of zero need not be told: the rest is the whole.
+fn told(usage: Usage) -> Usage {
+    let counts =
+        |(bucket, count): &(Bucket, u64)| *count > 0 || matches!(bucket, Bucket::Input | Bucket::Output);
+    usage.iter().filter(counts).fold(Usage::new(), |told, (bucket, count)| told.with(bucket, count))
+}
+
+/// Neighbouring texts are pieces of one text.
+fn joined(parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
+    let mut joined: Vec<Part<'_>> = Vec::new();
+    for part in parts {
+        if let (Some(Part { content: Content::Text(before), .. }), Content::Text(text)) =
+            (joined.last_mut(), &part.content)
+        {
+            before.to_mut().push_str(text);
+        } else {
+            joined.push(part);
+        }
+    }
+    joined
+}
+
+/// All visible text, for what must survive even a lossy translation.
+fn visible(parts: &[Part<'_>]) -> String {
+    let text = |part: &Part<'_>| match &part.content {
+        Content::Text(text) | Content::Refusal(text) => text.to_string(),
+        Content::ToolResult(result) => visible(&result.parts),
+        _ => String::new(),
+    };
+    parts.iter().map(text).collect()
+}
+
+fn names_of_calls(parts: &[Part<'_>]) -> Vec<(String, String)> {
+    let call = |part: &Part<'_>| match &part.content {
+        Content::ToolCall(call) => Some((call.id.to_string(), call.name.to_string())),
+        _ => None,
+    };
+    parts.iter().filter_map(call).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_request_without_losses_is_read_as_it_was_meant(c in conversation(), to in protocol()) {
+        let (bytes, losses) = encode_request(&c, to);
+        let read = adapter(to).decode_request(parse(&bytes)).unwrap();
+        if losses.is_empty() {
+            prop_assert_eq!(same_conversation(&read, to), same_conversation(&c, to));
+        }
+    }
+
+    #[test]
+    fn a_request_never_loses_text_or_calls(c in conversation(), to in protocol()) {
+        let (bytes, _) = encode_request(&c, to);
+        let read = adapter(to).decode_request(parse(&bytes)).unwrap();
+        let all = |c: &Conversation<'_>| {
+            let texts: String = c.messages.iter().map(|message| visible(&message.parts)).collect();
+            let calls: Vec<_> = c.messages.iter().flat_map(|message| names_of_calls(&message.parts)).collect();
+            let mut letters: Vec<char> = texts.chars().collect();
+            // Moved text is reported, and still there.
+            letters.sort_unstable();
+            (letters, calls)
+        };
+        prop_assert_eq!(all(&read), all(&c));
+    }
+
+    #[test]
+    fn a_request_comes_back_from_the_other_protocol(c in conversation()) {
+        let own = c.source;
+        let other = Protocol::ALL.into_iter().find(|protocol| *protocol != own).unwrap();
+        let (there, lost) = encode_request(&c, other);
+        prop_assume!(lost.is_empty());
+        let text: &'static str = Box::leak(String::from_utf8(there).unwrap().into_boxed_str());
+        let read = adapter(other).decode_request(parse(text.as_bytes())).unwrap();
+        let (back, lost) = encode_request(&read, own);
+        prop_assume!(lost.is_empty());
+        let read = adapter(own).decode_request(parse(&back)).unwrap();
+        let expected = same_conversation(&same_conversation(&c, other), own);
+        prop_assert_eq!(same_conversation(&read, own), expected);
+    }
+
+    #[test]
+    fn an_answer_without_losses_is_read_as_it_was_meant(a in answer(), to in protocol()) {
+        let (bytes, losses) = encode_answer(&a, to);
+        let read = adapter(to).decode_answer(parse(&bytes)).unwrap();
+        if losses.is_empty() {
+            prop_assert_eq!(same_answer(&read, to), same_answer(&a, to));
+        }
+    }
+
+    #[test]
+    fn an_answer_never_loses_text_calls_or_tokens(a in answer(), to in protocol()) {
+        let (bytes, _) = encode_answer(&a, to);
+        let read = adapter(to).decode_answer(parse(&bytes)).unwrap();
+        prop_assert_eq!(visible(&read.candidates[0].parts), visible(&a.candidates[0].parts));
+        prop_assert_eq!(names_of_calls(&read.candidates[0].parts), names_of_calls(&a.candidates[0].parts));
+        let totals = |a: &Answer<'_>| a.usage.map(|usage| (usage.prompt(), usage.answer())).unwrap_or_default();
+        prop_assert_eq!(totals(&read), totals(&a));
+    }
+
+    #[test]
+    fn the_facts_of_an_answer_are_those_of_its_passing(a in answer()) {
+        let (bytes, _) = encode_answer(&a, a.source);
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let passing = crate::answer_facts(a.source, text).unwrap();
+        for client in Protocol::ALL {
+            let translated = response(a.source, client, text, &ANSWER).unwrap();
+            prop_assert_eq!(&translated.value.1, &passing);
+        }
+    }
+
+    #[test]
+    fn arguments_are_always_an_object_for_anthropic(a in answer()) {
+        let (bytes, _) = encode_answer(&a, Protocol::AnthropicMessages);
+        let root = parse(&bytes);
+        for block in root.get("content").unwrap().items().unwrap() {
+            if let Some(input) = block.get("input") {
+                prop_assert_eq!(input.kind(), Kind::Object);
+            }
+        }
+    }
+}
+
+#[test]
+fn results_of_tools_come_first_and_what_they_pass_is_reported() {
+    let result = ToolResult { call_id: "a".into(), parts: vec![Part::text("1")], is_error: false };
+    let parts = vec![Part::text("said"), Part::new(Place::NOWHERE, Content::ToolResult(result))];
+    let message = Message { place: Place::NOWHERE, role: Role::User, parts, bag: Bag::EMPTY };
+    for (source, to) in [
+        (Protocol::OpenAiChat, Protocol::AnthropicMessages),
+        (Protocol::AnthropicMessages, Protocol::OpenAiChat),
+    ] {
+        let empty = r#"{"model":"m","max_tokens":9,"messages":[]}"#;
+        let mut conversation = adapter(source).decode_request(parse(empty.as_bytes())).unwrap();
+        conversation.messages.push(message.clone());
+        let mut losses = Losses::new(source, to);
+        let bytes = adapter(to).encode_request(&conversation, &REQUEST, &mut losses);
+        let kinds: Vec<LossKind> = losses.into_list(empty).into_iter().map(|loss| loss.kind).collect();
+        assert_eq!(kinds, [LossKind::Moved]);
+        let read = adapter(to).decode_request(parse(&bytes)).unwrap();
+        let first = read.messages.first().and_then(|message| message.parts.first());
+        assert!(matches!(first.map(|part| &part.content), Some(Content::ToolResult(_))));
+    }
+}

@@ -1,0 +1,143 @@
+//! Translation between LLM protocols through one canonical conversation, every loss reported.
+//!
+//! Each protocol has a folder that reads its requests and answers into the canonical model
+//! ([`Conversation`], [`Answer`], [`Event`]) and writes them from it: one hub, not a pair of
+//! translators per pair of protocols ([`adapter`]).
+//!
+//! The law of this crate: what the target can express is kept, and what it cannot is named as a
+//! [`Loss`], with a JSON pointer into the source. Forgetting cannot be
+//! silent, because every field that no reader takes stays in a bag, and bags that reach another
+//! protocol turn into losses by themselves. Same protocol in and out is not translation: such
+//! bodies pass as bytes, and never come here.
+//!
+//! ```
+//! use weighbridge_translate::{RequestTarget, request};
+//! use weighbridge_units::Protocol::{AnthropicMessages, OpenAiChat};
+//!
+//! let body = r#"{"model": "fast", "seed": 7, "messages": [{"role": "user", "content": "Hi"}]}"#;
+//! let target = RequestTarget { model: "claude-haiku-4-5", max_output_default: 1024, include_usage: true };
+//! let sent = request(OpenAiChat, AnthropicMessages, body, &target)?;
+//! assert_eq!(
+//!     std::str::from_utf8(&sent.value)?,
+//!     r#"{"model":"claude-haiku-4-5","max_tokens":1024,"messages":[{"role":"user","content":"Hi"}]}"#,
+//! );
+//! let lost: Vec<String> = sent.losses.iter().map(ToString::to_string).collect();
+//! assert_eq!(lost, [
+//!     "defaulted : anthropic-messages demands an output cap, and the request has none",
+//!     "dropped /seed: the field `seed` is not carried over to anthropic-messages",
+//! ]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod anthropic_messages;
+pub mod conversation;
+pub mod openai_chat;
+
+mod adapter;
+mod answer;
+mod bags;
+mod error;
+mod event;
+mod finish;
+#[cfg(test)]
+mod generators;
+#[cfg(test)]
+mod laws;
+mod losses;
+mod place;
+pub mod tool_id;
+
+use weighbridge_protocol::json::{Raw, ScanLimits};
+use weighbridge_units::{Loss, Protocol};
+
+pub use adapter::{Adapter, adapter, stream_reader, stream_writer};
+pub use answer::{Answer, AnswerFacts, Candidate};
+pub use conversation::{Content, Conversation, Message, Part, Role};
+pub use error::{ApiError, TranslateError, decode_error, encode_error, encode_stream_error, usual_status};
+pub use event::*;
+pub use finish::{FinishReason, PartsSeen};
+pub use losses::{LISTED_MAX, Losses};
+pub use place::{Place, Placed};
+
+/// A translation's result, and what it could not carry over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Translated<T> {
+    /// The result.
+    pub value: T,
+    /// What was lost, in the order in which it was met.
+    pub losses: Vec<Loss>,
+}
+
+/// What a request gets from its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestTarget<'a> {
+    /// The model, as the provider names it.
+    pub model: &'a str,
+    /// The output cap where the request has none and the protocol demands one. Using it is reported.
+    pub max_output_default: u64,
+    /// Whether a stream is asked to tell its usage, where the protocol leaves that open.
+    pub include_usage: bool,
+}
+
+/// What an answer gets where its provider does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerTarget<'a> {
+    /// The answer's id.
+    pub id_fallback: &'a str,
+    /// When it was made, in seconds since the epoch.
+    pub created: i64,
+}
+
+/// Translates a request.
+///
+/// # Errors
+/// [`TranslateError`] where the body is not JSON, or a field that is understood is wrongly typed.
+pub fn request(
+    from: Protocol,
+    to: Protocol,
+    body: &str,
+    target: &RequestTarget<'_>,
+) -> Result<Translated<Vec<u8>>, TranslateError> {
+    let root = Raw::parse(body, &ScanLimits::default())?;
+    let conversation =
+        adapter(from).decode_request(root).map_err(|error| TranslateError::read(body, error))?;
+    let mut losses = Losses::new(from, to);
+    let value = adapter(to).encode_request(&conversation, target, &mut losses);
+    Ok(Translated { value, losses: losses.into_list(body) })
+}
+
+/// Translates a whole answer, and gives its facts.
+///
+/// # Errors
+/// [`TranslateError::InBandError`] where the body is an error, whatever its status; the others where
+/// it is no answer of its protocol.
+pub fn response(
+    provider: Protocol,
+    client: Protocol,
+    body: &str,
+    target: &AnswerTarget<'_>,
+) -> Result<Translated<(Vec<u8>, AnswerFacts)>, TranslateError> {
+    let root = successful(provider, body)?;
+    let answer = adapter(provider).decode_answer(root).map_err(|error| TranslateError::read(body, error))?;
+    let mut losses = Losses::new(provider, client);
+    let value = adapter(client).encode_answer(&answer, target, &mut losses);
+    Ok(Translated { value: (value, AnswerFacts::from(&answer)), losses: losses.into_list(body) })
+}
+
+/// The facts of an answer that passes untranslated.
+///
+/// # Errors
+/// As [`response`].
+pub fn answer_facts(provider: Protocol, body: &str) -> Result<AnswerFacts, TranslateError> {
+    let root = successful(provider, body)?;
+    adapter(provider).answer_facts(root).map_err(|error| TranslateError::read(body, error))
+}
+
+/// Checks an answer's body, and that it is no error.
+fn successful(provider: Protocol, body: &str) -> Result<Raw<'_>, TranslateError> {
+    let root = Raw::parse(body, &ScanLimits::default())?;
+    match adapter(provider).decode_error(200, root) {
+        Some(error) => Err(TranslateError::InBandError(error)),
+        None => Ok(root),
+    }
+}

@@ -1,0 +1,151 @@
+//! Where losses are collected while a document is encoded.
+
+use std::borrow::Cow;
+
+use weighbridge_protocol::json::{Bag, Kind, Object, Raw, pointers_of};
+use weighbridge_units::{Loss, LossKind, Protocol};
+
+use crate::adapter::adapter;
+use crate::place::Place;
+
+/// How many losses one translation lists. A document can be made of nothing but fields that cannot
+/// be translated; the rest is counted.
+pub const LISTED_MAX: usize = 256;
+
+/// Collects what a translation cannot carry over. Pointers are computed once, at the end.
+#[derive(Debug)]
+pub struct Losses<'a> {
+    source: Protocol,
+    target: Protocol,
+    found: Vec<Found<'a>>,
+    unlisted: usize,
+}
+
+#[derive(Debug)]
+struct Found<'a> {
+    place: Place<'a>,
+    kind: LossKind,
+    reason: Cow<'static, str>,
+    needed: Cow<'static, str>,
+}
+
+impl<'a> Losses<'a> {
+    /// Nothing lost yet, on the way from `source` to `target`.
+    pub const fn new(source: Protocol, target: Protocol) -> Self {
+        Self { source, target, found: Vec::new(), unlisted: 0 }
+    }
+
+    /// Whether nothing was lost so far.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Reports one loss: where, what happened, why, and what the target would have needed.
+    pub fn report(
+        &mut self,
+        place: impl Into<Place<'a>>,
+        kind: LossKind,
+        reason: impl Into<Cow<'static, str>>,
+        needed: impl Into<Cow<'static, str>>,
+    ) {
+        if self.found.len() == LISTED_MAX {
+            self.unlisted += 1;
+            return;
+        }
+        self.found.push(Found { place: place.into(), kind, reason: reason.into(), needed: needed.into() });
+    }
+
+    /// Reports something left out.
+    pub fn dropped(
+        &mut self,
+        place: impl Into<Place<'a>>,
+        reason: impl Into<Cow<'static, str>>,
+        needed: impl Into<Cow<'static, str>>,
+    ) {
+        self.report(place, LossKind::Dropped, reason, needed);
+    }
+
+    /// Whether the document goes back to the protocol that it came from.
+    pub fn is_same_protocol(&self) -> bool {
+        self.source == self.target
+    }
+
+    /// Whether the entries of a bag are written: there are some, and the target knows them.
+    pub fn keeps(&self, bag: &Bag<'_>) -> bool {
+        self.is_same_protocol() && !bag.is_empty()
+    }
+
+    /// Writes a bag back to its own protocol, or reports its entries to another.
+    pub fn write_bag(&mut self, bag: &Bag<'a>, object: &mut Object<'_>) {
+        if !self.is_same_protocol() {
+            return self.bag(bag);
+        }
+        for (name, value) in bag.iter() {
+            object.key(name).raw(value.text());
+        }
+    }
+
+    /// Reports every entry of a bag that says something, since no other protocol knows it.
+    pub fn bag(&mut self, bag: &Bag<'a>) {
+        for (name, value) in bag.iter() {
+            self.field(name, value);
+        }
+    }
+
+    /// Reports a field that only the source knows, if it says something.
+    pub fn field(&mut self, name: &str, value: Raw<'a>) {
+        if !says_nothing(self.source, name, value) {
+            self.unknown(value, "field", name);
+        }
+    }
+
+    /// Reports an item of a kind that only the source knows.
+    pub fn unknown(&mut self, raw: Raw<'a>, what: &'static str, name: &str) {
+        if self.found.len() == LISTED_MAX {
+            self.unlisted += 1;
+            return;
+        }
+        // A name comes from outside: it may be of any length.
+        let name: String = name.chars().take(64).collect();
+        self.dropped(
+            raw,
+            format!("the {what} `{name}` is not carried over to {}", self.target),
+            format!("a counterpart of `{name}`"),
+        );
+    }
+
+    /// The losses, with pointers into the document `root`, in the order of reporting.
+    pub fn into_list(self, root: &str) -> Vec<Loss> {
+        let pointers = pointers_of(root, self.found.iter().map(|found| found.place.text(root)));
+        let mut list: Vec<Loss> = self
+            .found
+            .into_iter()
+            .zip(pointers)
+            .map(|(found, pointer)| Loss {
+                pointer,
+                kind: found.kind,
+                reason: found.reason,
+                needed: found.needed,
+            })
+            .collect();
+        if self.unlisted > 0 {
+            list.push(Loss {
+                pointer: String::new(),
+                kind: LossKind::Dropped,
+                reason: format!("{} more losses are not listed", self.unlisted).into(),
+                needed: "counterparts of all that is lost".into(),
+            });
+        }
+        list
+    }
+}
+
+/// Whether leaving a field out changes nothing: it is empty, or says what is the case anyway.
+fn says_nothing(source: Protocol, name: &str, value: Raw<'_>) -> bool {
+    let is_empty = match value.kind() {
+        Kind::Null => true,
+        Kind::Array | Kind::Object => value.text().len() == 2,
+        _ => false,
+    };
+    is_empty || adapter(source).is_default(name, value)
+}
