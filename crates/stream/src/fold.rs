@@ -1,0 +1,244 @@
+use std::borrow::Cow;
+
+use thiserror::Error;
+use weighbridge_protocol::json::{Bag, Raw, ScanLimits};
+use weighbridge_translate::conversation::ToolCall;
+use weighbridge_translate::{
+    Answer, ApiError, Candidate, Content, Delta, Event, FinishReason, FrameError, FrameScope, Part, PartKind,
+    Place, Placed,
+};
+use weighbridge_units::{Protocol, Usage};
+
+use crate::driver::{Driver, broken};
+use crate::sse::{SseDecoder, SseItem};
+
+/// The answer is larger than may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the streamed answer is over {limit} bytes; raise the limit, or do not fold it")]
+pub struct FoldTooLarge {
+    /// The limit, in bytes of content.
+    pub limit: usize,
+}
+
+/// Rebuilds the whole answer from the events of a stream.
+///
+/// What the events say about parts, tool calls, finish and usage is what translating the same answer
+/// unstreamed would say. Fields that only the provider's protocol knows are not kept.
+///
+/// ```
+/// use weighbridge_stream::fold_stream;
+/// use weighbridge_translate::Content;
+/// use weighbridge_units::Protocol;
+///
+/// let stream = b"data: {\"id\":\"a\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"}}]}\n\n\
+///                data: {\"id\":\"a\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\"}}]}\n\n\
+///                data: [DONE]\n\n";
+/// let (folder, end) = fold_stream(Protocol::OpenAiChat, stream, 1 << 20);
+/// assert!(end.is_ok());
+/// let answer = folder.answer();
+/// assert_eq!(answer.candidates[0].parts[0].content, Content::Text("Hello".into()));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Folder {
+    source: Protocol,
+    limit: usize,
+    bytes: usize,
+    id: Option<String>,
+    model: Option<String>,
+    created: Option<i64>,
+    parts: Vec<FoldedPart>,
+    finishes: Vec<(u32, FinishReason)>,
+    usage: Option<Usage>,
+    service_tier: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct FoldedPart {
+    number: u32,
+    candidate: u32,
+    kind: FoldedKind,
+    /// Text, or a tool call's arguments.
+    text: String,
+    signature: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+enum FoldedKind {
+    Text,
+    Reasoning,
+    Refusal,
+    ToolCall { id: String, name: String },
+    Unknown { name: String, raw: String },
+}
+
+impl Folder {
+    /// A folder for a stream of `source` that keeps at most `limit` bytes of content.
+    pub fn new(source: Protocol, limit: usize) -> Self {
+        Self {
+            source,
+            limit,
+            bytes: 0,
+            id: None,
+            model: None,
+            created: None,
+            parts: Vec::new(),
+            finishes: Vec::new(),
+            usage: None,
+            service_tier: None,
+        }
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// When the answer grows over the limit; the event is not kept.
+    pub fn push(&mut self, event: &Event<'_>) -> Result<(), FoldTooLarge> {
+        match event {
+            Event::Start { id, model, created } => {
+                self.id = self.id.take().or_else(|| id.as_deref().map(str::to_owned));
+                self.model = self.model.take().or_else(|| model.as_deref().map(str::to_owned));
+                self.created = self.created.or(*created);
+            }
+            Event::Open { part, candidate, kind, .. } => self.open(*part, *candidate, kind)?,
+            Event::Delta { part, delta } => self.delta(*part, delta)?,
+            Event::Finish { candidate, reason } => {
+                self.finishes.retain(|(finished, _)| finished != candidate);
+                self.finishes.push((*candidate, reason.clone()));
+            }
+            Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
+            Event::ServiceTier(tier) => self.service_tier = Some(tier.clone().into_owned()),
+            Event::Close { .. }
+            | Event::Raw { .. }
+            | Event::Extra { .. }
+            | Event::Ping
+            | Event::Failed(_) => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, number: u32, candidate: u32, kind: &PartKind<'_>) -> Result<(), FoldTooLarge> {
+        // A part costs memory even while it is empty.
+        self.grow(std::mem::size_of::<FoldedPart>())?;
+        let kind = match kind {
+            PartKind::Text => FoldedKind::Text,
+            PartKind::Reasoning => FoldedKind::Reasoning,
+            PartKind::Refusal => FoldedKind::Refusal,
+            PartKind::ToolCall { id, name } => {
+                self.grow(id.len() + name.len())?;
+                FoldedKind::ToolCall { id: id.clone().into_owned(), name: name.clone().into_owned() }
+            }
+            PartKind::Unknown { name, text } => {
+                self.grow(text.len())?;
+                FoldedKind::Unknown { name: name.clone().into_owned(), raw: (*text).to_owned() }
+            }
+        };
+        self.parts.push(FoldedPart { number, candidate, kind, text: String::new(), signature: None });
+        Ok(())
+    }
+
+    fn delta(&mut self, number: u32, delta: &Delta<'_>) -> Result<(), FoldTooLarge> {
+        match delta {
+            Delta::Text(text) | Delta::Arguments(text) => {
+                self.grow(text.len())?;
+                if let Some(part) = self.part(number) {
+                    part.text.push_str(text);
+                }
+            }
+            Delta::Signature(signature) => {
+                self.grow(signature.len())?;
+                if let Some(part) = self.part(number) {
+                    part.signature.get_or_insert_default().push_str(signature);
+                }
+            }
+            Delta::Raw { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The part of that number; the newest are looked at first.
+    fn part(&mut self, number: u32) -> Option<&mut FoldedPart> {
+        self.parts.iter_mut().rev().find(|part| part.number == number)
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<(), FoldTooLarge> {
+        let bytes = self.bytes.saturating_add(bytes);
+        if bytes > self.limit {
+            return Err(FoldTooLarge { limit: self.limit });
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// The whole answer, as far as it has come.
+    pub fn answer(&self) -> Answer<'_> {
+        let mut indexes: Vec<u32> = self.parts.iter().map(|part| part.candidate).collect();
+        indexes.extend(self.finishes.iter().map(|(candidate, _)| *candidate));
+        indexes.sort_unstable();
+        indexes.dedup();
+        let candidate = |index: u32| Candidate {
+            place: Place::NOWHERE,
+            parts: self.parts.iter().filter(|part| part.candidate == index).map(FoldedPart::part).collect(),
+            finish: self.finishes.iter().find(|(of, _)| *of == index).map(|(_, reason)| reason.clone()),
+            bag: Bag::EMPTY,
+        };
+        Answer {
+            source: self.source,
+            id: self.id.as_deref().map(Cow::Borrowed),
+            model: self.model.as_deref().map(Cow::Borrowed),
+            created: self.created,
+            candidates: indexes.into_iter().map(candidate).collect(),
+            usage: self.usage,
+            usage_place: Place::NOWHERE,
+            usage_bag: Bag::EMPTY,
+            service_tier: self.service_tier.as_deref().map(|tier| Placed::nowhere(Cow::Borrowed(tier))),
+            bag: Bag::EMPTY,
+        }
+    }
+}
+
+impl FoldedPart {
+    fn part(&self) -> Part<'_> {
+        let text = Cow::Borrowed(self.text.as_str());
+        let content = match &self.kind {
+            FoldedKind::Text => Content::Text(text),
+            FoldedKind::Reasoning => {
+                Content::Reasoning { text, signature: self.signature.as_deref().map(Cow::Borrowed) }
+            }
+            FoldedKind::Refusal => Content::Refusal(text),
+            FoldedKind::ToolCall { id, name } => {
+                Content::ToolCall(ToolCall { id: id.into(), name: name.into(), arguments: text })
+            }
+            FoldedKind::Unknown { name, raw } => match Raw::parse(raw, &ScanLimits::default()) {
+                Ok(raw) => Content::Unknown { name: name.into(), raw },
+                // It was valid when it was read.
+                Err(_) => Content::Text(Cow::Borrowed("")),
+            },
+        };
+        Part::new(Place::NOWHERE, content)
+    }
+}
+
+/// Folds a whole recorded stream of server-sent events, keeping at most `limit` bytes of content.
+///
+/// # Errors
+/// The second value says why the stream did not end well; what came before is in the folder.
+pub fn fold_stream(source: Protocol, stream: &[u8], limit: usize) -> (Folder, Result<(), ApiError>) {
+    let mut folder = Folder::new(source, limit);
+    let mut driver = Driver::new(source);
+    let mut decoder = SseDecoder::new();
+    let sink = &mut |event: &Event<'_>, _: &mut Vec<_>| {
+        folder.push(event).map_err(|_| FrameError::TooMuch("the answer is larger than may be folded"))
+    };
+    let mut take = |item: SseItem<'_>| {
+        if let SseItem::Message(message) = item {
+            driver.frame(message.event, &message.data, FrameScope::Whole, sink);
+        }
+    };
+    let decoded = decoder.push(stream, &mut take);
+    decoder.finish(&mut take);
+    if let Err(error) = decoded {
+        driver.fail(broken(error.to_string()));
+    }
+    let end = driver.end(None, sink);
+    (folder, end)
+}

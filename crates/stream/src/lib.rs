@@ -1,0 +1,76 @@
+//! Streams of LLM answers: weighed as they pass, or bridged from one protocol to another.
+//!
+//! A [`Relay`] stands between one provider's stream and one client. It has no I/O and no clock: pieces
+//! of bytes go in, pieces of bytes come out, and at any moment it can say what is known
+//! ([`Relay::facts`]), whether the answer has begun ([`Relay::committed`], the commit point before which
+//! another provider may still be tried) and how the stream stands ([`Relay::state`]).
+//!
+//! ```text
+//!            same protocol:  bytes ──────────── tee ──────────▶ the same bytes
+//!                                                └─ facts
+//!   different protocols:  bytes ─▶ sse ─▶ reader ─▶ driver ─▶ writer ─▶ bytes
+//!                                                     └─ facts
+//! ```
+//!
+//! - [`sse`] decodes server-sent events from whatever pieces they come in.
+//! - Readers and writers are the protocols' own, in `weighbridge-translate`: they meet in its canonical
+//!   [`Event`](weighbridge_translate::Event)s.
+//! - The driver owns what is odd about a stream (frames that are corrupt, unknown, or behind the end;
+//!   errors in mid-stream; an end that never comes) and alone decides how it [`End`]s.
+//! - [`Folder`] rebuilds the whole answer from events.
+//! - [`testkit`] has the grammars of the protocols, to judge what comes out.
+//!
+//! # Laws
+//!
+//! How a stream is cut into pieces changes no byte of the output. Folding a bridged stream gives what
+//! translating the whole answer gives. What comes out obeys the client's grammar, whatever went in. A
+//! stream that did not end well never looks as if it had: it ends with an error event in the client's own
+//! protocol.
+//!
+//! # Memory
+//!
+//! A relay keeps at most one unfinished event (16 MiB, [`sse::SseLimits`]) and what the client's grammar
+//! forbids to send yet (1 MiB, counted in [`Facts::held_events`]). Both are small in practice: an event
+//! usually comes whole, and calls of tools usually one after the other.
+//!
+//! ```
+//! use std::collections::VecDeque;
+//! use bytes::Bytes;
+//! use weighbridge_stream::{Relay, RelayOptions};
+//! use weighbridge_units::Protocol::{AnthropicMessages, OpenAiChat};
+//!
+//! let mut relay = Relay::new(&RelayOptions {
+//!     provider: OpenAiChat,
+//!     client: AnthropicMessages,
+//!     hide_usage: false,
+//!     show_usage: true,
+//!     id_fallback: "msg_1",
+//!     created: 1_700_000_000,
+//!     request_id: "req_1",
+//! });
+//! let mut out = VecDeque::new();
+//! relay.push(
+//!     Bytes::from_static(b"data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n"),
+//!     &mut out,
+//! );
+//! let events: Vec<u8> = out.drain(..).flatten().collect();
+//! assert!(String::from_utf8_lossy(&events).contains(r#""delta":{"type":"text_delta","text":"Hi"}"#));
+//!
+//! // The connection ends here, without a finish reason and without `[DONE]`.
+//! let end = relay.finish(None, &mut out);
+//! assert!(!end.is_complete());
+//! assert!(String::from_utf8_lossy(&out[0]).starts_with("event: error"));
+//! ```
+
+mod bridge;
+mod driver;
+mod facts;
+mod fold;
+mod relay;
+pub mod sse;
+mod tee;
+pub mod testkit;
+
+pub use facts::{End, Facts, RelayState};
+pub use fold::{FoldTooLarge, Folder, fold_stream};
+pub use relay::{Relay, RelayOptions};

@@ -1,0 +1,126 @@
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use weighbridge_translate::ApiError;
+use weighbridge_units::Protocol;
+
+use crate::bridge::Bridge;
+use crate::facts::{End, Facts, RelayState};
+use crate::tee::Tee;
+
+/// What a [`Relay`] is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct RelayOptions<'a> {
+    /// What the provider speaks.
+    pub provider: Protocol,
+    /// What the client speaks. The same protocol means pass-through.
+    pub client: Protocol,
+    /// Pass-through only: usage was asked for on the client's behalf, and is hidden from it.
+    pub hide_usage: bool,
+    /// Bridges only: the client asked for usage in the stream, where its protocol has such a choice.
+    pub show_usage: bool,
+    /// The answer's id where the provider gives none.
+    pub id_fallback: &'a str,
+    /// When the answer was made where the provider does not say, in seconds since the epoch.
+    pub created: i64,
+    /// The id of the request, which an error event names.
+    pub request_id: &'a str,
+}
+
+/// One provider's stream on its way to one client.
+///
+/// ```
+/// use std::collections::VecDeque;
+/// use bytes::Bytes;
+/// use weighbridge_stream::{End, Relay, RelayOptions, RelayState};
+/// use weighbridge_units::Protocol;
+///
+/// let mut relay = Relay::new(&RelayOptions {
+///     provider: Protocol::OpenAiChat,
+///     client: Protocol::OpenAiChat,
+///     hide_usage: false,
+///     show_usage: false,
+///     id_fallback: "chatcmpl-1",
+///     created: 1_700_000_000,
+///     request_id: "req_1",
+/// });
+/// let mut out = VecDeque::new();
+/// relay.push(Bytes::from_static(b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n"), &mut out);
+/// assert!(relay.committed());
+/// relay.push(Bytes::from_static(b"data: [DONE]\n\n"), &mut out);
+/// assert_eq!(relay.state(), RelayState::Ended);
+/// let End::Complete(facts) = relay.finish(None, &mut out) else { panic!("it ended well") };
+/// assert!(facts.usage.is_none());
+/// assert_eq!(out.len(), 2); // the two pieces, untouched
+/// ```
+pub struct Relay(Kind);
+
+enum Kind {
+    Tee(Box<Tee>),
+    Bridge(Box<Bridge>),
+}
+
+impl Relay {
+    /// A relay between two protocols, or within one.
+    pub fn new(options: &RelayOptions<'_>) -> Self {
+        Self(if options.provider == options.client {
+            Kind::Tee(Box::new(Tee::new(options)))
+        } else {
+            Kind::Bridge(Box::new(Bridge::new(options)))
+        })
+    }
+
+    /// Takes the next piece of the provider's stream; what the client may have by now goes to `out`.
+    ///
+    /// Nothing is kept longer than the client's grammar demands. After the end or a failure, what
+    /// follows is ignored (a pass-through still passes on what follows the end).
+    pub fn push(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) {
+        match &mut self.0 {
+            Kind::Tee(tee) => tee.push(chunk, out),
+            Kind::Bridge(bridge) => bridge.push(&chunk, out),
+        }
+    }
+
+    /// Whether the first content of an answer was seen (an open part with content, or a finish): the commit point.
+    pub fn committed(&self) -> bool {
+        match &self.0 {
+            Kind::Tee(tee) => tee.committed(),
+            Kind::Bridge(bridge) => bridge.committed(),
+        }
+    }
+
+    /// How far the stream is.
+    pub fn state(&self) -> RelayState {
+        match &self.0 {
+            Kind::Tee(tee) => tee.state(),
+            Kind::Bridge(bridge) => bridge.state(),
+        }
+    }
+
+    /// Why the stream failed, where [`Relay::state`] says so.
+    pub fn failure(&self) -> Option<&ApiError> {
+        match &self.0 {
+            Kind::Tee(tee) => tee.failure(),
+            Kind::Bridge(bridge) => bridge.failure(),
+        }
+    }
+
+    /// Ends the stream, once: at the end of the provider's body (`None`), or when it broke or timed
+    /// out (`Some`). Writes the client's terminal events, or its error event, to `out`.
+    ///
+    /// Where the provider's own end was seen before, a `cut` changes nothing.
+    pub fn finish(&mut self, cut: Option<ApiError>, out: &mut VecDeque<Bytes>) -> End {
+        match &mut self.0 {
+            Kind::Tee(tee) => tee.finish(cut, out),
+            Kind::Bridge(bridge) => bridge.finish(cut, out),
+        }
+    }
+
+    /// What is known so far; right at any time, for a client that leaves.
+    pub fn facts(&self) -> &Facts {
+        match &self.0 {
+            Kind::Tee(tee) => tee.facts(),
+            Kind::Bridge(bridge) => bridge.facts(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What can be seen of a frame without parsing it.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr2};
+use weighbridge_units::Protocol;
+
+type Key = LazyLock<Finder<'static>>;
+
+static USAGE: Key = LazyLock::new(|| Finder::new("\"usage\""));
+static FINISH_REASON: Key = LazyLock::new(|| Finder::new("\"finish_reason\""));
+static ERROR: Key = LazyLock::new(|| Finder::new("\"error\""));
+static TYPE: Key = LazyLock::new(|| Finder::new("\"type\""));
+static DELTA: Key = LazyLock::new(|| Finder::new("\"delta\""));
+
+/// Fields that hold what the model wrote.
+const CONTENT: [&[u8]; 8] = [
+    b"content",
+    b"text",
+    b"arguments",
+    b"partial_json",
+    b"thinking",
+    b"reasoning_content",
+    b"reasoning",
+    b"refusal",
+];
+
+/// Whether a frame may say more than content. When in doubt it does: then it is parsed.
+///
+/// A frame that does not close its object is parsed too: it is corrupt, or a comment.
+pub(super) fn is_telling(protocol: Protocol, frame: &[u8]) -> bool {
+    if !frame.trim_ascii_end().ends_with(b"}") {
+        return true;
+    }
+    match protocol {
+        Protocol::OpenAiChat => {
+            // `[DONE]`, comments, named events: rare, and quickly read.
+            !frame.starts_with(b"data: {")
+                || [&USAGE, &FINISH_REASON, &ERROR]
+                    .iter()
+                    .any(|key| values(frame, key).any(|value| !value.starts_with(b"n")))
+        }
+        Protocol::AnthropicMessages => values(frame, &TYPE)
+            .next()
+            .is_none_or(|kind| !kind.starts_with(b"\"content_block_") && !kind.starts_with(b"\"ping\"")),
+        _ => true,
+    }
+}
+
+/// How many bytes of JSON text in a frame are content.
+pub(super) fn content_bytes(protocol: Protocol, frame: &[u8]) -> u64 {
+    let start = match protocol {
+        // What stands before a chunk's delta is the same in every chunk.
+        Protocol::OpenAiChat => DELTA.find(frame),
+        _ => Some(0),
+    };
+    let mut rest = start.and_then(|start| frame.get(start..)).unwrap_or_default();
+    let mut key: &[u8] = b"";
+    let mut content = 0;
+    while let Some((string, after)) = next_string(rest) {
+        rest = after;
+        if after.trim_ascii_start().starts_with(b":") {
+            key = string;
+        } else if CONTENT.contains(&key) {
+            content += string.len() as u64;
+        }
+    }
+    content
+}
+
+/// What follows each place where a field of that name stands.
+fn values<'f>(frame: &'f [u8], key: &'f Key) -> impl Iterator<Item = &'f [u8]> {
+    key.find_iter(frame).filter_map(|at| {
+        let after = frame.get(at + key.needle().len()..)?.trim_ascii_start();
+        Some(after.strip_prefix(b":")?.trim_ascii_start())
+    })
+}
+
+/// The inside of the next JSON string, and what follows it.
+fn next_string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let inside = text.get(memchr(b'"', text)? + 1..)?;
+    let mut at = 0;
+    loop {
+        at += memchr2(b'"', b'\\', inside.get(at..)?)?;
+        if inside.get(at) == Some(&b'"') {
+            return Some((inside.get(..at)?, inside.get(at + 1..)?));
+        }
+        at += 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAT: Protocol = Protocol::OpenAiChat;
+    const ANTHROPIC: Protocol = Protocol::AnthropicMessages;
+
+    #[test]
+    fn content_alone_tells_nothing() {
+        let chunk = br#"data: {"id":"x","choices":[{"index":0,"delta":{"content":"say \"usage\":1"},"finish_reason":null}],"usage": null}"#;
+        assert!(!is_telling(CHAT, chunk));
+        assert_eq!(content_bytes(CHAT, chunk), 15);
+        let delta =
+            br#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}"#;
+        assert!(!is_telling(ANTHROPIC, delta));
+        assert_eq!(content_bytes(ANTHROPIC, delta), 2);
+    }
+
+    #[test]
+    fn facts_are_told() {
+        for chunk in [
+            r#"data: {"choices":[],"usage" : {"prompt_tokens":1}}"#,
+            r#"data: {"choices":[{"index":0,"delta":{},"finish_reason": "stop"}]}"#,
+            r#"data: {"choices":[{"finish_reason":null},{"finish_reason":"stop"}]}"#,
+            r#"data: {"error":{"message":"no"}}"#,
+            "data: [DONE]\n\n",
+            "data:{}",
+            r#"data: {"choices":[{"index":0,"delta":{"content":"cut"#,
+        ] {
+            assert!(is_telling(CHAT, chunk.as_bytes()), "{chunk}");
+        }
+        for event in ["message_start", "message_delta", "message_stop", "error", "new"] {
+            let frame = format!(r#"data: {{ "type" : "{event}"}}"#);
+            assert!(is_telling(ANTHROPIC, frame.as_bytes()), "{frame}");
+        }
+    }
+
+    #[test]
+    fn tool_arguments_are_content() {
+        let chunk = br#"data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":"}}]}}]}"#;
+        assert_eq!(content_bytes(CHAT, chunk), 7);
+    }
+}

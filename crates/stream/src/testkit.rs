@@ -1,0 +1,105 @@
+//! What tests of streams need: the grammars of the protocols, as small automata written from the
+//! providers' documentation, apart from the readers and writers that they judge.
+//!
+//! ```
+//! use weighbridge_stream::testkit::{Verdict, check};
+//! use weighbridge_units::Protocol;
+//!
+//! let cut = b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\
+//!     \"type\":\"message\",\"role\":\"assistant\",\"model\":\"x\",\"content\":[],\"stop_reason\":null,\
+//!     \"stop_sequence\":null,\"usage\":{\"input_tokens\":1,\"output_tokens\":0}}}\n\n";
+//! assert_eq!(check(Protocol::AnthropicMessages, cut), Ok(Verdict::Unfinished));
+//! ```
+
+mod anthropic_messages;
+mod openai_chat;
+
+use serde_json::Value;
+use thiserror::Error;
+use weighbridge_units::Protocol;
+
+use crate::sse::{SseDecoder, SseItem};
+
+/// How a stream that obeys its grammar stands at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The protocol's own end was reached.
+    EndedWell,
+    /// It ended with the protocol's error event.
+    EndedWithError,
+    /// It stopped before either.
+    Unfinished,
+}
+
+/// Where and how a stream breaks its protocol's grammar.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("event {event} breaks the grammar: {what}")]
+pub struct GrammarError {
+    /// Which event of the stream, from 0.
+    pub event: usize,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// Checks a whole client-side stream against the grammar of its protocol, strictly: fields that the
+/// SDKs' models require must be there, with the right types.
+///
+/// # Errors
+/// The first violation.
+pub fn check(protocol: Protocol, stream: &[u8]) -> Result<Verdict, GrammarError> {
+    let mut grammar: Box<dyn Grammar> = match protocol {
+        Protocol::AnthropicMessages => Box::new(anthropic_messages::MessagesGrammar::default()),
+        _ => Box::new(openai_chat::ChatGrammar::default()),
+    };
+    let mut result = Ok(());
+    let mut event = 0;
+    let mut verdict = Verdict::Unfinished;
+    let mut take = |item: SseItem<'_>| {
+        let SseItem::Message(message) = item else { return };
+        if result.is_ok() {
+            let step = match verdict {
+                Verdict::Unfinished => grammar.step(message.event, &message.data),
+                _ => Err("an event follows the end".into()),
+            };
+            match step {
+                Ok(next) => verdict = next,
+                Err(what) => result = Err(GrammarError { event, what }),
+            }
+            event += 1;
+        }
+    };
+    let mut decoder = SseDecoder::new();
+    let decoded = decoder.push(stream, &mut take);
+    decoder.finish(&mut take);
+    if let Err(error) = decoded {
+        return Err(GrammarError { event, what: error.to_string() });
+    }
+    result.map(|()| verdict)
+}
+
+/// One protocol's automaton.
+trait Grammar {
+    /// Takes the next event.
+    fn step(&mut self, name: Option<&[u8]>, data: &[u8]) -> Result<Verdict, String>;
+}
+
+fn parse(data: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(data).map_err(|error| format!("its data is not JSON: {error}"))
+}
+
+/// Checks that `object` has a field of a kind.
+fn need(object: &Value, field: &str, kind: fn(&Value) -> bool) -> Result<(), String> {
+    match object.get(field) {
+        Some(value) if kind(value) => Ok(()),
+        Some(value) => Err(format!("`{field}` is {value}")),
+        None => Err(format!("`{field}` is missing")),
+    }
+}
+
+fn ensure(holds: bool, what: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what.to_owned()) }
+}
+
+fn is_string_or_null(value: &Value) -> bool {
+    value.is_string() || value.is_null()
+}

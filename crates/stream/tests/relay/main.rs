@@ -1,0 +1,12 @@
+//! Whole streams through a [`Relay`](weighbridge_stream::Relay): each pair, and the laws for all.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails a test")]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "recordings are read, or skipped aloud")]
+
+mod anthropic_to_chat;
+mod chat_to_anthropic;
+mod fixtures;
+mod laws;
+mod pass_through;
+mod stream_equals_whole;
+mod support;
