@@ -1,0 +1,368 @@
+use std::fmt;
+use std::sync::Arc;
+
+use weighbridge_units::KeyId;
+
+/// A book. No transfer joins two of them (rule L2); each has its own hash chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Book {
+    /// What tenants owe and paid, what providers are owed, margin, absorbed failures.
+    Platform = 0,
+    /// What tenants who bring their own provider keys owe for the service.
+    Surcharge = 1,
+    /// What each key consumed upstream, as a record.
+    Usage = 2,
+}
+
+impl Book {
+    /// Every book.
+    pub const ALL: [Self; 3] = [Self::Platform, Self::Surcharge, Self::Usage];
+
+    /// The name in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Surcharge => "surcharge",
+            Self::Usage => "usage",
+        }
+    }
+
+    /// The book of that number, as stores write it.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|book| *book as u8 == code)
+    }
+}
+
+impl fmt::Display for Book {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an account is for. Debits make a balance positive, credits negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum AccountKind {
+    /// How much of one budget window is used. Its limit is no part of the ledger: it comes with each hold.
+    Budget = 1,
+    /// The other side of every budget account; one per book.
+    BudgetControl = 2,
+    /// What a tenant owes.
+    Receivable = 3,
+    /// What tenants were charged; one per book.
+    Sales = 4,
+    /// Provider cost of answers that tenants pay for; one per book.
+    CostOfSales = 5,
+    /// Provider cost that nobody pays for, by reason.
+    Absorbed = 6,
+    /// What a provider is owed.
+    Payable = 7,
+    /// What a key consumed, at the provider's price (usage book).
+    Consumed = 8,
+    /// What a provider delivered, at its price (usage book).
+    Upstream = 9,
+}
+
+impl AccountKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Budget,
+        Self::BudgetControl,
+        Self::Receivable,
+        Self::Sales,
+        Self::CostOfSales,
+        Self::Absorbed,
+        Self::Payable,
+        Self::Consumed,
+        Self::Upstream,
+    ];
+
+    /// The name in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::BudgetControl => "budget_control",
+            Self::Receivable => "receivable",
+            Self::Sales => "sales",
+            Self::CostOfSales => "cost_of_sales",
+            Self::Absorbed => "absorbed",
+            Self::Payable => "payable",
+            Self::Consumed => "consumed",
+            Self::Upstream => "upstream",
+        }
+    }
+
+    /// Whether a book has only one account of this kind, so that no entity tells it apart.
+    pub const fn is_single(self) -> bool {
+        matches!(self, Self::BudgetControl | Self::Sales | Self::CostOfSales)
+    }
+
+    /// The kind of that number, as the journal writes it.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
+    }
+}
+
+/// Who or what an account belongs to: 52 bits, the first of the BLAKE3 hash of a name.
+///
+/// The journal holds these instead of names, so that a name can be erased (from the store's table
+/// of names) without touching the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct EntityId(u64);
+
+impl EntityId {
+    const MASK: u64 = (1 << 52) - 1;
+
+    /// The entity of accounts that a book has only one of.
+    pub const NONE: Self = Self(0);
+
+    /// From the 52 bits that [`Self::get`] gave; higher bits are ignored.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits & Self::MASK)
+    }
+
+    /// The entity that a name stands for.
+    pub fn of(name: &str) -> Self {
+        Self::of_bytes(name.as_bytes())
+    }
+
+    /// The entity of a key: its own bits, which are random already.
+    pub const fn of_key(key: KeyId) -> Self {
+        Self::from_bits(key.get())
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Self {
+        let mut first = [0; 8];
+        first.copy_from_slice(&blake3::hash(bytes).as_bytes()[..8]);
+        Self::from_bits(u64::from_le_bytes(first))
+    }
+
+    /// The 52 bits.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for EntityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:013x}", self.0)
+    }
+}
+
+/// A name together with its [`EntityId`], hashed once: make it when configuration is loaded, clone
+/// it per request.
+#[derive(Clone)]
+pub struct Name {
+    text: Arc<str>,
+    id: EntityId,
+}
+
+impl Name {
+    /// Takes a name in.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        let id = EntityId::of(&text);
+        Self { text, id }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What the journal calls it.
+    pub const fn id(&self) -> EntityId {
+        self.id
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for Name {
+    fn from(text: T) -> Self {
+        Self::new(text)
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.text == other.text
+    }
+}
+
+impl Eq for Name {}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// An account. The number says what it is: 4 bits of book, 8 of kind, 52 of entity.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(u64);
+
+impl AccountId {
+    /// The account of `entity` of that kind in `book`. Kinds that exist once per book ignore the entity.
+    pub const fn new(book: Book, kind: AccountKind, entity: EntityId) -> Self {
+        let entity = if kind.is_single() { EntityId::NONE } else { entity };
+        Self(((book as u64) << 60) | ((kind as u64) << 52) | entity.get())
+    }
+
+    /// The account of a number that [`Self::get`] gave; `None` where no account has it.
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        let book = Book::from_code(u8::try_from(bits >> 60).ok()?)?;
+        let kind = AccountKind::from_code(u8::try_from(bits >> 52 & 0xff).ok()?)?;
+        let account = Self::new(book, kind, EntityId::from_bits(bits));
+        (account.0 == bits).then_some(account)
+    }
+
+    /// The number; below 2⁶³, so that it fits a signed column.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The book that the account stands in.
+    pub const fn book(self) -> Book {
+        match self.0 >> 60 {
+            0 => Book::Platform,
+            1 => Book::Surcharge,
+            _ => Book::Usage,
+        }
+    }
+
+    /// What the account is for.
+    pub fn kind(self) -> AccountKind {
+        // Both constructors admit known kinds only.
+        AccountKind::from_code((self.0 >> 52 & 0xff) as u8).unwrap_or(AccountKind::BudgetControl)
+    }
+
+    /// Whose account it is.
+    pub const fn entity(self) -> EntityId {
+        EntityId::from_bits(self.0)
+    }
+}
+
+impl fmt::Display for AccountId {
+    /// `platform/receivable/0123456789abc`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.book(), self.kind().as_str())?;
+        if self.kind().is_single() { Ok(()) } else { write!(f, "/{}", self.entity()) }
+    }
+}
+
+impl fmt::Debug for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Whose spending a budget bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BudgetScope<'a> {
+    /// Everything that passes this installation.
+    Installation,
+    /// A tenant, by its path (`organisation/team`).
+    Tenant(&'a str),
+    /// One virtual key.
+    Key(KeyId),
+}
+
+/// Over which time a budget counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BudgetWindow {
+    /// A calendar month in UTC, numbered as by [`weighbridge_units::Timestamp::month`].
+    Month(i32),
+    /// For good.
+    Total,
+}
+
+/// The account that counts what a scope used in a window. A request belongs to the window that it
+/// reserved in (rule C7), however long it runs.
+///
+/// ```
+/// use weighbridge_ledger::{Book, BudgetScope, BudgetWindow, budget_account};
+/// use weighbridge_units::{KeyId, Timestamp};
+///
+/// let month = Timestamp::from_date(2026, 11, 21).unwrap_or_default().month();
+/// let key = BudgetScope::Key(KeyId::from_bits(7));
+/// let account = budget_account(Book::Platform, key, BudgetWindow::Month(month));
+/// assert_ne!(account, budget_account(Book::Platform, key, BudgetWindow::Month(month + 1)));
+/// ```
+pub fn budget_account(book: Book, scope: BudgetScope<'_>, window: BudgetWindow) -> AccountId {
+    let mut name = Vec::with_capacity(48);
+    match window {
+        BudgetWindow::Month(month) => {
+            name.push(b'm');
+            name.extend_from_slice(&month.to_le_bytes());
+        }
+        BudgetWindow::Total => name.push(b't'),
+    }
+    match scope {
+        BudgetScope::Installation => name.push(b'i'),
+        BudgetScope::Tenant(path) => {
+            name.push(b't');
+            name.extend_from_slice(path.as_bytes());
+        }
+        BudgetScope::Key(key) => {
+            name.push(b'k');
+            name.extend_from_slice(&key.get().to_le_bytes());
+        }
+    }
+    AccountId::new(book, AccountKind::Budget, EntityId::of_bytes(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_account_is_found_by_its_number_and_fits_a_signed_column() {
+        let mut seen = HashSet::new();
+        for book in Book::ALL {
+            for kind in AccountKind::ALL {
+                let account = AccountId::new(book, kind, EntityId::of("acme"));
+                assert_eq!((account.book(), account.kind()), (book, kind));
+                assert_eq!(AccountId::from_bits(account.get()), Some(account));
+                assert!(i64::try_from(account.get()).is_ok());
+                assert!(seen.insert(account), "{account} is not unique");
+            }
+        }
+    }
+
+    #[test]
+    fn budgets_of_other_scopes_and_windows_are_other_accounts() {
+        let windows = [BudgetWindow::Month(24_322), BudgetWindow::Month(24_323), BudgetWindow::Total];
+        let scopes = [
+            BudgetScope::Installation,
+            BudgetScope::Tenant("a"),
+            BudgetScope::Tenant("a/b"),
+            BudgetScope::Key(KeyId::from_bits(1)),
+            BudgetScope::Key(KeyId::from_bits(2)),
+        ];
+        let all: HashSet<_> = [Book::Platform, Book::Surcharge]
+            .into_iter()
+            .flat_map(|book| windows.map(|window| (book, window)))
+            .flat_map(|(book, window)| scopes.map(|scope| budget_account(book, scope, window)))
+            .collect();
+        assert_eq!(all.len(), 2 * windows.len() * scopes.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_breaks_the_reader(bits in any::<u64>()) {
+            if let Some(account) = AccountId::from_bits(bits) {
+                prop_assert_eq!(account.get(), bits);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+use weighbridge_units::{AttemptId, NanoUsd};
+
+use crate::id_map::IdMap;
+use crate::{
+    AccountId, Act, CommandId, Ended, Entry, Fact, Intent, PayloadHash, Phase, Rollup, RollupKey, Settlement,
+    Transfer, Used,
+};
+
+/// The two halves of an account's balance. Debits count up, credits down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Balance {
+    /// What has happened.
+    pub posted: NanoUsd,
+    /// What open attempts have reserved.
+    pub pending: NanoUsd,
+}
+
+impl Balance {
+    /// The balance after a transfer's debit (`sign` 1) or credit (`sign` −1); `None` where it does not fit.
+    fn after(self, phase: Phase, sign: i64, amount: NanoUsd) -> Option<Self> {
+        let signed = amount.get().checked_mul(sign)?;
+        let Self { posted, pending } = self;
+        let move_by = |balance: NanoUsd, by: i64| balance.get().checked_add(by).map(NanoUsd::new);
+        Some(match phase {
+            Phase::Pend => Self { posted, pending: move_by(pending, signed)? },
+            Phase::Release => Self { posted, pending: move_by(pending, signed.checked_neg()?)? },
+            Phase::Post => Self { posted: move_by(posted, signed)?, pending },
+        })
+    }
+}
+
+/// What [`crate::decide`] looks at. A store loads what a command touches before it asks.
+pub trait View {
+    /// The balance of an account; zero where it never moved.
+    fn balance(&self, account: AccountId) -> Balance;
+
+    /// What was asked for under an id, if anything was carried out under it.
+    fn claim(&self, id: CommandId) -> Option<PayloadHash>;
+
+    /// An open attempt.
+    fn intent(&self, attempt: AttemptId) -> Option<&Intent>;
+
+    /// An ended attempt.
+    fn ended(&self, attempt: AttemptId) -> Option<&Ended>;
+}
+
+/// The fold of a journal, or the part of it that a store has at hand.
+///
+/// A store that keeps its state elsewhere loads into an empty one what a batch touches
+/// ([`State::load_balance`] and its like), decides and applies, and writes back what the entries moved.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    balances: IdMap<AccountId, Balance>,
+    claims: IdMap<CommandId, PayloadHash>,
+    intents: IdMap<AttemptId, Intent>,
+    ended: IdMap<AttemptId, Ended>,
+    rollups: IdMap<RollupKey, Rollup>,
+}
+
+impl View for State {
+    fn balance(&self, account: AccountId) -> Balance {
+        self.balances.get(&account).copied().unwrap_or_default()
+    }
+
+    fn claim(&self, id: CommandId) -> Option<PayloadHash> {
+        self.claims.get(&id).copied()
+    }
+
+    fn intent(&self, attempt: AttemptId) -> Option<&Intent> {
+        self.intents.get(&attempt)
+    }
+
+    fn ended(&self, attempt: AttemptId) -> Option<&Ended> {
+        self.ended.get(&attempt)
+    }
+}
+
+impl State {
+    /// Nothing has happened.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every account that is known.
+    pub fn balances(&self) -> impl ExactSizeIterator<Item = (AccountId, Balance)> + '_ {
+        self.balances.iter().map(|(account, balance)| (*account, *balance))
+    }
+
+    /// Whether an account is known, be it as zero.
+    pub fn knows(&self, account: AccountId) -> bool {
+        self.balances.contains_key(&account)
+    }
+
+    /// Every open attempt that is known.
+    pub fn intents(&self) -> impl Iterator<Item = (AttemptId, &Intent)> + '_ {
+        self.intents.iter().map(|(attempt, intent)| (*attempt, intent))
+    }
+
+    /// Every roll-up that is known.
+    pub fn rollups(&self) -> impl Iterator<Item = (RollupKey, Rollup)> + '_ {
+        self.rollups.iter().map(|(key, rollup)| (*key, *rollup))
+    }
+
+    /// Every command that is known.
+    pub fn claims(&self) -> impl Iterator<Item = (CommandId, PayloadHash)> + '_ {
+        self.claims.iter().map(|(id, payload)| (*id, *payload))
+    }
+
+    /// Makes a balance known.
+    pub fn load_balance(&mut self, account: AccountId, balance: Balance) {
+        self.balances.insert(account, balance);
+    }
+
+    /// Makes known what was carried out under an id.
+    pub fn load_claim(&mut self, id: CommandId, payload: PayloadHash) {
+        self.claims.insert(id, payload);
+    }
+
+    /// Makes an open attempt known.
+    pub fn load_intent(&mut self, attempt: AttemptId, intent: Intent) {
+        self.intents.insert(attempt, intent);
+    }
+
+    /// Makes an ended attempt known.
+    pub fn load_ended(&mut self, attempt: AttemptId, ended: Ended) {
+        self.ended.insert(attempt, ended);
+    }
+
+    /// Takes the roll-ups out; what is applied afterwards adds up from zero.
+    pub fn take_rollups(&mut self) -> Vec<(RollupKey, Rollup)> {
+        self.rollups.drain().collect()
+    }
+
+    /// Forgets the roll-ups of all hours before `hour`.
+    pub fn forget_rollups_before(&mut self, hour: i64) {
+        self.rollups.retain(|key, _| key.hour >= hour);
+    }
+
+    /// Forgets ended attempts and command ids; balances, open attempts and roll-ups stay.
+    pub fn forget_history(&mut self) {
+        self.claims.clear();
+        self.ended.clear();
+    }
+
+    /// Forgets one ended attempt and its command ids, but for its refunds' (they have ids of their own).
+    pub fn forget_attempt(&mut self, attempt: AttemptId) {
+        if self.ended.remove(&attempt).is_some() {
+            for act in [Act::Reserve, Act::End, Act::Late] {
+                self.claims.remove(&CommandId::of(attempt, act));
+            }
+        }
+    }
+
+    /// Forgets what was carried out under an id.
+    pub fn forget_claim(&mut self, id: CommandId) {
+        self.claims.remove(&id);
+    }
+
+    fn move_balances(&mut self, transfer: &Transfer) {
+        for (account, sign) in [(transfer.debit, 1), (transfer.credit, -1)] {
+            let balance = self.balances.entry(account).or_default();
+            // `decide` admits no entry that overflows; a fold of a damaged journal keeps the old balance.
+            *balance = balance.after(transfer.phase, sign, transfer.amount).unwrap_or(*balance);
+        }
+    }
+
+    fn end(&mut self, attempt: AttemptId, settlement: Settlement) {
+        if let Some(intent) = self.intents.remove(&attempt) {
+            let used = Used::none(settlement.outcome);
+            let ended = Ended { intent, settlement, used, late: false, refunded: NanoUsd::ZERO };
+            self.ended.insert(attempt, ended);
+        }
+    }
+}
+
+/// Lets an entry take effect: the only way that a [`State`] changes. `apply` over the whole journal
+/// is the state (rule L3).
+pub fn apply(state: &mut State, entry: &Entry) {
+    apply_sums(state, entry);
+    match &entry.fact {
+        Fact::Reserved { attempt, payload, intent } => {
+            state.claims.insert(CommandId::of(*attempt, Act::Reserve), *payload);
+            state.intents.insert(*attempt, intent.clone());
+        }
+        Fact::Ended { attempt, payload, settlement } => {
+            state.claims.insert(CommandId::of(*attempt, Act::End), *payload);
+            state.end(*attempt, *settlement);
+        }
+        Fact::Late { attempt, payload, settlement } => {
+            state.claims.insert(CommandId::of(*attempt, Act::Late), *payload);
+            if let Some(ended) = state.ended.get_mut(attempt) {
+                (ended.settlement, ended.late) = (*settlement, true);
+            }
+        }
+        Fact::Used { attempt, used, .. } => {
+            if let Some(ended) = state.ended.get_mut(attempt) {
+                ended.used = *used;
+            }
+        }
+        Fact::Refunded { attempt, id, payload, amount, .. } => {
+            state.claims.insert(CommandId { id: *id, act: Act::Refund }, *payload);
+            if let Some(ended) = state.ended.get_mut(attempt) {
+                ended.refunded = ended.refunded.plus(*amount).unwrap_or(NanoUsd::MAX);
+            }
+        }
+        Fact::Overage { .. } | Fact::Sealed { .. } => {}
+    }
+}
+
+/// The part of [`apply`] that adds up: balances and roll-ups.
+pub(crate) fn apply_sums(state: &mut State, entry: &Entry) {
+    entry.transfers.iter().for_each(|transfer| state.move_balances(transfer));
+    match &entry.fact {
+        Fact::Used { rollup, used, replaces, .. } => {
+            let sum = state.rollups.entry(*rollup).or_default();
+            if let Some(replaced) = replaces {
+                sum.count(replaced, -1);
+            }
+            sum.count(used, 1);
+        }
+        Fact::Refunded { rollup, amount, .. } => {
+            state.rollups.entry(*rollup).or_default().refund(*amount);
+        }
+        _ => {}
+    }
+}
+
+/// Whether every balance fits after all transfers, in order (rule M4).
+pub(crate) fn fits(view: &impl View, entries: &[Entry]) -> bool {
+    let mut after: Vec<(AccountId, Balance)> = Vec::with_capacity(16);
+    for transfer in entries.iter().flat_map(|entry| &entry.transfers) {
+        for (account, sign) in [(transfer.debit, 1), (transfer.credit, -1)] {
+            let known = after.iter().position(|(seen, _)| *seen == account);
+            let balance = known.and_then(|at| after.get(at)).map(|(_, balance)| *balance);
+            let moved = balance.unwrap_or_else(|| view.balance(account));
+            let Some(moved) = moved.after(transfer.phase, sign, transfer.amount) else { return false };
+            match known.and_then(|at| after.get_mut(at)) {
+                Some((_, balance)) => *balance = moved,
+                None => after.push((account, moved)),
+            }
+        }
+    }
+    true
+}

@@ -1,0 +1,35 @@
+//! Proofs that any store can be run against.
+//!
+//! [`check_store`] drives a store through a random but repeatable sequence of reservations, ends,
+//! repetitions, late ends, refunds, seals and restarts, and compares every answer and every balance with a
+//! reference model. The model keeps a list of attempts and adds it up anew at every look; it shares no code
+//! with [`crate::decide`] and [`crate::apply`].
+//!
+//! ```
+//! use weighbridge_ledger::testkit::{Subject, check_store};
+//! use weighbridge_ledger::{LedgerStore, MemoryLedger};
+//!
+//! struct Memory(MemoryLedger);
+//!
+//! impl Subject for Memory {
+//!     fn store(&self) -> &dyn LedgerStore {
+//!         &self.0
+//!     }
+//!     fn restart(&mut self) {
+//!         self.0 = self.0.restart();
+//!     }
+//! }
+//!
+//! let report = futures::executor::block_on(check_store(&mut Memory(MemoryLedger::new()), 42, 500));
+//! assert!(report.expect("the store keeps the rules").granted > 0);
+//! ```
+
+mod check;
+mod model;
+mod random;
+mod script;
+
+pub use check::{Report, Subject, Violation, check_store};
+pub use model::{Expected, Model};
+pub use random::Random;
+pub use script::{Script, Step};

@@ -1,0 +1,373 @@
+use std::collections::{BTreeMap, HashMap};
+
+use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp};
+
+use crate::{
+    AccountId, AccountKind, Adjust, AttemptEntry, Balance, Billing, Book, End, EndFacts, EntityId,
+    LedgerError, Refusal, Reserve, Rollup, RollupKey,
+};
+
+/// What a store is to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Done, now or before.
+    Done,
+    /// Refused by this budget.
+    Budget(AccountId),
+    /// Refused as [`Refusal::Conflict`].
+    Conflict,
+    /// Refused as [`Refusal::AlreadyEnded`].
+    AlreadyEnded,
+    /// Refused as [`Refusal::UnknownAttempt`].
+    UnknownAttempt,
+    /// Refused as [`Refusal::Overflow`].
+    Overflow,
+    /// Refused as [`Refusal::RefundTooLarge`].
+    RefundTooLarge,
+    /// Refused as [`Refusal::Invalid`].
+    Invalid,
+}
+
+impl Expected {
+    /// Whether an answer is the expected one.
+    pub fn matches(self, answer: &Result<(), LedgerError>) -> bool {
+        let refusal = match answer {
+            Ok(()) => return self == Self::Done,
+            Err(error) => error.refusal(),
+        };
+        let found = match refusal {
+            Some(Refusal::Budget { account, .. }) => Self::Budget(account),
+            Some(Refusal::Conflict) => Self::Conflict,
+            Some(Refusal::AlreadyEnded) => Self::AlreadyEnded,
+            Some(Refusal::UnknownAttempt) => Self::UnknownAttempt,
+            Some(Refusal::Overflow) => Self::Overflow,
+            Some(Refusal::RefundTooLarge { .. }) => Self::RefundTooLarge,
+            Some(Refusal::Invalid(_)) => Self::Invalid,
+            Some(_) | None => return false,
+        };
+        self == found
+    }
+}
+
+/// What the books must be: a list of attempts, added up anew at every look, in numbers that cannot overflow.
+///
+/// Written from the rules alone; it shares no code with [`crate::decide`] and [`crate::apply`].
+#[derive(Debug, Default)]
+pub struct Model {
+    attempts: HashMap<AttemptId, Attempt>,
+    refunds: HashMap<u128, Adjust>,
+    /// Sums over attempts that cannot change any more but by refunds or a late end.
+    tally: HashMap<AccountId, (i128, i128)>,
+}
+
+#[derive(Debug, Clone)]
+struct Attempt {
+    reserve: Reserve,
+    /// As handed over; then what was entered, and whether it replaced a crash.
+    ends: Vec<EndFacts>,
+    refunded: i128,
+}
+
+impl Attempt {
+    fn ended(&self) -> Option<&EndFacts> {
+        self.ends.last()
+    }
+
+    fn charged(&self) -> i128 {
+        match self.ended() {
+            Some(EndFacts {
+                outcome: AttemptOutcome::Success | AttemptOutcome::ClientLeft, price, ..
+            }) => i128::from(price.get()),
+            _ => 0,
+        }
+    }
+
+    /// What the attempt has done to each account by now: (account, posted, pending), debits positive.
+    fn moves(&self) -> Vec<(AccountId, i128, i128)> {
+        let Reserve { key, tenant, provider, billing, amount, holds, .. } = &self.reserve;
+        let book = match billing {
+            Billing::Platform => Book::Platform,
+            Billing::OwnKey => Book::Surcharge,
+        };
+        let account = |book, kind, entity| AccountId::new(book, kind, entity);
+        let (posted, pending) = match self.ended() {
+            Some(_) => (self.charged() - self.refunded, 0),
+            None => (0, i128::from(amount.get())),
+        };
+        let mut moves = vec![
+            (account(book, AccountKind::Receivable, tenant.id()), posted, pending),
+            (account(book, AccountKind::Sales, EntityId::NONE), -posted, -pending),
+        ];
+        for hold in holds {
+            moves.push((hold.account, posted, pending));
+            moves.push((account(book, AccountKind::BudgetControl, EntityId::NONE), -posted, -pending));
+        }
+        if let Some(end) = self.ended() {
+            let cost = i128::from(end.cost.get());
+            let absorbed =
+                |reason: &str| account(Book::Platform, AccountKind::Absorbed, EntityId::of(reason));
+            let bearer = match end.outcome {
+                AttemptOutcome::Success | AttemptOutcome::ClientLeft => {
+                    account(Book::Platform, AccountKind::CostOfSales, EntityId::NONE)
+                }
+                AttemptOutcome::TimedOut => absorbed("timeout"),
+                AttemptOutcome::LostHedge => absorbed("hedge"),
+                AttemptOutcome::Crashed => absorbed("crash"),
+                _ => absorbed(end.reason.as_str()),
+            };
+            if *billing == Billing::Platform {
+                moves.push((bearer, cost, 0));
+                moves.push((account(Book::Platform, AccountKind::Payable, provider.id()), -cost, 0));
+            }
+            let key = EntityId::from_bits(key.get());
+            moves.push((account(Book::Usage, AccountKind::Consumed, key), cost, 0));
+            moves.push((account(Book::Usage, AccountKind::Upstream, provider.id()), -cost, 0));
+        }
+        moves
+    }
+}
+
+impl Model {
+    /// Nothing has happened.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a reservation comes to; it is carried out if it comes to something.
+    pub fn reserve(&mut self, reserve: &Reserve) -> Expected {
+        if let Some(known) = self.attempts.get(&reserve.attempt) {
+            return match known.ended() {
+                _ if known.reserve != *reserve => Expected::Conflict,
+                None => Expected::Done,
+                Some(_) => Expected::AlreadyEnded,
+            };
+        }
+        let book = match reserve.billing {
+            Billing::Platform => Book::Platform,
+            Billing::OwnKey => Book::Surcharge,
+        };
+        let mut seen = Vec::new();
+        for hold in &reserve.holds {
+            if hold.account.book() != book || seen.contains(&hold.account) {
+                return Expected::Invalid;
+            }
+            seen.push(hold.account);
+        }
+        if reserve.amount.get() < 0 || reserve.estimate.get() < 0 {
+            return Expected::Invalid;
+        }
+        for hold in &reserve.holds {
+            let (posted, pending) = self.balance(hold.account);
+            if let Some(limit) = hold.limit {
+                let left = i128::from(limit.get()) - posted - pending;
+                if !fits(posted + pending) || !fits(left) {
+                    return Expected::Overflow;
+                }
+                if limit.get() == 0 || left < 0 || left < i128::from(reserve.amount.get()) {
+                    return Expected::Budget(hold.account);
+                }
+            }
+        }
+        let attempt = Attempt { reserve: reserve.clone(), ends: Vec::new(), refunded: 0 };
+        if !self.change(None, Some(&attempt)) {
+            return Expected::Overflow;
+        }
+        self.attempts.insert(reserve.attempt, attempt);
+        Expected::Done
+    }
+
+    /// What an end comes to; it is carried out if it comes to something.
+    pub fn end(&mut self, end: &End) -> Expected {
+        let Some(known) = self.attempts.get(&end.attempt).cloned() else { return Expected::UnknownAttempt };
+        if known.ends.contains(&end.facts) {
+            return Expected::Done;
+        }
+        let crashed_only =
+            |ends: &[EndFacts]| matches!(ends, [end] if end.outcome == AttemptOutcome::Crashed);
+        let is_late = known.ended().is_some();
+        let guessed =
+            end.facts.outcome == AttemptOutcome::Crashed && end.facts.provenance == Provenance::Estimated;
+        if is_late && (guessed || !crashed_only(&known.ends)) {
+            return Expected::AlreadyEnded;
+        }
+        let with = |facts: &EndFacts| {
+            let mut changed = known.clone();
+            changed.ends.push(facts.clone());
+            changed
+        };
+        let valid = end.facts.price.get() >= 0 && end.facts.cost.get() >= 0;
+        let wanted = with(&end.facts);
+        if valid && self.change(Some(&known), Some(&wanted)) {
+            self.attempts.insert(end.attempt, wanted);
+            return Expected::Done;
+        }
+        let refused = if valid { Expected::Overflow } else { Expected::Invalid };
+        if is_late {
+            return refused;
+        }
+        // It cannot be entered as it is; then it is entered as crashed, at no cost if need be.
+        for estimate in [known.reserve.estimate, NanoUsd::ZERO] {
+            let crashed = with(&EndFacts::crashed(end.facts.at, estimate));
+            if self.change(Some(&known), Some(&crashed)) {
+                self.attempts.insert(end.attempt, crashed);
+                return Expected::Done;
+            }
+        }
+        refused
+    }
+
+    /// What a refund comes to; it is carried out if it comes to something.
+    pub fn adjust(&mut self, adjust: &Adjust) -> Expected {
+        match self.refunds.get(&adjust.id) {
+            Some(known) if known == adjust => return Expected::Done,
+            Some(_) => return Expected::Conflict,
+            None => {}
+        }
+        if adjust.refund.get() <= 0 {
+            return Expected::Invalid;
+        }
+        let Some(known) = self.attempts.get(&adjust.attempt).cloned() else {
+            return Expected::UnknownAttempt;
+        };
+        if known.ended().is_none() {
+            return Expected::Invalid;
+        }
+        let refunded = known.refunded + i128::from(adjust.refund.get());
+        if refunded > known.charged() {
+            return Expected::RefundTooLarge;
+        }
+        let changed = Attempt { refunded, ..known.clone() };
+        if !self.change(Some(&known), Some(&changed)) {
+            return Expected::Overflow;
+        }
+        self.attempts.insert(adjust.attempt, changed);
+        self.refunds.insert(adjust.id, adjust.clone());
+        Expected::Done
+    }
+
+    /// The process died and recovered: how many attempts were open.
+    pub fn restart(&mut self, now: Timestamp) -> u64 {
+        let open = self.open();
+        let count = open.len() as u64;
+        for attempt in open {
+            let estimate = self.attempts.get(&attempt).map_or(NanoUsd::ZERO, |known| known.reserve.estimate);
+            self.end(&End { attempt, facts: EndFacts::crashed(now, estimate) });
+        }
+        count
+    }
+
+    /// The attempts that are open, by id: the order in which a restart ends them.
+    pub fn open(&self) -> Vec<AttemptId> {
+        let open = self.attempts.iter().filter(|(_, attempt)| attempt.ended().is_none());
+        let mut open: Vec<_> = open.map(|(id, _)| *id).collect();
+        open.sort_unstable();
+        open
+    }
+
+    /// The end that was replaced, where one was.
+    pub fn is_late(&self, attempt: AttemptId) -> bool {
+        self.attempts.get(&attempt).is_some_and(|known| known.ends.len() > 1)
+    }
+
+    /// Whether more was charged than had been reserved.
+    pub fn is_over(&self, attempt: AttemptId) -> bool {
+        let over = |known: &Attempt| {
+            known.ends.len() == 1 && known.charged() > i128::from(known.reserve.amount.get())
+        };
+        self.attempts.get(&attempt).is_some_and(over)
+    }
+
+    /// Whether what a store knows of an attempt is what it must know.
+    pub fn agrees(&self, attempt: AttemptId, entry: Option<&AttemptEntry>) -> bool {
+        match (self.attempts.get(&attempt), entry) {
+            (None, None) => true,
+            (Some(known), Some(AttemptEntry::Open(intent))) => {
+                known.ended().is_none()
+                    && intent.holds == known.reserve.holds
+                    && intent.amount == known.reserve.amount
+            }
+            (Some(known), Some(AttemptEntry::Ended(ended))) => known.ended().is_some_and(|end| {
+                ended.settlement.outcome == end.outcome
+                    && i128::from(ended.settlement.charged.get()) == known.charged()
+                    && ended.settlement.cost == end.cost
+                    && ended.used.exact == end.exact
+                    && ended.used.provenance == end.provenance
+                    && ended.late == (known.ends.len() > 1)
+                    && i128::from(ended.refunded.get()) == known.refunded
+            }),
+            _ => false,
+        }
+    }
+
+    /// The balance of one account, from the running sums.
+    pub fn balance(&self, account: AccountId) -> (i128, i128) {
+        self.tally.get(&account).copied().unwrap_or_default()
+    }
+
+    /// All balances that are not zero, added up anew from the list of attempts.
+    pub fn balances(&self) -> BTreeMap<AccountId, Balance> {
+        let mut sums: BTreeMap<AccountId, (i128, i128)> = BTreeMap::new();
+        for (account, posted, pending) in self.attempts.values().flat_map(Attempt::moves) {
+            let sum = sums.entry(account).or_default();
+            *sum = (sum.0 + posted, sum.1 + pending);
+        }
+        let nanos = |sum: i128| NanoUsd::new(i64::try_from(sum).unwrap_or(i64::MAX));
+        let balances = sums.into_iter().filter(|(_, sum)| *sum != (0, 0));
+        balances
+            .map(|(account, (posted, pending))| {
+                (account, Balance { posted: nanos(posted), pending: nanos(pending) })
+            })
+            .collect()
+    }
+
+    /// All roll-ups, added up anew from the list of attempts.
+    pub fn rollups(&self) -> BTreeMap<RollupKey, Rollup> {
+        let mut rollups: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
+        for attempt in self.attempts.values() {
+            let (Some(end), reserve) = (attempt.ended(), &attempt.reserve) else { continue };
+            let key = RollupKey {
+                key: KeyId::from_bits(reserve.key.get()),
+                provider: reserve.provider.id(),
+                model: reserve.model.id(),
+                hour: reserve.at.as_secs().div_euclid(3_600),
+            };
+            let sum = rollups.entry(key).or_default();
+            sum.attempts += 1;
+            sum.succeeded += i64::from(end.outcome == AttemptOutcome::Success);
+            sum.estimated += i64::from(end.provenance == Provenance::Estimated);
+            for (at, bucket) in Bucket::ALL.into_iter().enumerate() {
+                let count = end.usage.get(bucket).min((1 << 40) - 1) as i64;
+                if let Some(total) = sum.counts.get_mut(at) {
+                    *total += count;
+                }
+            }
+            let plus = |sum: NanoUsd, by: i128| {
+                let clamped = (i128::from(sum.get()) + by).clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+                NanoUsd::new(i64::try_from(clamped).unwrap_or(i64::MAX))
+            };
+            sum.cost = plus(sum.cost, i128::from(end.cost.get()));
+            sum.charged = plus(sum.charged, attempt.charged() - attempt.refunded);
+        }
+        rollups
+    }
+
+    /// Replaces what an attempt has done, unless a balance would not fit: then nothing is changed.
+    fn change(&mut self, before: Option<&Attempt>, after: Option<&Attempt>) -> bool {
+        let mut sums: HashMap<AccountId, (i128, i128)> = HashMap::new();
+        for (attempt, sign) in before.into_iter().map(|a| (a, -1)).chain(after.into_iter().map(|a| (a, 1))) {
+            for (account, posted, pending) in attempt.moves() {
+                let sum = sums.entry(account).or_insert_with(|| self.balance(account));
+                *sum = (sum.0 + sign * posted, sum.1 + sign * pending);
+            }
+        }
+        let all_fit = sums.values().all(|(posted, pending)| fits(*posted) && fits(*pending));
+        if all_fit {
+            self.tally.extend(sums);
+        }
+        all_fit
+    }
+}
+
+fn fits(sum: i128) -> bool {
+    i64::try_from(sum).is_ok()
+}

@@ -1,0 +1,223 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use weighbridge_units::{
+    AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
+};
+
+use super::Random;
+use crate::{
+    Adjust, Billing, Book, BudgetScope, BudgetWindow, End, EndFacts, Hold, Name, Reserve, budget_account,
+};
+
+/// One thing that is done to a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A reservation: fresh, repeated, or another one under an attempt that is known.
+    Reserve(Reserve),
+    /// An end: the first, repeated, another second one, or one of an attempt that nobody reserved.
+    End(End),
+    /// A refund: fresh, repeated, too large, or another one under the same id.
+    Adjust(Adjust),
+    /// The hash chains are linked.
+    Seal(Timestamp),
+    /// The process dies and comes back: what was open is to be recovered.
+    Restart(Timestamp),
+}
+
+/// Makes up steps: a few tenants, keys, providers and budgets, so that they meet often.
+#[derive(Debug)]
+pub struct Script {
+    random: Random,
+    now: Timestamp,
+    tenants: Vec<Name>,
+    providers: Vec<Name>,
+    models: Vec<Name>,
+    reasons: Vec<Name>,
+    version: Name,
+    /// Attempts that were asked for lately, whatever came of them; the newest last.
+    asked: VecDeque<Reserve>,
+    ended: VecDeque<End>,
+    adjusted: VecDeque<Adjust>,
+}
+
+/// How many attempts back a script remembers.
+const MEMORY: usize = 40;
+
+impl Script {
+    /// The script of a seed; it never ends.
+    pub fn new(seed: u64) -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| Name::new(*name)).collect();
+        Self {
+            random: Random::new(seed),
+            now: Timestamp::from_date(2026, 11, 30).unwrap_or_default() + Duration::from_secs(23 * 3_600),
+            tenants: names(&["acme", "acme/research"]),
+            providers: names(&["openai", "anthropic"]),
+            models: names(&["gpt-4o-mini", "claude-haiku-4-5"]),
+            reasons: names(&["status-500", "cut", ""]),
+            version: Name::new("2026-11"),
+            asked: VecDeque::new(),
+            ended: VecDeque::new(),
+            adjusted: VecDeque::new(),
+        }
+    }
+
+    /// The next step.
+    pub fn step(&mut self) -> Step {
+        self.now = self.now + Duration::from_millis(self.random.below(4_000));
+        match self.random.below(1_000) {
+            0..400 => Step::Reserve(self.reserve()),
+            400..450 => Step::Reserve(self.reserve_again()),
+            450..900 => Step::End(self.end()),
+            900..960 => Step::Adjust(self.adjust()),
+            960..990 => Step::Seal(self.now),
+            _ => Step::Restart(self.now),
+        }
+    }
+
+    fn reserve(&mut self) -> Reserve {
+        let random = &mut self.random;
+        let at = self.now;
+        let key = KeyId::from_bits(random.below(3));
+        let tenant = random.pick(&self.tenants).cloned().unwrap_or_else(|| self.version.clone());
+        let billing = if random.chance(20) { Billing::OwnKey } else { Billing::Platform };
+        let book = billing.book();
+        let mut holds = Vec::new();
+        let account = budget_account(book, BudgetScope::Key(key), BudgetWindow::Month(at.month()));
+        match random.below(10) {
+            0 => {}
+            1 => holds.push(Hold { account, limit: Some(NanoUsd::ZERO) }),
+            2 => holds.push(Hold { account, limit: None }),
+            _ => holds.push(Hold { account, limit: Some(limit(random)) }),
+        }
+        if random.chance(50) {
+            let account = budget_account(book, BudgetScope::Tenant(tenant.as_str()), BudgetWindow::Total);
+            holds.push(Hold { account, limit: random.chance(80).then(|| limit(random)) });
+        }
+        match random.below(100) {
+            0 => holds.extend(holds.first().copied()),
+            1 => holds.push(Hold {
+                account: budget_account(Book::Usage, BudgetScope::Installation, BudgetWindow::Total),
+                limit: None,
+            }),
+            _ => {}
+        }
+        let amount = amount(random, 1_000);
+        let reserve = Reserve {
+            attempt: AttemptId::new(at, u128::from(random.bits()) << 64 | u128::from(random.bits())),
+            at,
+            expires: at + Duration::from_secs(600),
+            key,
+            tenant,
+            provider: random.pick(&self.providers).cloned().unwrap_or_else(|| self.version.clone()),
+            model: random.pick(&self.models).cloned().unwrap_or_else(|| self.version.clone()),
+            price_version: self.version.clone(),
+            billing,
+            amount,
+            holds,
+            estimate: NanoUsd::new(amount.get().saturating_sub(random.below(10) as i64).max(0)),
+        };
+        remember(&mut self.asked, &reserve);
+        reserve
+    }
+
+    fn reserve_again(&mut self) -> Reserve {
+        let Some(mut reserve) = self.known() else { return self.reserve() };
+        if self.random.chance(50) {
+            reserve.amount = NanoUsd::new(reserve.amount.get() ^ 1);
+        }
+        reserve
+    }
+
+    fn end(&mut self) -> End {
+        if self.random.chance(5)
+            && let Some(end) = self.ended.get(self.random.below(self.ended.len() as u64) as usize)
+        {
+            return end.clone(); // The same again.
+        }
+        let random = &mut self.random;
+        let known = self.asked.get(random.below(self.asked.len() as u64) as usize);
+        let attempt = match known {
+            Some(reserve) if !random.chance(2) => reserve.attempt,
+            _ => AttemptId::new(self.now, u128::from(random.bits())),
+        };
+        let outcome = *random.pick(&AttemptOutcome::ALL).unwrap_or(&AttemptOutcome::Success);
+        let outcome = if random.chance(50) { AttemptOutcome::Success } else { outcome };
+        let reserved = known.map_or(1_000, |reserve| reserve.amount.get());
+        let cost = amount(random, reserved.unsigned_abs().saturating_add(reserved.unsigned_abs() / 8));
+        let usage = match random.below(20) {
+            0 => Usage::new(),
+            1 => Usage::new().with(Bucket::Input, u64::MAX).with(Bucket::Output, 1),
+            _ => Usage::new()
+                .with(Bucket::Input, random.below(1_000))
+                .with(Bucket::CacheRead, random.below(50))
+                .with(Bucket::Output, random.below(300)),
+        };
+        let provenance = [Provenance::Reported, Provenance::Tokenised, Provenance::Estimated];
+        let end = End {
+            attempt,
+            facts: EndFacts {
+                at: self.now,
+                outcome,
+                usage,
+                provenance: *random.pick(&provenance).unwrap_or(&Provenance::Reported),
+                price: NanoUsd::new(cost.get().saturating_add(random.below(40) as i64)),
+                cost,
+                exact: Usd::from(cost),
+                reason: random.pick(&self.reasons).cloned().unwrap_or_else(|| self.version.clone()),
+            },
+        };
+        remember(&mut self.ended, &end);
+        end
+    }
+
+    fn adjust(&mut self) -> Adjust {
+        if self.random.chance(20)
+            && let Some(adjust) = self.adjusted.get(self.random.below(self.adjusted.len() as u64) as usize)
+        {
+            let mut adjust = adjust.clone();
+            if self.random.chance(50) {
+                adjust.refund = NanoUsd::new(adjust.refund.get().saturating_add(1));
+            }
+            return adjust;
+        }
+        let unknown = AttemptId::new(self.now, u128::from(self.random.bits()));
+        let adjust = Adjust {
+            id: u128::from(self.random.bits()),
+            attempt: self.known().map_or(unknown, |reserve| reserve.attempt),
+            at: self.now,
+            refund: amount(&mut self.random, 400),
+            reason: Name::new("complaint"),
+        };
+        remember(&mut self.adjusted, &adjust);
+        adjust
+    }
+
+    fn known(&mut self) -> Option<Reserve> {
+        self.asked.get(self.random.below(self.asked.len() as u64) as usize).cloned()
+    }
+}
+
+fn remember<T: Clone>(last: &mut VecDeque<T>, item: &T) {
+    last.push_back(item.clone());
+    if last.len() > MEMORY {
+        last.pop_front();
+    }
+}
+
+/// Mostly below `usual`; now and then nothing, less than nothing, or as much as a number can hold.
+fn amount(random: &mut Random, usual: u64) -> NanoUsd {
+    NanoUsd::new(match random.below(400) {
+        0 => -1,
+        1 => i64::MAX,
+        2 => i64::MAX / 2,
+        3..20 => 0,
+        _ => i64::try_from(random.below(usual)).unwrap_or(i64::MAX),
+    })
+}
+
+/// Limits differ from step to step, as if somebody kept changing them.
+fn limit(random: &mut Random) -> NanoUsd {
+    let limits = [1_000, 20_000, 400_000, 8_000_000, 160_000_000];
+    NanoUsd::new(random.pick(&limits).copied().unwrap_or(1_000))
+}

@@ -1,0 +1,155 @@
+//! Every order in which three attempts can be reserved and ended, with a crash after every step.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may, as tests may"
+)]
+
+use weighbridge_ledger::testkit::{Expected, Model};
+use weighbridge_ledger::{
+    AccountId, Billing, Book, BudgetScope, BudgetWindow, Command, Decision, End, EndFacts, Epoch, Hold,
+    Reserve, State, apply, budget_account, decide, decide_end,
+};
+use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd};
+
+const ATTEMPTS: usize = 3;
+const LIMIT: i64 = 250;
+
+fn budget() -> AccountId {
+    budget_account(Book::Platform, BudgetScope::Installation, BudgetWindow::Total)
+}
+
+fn reserve(number: usize) -> Reserve {
+    Reserve {
+        attempt: AttemptId::from_u128(number as u128),
+        at: Timestamp::from_secs(1),
+        expires: Timestamp::from_secs(60),
+        key: KeyId::from_bits(7),
+        tenant: "acme".into(),
+        provider: "openai".into(),
+        model: "gpt-4o-mini".into(),
+        price_version: "2026-11".into(),
+        billing: Billing::Platform,
+        amount: NanoUsd::new(100),
+        holds: vec![Hold { account: budget(), limit: Some(NanoUsd::new(LIMIT)) }],
+        estimate: NanoUsd::new(90),
+    }
+}
+
+fn end(number: usize) -> End {
+    let outcome = [AttemptOutcome::Success, AttemptOutcome::FailedMidStream, AttemptOutcome::ClientLeft];
+    End {
+        attempt: AttemptId::from_u128(number as u128),
+        facts: EndFacts {
+            at: Timestamp::from_secs(2),
+            outcome: outcome[number % 3],
+            usage: Usage::new(),
+            provenance: Provenance::Reported,
+            price: NanoUsd::new(80 + number as i64),
+            cost: NanoUsd::new(70 + number as i64),
+            exact: Usd::ZERO,
+            reason: "cut".into(),
+        },
+    }
+}
+
+/// All orders of steps 0, 0, 1, 1, 2, 2: the first of a number reserves, the second ends.
+fn orders(done: &mut Vec<usize>, all: &mut Vec<Vec<usize>>) {
+    if done.len() == 2 * ATTEMPTS {
+        all.push(done.clone());
+        return;
+    }
+    for attempt in 0..ATTEMPTS {
+        if done.iter().filter(|step| **step == attempt).count() < 2 {
+            done.push(attempt);
+            orders(done, all);
+            done.pop();
+        }
+    }
+}
+
+struct World {
+    state: State,
+    model: Model,
+    epoch: u32,
+}
+
+impl World {
+    fn commit(&mut self, decision: Result<Decision, weighbridge_ledger::Refusal>) -> bool {
+        match decision {
+            Ok(Decision::Commit(entries)) => entries.iter().for_each(|entry| apply(&mut self.state, entry)),
+            Ok(Decision::Repeated) => {}
+            Err(_) => return false,
+        }
+        true
+    }
+
+    fn reserve(&mut self, reserve: Reserve) {
+        let expected = self.model.reserve(&reserve);
+        let decision = decide(&self.state, Epoch::new(self.epoch), &Command::Reserve(reserve));
+        assert_eq!(self.commit(decision), expected == Expected::Done);
+    }
+
+    fn end(&mut self, end: &End) {
+        let expected = self.model.end(end);
+        let decision = decide_end(&self.state, Epoch::new(self.epoch), end);
+        assert_eq!(self.commit(decision), expected == Expected::Done);
+    }
+
+    fn crash(&mut self) {
+        self.epoch += 1;
+        let mut left: Vec<_> = self.state.intents().map(|(id, intent)| (id, intent.estimate)).collect();
+        left.sort_unstable();
+        for (attempt, estimate) in left {
+            self.end(&End { attempt, facts: EndFacts::crashed(Timestamp::from_secs(3), estimate) });
+        }
+        assert!(self.state.balances().all(|(_, balance)| balance.pending == NanoUsd::ZERO), "R6");
+    }
+
+    fn check(&self, told: &str) {
+        let mut right = self.model.balances();
+        for (account, balance) in self.state.balances() {
+            assert_eq!(right.remove(&account).unwrap_or_default(), balance, "{account}: {told}");
+        }
+        assert!(right.is_empty(), "{told}");
+        let (posted, pending) = self.model.balance(budget());
+        // The truth about a crash is posted in full, as an overage would be (R5).
+        let late = |number: usize| self.model.is_late(AttemptId::from_u128(number as u128));
+        let late: i128 = (0..ATTEMPTS).filter(|&number| late(number)).map(|number| 80 + number as i128).sum();
+        assert!(posted + pending <= i128::from(LIMIT) + late, "R3: {told}");
+        let rollups: std::collections::BTreeMap<_, _> = self.state.rollups().collect();
+        assert_eq!(rollups, self.model.rollups(), "L5: {told}");
+    }
+}
+
+#[test]
+fn c1_every_order_with_a_crash_after_every_step_keeps_the_books() {
+    let mut all = Vec::new();
+    orders(&mut Vec::new(), &mut all);
+    assert_eq!(all.len(), 90);
+    for order in all {
+        for crash_after in 0..=order.len() {
+            let told = format!("{order:?}, crash after {crash_after}");
+            let mut world = World { state: State::new(), model: Model::new(), epoch: 1 };
+            let mut begun = [false; ATTEMPTS];
+            for (at, &attempt) in order.iter().enumerate() {
+                if at == crash_after {
+                    world.crash();
+                    world.check(&told);
+                }
+                match std::mem::replace(&mut begun[attempt], true) {
+                    false => world.reserve(reserve(attempt)),
+                    true => world.end(&end(attempt)), // After a crash this is a late end (R7).
+                }
+                world.check(&told);
+            }
+            for attempt in 0..ATTEMPTS {
+                world.end(&end(attempt)); // Nothing is entered twice.
+            }
+            world.check(&told);
+            assert_eq!(world.state.intents().count(), 0, "{told}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The bytes of the journal and its hash chains.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may, as tests may"
+)]
+
+use futures::executor::block_on;
+use proptest::prelude::*;
+use weighbridge_ledger::testkit::{Subject, check_store};
+use weighbridge_ledger::{
+    Auditor, Book, Fact, JournalRow, LedgerStore, MemoryLedger, RowHash, State, StoredRow, apply, decode,
+    encode,
+};
+
+struct Memory(MemoryLedger);
+
+impl Subject for Memory {
+    fn store(&self) -> &dyn LedgerStore {
+        &self.0
+    }
+    fn restart(&mut self) {
+        self.0 = self.0.restart();
+    }
+}
+
+/// A journal with every kind of fact, several writers and several seals.
+fn journal(seed: u64, steps: usize) -> (Memory, Vec<JournalRow>) {
+    let mut subject = Memory(MemoryLedger::with_rows(usize::MAX));
+    block_on(check_store(&mut subject, seed, steps)).unwrap_or_else(|violation| panic!("{violation}"));
+    let rows = block_on(subject.0.journal(0, usize::MAX)).unwrap();
+    (subject, rows)
+}
+
+/// As a store keeps them.
+#[derive(Clone)]
+struct Stored {
+    seq: u64,
+    book: u8,
+    body: Vec<u8>,
+    hash: [u8; 32],
+}
+
+fn stored(rows: &[JournalRow]) -> Vec<Stored> {
+    let store = |row: &JournalRow| {
+        let mut body = Vec::new();
+        encode(&row.entry, &mut body);
+        Stored { seq: row.seq, book: row.entry.book as u8, body, hash: row.hash.0 }
+    };
+    rows.iter().map(store).collect()
+}
+
+fn is_sound(rows: &[Stored]) -> bool {
+    let mut auditor = Auditor::whole();
+    rows.iter().for_each(|row| feed(&mut auditor, row));
+    auditor.finish().is_sound()
+}
+
+fn feed(auditor: &mut Auditor, row: &Stored) {
+    auditor.row(StoredRow { seq: row.seq, book: row.book, body: &row.body, hash: &row.hash });
+}
+
+#[test]
+fn l3_the_fold_of_the_journal_is_the_state() {
+    let (subject, rows) = journal(1, 1_000);
+    let kinds: std::collections::HashSet<_> =
+        rows.iter().map(|row| std::mem::discriminant(&row.entry.fact)).collect();
+    assert_eq!(kinds.len(), 7, "the journal must have every kind of fact");
+    let mut state = State::new();
+    rows.iter().for_each(|row| apply(&mut state, &row.entry));
+    let mut folded: Vec<_> = state.balances().collect();
+    folded.sort_unstable_by_key(|(account, _)| *account);
+    assert_eq!(folded, block_on(subject.0.balances()).unwrap());
+    for (attempt, ended) in rows.iter().filter_map(|row| match row.entry.fact {
+        Fact::Ended { attempt, .. } => Some(attempt).map(|a| (a, block_on(subject.0.attempt(a)).unwrap())),
+        _ => None,
+    }) {
+        let view = weighbridge_ledger::View::ended(&state, attempt).cloned();
+        assert_eq!(view.map(weighbridge_ledger::AttemptEntry::Ended), ended);
+    }
+}
+
+#[test]
+fn a_seed_run_twice_gives_the_same_journal() {
+    assert_eq!(journal(8, 400).1, journal(8, 400).1);
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    for row in journal(2, 600).1 {
+        let mut body = Vec::new();
+        encode(&row.entry, &mut body);
+        assert_eq!(decode(row.entry.book, &body).as_ref(), Ok(&row.entry));
+        // Nothing is optional at the end: every cut shows.
+        for cut in 0..body.len() {
+            assert!(decode(row.entry.book, &body[..cut]).is_err());
+        }
+        body.push(0);
+        assert!(decode(row.entry.book, &body).is_err());
+    }
+}
+
+#[test]
+fn l3_every_flipped_bit_missing_or_moved_row_shows() {
+    let rows = stored(&journal(3, 100).1);
+    assert!(rows.len() > 50 && is_sound(&rows));
+    let mut before = Auditor::whole();
+    for at in 0..rows.len() {
+        // One row is enough to see that it was changed: its own hash no longer fits.
+        let heads: Vec<_> = before.heads().collect();
+        let shows = |change: &dyn Fn(&mut Stored)| {
+            let mut row = rows[at].clone();
+            change(&mut row);
+            let mut auditor = Auditor::after(rows[at].seq - 1, &heads, State::new());
+            feed(&mut auditor, &row);
+            !auditor.finish().is_sound()
+        };
+        assert!(!shows(&|_| {}));
+        for byte in 0..rows[at].body.len() {
+            for bit in 0..8 {
+                assert!(shows(&|row| row.body[byte] ^= 1 << bit), "row {at}, byte {byte}, bit {bit}");
+            }
+        }
+        for byte in 0..32 {
+            assert!(shows(&|row| row.hash[byte] ^= 1), "hash of row {at}, byte {byte}");
+        }
+        assert!(shows(&|row| row.book = (row.book + 1) % 3), "book of row {at}");
+        feed(&mut before, &rows[at]);
+        if at + 1 < rows.len() {
+            let mut changed = rows.clone();
+            changed.remove(at);
+            assert!(!is_sound(&changed), "row {at} removed");
+            // Renumbered so that no gap shows.
+            changed.iter_mut().skip(at).for_each(|row| row.seq -= 1);
+            assert!(!is_sound(&changed), "row {at} removed without a gap");
+            let mut changed = rows.clone();
+            changed.swap(at, at + 1);
+            (changed[at].seq, changed[at + 1].seq) = (rows[at].seq, rows[at + 1].seq);
+            assert!(!is_sound(&changed), "rows {at} and {} swapped", at + 1);
+        }
+    }
+}
+
+#[test]
+fn l2_chains_of_other_books_and_writers_do_not_depend_on_each_other() {
+    let rows = journal(4, 400).1;
+    let writers: std::collections::BTreeSet<_> = rows.iter().map(|row| row.entry.writer).collect();
+    assert!(writers.len() > 2, "several writers are needed");
+    let mut heads = std::collections::HashMap::new();
+    for (row, stored) in rows.iter().zip(stored(&rows)) {
+        let head = heads.entry((row.entry.book, row.entry.writer)).or_insert(RowHash::GENESIS);
+        assert_eq!(row.hash, RowHash::of(*head, row.seq, row.entry.book, &stored.body));
+        *head = row.hash;
+    }
+}
+
+/// The journal is read for as long as it is kept: what this release writes must stay readable for good.
+#[test]
+fn the_first_version_of_the_bytes_does_not_change() {
+    let mut hasher = blake3::Hasher::new();
+    let rows = journal(6, 300).1;
+    for row in &rows {
+        let mut body = Vec::new();
+        encode(&row.entry, &mut body);
+        hasher.update(&body);
+    }
+    assert_eq!(
+        (rows.len(), hasher.finalize().to_hex().as_str()),
+        (316, "61cac34f6a37e8c77939eeb28d1e2ef34c5441c228c7fc200097bca74d98b0ef")
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_break_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..300), fact in 0_u8..9) {
+        for book in Book::ALL {
+            let _ = decode(book, &bytes);
+            let mut body = vec![1, fact];
+            body.extend_from_slice(&bytes);
+            if let Ok(entry) = decode(book, &body) {
+                // What can be read can be written, and means the same.
+                let mut again = Vec::new();
+                encode(&entry, &mut again);
+                prop_assert_eq!(decode(book, &again), Ok(entry));
+            }
+        }
+    }
+
+    #[test]
+    fn no_change_of_real_bytes_breaks_the_reader(at in any::<prop::sample::Index>(), byte in any::<u8>(), place in any::<prop::sample::Index>()) {
+        thread_local!(static ROWS: Vec<Stored> = stored(&journal(5, 100).1));
+        ROWS.with(|rows| {
+            let mut row = rows[at.index(rows.len())].clone();
+            let place = place.index(row.body.len());
+            row.body[place] = byte;
+            for book in Book::ALL {
+                let _ = decode(book, &row.body);
+            }
+        });
+    }
+}

@@ -1,0 +1,383 @@
+//! The rules of `invariants.md`, one by one, on the pure functions.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may, as tests may"
+)]
+
+use std::time::Duration;
+
+use weighbridge_ledger::{
+    AccountId, AccountKind, Adjust, Balance, Billing, Book, BudgetScope, BudgetWindow, Command, Decision,
+    End, EndFacts, EntityId, Entry, Epoch, Fact, Hold, Refusal, Reserve, State, View, apply, budget_account,
+    decide, decide_end, touches,
+};
+use weighbridge_units::{
+    AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
+};
+
+const WRITER: Epoch = Epoch::new(1);
+
+fn now() -> Timestamp {
+    Timestamp::from_date(2026, 11, 21).unwrap()
+}
+
+fn budget() -> AccountId {
+    budget_account(Book::Platform, BudgetScope::Key(KeyId::from_bits(7)), BudgetWindow::Total)
+}
+
+fn reserve(number: u128, amount: i64, limit: i64) -> Reserve {
+    Reserve {
+        attempt: AttemptId::from_u128(number),
+        at: now(),
+        expires: now() + Duration::from_secs(60),
+        key: KeyId::from_bits(7),
+        tenant: "acme".into(),
+        provider: "openai".into(),
+        model: "gpt-4o-mini".into(),
+        price_version: "2026-11".into(),
+        billing: Billing::Platform,
+        amount: NanoUsd::new(amount),
+        holds: vec![Hold { account: budget(), limit: Some(NanoUsd::new(limit)) }],
+        estimate: NanoUsd::new(amount),
+    }
+}
+
+fn end(number: u128, outcome: AttemptOutcome, price: i64, cost: i64) -> End {
+    End {
+        attempt: AttemptId::from_u128(number),
+        facts: EndFacts {
+            at: now(),
+            outcome,
+            usage: Usage::new().with(Bucket::Input, 10).with(Bucket::Output, 1),
+            provenance: Provenance::Reported,
+            price: NanoUsd::new(price),
+            cost: NanoUsd::new(cost),
+            exact: Usd::from(NanoUsd::new(cost)),
+            reason: "cut".into(),
+        },
+    }
+}
+
+fn refund(id: u128, number: u128, amount: i64) -> Adjust {
+    Adjust {
+        id,
+        attempt: AttemptId::from_u128(number),
+        at: now(),
+        refund: NanoUsd::new(amount),
+        reason: "complaint".into(),
+    }
+}
+
+/// Carries a command out; gives the rows that it wrote.
+fn act(state: &mut State, command: &Command) -> Result<Vec<Entry>, Refusal> {
+    match decide(state, WRITER, command)? {
+        Decision::Repeated => Ok(Vec::new()),
+        Decision::Commit(entries) => {
+            entries.iter().for_each(|entry| apply(state, entry));
+            Ok(entries)
+        }
+    }
+}
+
+fn open(state: &mut State, reserve: Reserve) -> Result<Vec<Entry>, Refusal> {
+    act(state, &Command::Reserve(reserve))
+}
+
+fn close(state: &mut State, end: End) -> Result<Vec<Entry>, Refusal> {
+    act(state, &Command::End(end))
+}
+
+fn posted(state: &State, account: AccountId) -> i64 {
+    state.balance(account).posted.get()
+}
+
+fn platform(kind: AccountKind, name: &str) -> AccountId {
+    AccountId::new(Book::Platform, kind, EntityId::of(name))
+}
+
+#[test]
+fn l1_l2_each_row_balances_within_its_book_and_touches_what_was_announced() {
+    let mut state = State::new();
+    let commands = [
+        Command::Reserve(reserve(1, 100, 1_000)),
+        Command::Reserve(Reserve { billing: Billing::OwnKey, holds: Vec::new(), ..reserve(2, 100, 1_000) }),
+        Command::End(end(1, AttemptOutcome::Success, 130, 110)),
+        Command::End(end(2, AttemptOutcome::Success, 5, 110)),
+        Command::Reserve(reserve(3, 100, 1_000)),
+        Command::End(End {
+            attempt: AttemptId::from_u128(3),
+            facts: EndFacts::crashed(now(), NanoUsd::new(100)),
+        }),
+        Command::End(end(3, AttemptOutcome::ClientLeft, 70, 60)),
+        Command::Adjust(refund(9, 3, 70)),
+    ];
+    for command in commands {
+        let attempt = command.attempt().unwrap();
+        let intent = state.intent(attempt).or_else(|| state.ended(attempt).map(|ended| &ended.intent));
+        let announced = touches(&command, intent);
+        assert!(announced.is_sorted(), "accounts are locked in the order of their ids");
+        for entry in act(&mut state, &command).unwrap() {
+            for transfer in &entry.transfers {
+                for account in [transfer.debit, transfer.credit] {
+                    assert_eq!(account.book(), entry.book, "{entry:?}");
+                    assert!(announced.contains(&account), "{account} was not announced: {command:?}");
+                }
+                assert!(transfer.amount > NanoUsd::ZERO);
+            }
+        }
+        for book in Book::ALL {
+            let of_book = state.balances().filter(|(account, _)| account.book() == book);
+            let sum = of_book.fold((0, 0), |sum: (i64, i64), (_, Balance { posted, pending })| {
+                (sum.0 + posted.get(), sum.1 + pending.get())
+            });
+            assert_eq!(sum, (0, 0), "{book}");
+        }
+    }
+}
+
+#[test]
+fn l4_the_same_id_twice_has_one_effect_and_another_payload_is_a_conflict() {
+    let mut state = State::new();
+    open(&mut state, reserve(1, 100, 1_000)).unwrap();
+    let before = state.clone();
+    assert_eq!(open(&mut state, reserve(1, 100, 1_000)), Ok(vec![]));
+    assert_eq!(open(&mut state, reserve(1, 101, 1_000)), Err(Refusal::Conflict));
+    assert_eq!(state, before);
+
+    close(&mut state, end(1, AttemptOutcome::Success, 90, 80)).unwrap();
+    let before = state.clone();
+    assert_eq!(close(&mut state, end(1, AttemptOutcome::Success, 90, 80)), Ok(vec![]));
+    // R1: what has ended must not be dispatched again, so its reservation is not confirmed again.
+    assert_eq!(open(&mut state, reserve(1, 100, 1_000)), Err(Refusal::AlreadyEnded));
+    assert_eq!(state, before);
+
+    act(&mut state, &Command::Adjust(refund(5, 1, 10))).unwrap();
+    let before = state.clone();
+    assert_eq!(act(&mut state, &Command::Adjust(refund(5, 1, 10))), Ok(vec![]));
+    assert_eq!(act(&mut state, &Command::Adjust(refund(5, 1, 11))), Err(Refusal::Conflict));
+    assert_eq!(state, before);
+}
+
+#[test]
+fn l6_refunds_never_exceed_the_charge_and_return_to_its_window() {
+    let mut state = State::new();
+    open(&mut state, reserve(1, 100, 1_000)).unwrap();
+    assert_eq!(
+        act(&mut state, &Command::Adjust(refund(5, 1, 1))),
+        Err(Refusal::Invalid("the attempt has not ended"))
+    );
+    close(&mut state, end(1, AttemptOutcome::Success, 90, 80)).unwrap();
+    act(&mut state, &Command::Adjust(refund(6, 1, 60))).unwrap();
+    let left = NanoUsd::new(30);
+    assert_eq!(act(&mut state, &Command::Adjust(refund(7, 1, 31))), Err(Refusal::RefundTooLarge { left }));
+    act(&mut state, &Command::Adjust(refund(8, 1, 30))).unwrap();
+    assert_eq!(posted(&state, budget()), 0);
+    assert_eq!(
+        posted(&state, platform(AccountKind::Payable, "openai")),
+        -80,
+        "the provider is owed all the same"
+    );
+    let (_, rollup) = state.rollups().next().unwrap();
+    assert_eq!((rollup.charged, rollup.cost), (NanoUsd::ZERO, NanoUsd::new(80)));
+}
+
+#[test]
+fn r2_an_attempt_ends_once() {
+    let mut state = State::new();
+    assert_eq!(close(&mut state, end(1, AttemptOutcome::Success, 1, 1)), Err(Refusal::UnknownAttempt));
+    open(&mut state, reserve(1, 100, 1_000)).unwrap();
+    close(&mut state, end(1, AttemptOutcome::Success, 90, 80)).unwrap();
+    let before = state.clone();
+    for outcome in AttemptOutcome::ALL {
+        assert_eq!(close(&mut state, end(1, outcome, 91, 80)), Err(Refusal::AlreadyEnded));
+    }
+    assert_eq!(state, before);
+}
+
+#[test]
+fn r3_a_budget_admits_up_to_its_limit_and_not_one_nano_dollar_more() {
+    let mut state = State::new();
+    open(&mut state, reserve(1, 600, 1_000)).unwrap();
+    let refused = |available, needed| Refusal::Budget {
+        account: budget(),
+        available: NanoUsd::new(available),
+        needed: NanoUsd::new(needed),
+    };
+    assert_eq!(open(&mut state, reserve(2, 401, 1_000)), Err(refused(400, 401)));
+    open(&mut state, reserve(3, 400, 1_000)).unwrap();
+    close(&mut state, end(1, AttemptOutcome::Success, 500, 500)).unwrap();
+    assert_eq!(open(&mut state, reserve(4, 101, 1_000)), Err(refused(100, 101)));
+    // A lowered limit blocks and erases nothing.
+    assert_eq!(open(&mut state, reserve(5, 0, 10)), Err(refused(10 - 900, 0)));
+    assert_eq!(posted(&state, budget()), 500);
+    open(&mut state, reserve(6, 100, 1_000)).unwrap();
+}
+
+#[test]
+fn r3_a_refusal_by_one_budget_reserves_nothing_on_the_others() {
+    let mut state = State::new();
+    let other = budget_account(Book::Platform, BudgetScope::Tenant("acme"), BudgetWindow::Total);
+    let mut asked = reserve(1, 100, 1_000);
+    asked.holds.push(Hold { account: other, limit: Some(NanoUsd::new(99)) });
+    assert!(matches!(open(&mut state, asked), Err(Refusal::Budget { account, .. }) if account == other));
+    assert_eq!(state, State::new());
+}
+
+#[test]
+fn r5_what_exceeds_the_reservation_is_posted_in_full_and_blocks() {
+    let mut state = State::new();
+    open(&mut state, reserve(1, 100, 100)).unwrap();
+    let entries = close(&mut state, end(1, AttemptOutcome::Success, 130, 130)).unwrap();
+    let overage = entries.iter().find(|entry| matches!(entry.fact, Fact::Overage { .. })).unwrap();
+    assert_eq!(overage.fact, Fact::Overage { attempt: AttemptId::from_u128(1), excess: NanoUsd::new(30) });
+    assert!(overage.transfers.iter().all(|transfer| transfer.amount == NanoUsd::new(30)));
+    assert_eq!(posted(&state, budget()), 130);
+    assert_eq!(posted(&state, platform(AccountKind::Receivable, "acme")), 130);
+    assert!(matches!(open(&mut state, reserve(2, 0, 100)), Err(Refusal::Budget { .. })));
+}
+
+#[test]
+fn r6_the_unused_part_returns_with_the_end() {
+    for outcome in AttemptOutcome::ALL {
+        let mut state = State::new();
+        open(&mut state, reserve(1, 100, 100)).unwrap();
+        close(&mut state, end(1, outcome, 40, 30)).unwrap();
+        assert!(state.balances().all(|(_, balance)| balance.pending == NanoUsd::ZERO), "{outcome}");
+        assert_eq!(state.intents().count(), 0);
+        open(&mut state, reserve(2, 60, 100)).unwrap();
+    }
+}
+
+#[test]
+fn r7_the_truth_replaces_a_crash_once() {
+    let mut state = State::new();
+    open(&mut state, reserve(1, 100, 1_000)).unwrap();
+    let crash = End { attempt: AttemptId::from_u128(1), facts: EndFacts::crashed(now(), NanoUsd::new(100)) };
+    close(&mut state, crash.clone()).unwrap();
+    assert_eq!(posted(&state, platform(AccountKind::Absorbed, "crash")), 100);
+    assert_eq!(posted(&state, platform(AccountKind::Receivable, "acme")), 0, "nobody pays for a crash");
+
+    let truth = end(1, AttemptOutcome::Success, 50, 40);
+    assert_eq!(close(&mut state, truth.clone()).unwrap().len(), 2);
+    assert_eq!(posted(&state, platform(AccountKind::Absorbed, "crash")), 0);
+    assert_eq!(posted(&state, platform(AccountKind::Payable, "openai")), -40);
+    assert_eq!(posted(&state, platform(AccountKind::Receivable, "acme")), 50);
+    assert_eq!(posted(&state, budget()), 50);
+    let (_, rollup) = state.rollups().next().unwrap();
+    assert_eq!((rollup.attempts, rollup.succeeded, rollup.estimated), (1, 1, 0));
+    assert_eq!((rollup.cost, rollup.charged), (NanoUsd::new(40), NanoUsd::new(50)));
+
+    let before = state.clone();
+    assert_eq!(close(&mut state, truth), Ok(vec![]), "repeated");
+    assert_eq!(close(&mut state, crash), Ok(vec![]), "repeated");
+    assert_eq!(close(&mut state, end(1, AttemptOutcome::Success, 51, 40)), Err(Refusal::AlreadyEnded));
+    assert_eq!(state, before);
+}
+
+#[test]
+fn a2_a4_the_books_follow_the_table() {
+    for outcome in AttemptOutcome::ALL {
+        for billing in [Billing::Platform, Billing::OwnKey] {
+            let mut state = State::new();
+            open(&mut state, Reserve { billing, holds: vec![], ..reserve(1, 100, 0) }).unwrap();
+            close(&mut state, end(1, outcome, 50, 40)).unwrap();
+            let pays = matches!(outcome, AttemptOutcome::Success | AttemptOutcome::ClientLeft);
+            let sales = AccountId::new(billing.book(), AccountKind::Sales, EntityId::NONE);
+            assert_eq!(posted(&state, sales), if pays { -50 } else { 0 }, "{outcome} {billing:?}");
+            let owed = if billing == Billing::Platform { -40 } else { 0 };
+            assert_eq!(
+                posted(&state, platform(AccountKind::Payable, "openai")),
+                owed,
+                "{outcome} {billing:?}"
+            );
+            let upstream = AccountId::new(Book::Usage, AccountKind::Upstream, EntityId::of("openai"));
+            assert_eq!(posted(&state, upstream), -40, "the usage book has every attempt");
+            let (_, rollup) = state.rollups().next().unwrap();
+            assert_eq!(rollup.succeeded, i64::from(outcome == AttemptOutcome::Success));
+        }
+    }
+}
+
+#[test]
+fn m4_what_would_overflow_is_refused_and_changes_nothing() {
+    let mut state = State::new();
+    open(&mut state, Reserve { holds: vec![], ..reserve(1, i64::MAX, 0) }).unwrap();
+    let before = state.clone();
+    assert_eq!(open(&mut state, Reserve { holds: vec![], ..reserve(2, 1, 0) }), Err(Refusal::Overflow));
+    assert_eq!(state, before);
+}
+
+#[test]
+fn m5_absurd_counts_are_cut_and_flagged() {
+    let mut state = State::new();
+    open(&mut state, reserve(1, 100, 1_000)).unwrap();
+    let mut absurd = end(1, AttemptOutcome::Success, 1, 1);
+    absurd.facts.usage = Usage::new().with(Bucket::Input, u64::MAX);
+    close(&mut state, absurd).unwrap();
+    let usage = state.ended(AttemptId::from_u128(1)).unwrap().used.usage;
+    assert!(usage.is_contradictory());
+    assert_eq!(usage.get(Bucket::Input), weighbridge_ledger::MAX_COUNT);
+}
+
+#[test]
+fn m7_a_budget_of_zero_blocks_what_costs_nothing_too_and_no_limit_blocks_nothing() {
+    let mut state = State::new();
+    assert!(matches!(open(&mut state, reserve(1, 0, 0)), Err(Refusal::Budget { .. })));
+    let mut unlimited = reserve(2, 1_000_000, 0);
+    unlimited.holds[0].limit = None;
+    open(&mut state, unlimited).unwrap();
+}
+
+#[test]
+fn no_end_of_an_open_attempt_leaves_its_reservation_behind() {
+    for (price, cost, estimate, entered) in
+        [(-1, 5, 70, 70), (5, -1, 70, 70), (5, i64::MAX, 70, 70), (5, -1, 200, 0)]
+    {
+        let mut state = State::new();
+        // The provider is owed almost all that can be owed.
+        open(&mut state, Reserve { holds: vec![], ..reserve(1, 1, 0) }).unwrap();
+        close(&mut state, end(1, AttemptOutcome::Success, 0, i64::MAX - 100)).unwrap();
+        open(&mut state, Reserve { estimate: NanoUsd::new(estimate), ..reserve(2, 100, 1_000) }).unwrap();
+        let Ok(Decision::Commit(entries)) =
+            decide_end(&state, WRITER, &end(2, AttemptOutcome::Success, price, cost))
+        else {
+            panic!("it was not entered");
+        };
+        entries.iter().for_each(|entry| apply(&mut state, entry));
+        let ended = state.ended(AttemptId::from_u128(2)).unwrap();
+        assert_eq!(ended.settlement.outcome, AttemptOutcome::Crashed);
+        assert_eq!(ended.settlement.cost, NanoUsd::new(entered));
+        assert_eq!(state.balance(budget()).pending, NanoUsd::ZERO);
+    }
+}
+
+#[test]
+fn commands_that_contradict_themselves_are_refused() {
+    let mut state = State::new();
+    let hold = Hold { account: budget(), limit: None };
+    let wrong_book = budget_account(Book::Surcharge, BudgetScope::Installation, BudgetWindow::Total);
+    let no_budget = platform(AccountKind::Receivable, "acme");
+    for holds in [
+        vec![hold, hold],
+        vec![Hold { account: wrong_book, limit: None }],
+        vec![Hold { account: no_budget, limit: None }],
+        (0..17)
+            .map(|month| Hold {
+                account: budget_account(
+                    Book::Platform,
+                    BudgetScope::Installation,
+                    BudgetWindow::Month(month),
+                ),
+                limit: None,
+            })
+            .collect(),
+    ] {
+        let refused = open(&mut state, Reserve { holds, ..reserve(1, 1, 1) });
+        assert!(matches!(refused, Err(Refusal::Invalid(_))), "{refused:?}");
+    }
+    assert!(matches!(open(&mut state, reserve(1, -1, 100)), Err(Refusal::Invalid(_))));
+    assert_eq!(state, State::new());
+}

@@ -1,0 +1,126 @@
+//! Opening SQLite files: one set of rules for all that live in them.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use thiserror::Error;
+
+/// Migrations of the file that holds the ledger and the keys.
+///
+/// They are read with all folders below, so migrations of another file need a folder beside this one.
+mod migrations {
+    refinery::embed_migrations!("migrations");
+    pub(super) use migrations::runner;
+}
+
+/// How long a write waits for another process that is writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why an SQLite file cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file cannot be created or opened.
+    #[error("cannot open `{path}`: check that its folder exists and may be written")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// SQLite refuses the file.
+    #[error("SQLite cannot use `{path}`")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// SQLite did not do as asked.
+    #[error("SQLite answered {setting} = `{answer}` for `{path}`: the file system may lack what WAL needs")]
+    Setting {
+        /// The file.
+        path: PathBuf,
+        /// What was set.
+        setting: &'static str,
+        /// What it is.
+        answer: String,
+    },
+    /// The tables could not be brought up to date.
+    #[error("the tables of `{path}` cannot be brought up to date: was it written by a newer release?")]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<refinery::Error>,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread of the store")]
+    Thread(#[source] io::Error),
+}
+
+/// How much a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The death of the process, `kill -9` included. A power cut may lose the last commits, never mix them up.
+    #[default]
+    Process,
+    /// A power cut: every commit waits for the disk.
+    Fsync,
+}
+
+/// Opens the file of ledger and keys, creating it readable by its owner only, and brings its tables up to date.
+pub(crate) fn open_migrated(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
+    let mut connection = open(path, durability)?;
+    // Two processes may do this at once: who comes second finds it done on the next try.
+    let mut tries = 3;
+    loop {
+        match migrations::runner().run(&mut connection) {
+            Ok(_) => return Ok(connection),
+            Err(_) if tries > 0 => tries -= 1,
+            Err(source) => return Err(OpenError::Migration { path: path.into(), source: Box::new(source) }),
+        }
+    }
+}
+
+/// Opens an SQLite file, creating it readable by its owner only. SQLite gives its side files the same mode.
+pub(crate) fn open(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
+    private_file(path).map_err(|source| OpenError::File { path: path.into(), source })?;
+    let set_up = || {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        let synchronous = match durability {
+            Durability::Process => "NORMAL",
+            Durability::Fsync => "FULL",
+        };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        Ok((connection, mode))
+    };
+    match set_up() {
+        Ok((connection, mode)) if mode == "wal" => Ok(connection),
+        Ok((_, answer)) => Err(OpenError::Setting { path: path.into(), setting: "journal_mode", answer }),
+        Err(source) => Err(OpenError::Sqlite { path: path.into(), source }),
+    }
+}
+
+/// Opens a file, creating it for its owner only.
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Begins a transaction that will write: it takes the file's write lock now, so that it cannot fail half-way.
+pub(crate) fn write(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
+    Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+}

@@ -1,0 +1,298 @@
+//! Who commits, and when: combining group commit.
+//!
+//! A task pushes its order, lets the other ready tasks of its thread push theirs, and tries to become the
+//! one who writes. Who gets the lock commits whatever waits, for all; who does not is woken by who did. So
+//! a lone request pays no switch of threads, and a busy server commits in batches.
+//!
+//! With [`Durability::Fsync`] every commit waits for the disk, which no task of a runtime may do: there, a
+//! thread of the store does the same.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use weighbridge_ledger::{Command, Counters, LedgerError, Recovery};
+use weighbridge_units::Timestamp;
+
+use super::queue::{Hears, Queue, Slot};
+use super::rows::StoreError;
+use super::writer::{Answer, Writer};
+use crate::Durability;
+
+/// What all handles and threads of one opened ledger share.
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) durability: Durability,
+    pub(super) queue: Queue,
+    writer: Mutex<Writer>,
+    /// When the last commit was made, in microseconds after `opened`.
+    last_commit: AtomicU64,
+    opened: Instant,
+    health: Mutex<Health>,
+    signal: Mutex<Signal>,
+    signalled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    /// Why the last commit failed, if it did.
+    failure: Option<LedgerError>,
+    counters: Counters,
+}
+
+/// What the store's thread waits for.
+#[derive(Debug, Default)]
+struct Signal {
+    work: bool,
+    soon: bool,
+    stop: bool,
+}
+
+/// Whether the store's thread goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// There may be something to do.
+    Work,
+    /// The ledger is being closed.
+    Stop,
+}
+
+impl Shared {
+    /// Commits that one task makes for others before it leaves the queue to the next.
+    const COMMITS: usize = 4;
+    /// A store that has committed this lately is busy: the next commit, likely to come at once, can carry
+    /// along what is flushed.
+    const BUSY: Duration = Duration::from_millis(1);
+    /// Attempts that recovery ends in one commit.
+    const RECOVERED: usize = 1_000;
+
+    pub(super) fn new(db: Connection, path: PathBuf, durability: Durability) -> Self {
+        Self {
+            writer: Mutex::new(Writer::new(db, path.clone())),
+            path,
+            durability,
+            queue: Queue::default(),
+            last_commit: AtomicU64::new(0),
+            opened: Instant::now(),
+            health: Mutex::default(),
+            signal: Mutex::default(),
+            signalled: Condvar::new(),
+        }
+    }
+
+    /// Commits what waits, unless somebody else is doing so.
+    pub(super) fn combine(&self) {
+        for _ in 0..Self::COMMITS {
+            let mut writer = match self.writer.try_lock() {
+                Ok(writer) => writer,
+                // A writer that panicked rolls back when it begins anew.
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // Who holds it looks at the queue again after letting go.
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let done = self.commit_batch(&mut writer);
+            drop(writer);
+            if done.is_err() || self.queue.is_empty() {
+                return;
+            }
+        }
+        // Others have waited on this task's time long enough to do their own share.
+        if self.durability == Durability::Fsync || !self.queue.wake_first() {
+            self.signal();
+        }
+    }
+
+    /// Commits what waits; a busy store leaves it to the next commit, and one that waits for the disk to its
+    /// thread.
+    pub(super) fn flush(&self) {
+        if self.queue.is_empty() {
+            return;
+        }
+        match self.durability {
+            Durability::Process if self.is_busy() => self.signal_soon(),
+            Durability::Process => self.combine(),
+            Durability::Fsync => self.signal(),
+        }
+    }
+
+    /// Whether the next commit can be relied on to come at once.
+    pub(super) fn is_busy(&self) -> bool {
+        if self.durability == Durability::Fsync {
+            return false;
+        }
+        let last = Duration::from_micros(self.last_commit.load(Ordering::Relaxed));
+        !last.is_zero() && self.opened.elapsed().saturating_sub(last) < Self::BUSY
+    }
+
+    /// Commits all that waits, and blocks until it is: what was handed over before is in the file then, or
+    /// cannot be written.
+    pub(super) fn settle(&self) {
+        while !self.queue.is_empty() {
+            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.commit_batch(&mut writer).is_err() {
+                return;
+            }
+        }
+        // Somebody else may have taken the rest out, and be about to commit it.
+        drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn commit_batch(&self, writer: &mut Writer) -> Result<(), ()> {
+        let (orders, hears) = self.queue.take(match self.durability {
+            Durability::Process => 128,
+            // The disk takes as long for many as for few.
+            Durability::Fsync => 256,
+        });
+        if orders.is_empty() {
+            return Ok(());
+        }
+        let committed = writer.commit(&orders);
+        self.note(writer, &committed);
+        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last_commit.store(now, Ordering::Relaxed);
+        match committed {
+            Ok(answers) => {
+                for (answer, hears) in answers.into_iter().zip(hears) {
+                    match hears {
+                        Hears::Task(slot) => slot.answer(answer),
+                        Hears::Nobody(permit) => drop(permit),
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "the ledger cannot be written");
+                self.queue.give_back(orders, hears, &unavailable(&error));
+                Err(())
+            }
+        }
+    }
+
+    /// Does something with the writer that cannot wait in the queue; blocks until the writer is free.
+    pub(super) fn with_writer<T>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, StoreError>,
+    ) -> Result<T, LedgerError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(&mut writer);
+        self.note(&writer, &done);
+        drop(writer);
+        if !self.queue.is_empty() {
+            self.signal(); // What came meanwhile found the writer taken.
+        }
+        Ok(done?)
+    }
+
+    /// As [`Writer::recover`].
+    pub(super) fn recover(&self, now: Timestamp) -> Result<Recovery, LedgerError> {
+        self.with_writer(|writer| writer.recover(now, Self::RECOVERED))
+    }
+
+    fn note<T>(&self, writer: &Writer, done: &Result<T, StoreError>) {
+        let mut health = lock(&self.health);
+        health.counters = writer.counters();
+        health.failure = match done {
+            Err(error @ (StoreError::Sqlite(_) | StoreError::File(_))) => Some(unavailable(error)),
+            _ => None,
+        };
+    }
+
+    /// Why the last commit failed, if it did.
+    pub(super) fn failure(&self) -> Option<LedgerError> {
+        lock(&self.health).failure.clone()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        lock(&self.health).counters
+    }
+
+    /// Wakes the store's thread.
+    fn signal(&self) {
+        lock(&self.signal).work = true;
+        self.signalled.notify_one();
+    }
+
+    /// Asks the store's thread to look in a moment whether somebody else has seen to the queue. Waking it each
+    /// time would cost more than it saves.
+    fn signal_soon(&self) {
+        let mut signal = lock(&self.signal);
+        if !std::mem::replace(&mut signal.soon, true) {
+            self.signalled.notify_one();
+        }
+    }
+
+    /// Tells the store's thread to end.
+    pub(super) fn stop(&self) {
+        lock(&self.signal).stop = true;
+        self.signalled.notify_all();
+    }
+
+    /// What the store's thread does between its rounds. With `others_see_to_it`, a flush does not wake it.
+    pub(super) fn wait(&self, at_most: Duration, others_see_to_it: bool) -> Woken {
+        let idle = |signal: &mut Signal| {
+            let flushed = signal.soon && !others_see_to_it;
+            !(signal.work || flushed || signal.stop)
+        };
+        let waited = self.signalled.wait_timeout_while(lock(&self.signal), at_most, idle);
+        let (signal, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if signal.stop { Woken::Stop } else { Woken::Work }
+    }
+
+    /// The store's thread is about to look at the queue; what is flushed from now on has to wake it again.
+    pub(super) fn about_to_look(&self) {
+        let mut signal = lock(&self.signal);
+        (signal.work, signal.soon) = (false, false);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unavailable(error: &StoreError) -> LedgerError {
+    LedgerError::Unavailable { reason: error.to_string() }
+}
+
+/// An order that waits for its commit.
+pub(super) struct Commit<'a> {
+    shared: &'a Shared,
+    slot: Arc<Slot>,
+    /// Until it is queued.
+    command: Option<Command>,
+}
+
+impl<'a> Commit<'a> {
+    pub(super) fn new(shared: &'a Shared, command: Command) -> Self {
+        Self { shared, slot: Arc::default(), command: Some(command) }
+    }
+}
+
+impl Future for Commit<'_> {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        if let Some(command) = self.command.take() {
+            // The waker first: the answer may come at once.
+            let _ = self.slot.poll(context.waker());
+            self.shared.queue.push_command(command, Arc::clone(&self.slot));
+            match self.shared.durability {
+                // One turn for the other tasks of this thread to join the batch.
+                Durability::Process => context.waker().wake_by_ref(),
+                Durability::Fsync => self.shared.signal(),
+            }
+            return Poll::Pending;
+        }
+        if let Some(answer) = self.slot.poll(context.waker()) {
+            return Poll::Ready(answer);
+        }
+        if self.shared.durability == Durability::Process {
+            self.shared.combine();
+        }
+        self.slot.poll(context.waker()).map_or(Poll::Pending, Poll::Ready)
+    }
+}

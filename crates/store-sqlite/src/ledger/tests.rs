@@ -1,0 +1,190 @@
+//! What only the inside can bring about: a full disk, a neighbour that does not let go, lost tasks.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use futures::executor::block_on;
+use weighbridge_ledger::{
+    AccountId, Billing, Book, BudgetScope, BudgetWindow, EndFacts, Hold, Ledger, Refusal, budget_account,
+};
+use weighbridge_units::{AttemptOutcome, KeyId, NanoUsd, Provenance, Usage, Usd};
+
+use super::*;
+
+fn budget() -> AccountId {
+    budget_account(Book::Platform, BudgetScope::Installation, BudgetWindow::Total)
+}
+
+fn reserve(number: u128) -> Reserve {
+    Reserve {
+        attempt: AttemptId::from_u128(number),
+        at: Timestamp::from_secs(1),
+        expires: Timestamp::from_secs(60),
+        key: KeyId::from_bits(7),
+        tenant: "acme".into(),
+        provider: "openai".into(),
+        model: "gpt-4o-mini".into(),
+        price_version: "2026-11".into(),
+        billing: Billing::Platform,
+        amount: NanoUsd::new(100),
+        holds: vec![Hold { account: budget(), limit: Some(NanoUsd::new(1_000_000)) }],
+        estimate: NanoUsd::new(90),
+    }
+}
+
+fn success() -> EndFacts {
+    EndFacts {
+        at: Timestamp::from_secs(2),
+        outcome: AttemptOutcome::Success,
+        usage: Usage::new(),
+        provenance: Provenance::Reported,
+        price: NanoUsd::new(70),
+        cost: NanoUsd::new(60),
+        exact: Usd::ZERO,
+        reason: "".into(),
+    }
+}
+
+struct Opened {
+    store: Arc<SqliteLedger>,
+    ledger: Ledger,
+    folder: tempfile::TempDir,
+}
+
+fn opened() -> Opened {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteLedger::open(&folder.path().join("ledger.db")).unwrap());
+    let ledger = Ledger::new(Arc::clone(&store) as Arc<dyn LedgerStore>, 10_000);
+    Opened { store, ledger, folder }
+}
+
+fn is_unavailable<T>(answer: &Result<T, LedgerError>) -> bool {
+    matches!(answer, Err(LedgerError::Unavailable { .. }))
+}
+
+#[test]
+fn c3_c4_a_full_disk_stops_new_work_loses_no_end_and_heals() {
+    let Opened { store, ledger, folder: _folder } = opened();
+    let running: Vec<_> = (0..20).map(|n| block_on(ledger.reserve(reserve(n))).unwrap()).collect();
+    store.shared.with_writer(|writer| writer.fill_disk(true)).unwrap();
+
+    // What still fits on the pages there are goes through; then nothing does.
+    let mut granted = Vec::new();
+    let refused = (100..10_000).find(|&number| match block_on(ledger.reserve(reserve(number))) {
+        Ok(reservation) => {
+            granted.push(reservation);
+            false
+        }
+        answer => {
+            assert!(is_unavailable(&answer), "{answer:?}");
+            true
+        }
+    });
+    assert!(refused.is_some(), "the disk never filled up");
+    assert!(store.shared.failure().is_some(), "the next question about its health must try to write");
+
+    // Running work ends all the same; nothing leaves the queue.
+    let open = running.len() + granted.len();
+    running.into_iter().chain(granted).for_each(|reservation| reservation.end(success()));
+    store.shared.settle();
+    assert!(ledger.outstanding() >= open, "{} of {open} ends are kept", ledger.outstanding());
+    assert!(is_unavailable(&block_on(ledger.reserve(reserve(20_000)))));
+
+    store.shared.with_writer(|writer| writer.fill_disk(false)).unwrap();
+    // Nobody flushes: the store's thread recovers by itself.
+    block_on(ledger.drained());
+    block_on(store.health()).unwrap();
+    let balance = block_on(store.balance(budget())).unwrap();
+    assert_eq!(balance, Balance { posted: NanoUsd::new(70 * open as i64), pending: NanoUsd::ZERO });
+    block_on(ledger.reserve(reserve(30_000))).unwrap().end(success());
+    assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
+    assert!(store.counters().failed_commits > 0);
+}
+
+#[test]
+fn a_neighbour_that_does_not_let_go_makes_the_ledger_unavailable_until_it_does() {
+    let Opened { store, ledger, folder } = opened();
+    block_on(ledger.reserve(reserve(1))).unwrap().end(success());
+    block_on(store.balances()).unwrap();
+    let neighbour = open(&folder.path().join("ledger.db"), Durability::Process).unwrap();
+    neighbour.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(is_unavailable(&block_on(ledger.reserve(reserve(2)))));
+    neighbour.execute_batch("COMMIT").unwrap();
+    block_on(ledger.reserve(reserve(3))).unwrap().end(success());
+    block_on(ledger.drained());
+    assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
+}
+
+#[test]
+fn a_task_that_goes_away_leaves_nothing_reserved() {
+    let Opened { store, ledger, folder: _folder } = opened();
+    let mut context = Context::from_waker(Waker::noop());
+    for polls in 0..3 {
+        let mut waiting = Box::pin(ledger.reserve(reserve(polls)));
+        for _ in 0..polls {
+            let _ = waiting.as_mut().poll(&mut context);
+        }
+    }
+    block_on(ledger.drained());
+    assert_eq!(block_on(store.balance(budget())).unwrap(), Balance::default());
+    assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
+}
+
+#[test]
+fn orders_of_one_thread_are_committed_together() {
+    let Opened { store, ledger, folder: _folder } = opened();
+    let asked = (0..50).map(|number| ledger.reserve(reserve(number)));
+    let granted = block_on(futures::future::join_all(asked));
+    assert!(granted.iter().all(Result::is_ok));
+    assert_eq!(store.counters().commits, 1);
+    assert_eq!(store.counters().reserved, 50);
+}
+
+#[test]
+fn one_refusal_in_a_batch_hinders_nobody_else() {
+    let Opened { ledger, folder: _folder, .. } = opened();
+    let asked = (0..30_u128).map(|number| {
+        let mut asked = reserve(number);
+        asked.holds[0].limit = Some(NanoUsd::new(if number % 3 == 0 { 0 } else { 1_000_000 }));
+        ledger.reserve(asked)
+    });
+    for (number, answer) in block_on(futures::future::join_all(asked)).into_iter().enumerate() {
+        match answer {
+            Ok(_) => assert_ne!(number % 3, 0),
+            Err(error) => {
+                assert!(matches!(error.refusal(), Some(Refusal::Budget { .. })), "{error}");
+                assert_eq!(number % 3, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn ends_that_nobody_flushes_are_committed_by_the_stores_thread() {
+    let Opened { store, ledger, folder: _folder } = opened();
+    block_on(ledger.reserve(reserve(1))).unwrap().end(success());
+    let mut drained = pin!(ledger.drained());
+    let begun = std::time::Instant::now();
+    block_on(&mut drained);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(store.counters().ended, 1);
+}
+
+#[test]
+fn the_log_is_carried_over_while_commits_go_on() {
+    let Opened { store, ledger, folder } = opened();
+    for number in 0..200 {
+        block_on(ledger.reserve(reserve(number))).unwrap().end(success());
+    }
+    block_on(store.checkpoint()).unwrap();
+    block_on(ledger.reserve(reserve(1_000))).unwrap().end(success());
+    block_on(ledger.drained());
+    drop((ledger, store));
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(folder.path().join("ledger.db"), &copy).unwrap();
+    let copied = SqliteLedger::open(&copy).unwrap();
+    assert_eq!(block_on(copied.balance(budget())).unwrap().posted, NanoUsd::new(201 * 70));
+    assert!(block_on(copied.verify(Extent::All)).unwrap().is_sound());
+}
