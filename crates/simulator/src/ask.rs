@@ -1,0 +1,89 @@
+//! What a request asks for, whatever the vendor: the facts that an answer is made from.
+
+use serde_json::Value;
+
+use crate::price::Model;
+
+/// A checked request.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) model: &'static Model,
+    pub(crate) stream: bool,
+    /// OpenAI's `stream_options.include_usage`.
+    pub(crate) include_usage: bool,
+    /// OpenAI's `n`.
+    pub(crate) candidates: usize,
+    /// Most answer tokens of one candidate.
+    pub(crate) max_output: u64,
+    pub(crate) stops: Vec<String>,
+    /// The text of the last user message.
+    pub(crate) last_text: String,
+    /// Images in the last user message.
+    pub(crate) images: usize,
+    /// The text of tool results after the last assistant message.
+    pub(crate) results: Vec<String>,
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) choice: Choice,
+    /// Whether several tools may be called at once.
+    pub(crate) parallel: bool,
+    /// A JSON answer of this schema is asked for.
+    pub(crate) json: Option<Value>,
+    pub(crate) logprobs: bool,
+    /// Most tokens of visible thinking (Anthropic).
+    pub(crate) thinking: Option<u64>,
+    pub(crate) prompt: Prompt,
+}
+
+/// A tool that the model may call.
+#[derive(Debug, Clone)]
+pub(crate) struct Tool {
+    pub(crate) name: String,
+    /// JSON Schema of its arguments.
+    pub(crate) schema: Value,
+}
+
+/// Whether a tool must be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Choice {
+    None,
+    Auto,
+    Required,
+    Named(String),
+}
+
+/// Prompt tokens, disjoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Prompt {
+    pub(crate) input: u64,
+    pub(crate) cache_read: u64,
+    pub(crate) cache_write_5m: u64,
+    pub(crate) cache_write_1h: u64,
+}
+
+impl Ask {
+    /// The number after `name:` in the last user text, which steers the answer.
+    pub(crate) fn directive(&self, name: &str) -> Option<u64> {
+        directive(&self.last_text, name)
+    }
+}
+
+/// The number after `name:` in a text.
+pub(crate) fn directive(text: &str, name: &str) -> Option<u64> {
+    let at = text.find(&format!("{name}:"))?;
+    let digits = text.get(at + name.len() + 1..)?;
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::directive;
+
+    #[test]
+    fn directives_are_numbers_after_a_name() {
+        assert_eq!(directive("please words:12, pace:5", "words"), Some(12));
+        assert_eq!(directive("please words:12, pace:5", "pace"), Some(5));
+        assert_eq!(directive("words: 12", "words"), None);
+        assert_eq!(directive("none", "words"), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! Headers: the credentials that a vendor asks for, and what it sends beside an answer.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::Vendor;
+use crate::anthropic::Version;
+use crate::refusal::Refusal;
+use crate::scatter::Scatter;
+
+/// The media type of whole answers and errors.
+pub(crate) const JSON: &str = "application/json";
+/// The media type of streams.
+pub(crate) const EVENTS: &str = "text/event-stream; charset=utf-8";
+
+/// An id in the vendor's form.
+pub(crate) fn request_id(ids: &mut Scatter) -> String {
+    format!("req_{:016x}{:016x}", ids.next(), ids.next())
+}
+
+/// Checks the credential: `authorization: Bearer`, or at Anthropic also `x-api-key`, which counts
+/// where both are there.
+pub(crate) fn authorised(vendor: Vendor, headers: &HeaderMap, accepted: &[String]) -> Result<(), Refusal> {
+    let known = |key: &str| match accepted {
+        [] => !key.is_empty() && !key.contains("invalid"),
+        keys => keys.iter().any(|accepted| accepted == key),
+    };
+    let bearer = text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let key = match vendor {
+        Vendor::OpenAi => bearer,
+        Vendor::Anthropic => text(headers, "x-api-key").or(bearer),
+    };
+    match (vendor, key) {
+        (_, Some(key)) if known(key) => Ok(()),
+        (_, Some(_)) => Err(Refusal::of_status(vendor, 401, None)),
+        (Vendor::OpenAi, None) => Err(Refusal::new(
+            401,
+            "invalid_request_error",
+            "You didn't provide an API key. You need to provide your API key in an Authorization header using \
+             Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+        )),
+        (Vendor::Anthropic, None) => {
+            Err(Refusal::new(401, "authentication_error", "x-api-key header is required"))
+        }
+    }
+}
+
+/// The version of Anthropic's API that a request asks for.
+pub(crate) fn anthropic_version(headers: &HeaderMap) -> Result<Version, Refusal> {
+    let name = text(headers, "anthropic-version");
+    name.and_then(Version::from_name).ok_or_else(|| {
+        let message = match name {
+            None => "anthropic-version: header is required".to_owned(),
+            Some(other) => format!("anthropic-version: \"{other}\" is not a valid version"),
+        };
+        Refusal::new(400, "invalid_request_error", message)
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Writes the headers of an answer.
+pub(crate) fn write(headers: &mut HeaderMap, vendor: Vendor, request_id: &str, kind: &'static str) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let id_name = match vendor {
+        Vendor::OpenAi => "x-request-id",
+        Vendor::Anthropic => "request-id",
+    };
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(HeaderName::from_static(id_name), id);
+    }
+    let fixed: &[(&str, &str)] = match vendor {
+        Vendor::OpenAi => &[
+            ("openai-organization", "weighed"),
+            ("openai-processing-ms", "7"),
+            ("openai-version", "2020-10-01"),
+            ("x-ratelimit-limit-requests", "10000"),
+            ("x-ratelimit-limit-tokens", "2000000"),
+            ("x-ratelimit-remaining-requests", "9999"),
+            ("x-ratelimit-remaining-tokens", "1999990"),
+            ("x-ratelimit-reset-requests", "6ms"),
+            ("x-ratelimit-reset-tokens", "1m3s"),
+        ],
+        Vendor::Anthropic => &[
+            ("anthropic-organization-id", "weighed"),
+            ("anthropic-ratelimit-requests-limit", "4000"),
+            ("anthropic-ratelimit-requests-remaining", "3999"),
+            ("anthropic-ratelimit-requests-reset", "2026-11-21T00:00:00Z"),
+            ("anthropic-ratelimit-tokens-limit", "400000"),
+            ("anthropic-ratelimit-tokens-remaining", "399000"),
+            ("anthropic-ratelimit-tokens-reset", "2026-11-21T00:00:00Z"),
+        ],
+    };
+    for (name, value) in fixed {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+}

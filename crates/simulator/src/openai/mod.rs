@@ -1,0 +1,39 @@
+//! OpenAI Chat Completions: <https://platform.openai.com/docs/api-reference/chat>.
+
+mod answer;
+mod ask;
+mod rules;
+
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::ask::Ask;
+use crate::prefix_cache::PrefixCache;
+use crate::refusal::Refusal;
+use crate::schema::{Schema, SchemaError};
+use crate::{Vendor, price};
+
+pub(crate) use answer::{frames, whole};
+
+/// Checks a body as the API does, and reads what it asks for.
+pub(crate) fn read(body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {
+    static SCHEMA: OnceLock<Result<Schema, SchemaError>> = OnceLock::new();
+    match SCHEMA.get_or_init(|| Schema::compile(include_str!("../../schemas/openai-request.json"))) {
+        Ok(schema) => {
+            schema.check(body).map_err(|violation| Refusal::of_violation(Vendor::OpenAi, &violation))?;
+        }
+        Err(error) => return Err(Refusal::new(500, "server_error", error.to_string())),
+    }
+    let name = body["model"].as_str().unwrap_or_default();
+    let model = price::model(Vendor::OpenAi, name).ok_or_else(|| Refusal {
+        code: Some("model_not_found"),
+        ..Refusal::new(
+            404,
+            "invalid_request_error",
+            format!("The model `{name}` does not exist or you do not have access to it."),
+        )
+    })?;
+    rules::check(body, model)?;
+    ask::read(body, model, cache)
+}

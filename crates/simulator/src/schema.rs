@@ -1,0 +1,380 @@
+//! Checks a body against a vendor's published request schema.
+//!
+//! The schemas lie in `schemas/`: JSON Schema, made from the request types in the vendors' SDK
+//! packages (see `e2e/judges/published_schema.py`). They use few keywords, and this checker knows
+//! only those. Objects refuse fields that the schema does not name, as both vendors do.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+use thiserror::Error;
+
+/// A compiled schema.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    root: Node,
+    definitions: Vec<Node>,
+}
+
+#[derive(Debug)]
+enum Node {
+    Anything,
+    Null,
+    Boolean,
+    Integer,
+    Number,
+    Text,
+    Exactly(Value),
+    OneOf(Vec<String>),
+    List(Box<Node>),
+    Object { fields: BTreeMap<String, Node>, required: Vec<String>, others: Others },
+    AnyOf(Vec<Node>),
+    Definition(usize),
+}
+
+/// What an object says about fields that it does not name.
+#[derive(Debug)]
+enum Others {
+    Refused,
+    Like(Box<Node>),
+}
+
+/// One step on the way to a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    Field(String),
+    Item(usize),
+}
+
+/// What is wrong with a value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Defect {
+    /// The object at the path lacks this field.
+    Missing(String),
+    /// The object at the path has a field that the schema does not name.
+    Unknown(String),
+    /// The value at the path has another type than any that is allowed.
+    WrongType { expected: Vec<&'static str>, found: &'static str },
+    /// The text at the path is none of those allowed.
+    NotAllowed { allowed: Vec<String>, found: String },
+}
+
+/// The first thing wrong with a body, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Violation {
+    pub(crate) path: Vec<Step>,
+    pub(crate) defect: Defect,
+}
+
+/// A schema that this checker cannot read.
+#[derive(Debug, Error)]
+#[error("schema: {0}; use only the keywords that crates/simulator/src/schema.rs knows")]
+pub(crate) struct SchemaError(String);
+
+impl Schema {
+    /// Compiles a schema's text.
+    pub(crate) fn compile(text: &str) -> Result<Self, SchemaError> {
+        let document: Value = serde_json::from_str(text).map_err(|error| SchemaError(error.to_string()))?;
+        let named = document.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
+        let places: HashMap<&str, usize> =
+            named.keys().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        Ok(Self {
+            root: compile(&document, &places)?,
+            definitions: named.values().map(|node| compile(node, &places)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The violation that lies deepest, if any.
+    pub(crate) fn check(&self, body: &Value) -> Result<(), Violation> {
+        self.visit(&self.root, body)
+    }
+
+    fn visit(&self, node: &Node, value: &Value) -> Result<(), Violation> {
+        match node {
+            Node::Anything => Ok(()),
+            Node::Definition(place) => match self.definitions.get(*place) {
+                Some(node) => self.visit(node, value),
+                None => Ok(()),
+            },
+            Node::Null if value.is_null() => Ok(()),
+            Node::Boolean if value.is_boolean() => Ok(()),
+            Node::Integer if value.is_i64() || value.is_u64() => Ok(()),
+            Node::Number if value.is_number() => Ok(()),
+            Node::Text if value.is_string() => Ok(()),
+            Node::Null | Node::Boolean | Node::Integer | Node::Number | Node::Text => {
+                Err(wrong_type(node, value))
+            }
+            Node::Exactly(constant) if value == constant => Ok(()),
+            Node::Exactly(Value::String(allowed)) => not_allowed(std::slice::from_ref(allowed), value),
+            Node::Exactly(_) => Err(wrong_type(node, value)),
+            Node::OneOf(allowed) => match value.as_str() {
+                Some(text) if allowed.iter().any(|a| a == text) => Ok(()),
+                _ => not_allowed(allowed, value),
+            },
+            Node::List(item) => {
+                let items = value.as_array().ok_or_else(|| wrong_type(node, value))?;
+                items.iter().enumerate().try_for_each(|(place, value)| {
+                    self.visit(item, value).map_err(|violation| violation.below(Step::Item(place)))
+                })
+            }
+            Node::Object { fields, required, others } => {
+                let object = value.as_object().ok_or_else(|| wrong_type(node, value))?;
+                // A wrong tag comes first: the other fields may then be those of another branch.
+                for (name, tag) in fields.iter().filter(|(_, node)| matches!(node, Node::Exactly(_))) {
+                    if let Some(value) = object.get(name) {
+                        self.visit(tag, value)
+                            .map_err(|violation| violation.below(Step::Field(name.clone())))?;
+                    }
+                }
+                let tag = |name: &&String| matches!(fields.get(*name), Some(Node::Exactly(_)));
+                let missing = required.iter().filter(|name| !object.contains_key(*name));
+                if let Some(name) = missing.max_by_key(tag) {
+                    return Err(Violation { path: Vec::new(), defect: Defect::Missing(name.clone()) });
+                }
+                object.iter().try_for_each(|(name, value)| {
+                    let node = match (fields.get(name), others) {
+                        (Some(node), _) => node,
+                        (None, Others::Like(node)) => node,
+                        (None, Others::Refused) => {
+                            return Err(Violation {
+                                path: Vec::new(),
+                                defect: Defect::Unknown(name.clone()),
+                            });
+                        }
+                    };
+                    self.visit(node, value).map_err(|violation| violation.below(Step::Field(name.clone())))
+                })
+            }
+            Node::AnyOf(branches) => self.visit_any(branches, value),
+        }
+    }
+
+    /// Tries each branch. Where all fail, the branch that the sender must have meant gives the
+    /// reason: the one whose tag (`type`, `role`) fits, then the one that failed deepest.
+    fn visit_any(&self, branches: &[Node], value: &Value) -> Result<(), Violation> {
+        let mut failures = Vec::new();
+        for branch in branches {
+            match self.visit(branch, value) {
+                Ok(()) => return Ok(()),
+                Err(violation) => failures.push((self.fits_tags(branch, value), violation)),
+            }
+        }
+        let shallow = |violation: &Violation| {
+            violation.path.is_empty() && matches!(violation.defect, Defect::WrongType { .. })
+        };
+        if failures.iter().all(|(_, violation)| shallow(violation)) {
+            return Err(merged_types(failures.into_iter().map(|(_, violation)| violation), value));
+        }
+        if failures.iter().all(|(fits, _)| !fits)
+            && let Some(violation) = merged_tags(&failures)
+        {
+            return Err(violation);
+        }
+        let best = failures
+            .into_iter()
+            .max_by_key(|(fits, violation)| (*fits, !shallow(violation), violation.path.len()));
+        best.map_or(Ok(()), |(_, violation)| Err(violation))
+    }
+
+    /// Whether every constant field of an object schema has the right value here.
+    fn fits_tags(&self, node: &Node, value: &Value) -> bool {
+        match (node, value) {
+            (Node::Definition(place), _) => {
+                self.definitions.get(*place).is_some_and(|node| self.fits_tags(node, value))
+            }
+            (Node::Object { fields, .. }, Value::Object(object)) => fields.iter().all(
+                |(name, node)| !matches!(node, Node::Exactly(constant) if object.get(name) != Some(constant)),
+            ),
+            (Node::List(_), Value::Array(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Violation {
+    fn below(mut self, step: Step) -> Self {
+        self.path.insert(0, step);
+        self
+    }
+}
+
+/// One violation that names every type that would have done.
+fn merged_types(violations: impl Iterator<Item = Violation>, value: &Value) -> Violation {
+    let mut names = Vec::new();
+    for violation in violations {
+        if let Defect::WrongType { expected, .. } = violation.defect {
+            names.extend(expected.into_iter().filter(|name| *name != "null"));
+        }
+    }
+    names.dedup();
+    Violation { path: Vec::new(), defect: Defect::WrongType { expected: names, found: type_name(value) } }
+}
+
+/// One violation that names every tag that would have done, where all branches failed at one tag.
+fn merged_tags(failures: &[(bool, Violation)]) -> Option<Violation> {
+    let mut all = Vec::new();
+    let mut place: Option<(&[Step], &str)> = None;
+    for (_, violation) in failures {
+        let Defect::NotAllowed { allowed, found } = &violation.defect else { continue };
+        if violation.path.len() > 1 || place.is_some_and(|(path, _)| path != violation.path) {
+            return None;
+        }
+        place = Some((&violation.path, found));
+        all.extend(allowed.iter().cloned());
+    }
+    let (path, found) = place?;
+    Some(Violation {
+        path: path.to_vec(),
+        defect: Defect::NotAllowed { allowed: all, found: found.to_owned() },
+    })
+}
+
+fn not_allowed(allowed: &[String], value: &Value) -> Result<(), Violation> {
+    let defect = match value.as_str() {
+        Some(text) => Defect::NotAllowed { allowed: allowed.to_vec(), found: text.to_owned() },
+        None => Defect::WrongType { expected: vec!["string"], found: type_name(value) },
+    };
+    Err(Violation { path: Vec::new(), defect })
+}
+
+fn wrong_type(node: &Node, value: &Value) -> Violation {
+    let expected = match node {
+        Node::Null => "null",
+        Node::Boolean | Node::Exactly(Value::Bool(_)) => "boolean",
+        Node::Integer => "integer",
+        Node::Number => "decimal",
+        Node::List(_) => "array",
+        Node::Object { .. } => "object",
+        _ => "string",
+    };
+    let defect = Defect::WrongType { expected: vec![expected], found: type_name(value) };
+    Violation { path: Vec::new(), defect }
+}
+
+/// The JSON type of a value, in the vendors' words.
+pub(crate) fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "decimal",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn compile(node: &Value, places: &HashMap<&str, usize>) -> Result<Node, SchemaError> {
+    let unreadable = || SchemaError(format!("cannot read {node}"));
+    if let Some(reference) = node.get("$ref").and_then(Value::as_str) {
+        let name = reference.strip_prefix("#/$defs/").ok_or_else(unreadable)?;
+        return places.get(name).map(|place| Node::Definition(*place)).ok_or_else(unreadable);
+    }
+    if let Some(branches) = node.get("anyOf").and_then(Value::as_array) {
+        let branches = branches.iter().map(|branch| compile(branch, places));
+        return Ok(Node::AnyOf(branches.collect::<Result<_, _>>()?));
+    }
+    if let Some(constant) = node.get("const") {
+        return Ok(Node::Exactly(constant.clone()));
+    }
+    if let Some(allowed) = node.get("enum").and_then(Value::as_array) {
+        let allowed = allowed.iter().map(|text| text.as_str().map(str::to_owned));
+        return allowed.collect::<Option<_>>().map(Node::OneOf).ok_or_else(unreadable);
+    }
+    match node.get("type").and_then(Value::as_str) {
+        Some("null") => Ok(Node::Null),
+        Some("boolean") => Ok(Node::Boolean),
+        Some("integer") => Ok(Node::Integer),
+        Some("number") => Ok(Node::Number),
+        Some("string") => Ok(Node::Text),
+        Some("array") => {
+            let item = node.get("items").map_or(Ok(Node::Anything), |item| compile(item, places))?;
+            Ok(Node::List(Box::new(item)))
+        }
+        Some("object") => compile_object(node, places),
+        None if node.as_object().is_some_and(serde_json::Map::is_empty) => Ok(Node::Anything),
+        _ => Err(unreadable()),
+    }
+}
+
+fn compile_object(node: &Value, places: &HashMap<&str, usize>) -> Result<Node, SchemaError> {
+    let others = match node.get("additionalProperties") {
+        None | Some(Value::Bool(false)) => Others::Refused,
+        Some(Value::Bool(true)) => Others::Like(Box::new(Node::Anything)),
+        Some(node) => Others::Like(Box::new(compile(node, places)?)),
+    };
+    let named = node.get("properties").and_then(Value::as_object);
+    let fields = named.into_iter().flatten().map(|(name, node)| Ok((name.clone(), compile(node, places)?)));
+    let required = node.get("required").and_then(Value::as_array);
+    let required = required.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    Ok(Node::Object { fields: fields.collect::<Result<_, _>>()?, required: required.collect(), others })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn schema() -> Schema {
+        let text = json!({
+            "type": "object",
+            "required": ["model", "messages"],
+            "properties": {
+                "model": {"anyOf": [{"type": "string"}, {"enum": ["a"], "type": "string"}]},
+                "temperature": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+                "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                "messages": {"type": "array", "items": {"anyOf": [
+                    {"$ref": "#/$defs/Said"}, {"$ref": "#/$defs/Shown"}]}},
+            },
+            "$defs": {
+                "Said": {"type": "object", "required": ["type", "text"], "properties": {
+                    "type": {"const": "said", "type": "string"}, "text": {"type": "string"}}},
+                "Shown": {"type": "object", "required": ["type", "size"], "properties": {
+                    "type": {"const": "shown", "type": "string"}, "size": {"type": "integer"}}},
+            },
+        });
+        Schema::compile(&text.to_string()).expect("the schema compiles")
+    }
+
+    fn violation(body: Value) -> Violation {
+        schema().check(&body).expect_err("the body is wrong")
+    }
+
+    #[test]
+    fn what_the_schema_names_passes() {
+        let body = json!({"model": "m", "temperature": 1, "labels": {"a": "b"},
+            "messages": [{"type": "said", "text": ""}, {"type": "shown", "size": 3}]});
+        assert_eq!(schema().check(&body), Ok(()));
+        assert_eq!(schema().check(&json!({"model": "m", "temperature": null, "messages": []})), Ok(()));
+    }
+
+    #[test]
+    fn the_violation_is_named_where_it_lies() {
+        let missing = violation(json!({"model": "m"}));
+        assert_eq!(missing.defect, Defect::Missing("messages".into()));
+
+        let unknown = violation(json!({"model": "m", "messages": [], "modle": 1}));
+        assert_eq!(unknown.defect, Defect::Unknown("modle".into()));
+
+        let deep = violation(json!({"model": "m", "messages": [{"type": "shown", "size": "3"}]}));
+        assert_eq!(deep.path, [Step::Field("messages".into()), Step::Item(0), Step::Field("size".into())]);
+        assert_eq!(deep.defect, Defect::WrongType { expected: vec!["integer"], found: "string" });
+
+        let tag = violation(json!({"model": "m", "messages": [{"type": "sung", "text": ""}]}));
+        assert_eq!(
+            tag.defect,
+            Defect::NotAllowed { allowed: vec!["said".into(), "shown".into()], found: "sung".into() }
+        );
+
+        let scalar = violation(json!({"model": "m", "messages": [], "temperature": "1"}));
+        assert_eq!(scalar.defect, Defect::WrongType { expected: vec!["decimal"], found: "string" });
+
+        let label = violation(json!({"model": "m", "messages": [], "labels": {"a": 1}}));
+        assert_eq!(label.path.len(), 2);
+    }
+
+    #[test]
+    fn a_keyword_that_is_not_known_is_refused() {
+        assert!(Schema::compile(r#"{"type": "tuple"}"#).is_err());
+    }
+}

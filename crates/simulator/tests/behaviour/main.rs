@@ -1,0 +1,9 @@
+//! The simulated providers as their callers see them.
+
+#![expect(clippy::expect_used, reason = "a helper of a test fails the test")]
+
+mod answers;
+mod faults;
+mod refusals;
+mod server;
+mod support;
