@@ -1,0 +1,147 @@
+//! Authenticated → Admitted: a place, the body, a peek into it, the route, the key's limits.
+//!
+//! Permits come first and parsing after: what is refused early has cost little.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body::Body as HttpBody;
+use weighbridge_access::Admission;
+use weighbridge_protocol::json::{ReadError, ScanError, ScanLimits};
+use weighbridge_protocol::{Body, Envelope, envelope};
+use weighbridge_units::Protocol;
+
+use crate::compiled::{Compiled, ModelRoute};
+use crate::draft::Draft;
+use crate::exchange::{Exchange, Place};
+use crate::outbound::field_path;
+use crate::read_body::read_body;
+use crate::receive::Authenticated;
+use crate::refusal::Refusal;
+
+/// A request that may be served, and where it may go.
+pub(crate) struct Admitted {
+    settings: Arc<Compiled>,
+    route: Arc<ModelRoute>,
+    authenticated: Authenticated,
+    client: Protocol,
+    envelope: Envelope,
+    body: Body,
+    admission: Admission,
+    place: Place,
+}
+
+impl Authenticated {
+    /// Reads and checks the body, finds the model, and takes the request out of the key's limits.
+    pub(crate) async fn admit<B>(
+        self,
+        client: Protocol,
+        body: B,
+        draft: &mut Draft,
+    ) -> Result<Admitted, Refusal>
+    where
+        B: HttpBody<Data = Bytes>,
+    {
+        let core = Arc::clone(&draft.core);
+        let settings = core.compiled.load_full();
+        let limits = settings.limits;
+        let place = Place::take(&core.places, limits.open_requests).ok_or(Refusal::Overloaded)?;
+
+        let bytes = read_body(body, limits.body_bytes, limits.body_time).await?;
+        let body = Body::scan(bytes, &ScanLimits { depth: limits.json_depth }).map_err(bad_syntax)?;
+        let envelope = envelope(client, &body).map_err(|error| bad_field(&error, &body))?;
+        draft.record.model = shown(&envelope.model).into();
+        draft.record.stream = envelope.stream;
+
+        // Whether a model exists is told to those only who may use it.
+        let may_use = self.principal.may_use(&envelope.model);
+        let route = settings.route(&envelope.model).ok_or_else(|| Refusal::UnknownModel {
+            near: settings
+                .near(&envelope.model)
+                .into_iter()
+                .filter(|name| self.principal.may_use(name))
+                .collect(),
+            model: shown(&envelope.model),
+        })?;
+        if !may_use {
+            return Err(Refusal::ModelNotAllowed { model: shown(&envelope.model) });
+        }
+        let admission = self
+            .principal
+            .admit(core.env.monotonic(), tokens_expected(&body, &envelope))
+            .map_err(|refused| Refusal::Limit {
+                kind: refused.kind.as_str(),
+                limit: refused.limit,
+                retry_after: refused.retry_after,
+            })?;
+        Ok(Admitted { settings, route, authenticated: self, client, envelope, body, admission, place })
+    }
+}
+
+impl Admitted {
+    /// The request as it travels from here on.
+    pub(crate) fn into_exchange(self, mut draft: Draft) -> Travelling {
+        let Self { settings, route, authenticated, client, envelope, body, admission, place } = self;
+        let Authenticated { head, principal, attributes } = authenticated;
+        draft.record.tags = attributes.tags.into_pairs();
+        draft.record.end_user = attributes.user.or_else(|| envelope.end_user.as_deref().map(Into::into));
+        let said = attributes.loss_policy.or(principal.key().loss_policy);
+        let exchange = Box::new(Exchange {
+            loss_policy: said.unwrap_or(settings.loss_policy),
+            wants_trailers: takes_trailers(&head.headers),
+            client_headers: head.headers,
+            draft,
+            principal,
+            client,
+            envelope,
+            body,
+            deployment: None,
+            admission: Some(admission),
+            _place: place,
+        });
+        Travelling { exchange, settings, route }
+    }
+}
+
+/// An admitted request with the settings that it keeps to its end.
+pub(crate) struct Travelling {
+    pub(crate) exchange: Box<Exchange>,
+    pub(crate) settings: Arc<Compiled>,
+    pub(crate) route: Arc<ModelRoute>,
+}
+
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let te = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
+    te.flat_map(|value| value.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// What is taken out of the tokens per minute until the truth is known.
+fn tokens_expected(body: &Body, envelope: &Envelope) -> u64 {
+    let prompt = weighbridge_tokens::estimate(body.bytes().len() as u64);
+    let answer = envelope.max_output.unwrap_or(0).saturating_mul(envelope.candidates);
+    prompt.saturating_add(answer)
+}
+
+/// A name as it may stand in an error: bounded.
+fn shown(model: &str) -> String {
+    model.chars().take(200).collect()
+}
+
+fn bad_syntax(error: ScanError) -> Refusal {
+    let param = match &error {
+        ScanError::DuplicateKey { key, .. } => Some(key.to_string()),
+        _ => None,
+    };
+    Refusal::BadBody { message: error.to_string(), param }
+}
+
+fn bad_field(error: &ReadError, body: &Body) -> Refusal {
+    let pointer = error.pointer(body.text());
+    let param = Some(field_path(&pointer)).filter(|path| !path.is_empty());
+    let message = match &param {
+        Some(path) => format!("{path}: {error}"),
+        None => error.to_string(),
+    };
+    Refusal::BadBody { message, param }
+}

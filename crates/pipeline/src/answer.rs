@@ -1,0 +1,155 @@
+//! The body of an answer. For a stream, the body *is* the bridge: hyper polls it, it polls the
+//! provider, and what the provider says is transformed in place. There is no task and no channel.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use http_body::{Body, Frame, SizeHint};
+use weighbridge_routing::{FailureCause, TimeLimit};
+use weighbridge_stream::{End, Relay, RelayState};
+use weighbridge_units::AttemptOutcome;
+
+use crate::exchange::Exchange;
+use crate::in_flight::{Ending, InFlight};
+use crate::respond::COST;
+use crate::upstream::{Piece, StreamFailure, Upstream};
+
+/// The body of an answer: whole, or a stream that is bridged as it is polled.
+pub struct AnswerBody(Kind);
+
+enum Kind {
+    Whole(Option<Bytes>),
+    Stream(Box<StreamBody>),
+}
+
+impl AnswerBody {
+    /// A body that is there already.
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self(Kind::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty())))
+    }
+
+    pub(crate) fn stream(stream: StreamBody) -> Self {
+        Self(Kind::Stream(Box::new(stream)))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut self.0 {
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Stream(stream) => stream.poll(cx).map(|frame| frame.map(Ok)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.0, Kind::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A provider's stream on its way to the client, past the commit point.
+pub(crate) struct StreamBody {
+    upstream: Upstream,
+    relay: Relay,
+    ready: VecDeque<Bytes>,
+    stage: Stage,
+}
+
+/// Who answers for the money while the body is polled.
+enum Stage {
+    /// The provider is still writing; dropping this means that the client has left.
+    Running(InFlight),
+    /// The attempt has ended and the last bytes are on their way.
+    Ending(Box<Exchange>),
+    Done,
+}
+
+impl StreamBody {
+    /// Takes over a stream whose first content has arrived: `ready` holds what was held back.
+    pub(crate) fn new(upstream: Upstream, relay: Relay, ready: VecDeque<Bytes>, attempt: InFlight) -> Self {
+        let mut body = Self { upstream, relay, ready, stage: Stage::Running(attempt) };
+        body.end_if_told();
+        body
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Poll::Ready(Some(Frame::data(bytes)));
+            }
+            if !matches!(self.stage, Stage::Running(_)) {
+                return Poll::Ready(self.last_frame());
+            }
+            match std::task::ready!(self.upstream.poll_piece(cx)) {
+                Piece::Data(chunk) => {
+                    self.relay.push(chunk, &mut self.ready);
+                    self.end_if_told();
+                }
+                Piece::End => self.end(None),
+                Piece::Failed(failure) => self.end(Some(failure)),
+            }
+        }
+    }
+
+    /// Ends the attempt as soon as the protocol's own end was seen, before its last byte leaves.
+    fn end_if_told(&mut self) {
+        if self.relay.state() != RelayState::Running {
+            self.end(None);
+        }
+    }
+
+    fn end(&mut self, cut: Option<StreamFailure>) {
+        let Stage::Running(attempt) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        let end = self.relay.finish(cut.map(StreamFailure::to_api_error), &mut self.ready);
+        let exchange = match &end {
+            End::Complete(facts) => {
+                self.upstream.release();
+                attempt.succeed(facts)
+            }
+            End::Broken(error, facts) => {
+                let (outcome, cause) = match cut {
+                    Some(StreamFailure::TimedOut) => {
+                        (AttemptOutcome::TimedOut, FailureCause::TimedOut(TimeLimit::Idle))
+                    }
+                    _ => (AttemptOutcome::FailedMidStream, FailureCause::Broken),
+                };
+                attempt.fail(&Ending::failed(outcome, error.class), &cause, facts)
+            }
+        };
+        if let Some(exchange) = exchange {
+            self.stage = Stage::Ending(exchange);
+        }
+    }
+
+    /// The trailer with the cost, where it is wanted; then nothing.
+    fn last_frame(&mut self) -> Option<Frame<Bytes>> {
+        let Stage::Ending(exchange) = std::mem::replace(&mut self.stage, Stage::Done) else { return None };
+        let cost = HeaderValue::try_from(exchange.charged().to_string()).ok()?;
+        exchange.wants_trailers.then(|| Frame::trailers(HeaderMap::from_iter([(COST, cost)])))
+    }
+}
+
+impl Drop for StreamBody {
+    /// The client has left in mid-stream: the usage known so far is what counts.
+    fn drop(&mut self) {
+        if let Stage::Running(attempt) = std::mem::replace(&mut self.stage, Stage::Done) {
+            attempt.abandon(self.relay.facts());
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The loop of attempts: candidate, reservation, dispatch, answer; and what follows a failure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response, header};
+use weighbridge_records::ExcludedTarget;
+use weighbridge_routing::{DeadEnd, FailureCause, Pick, Plan, Rejection, Sent, TimeLimit, Verdict};
+use weighbridge_stream::Facts;
+use weighbridge_translate::{ApiError, decode_error};
+use weighbridge_transport::{Consumed, Phase, Transport, TransportError};
+use weighbridge_units::{AttemptOutcome, ErrorClass};
+
+use crate::admit::Travelling;
+use crate::answer::AnswerBody;
+use crate::attempt_timer::AttemptTimer;
+use crate::compiled::{Compiled, Deployment, ModelRoute};
+use crate::exchange::Exchange;
+use crate::in_flight::{Ending, InFlight};
+use crate::outbound;
+use crate::refusal::Refusal;
+use crate::reserve::{Rejected, Reserved, reserve};
+use crate::scrub::scrub;
+use crate::upstream::{Piece, StreamFailure, Upstream};
+use crate::{respond, streamed, whole};
+
+/// The most of an error body that is read.
+const ERROR_BODY_MOST: usize = 64 * 1024;
+
+/// What one attempt led to.
+pub(crate) enum Attempted {
+    /// The client's answer.
+    Answered(Response<AnswerBody>),
+    /// A failure before the commit point.
+    Failed(Box<Failed>),
+}
+
+/// A failure before the commit point: the request, and what is known of the failure.
+pub(crate) struct Failed {
+    pub(crate) exchange: Box<Exchange>,
+    pub(crate) pick: Pick,
+    pub(crate) cause: FailureCause,
+    /// What the client is told if nothing better comes.
+    pub(crate) refusal: Refusal,
+}
+
+/// Serves an admitted request: the first candidate that answers, or the last failure.
+pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Response<AnswerBody> {
+    let Travelling { mut exchange, settings, route } = request;
+    let mut plan = Plan::new(Arc::clone(&route.route));
+    let mut refusal = None;
+    loop {
+        if plan.tries() >= settings.limits.attempts {
+            break;
+        }
+        let random = exchange.core().env.random();
+        let Some(pick) = plan.next(exchange.now(), random) else { break };
+        let Some(deployment) = route.deployments.get(pick.target().get()) else { break };
+        keep_decision(&mut exchange, &plan, &route);
+        let reserved = match reserve(exchange, &settings, deployment, pick).await {
+            Ok(reserved) => reserved,
+            Err(rejected) => {
+                let Rejected { exchange: request, pick, unfit } = *rejected;
+                exchange = request;
+                // A budget never triggers failover; where one has no room for a fallback, the fallback is
+                // skipped and the failure before it counts (rule R9).
+                let ends = unfit.ends || (unfit.why == Rejection::Budget && plan.tries() <= 1);
+                plan.reject(pick, unfit.why, exchange.now());
+                if ends {
+                    refusal = Some(unfit.refusal);
+                    break;
+                }
+                refusal.get_or_insert(unfit.refusal);
+                continue;
+            }
+        };
+        match dispatch(reserved, &settings, transport).await {
+            Attempted::Answered(response) => return response,
+            Attempted::Failed(failed) => {
+                let Failed { exchange: request, pick, cause, refusal: reason } = *failed;
+                exchange = request;
+                refusal = Some(reason);
+                if plan.failed(pick, &cause, exchange.now()) == Verdict::Stop {
+                    break;
+                }
+            }
+        }
+    }
+    let refusal = last_word(refusal, plan.dead_end(exchange.now()));
+    keep_decision(&mut exchange, &plan, &route);
+    respond::refused(exchange, &refusal)
+}
+
+/// What the client is told in the end: the last failure; or, where every target had asked to be left
+/// alone, for how long.
+fn last_word(refusal: Option<Refusal>, dead_end: DeadEnd) -> Refusal {
+    match (refusal, dead_end) {
+        (Some(Refusal::Upstream { error, retry_after: None }), DeadEnd::LeftAlone { retry_after, .. }) => {
+            Refusal::Upstream { error, retry_after }
+        }
+        (Some(refusal), _) => refusal,
+        (None, DeadEnd::LeftAlone { class, retry_after }) => {
+            let (status, message) = match class {
+                ErrorClass::RateLimit => (429, "The provider's rate limit is reached."),
+                _ => (503, "The provider asked to be left alone for a while."),
+            };
+            Refusal::Upstream { error: error(class, status, message), retry_after }
+        }
+        (None, _) => {
+            let message = "No provider is available for this model.";
+            Refusal::Upstream { error: error(ErrorClass::Overloaded, 503, message), retry_after: None }
+        }
+    }
+}
+
+/// Notes how the request was routed.
+fn keep_decision(exchange: &mut Exchange, plan: &Plan, route: &ModelRoute) {
+    let decision = plan.decision();
+    let record = &mut exchange.draft.record;
+    record.strategy = decision.strategy;
+    record.excluded = decision
+        .excluded
+        .iter()
+        .filter_map(|(index, why)| {
+            let target = Arc::clone(route.route.target(*index)?.name());
+            Some(ExcludedTarget { target, reason: why.as_str() })
+        })
+        .collect();
+}
+
+/// Sends one attempt and waits until it answers, up to the commit point, or fails.
+async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Transport) -> Attempted {
+    let Reserved { intent, body } = reserved;
+    let deployment = Arc::clone(&intent.deployment);
+    let timeouts = deployment.provider.timeouts;
+    let request = outbound::request(
+        &intent.exchange,
+        &deployment,
+        intent.pick.key(),
+        intent.reservation.attempt(),
+        body,
+    );
+    let mut timer = AttemptTimer::start(timeouts);
+    let mut in_flight = intent.dispatch();
+    let mut sending = transport.send(request, timeouts.connect);
+    let head = std::future::poll_fn(|cx| match sending.as_mut().poll(cx) {
+        std::task::Poll::Ready(result) => std::task::Poll::Ready(Some(result)),
+        std::task::Poll::Pending => timer.poll_expired(cx).map(|()| None),
+    })
+    .await;
+    drop(sending);
+    let response = match head {
+        Some(Ok(response)) => response,
+        Some(Err(failure)) => return not_sent(in_flight, &failure),
+        None => return timed_out(in_flight, TimeLimit::FirstByte, &Facts::default()),
+    };
+    let (head, body) = response.into_parts();
+    in_flight.head_came(head.status.as_u16());
+    timer.piece_came();
+    let upstream = Upstream::new(body, timer);
+    if !head.status.is_success() {
+        return refused(in_flight, &deployment, head.status.as_u16(), &head.headers, upstream).await;
+    }
+    let streamed = in_flight.exchange().is_some_and(|exchange| exchange.envelope.stream);
+    if streamed && is_event_stream(&head.headers) {
+        streamed::answer(in_flight, &deployment, settings, upstream).await
+    } else {
+        whole::answer(in_flight, &deployment, settings, upstream, streamed).await
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    // Without a content type, the body decides: what is no event stream breaks in the decoder.
+    content_type.is_none_or(|text| text.trim_start().starts_with("text/event-stream"))
+}
+
+/// The connection could not be made, or broke before the head of an answer.
+fn not_sent(in_flight: InFlight, failure: &TransportError) -> Attempted {
+    let sent = match failure.consumed {
+        Consumed::No => Sent::No,
+        Consumed::Maybe => Sent::Maybe,
+    };
+    tracing::debug!(%failure, "an attempt did not reach an answer");
+    let message = match failure.phase {
+        Phase::Prepare | Phase::Connect => "The provider cannot be reached.",
+        _ => "The provider closed the connection without an answer.",
+    };
+    let ending = match sent {
+        Sent::No => Ending::refused(ErrorClass::Server),
+        Sent::Maybe => Ending::failed(AttemptOutcome::FailedBeforeOutput, ErrorClass::Server),
+    };
+    let refusal = upstream_error(error(ErrorClass::Server, 502, message));
+    failed(in_flight, &ending, &Facts::default(), FailureCause::Transport { sent }, refusal)
+}
+
+/// A time limit of the attempt has passed.
+pub(crate) fn timed_out(in_flight: InFlight, limit: TimeLimit, facts: &Facts) -> Attempted {
+    let ending = Ending::failed(AttemptOutcome::TimedOut, ErrorClass::Timeout);
+    let refusal = upstream_error(StreamFailure::TimedOut.to_api_error());
+    failed(in_flight, &ending, facts, FailureCause::TimedOut(limit), refusal)
+}
+
+/// Ends an attempt before its commit point.
+pub(crate) fn failed(
+    in_flight: InFlight,
+    ending: &Ending,
+    facts: &Facts,
+    cause: FailureCause,
+    refusal: Refusal,
+) -> Attempted {
+    match in_flight.end(ending, facts) {
+        Some((exchange, pick)) => Attempted::Failed(Box::new(Failed { exchange, pick, cause, refusal })),
+        None => Attempted::Answered(respond::internal()),
+    }
+}
+
+/// The provider answered with an error status.
+async fn refused(
+    in_flight: InFlight,
+    deployment: &Deployment,
+    status: u16,
+    headers: &HeaderMap,
+    mut upstream: Upstream,
+) -> Attempted {
+    let mut body = BytesMut::new();
+    while body.len() < ERROR_BODY_MOST {
+        match upstream.piece().await {
+            Piece::Data(data) => body.extend_from_slice(&data),
+            Piece::End | Piece::Failed(_) => break,
+        }
+    }
+    body.truncate(ERROR_BODY_MOST);
+    let retry_after = retry_after(headers);
+    let mut said = decode_error(deployment.provider.protocol, status, &body);
+    scrub(&mut said.message, deployment);
+    let class = said.class;
+    let ending = Ending::refused(class);
+    let cause = FailureCause::Status { class, retry_after };
+    let refusal = Refusal::Upstream { error: for_client(said), retry_after };
+    failed(in_flight, &ending, &Facts::default(), cause, refusal)
+}
+
+/// A provider's error as the client may see it: what concerns our own account there is not the
+/// client's business, and must not look as if the client's key were wrong.
+pub(crate) fn for_client(said: ApiError) -> ApiError {
+    match said.class {
+        ErrorClass::Authentication | ErrorClass::Permission | ErrorClass::Billing => error(
+            ErrorClass::Server,
+            502,
+            "The provider refused the gateway's credential; the operator has to look at it.",
+        ),
+        ErrorClass::Server => ApiError { status: 502, ..said },
+        ErrorClass::Overloaded => ApiError { status: 503, ..said },
+        ErrorClass::Timeout => ApiError { status: 504, ..said },
+        _ => said,
+    }
+}
+
+/// An error that the gateway words itself.
+pub(crate) fn error(class: ErrorClass, status: u16, message: &str) -> ApiError {
+    ApiError { class, status, message: message.to_owned(), code: None, param: None }
+}
+
+pub(crate) fn upstream_error(error: ApiError) -> Refusal {
+    Refusal::Upstream { error, retry_after: None }
+}
+
+/// How long the provider asks to be left alone. Milliseconds are OpenAI's and Azure's; dates are not
+/// read, since no provider of these protocols sends them.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    number("retry-after-ms")
+        .map(Duration::from_millis)
+        .or_else(|| number("retry-after").map(Duration::from_secs))
+}
+
+/// Why a whole body could not be read.
+pub(crate) enum Unread {
+    /// It is larger than the limit.
+    TooLarge,
+    /// The connection broke, or time ran out.
+    Failed(StreamFailure),
+}
+
+/// Reads a whole answer, bounded. One piece is not copied.
+pub(crate) async fn collect(upstream: &mut Upstream, most: usize) -> Result<Bytes, (Unread, usize)> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    loop {
+        let length = first.len() + rest.len();
+        match upstream.piece().await {
+            Piece::Data(data) if length + data.len() > most => return Err((Unread::TooLarge, length)),
+            Piece::Data(data) if length == 0 => first = data,
+            Piece::Data(data) => {
+                if rest.is_empty() {
+                    rest.extend_from_slice(&std::mem::take(&mut first));
+                }
+                rest.extend_from_slice(&data);
+            }
+            Piece::End => return Ok(if rest.is_empty() { first } else { rest.freeze() }),
+            Piece::Failed(failure) => return Err((Unread::Failed(failure), length)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_both_units() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(retry_after(&headers), None);
+        headers.insert("retry-after", "3".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(3)));
+        headers.insert("retry-after-ms", "250".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_millis(250)));
+        headers.insert("retry-after-ms", "soon".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn our_own_credential_is_not_the_clients_business() {
+        for class in [ErrorClass::Authentication, ErrorClass::Permission, ErrorClass::Billing] {
+            let shown = for_client(error(class, 401, "Incorrect API key provided: sk-1234"));
+            assert_eq!((shown.status, shown.class), (502, ErrorClass::Server));
+            assert!(!shown.message.contains("sk-"));
+        }
+    }
+}

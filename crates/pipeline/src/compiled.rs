@@ -1,0 +1,278 @@
+//! Settings, compiled once into what requests read.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use secrecy::{ExposeSecret, SecretString};
+use weighbridge_access::{Cidr, LossPolicy};
+use weighbridge_catalogue::{ModelInfo, near};
+use weighbridge_ledger::Name;
+use weighbridge_routing::{
+    FallbackRules, HealthPolicy, KeyPool, RetryBudget, RetryPolicy, Route, RouteParts, Strategy, Target,
+    WeightedRoundRobin,
+};
+use weighbridge_units::Protocol;
+
+use crate::pipeline::PipelineError;
+use crate::settings::{
+    ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
+    UnknownModel,
+};
+
+/// `provider/model` names that are remembered; further ones are compiled for each request.
+const DIRECT_MOST: usize = 1024;
+
+/// Everything that a request reads of the configuration. Swapped as a whole.
+pub(crate) struct Compiled {
+    pub(crate) limits: RequestLimits,
+    pub(crate) loss_policy: LossPolicy,
+    pub(crate) unknown_model: UnknownModel,
+    pub(crate) trusted_proxies: Vec<Cidr>,
+    providers: HashMap<Arc<str>, Arc<Provider>>,
+    routes: HashMap<Arc<str>, Arc<ModelRoute>>,
+    direct: Mutex<HashMap<Arc<str>, Arc<ModelRoute>>>,
+    deployments: HashMap<Arc<str>, Arc<Deployment>>,
+    retry_budget: Arc<RetryBudget>,
+}
+
+/// One provider, ready to be called.
+pub(crate) struct Provider {
+    pub(crate) name: Arc<str>,
+    pub(crate) ledger_name: Name,
+    pub(crate) protocol: Protocol,
+    pub(crate) uri: Uri,
+    pub(crate) credentials: Vec<Credential>,
+    /// Everything that each request carries but for the credential.
+    pub(crate) headers: HeaderMap,
+    pub(crate) price_as: Arc<str>,
+    pub(crate) timeouts: Timeouts,
+    keys: Arc<KeyPool>,
+}
+
+/// A credential as the header that carries it.
+pub(crate) struct Credential {
+    pub(crate) name: HeaderName,
+    pub(crate) value: HeaderValue,
+    /// The bare secret: for finding it in what a provider says.
+    pub(crate) secret: SecretString,
+}
+
+/// One model at one provider.
+pub(crate) struct Deployment {
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) model: Arc<str>,
+    pub(crate) ledger_name: Name,
+    pub(crate) info: Option<&'static ModelInfo>,
+    target: Arc<Target>,
+}
+
+/// What stands behind a name that clients ask for.
+pub(crate) struct ModelRoute {
+    pub(crate) route: Arc<Route>,
+    /// In the order of the route's targets.
+    pub(crate) deployments: Box<[Arc<Deployment>]>,
+}
+
+impl Compiled {
+    /// Compiles `settings`; health and the retry budget of `former` are carried over.
+    pub(crate) fn new(settings: &Settings, former: Option<&Self>) -> Result<Self, PipelineError> {
+        let mut compiled = Self {
+            limits: settings.limits,
+            loss_policy: settings.loss_policy,
+            unknown_model: settings.unknown_model,
+            trusted_proxies: settings.trusted_proxies.clone(),
+            providers: HashMap::new(),
+            routes: HashMap::new(),
+            direct: Mutex::default(),
+            deployments: HashMap::new(),
+            retry_budget: former.map_or_else(
+                || Arc::new(RetryBudget::new(RetryPolicy::default())),
+                |former| Arc::clone(&former.retry_budget),
+            ),
+        };
+        for provider in &settings.providers {
+            let ready = Arc::new(Provider::new(provider)?);
+            if compiled.providers.insert(provider.name.clone(), ready).is_some() {
+                return Err(PipelineError::Duplicate { name: provider.name.to_string() });
+            }
+        }
+        for route in &settings.routes {
+            let ready = compiled.model_route(route, former)?;
+            if compiled.routes.insert(route.name.clone(), ready).is_some() {
+                return Err(PipelineError::Duplicate { name: route.name.to_string() });
+            }
+        }
+        Ok(compiled)
+    }
+
+    /// What stands behind a model's name: a route, or `provider/model` directly.
+    pub(crate) fn route(&self, name: &str) -> Option<Arc<ModelRoute>> {
+        if let Some(route) = self.routes.get(name) {
+            return Some(Arc::clone(route));
+        }
+        let (provider, model) = name.split_once('/').filter(|(_, model)| !model.is_empty())?;
+        let provider = self.providers.get(provider)?;
+        let mut direct = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = direct.get(name) {
+            return Some(Arc::clone(route));
+        }
+        let deployment = Deployment::new(provider, model.into(), None);
+        let route = Arc::new(ModelRoute::single(&self.retry_budget, deployment)?);
+        if direct.len() < DIRECT_MOST {
+            direct.insert(name.into(), Arc::clone(&route));
+        }
+        Some(route)
+    }
+
+    /// The names of the routes, sorted.
+    pub(crate) fn route_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.routes.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The providers, sorted by name.
+    pub(crate) fn providers(&self) -> Vec<&Provider> {
+        let mut providers: Vec<&Provider> = self.providers.values().map(|provider| &**provider).collect();
+        providers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        providers
+    }
+
+    /// Names that a client which asked for `name` may have meant.
+    pub(crate) fn near(&self, name: &str) -> Vec<String> {
+        let direct = self.providers().into_iter().flat_map(|provider| {
+            weighbridge_catalogue::models(&provider.price_as)
+                .map(|model| format!("{}/{}", provider.name, model.id))
+        });
+        let known: Vec<String> = self.route_names().into_iter().map(str::to_owned).chain(direct).collect();
+        near(name, known.iter().map(String::as_str)).into_iter().map(str::to_owned).collect()
+    }
+
+    fn model_route(
+        &mut self,
+        settings: &RouteSettings,
+        former: Option<&Self>,
+    ) -> Result<Arc<ModelRoute>, PipelineError> {
+        let mut deployment = |target: &TargetSettings| self.deployment(&settings.name, target, former);
+        let targets =
+            settings.targets.iter().map(&mut deployment).collect::<Result<Vec<_>, PipelineError>>()?;
+        let fallbacks =
+            settings.fallbacks.iter().map(&mut deployment).collect::<Result<Vec<_>, PipelineError>>()?;
+        let weights = settings.targets.iter().map(|target| target.weight);
+        let parts = RouteParts {
+            primaries: targets.iter().map(|d| Arc::clone(&d.target)).zip(weights).collect(),
+            fallbacks: fallbacks.iter().map(|d| Arc::clone(&d.target)).collect(),
+            strategy: strategy(settings.strategy),
+            rules: FallbackRules {
+                on_context: settings.fallback_on_context,
+                on_content: settings.fallback_on_content,
+            },
+            retry_budget: Arc::clone(&self.retry_budget),
+        };
+        let route = Route::new(parts).map_err(|error| PipelineError::Route {
+            route: settings.name.to_string(),
+            reason: error.to_string(),
+        })?;
+        Ok(Arc::new(ModelRoute { route, deployments: targets.into_iter().chain(fallbacks).collect() }))
+    }
+
+    /// Routes that name the same model at the same provider share one deployment and its health.
+    fn deployment(
+        &mut self,
+        route: &str,
+        settings: &TargetSettings,
+        former: Option<&Self>,
+    ) -> Result<Arc<Deployment>, PipelineError> {
+        let name: Arc<str> = format!("{}/{}", settings.provider, settings.model).into();
+        if let Some(known) = self.deployments.get(&name) {
+            return Ok(Arc::clone(known));
+        }
+        let provider =
+            self.providers.get(&settings.provider).ok_or_else(|| PipelineError::UnknownProvider {
+                route: route.to_owned(),
+                provider: settings.provider.to_string(),
+            })?;
+        let kept = former.and_then(|former| former.deployments.get(&name));
+        let same_keys = kept.filter(|kept| kept.provider.credentials.len() == provider.credentials.len());
+        let target = same_keys.map(|kept| Arc::clone(&kept.target));
+        let deployment = Deployment::new(provider, settings.model.clone(), target);
+        self.deployments.insert(name, Arc::clone(&deployment));
+        Ok(deployment)
+    }
+}
+
+impl ModelRoute {
+    fn single(retry_budget: &Arc<RetryBudget>, deployment: Arc<Deployment>) -> Option<Self> {
+        let parts = RouteParts {
+            primaries: vec![(Arc::clone(&deployment.target), 1)],
+            retry_budget: Arc::clone(retry_budget),
+            ..RouteParts::default()
+        };
+        Some(Self { route: Route::new(parts).ok()?, deployments: Box::new([deployment]) })
+    }
+}
+
+impl Deployment {
+    fn new(provider: &Arc<Provider>, model: Arc<str>, target: Option<Arc<Target>>) -> Arc<Self> {
+        let target = target.unwrap_or_else(|| {
+            let name = format!("{}/{model}", provider.name);
+            Target::new(name, Arc::clone(&provider.keys), HealthPolicy::default())
+        });
+        let info = weighbridge_catalogue::model(&provider.price_as, &model);
+        let ledger_name = Name::new(Arc::clone(&model));
+        Arc::new(Self { provider: Arc::clone(provider), model, ledger_name, info, target })
+    }
+}
+
+impl Provider {
+    fn new(settings: &ProviderSettings) -> Result<Self, PipelineError> {
+        let base_url = |reason: &str| PipelineError::BaseUrl {
+            provider: settings.name.to_string(),
+            reason: reason.to_owned(),
+        };
+        let address = format!("{}{}", settings.base_url.trim_end_matches('/'), settings.path);
+        let uri: Uri = address.parse().map_err(|_| base_url("it is not an address"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
+            return Err(base_url("it must begin with http:// or https:// and name a host"));
+        }
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(base_url("credentials belong into api_keys"));
+        }
+        let credentials =
+            settings.api_keys.iter().map(|key| credential(settings, key)).collect::<Result<Vec<_>, _>>()?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("weighbridge/", env!("CARGO_PKG_VERSION"))),
+        );
+        headers.extend(settings.headers.iter().cloned());
+        Ok(Self {
+            name: settings.name.clone(),
+            ledger_name: Name::new(Arc::clone(&settings.name)),
+            protocol: settings.protocol,
+            uri,
+            headers,
+            price_as: settings.price_as.clone(),
+            timeouts: settings.timeouts,
+            keys: Arc::new(KeyPool::new(credentials.len())),
+            credentials,
+        })
+    }
+}
+
+fn credential(settings: &ProviderSettings, key: &SecretString) -> Result<Credential, PipelineError> {
+    let bad = || PipelineError::Credential { provider: settings.name.to_string() };
+    let text = format!("{}{}", settings.auth.prefix(), key.expose_secret());
+    let mut value = HeaderValue::try_from(text).map_err(|_| bad())?;
+    value.set_sensitive(true);
+    Ok(Credential { name: HeaderName::from_static(settings.auth.header()), value, secret: key.clone() })
+}
+
+/// The registry of strategies: a new one is a line here and a file in `routing`.
+fn strategy(kind: StrategyKind) -> Box<dyn Strategy> {
+    match kind {
+        StrategyKind::WeightedRoundRobin => Box::new(WeightedRoundRobin::new()),
+    }
+}

@@ -1,0 +1,63 @@
+//! The record of a request while it is being written. Wherever it is dropped, it is kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use weighbridge_records::RequestRecord;
+use weighbridge_units::{Monotonic, Protocol};
+
+use crate::pipeline::Core;
+use crate::receive::request_id;
+
+/// The status in the records of a request whose client left before there was an answer.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// A record that is written to the log and shown to the observers when it is dropped.
+pub(crate) struct Draft {
+    pub(crate) core: Arc<Core>,
+    pub(crate) record: RequestRecord,
+    /// When the request arrived.
+    pub(crate) started: Monotonic,
+    /// Time in which a provider, not the gateway, kept the client waiting.
+    pub(crate) waited: Duration,
+}
+
+impl Draft {
+    /// A record of a request that has just arrived.
+    pub(crate) fn new(core: &Arc<Core>, client: Protocol, headers: &HeaderMap) -> Self {
+        let at = core.env.now();
+        let record = RequestRecord::new(request_id(headers, at, &*core.env), at, client);
+        let started = core.env.monotonic();
+        Self { core: Arc::clone(core), record, started, waited: Duration::ZERO }
+    }
+
+    /// Notes what the client was answered with, and what it took us to get there.
+    pub(crate) fn answered(&mut self, status: u16) {
+        let elapsed = self.core.env.monotonic().since(self.started);
+        self.record.status = status;
+        self.record.overhead_us = micros(elapsed.saturating_sub(self.waited));
+    }
+
+    /// Microseconds from the arrival of the request to `at`.
+    pub(crate) fn offset(&self, at: Monotonic) -> u64 {
+        micros(at.since(self.started))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if self.record.status == 0 {
+            self.answered(CLIENT_CLOSED_REQUEST);
+        }
+        self.record.total_us = self.offset(self.core.env.monotonic());
+        let blank = RequestRecord::new(self.record.id.clone(), self.record.at, self.record.client_protocol);
+        let record = Arc::new(std::mem::replace(&mut self.record, blank));
+        self.core.observers.iter().for_each(|observer| observer.ended(&record));
+        self.core.log.append(record);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

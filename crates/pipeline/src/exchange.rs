@@ -1,0 +1,114 @@
+//! One admitted request, from admission to its record.
+//!
+//! The exchange travels: from stage to stage, into each attempt and back, and at last into the body
+//! of a stream. Wherever it is dropped, its record is written, what it took of the key's tokens per
+//! minute is trued up, and its place is given back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::HeaderMap;
+use weighbridge_access::{Admission, LossPolicy, Principal};
+use weighbridge_protocol::{Body, Envelope};
+use weighbridge_units::{Monotonic, NanoUsd, Protocol, RequestId, Timestamp};
+
+use crate::compiled::Deployment;
+use crate::draft::Draft;
+use crate::pipeline::Core;
+
+/// One admitted request.
+pub(crate) struct Exchange {
+    pub(crate) draft: Draft,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) client: Protocol,
+    pub(crate) client_headers: HeaderMap,
+    pub(crate) envelope: Envelope,
+    pub(crate) body: Body,
+    pub(crate) loss_policy: LossPolicy,
+    /// The client takes trailers.
+    pub(crate) wants_trailers: bool,
+    /// Where the latest attempt went.
+    pub(crate) deployment: Option<Arc<Deployment>>,
+    /// What the request holds of its key's limits, until it ends.
+    pub(crate) admission: Option<Admission>,
+    pub(crate) _place: Place,
+}
+
+impl Exchange {
+    pub(crate) fn core(&self) -> &Core {
+        &self.draft.core
+    }
+
+    pub(crate) fn id(&self) -> &RequestId {
+        &self.draft.record.id
+    }
+
+    /// When the request arrived, by the wall clock.
+    pub(crate) fn arrived(&self) -> Timestamp {
+        self.draft.record.at
+    }
+
+    /// The monotonic clock.
+    pub(crate) fn now(&self) -> Monotonic {
+        self.core().env.monotonic()
+    }
+
+    /// The wall clock.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.core().env.now()
+    }
+
+    /// What the tenant has been charged so far.
+    pub(crate) fn charged(&self) -> NanoUsd {
+        self.draft.record.charged()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let now = self.now();
+        let Some(admission) = self.admission.take() else { return };
+        let attempts = &self.draft.record.attempts;
+        if attempts.is_empty() {
+            // Nothing was sent: refused requests consume nothing of the limits (rule R8).
+            admission.refund(now);
+        } else {
+            let tokens = attempts.iter().map(|attempt| attempt.usage.total());
+            admission.true_up(tokens.fold(0, u64::saturating_add), now);
+        }
+    }
+}
+
+/// A request's place among those that the gateway takes at once; given back when dropped.
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes a place, if fewer than `most` are taken.
+    pub(crate) fn take(places: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let place = Self(Arc::clone(places));
+        // The place counts while it is asked about: at the limit, dropping it gives it back.
+        (place.0.fetch_add(1, Ordering::AcqRel) < most).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r8_places_are_given_back_once() {
+        let places = Arc::new(AtomicUsize::new(0));
+        let first = Place::take(&places, 1);
+        assert!(first.is_some());
+        assert!(Place::take(&places, 1).is_none());
+        drop(first);
+        assert!(Place::take(&places, 1).is_some());
+        assert_eq!(places.load(Ordering::Acquire), 0);
+    }
+}

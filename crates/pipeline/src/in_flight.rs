@@ -1,0 +1,187 @@
+//! From intent to end: the types that make an unreserved dispatch or an unsettled attempt hard to
+//! write.
+//!
+//! An [`Intent`] exists only once its reservation is committed. It alone can be dispatched, which
+//! makes it [`InFlight`]; that ends exactly once, also when it is dropped: because the client has
+//! left, or because something panicked.
+
+use std::sync::Arc;
+
+use weighbridge_ledger::{EndFacts, Name, Reservation};
+use weighbridge_records::AttemptRecord;
+use weighbridge_routing::{FailureCause, Pick};
+use weighbridge_stream::Facts;
+use weighbridge_units::{AttemptOutcome, ErrorClass, Monotonic, NanoUsd};
+
+use crate::compiled::Deployment;
+use crate::exchange::Exchange;
+use crate::metering::{Meter, Metered};
+
+/// An attempt whose reservation is committed and which has not been sent.
+#[must_use = "an intent is dispatched, or its reservation is entered as crashed"]
+pub(crate) struct Intent {
+    pub(crate) deployment: Arc<Deployment>,
+    pub(crate) pick: Pick,
+    pub(crate) meter: Meter,
+    pub(crate) reservation: Reservation,
+    pub(crate) exchange: Box<Exchange>,
+}
+
+impl Intent {
+    /// From here on the provider may be working.
+    pub(crate) fn dispatch(self) -> InFlight {
+        let started = self.exchange.now();
+        InFlight(Some(Sent { intent: self, started, first_byte: None, status: None }))
+    }
+}
+
+/// An attempt that may be costing money.
+#[must_use = "an attempt in flight is ended with what is known of it"]
+pub(crate) struct InFlight(Option<Sent>);
+
+struct Sent {
+    intent: Intent,
+    started: Monotonic,
+    first_byte: Option<Monotonic>,
+    status: Option<u16>,
+}
+
+/// How an attempt went, as far as it is not in the facts of its answer.
+pub(crate) struct Ending {
+    pub(crate) outcome: AttemptOutcome,
+    pub(crate) error: Option<ErrorClass>,
+    /// The provider said that it would not serve the request, or never got it: where nothing else
+    /// was told, nothing was used, and that is no guess.
+    pub(crate) refused: bool,
+}
+
+impl Ending {
+    pub(crate) const SUCCESS: Self = Self::of(AttemptOutcome::Success);
+    const CLIENT_LEFT: Self = Self::of(AttemptOutcome::ClientLeft);
+
+    const fn of(outcome: AttemptOutcome) -> Self {
+        Self { outcome, error: None, refused: false }
+    }
+
+    /// It failed, and the provider may have worked on it.
+    pub(crate) const fn failed(outcome: AttemptOutcome, error: ErrorClass) -> Self {
+        Self { outcome, error: Some(error), refused: false }
+    }
+
+    /// The provider did not work on it.
+    pub(crate) const fn refused(error: ErrorClass) -> Self {
+        Self { outcome: AttemptOutcome::FailedBeforeOutput, error: Some(error), refused: true }
+    }
+}
+
+impl InFlight {
+    /// Notes the head of the answer.
+    pub(crate) fn head_came(&mut self, status: u16) {
+        if let Some(sent) = &mut self.0 {
+            sent.first_byte = Some(sent.intent.exchange.now());
+            sent.status = Some(status);
+        }
+    }
+
+    /// Content has come: a target that was being probed is back, however long its answer takes.
+    pub(crate) fn committed(&mut self) {
+        if let Some(Sent { intent, .. }) = &mut self.0 {
+            intent.pick.began(intent.exchange.now());
+        }
+    }
+
+    /// Ends an attempt before its commit point, and gives request and pick back for what comes next.
+    pub(crate) fn end(mut self, ending: &Ending, facts: &Facts) -> Option<(Box<Exchange>, Pick)> {
+        self.0.take().map(|sent| sent.end(ending, facts))
+    }
+
+    /// Ends an attempt with a whole answer.
+    pub(crate) fn succeed(self, facts: &Facts) -> Option<Box<Exchange>> {
+        let (exchange, pick) = self.end(&Ending::SUCCESS, facts)?;
+        pick.succeeded(exchange.now());
+        Some(exchange)
+    }
+
+    /// Ends an attempt that failed after the commit point: health learns of it, nothing follows.
+    pub(crate) fn fail(self, ending: &Ending, cause: &FailureCause, facts: &Facts) -> Option<Box<Exchange>> {
+        let (exchange, pick) = self.end(ending, facts)?;
+        pick.failed(cause, exchange.now());
+        Some(exchange)
+    }
+
+    /// Ends an attempt whose client has gone.
+    pub(crate) fn abandon(self, facts: &Facts) {
+        drop(self.end(&Ending::CLIENT_LEFT, facts));
+    }
+
+    /// The request.
+    pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
+        self.0.as_mut().map(|sent| &mut *sent.intent.exchange)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let Some(sent) = self.0.take() else { return };
+        let outcome =
+            if std::thread::panicking() { AttemptOutcome::Crashed } else { AttemptOutcome::ClientLeft };
+        drop(sent.end(&Ending::of(outcome), &Facts::default()));
+    }
+}
+
+impl Sent {
+    fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
+        let Self { intent, started, first_byte, status } = self;
+        let Intent { deployment, pick, meter, reservation, mut exchange } = intent;
+        let outcome = ending.outcome;
+        let attempt = reservation.attempt();
+        let Metered { usage, provenance, exact, cost } = meter.read(ending, facts, reservation.amount());
+        let charged = if outcome.tenant_pays() { cost } else { NanoUsd::ZERO };
+        reservation.end(EndFacts {
+            at: exchange.wall(),
+            outcome,
+            usage,
+            provenance,
+            price: cost,
+            cost,
+            exact,
+            reason: absorbed_reason(outcome),
+        });
+        exchange.core().settle.notify_one();
+
+        let now = exchange.now();
+        let draft = &mut exchange.draft;
+        let mut record = AttemptRecord::new(
+            attempt,
+            deployment.provider.name.clone(),
+            deployment.model.clone(),
+            deployment.provider.protocol,
+            draft.offset(started),
+        );
+        record.outcome = outcome;
+        record.status = status;
+        record.error = ending.error;
+        record.usage = usage;
+        record.provenance = provenance;
+        record.price_version = meter.price_version();
+        record.cost = cost;
+        record.charged = charged;
+        record.first_byte_us = first_byte.map(|at| draft.offset(at));
+        record.ended_us = draft.offset(now);
+        draft.record.attempts.push(record);
+        draft.record.losses.extend(facts.losses.iter().cloned());
+        if draft.record.status == 0 {
+            // The client was still waiting for a head: that time was the provider's.
+            draft.waited += now.since(started);
+        }
+        (exchange, pick)
+    }
+}
+
+/// The account that bears a cost which the tenant does not pay: `absorbed:<reason>`.
+fn absorbed_reason(outcome: AttemptOutcome) -> Name {
+    Name::new(match outcome {
+        AttemptOutcome::FailedMidStream => "mid-stream",
+        _ => "failed",
+    })
+}

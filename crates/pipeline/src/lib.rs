@@ -1,0 +1,72 @@
+//! The way of a request, over traits: what an embedder calls in process, and what the gateway
+//! serves over HTTP.
+//!
+//! ```text
+//! Received → Authenticated → Admitted → Plan        a line; each step consumes the one before
+//! Plan::next() → Candidate
+//! Candidate ── reserve ──▶ Intent ── dispatch ──▶ InFlight ── end ──▶ record      a loop of attempts
+//! ```
+//!
+//! The crate wires and waits; it decides little. What decides is pure and lives below: `routing`
+//! says which target is next and what a failure means, `pricing` what it may cost, `ledger` whether
+//! there is room, `translate` and `stream` what is said on either side. What this crate owns is the
+//! order of things, and the promises that hang on it:
+//!
+//! - **Nothing is dispatched unreserved.** Only an intent can be sent, and only a confirmed commit
+//!   makes one (`reserve.rs`, `in_flight.rs`).
+//! - **Every attempt ends once**, with what is known of it: also when the client has left, when
+//!   something panicked, when the stream broke.
+//! - **The commit point.** Until the first content of an answer has come, a failure means the next
+//!   candidate; afterwards it means an error event in the client's own protocol (`streamed.rs`,
+//!   `answer.rs`).
+//! - **Every request leaves a record**, wherever it ended (`draft.rs`).
+//!
+//! There are no sockets here. A [`Transport`](weighbridge_transport::Transport) reaches providers,
+//! and each call names the one to use. Of tokio, the crate uses timers, a notifier and, for jobs,
+//! tasks.
+//!
+//! [`Pipeline::handle`] is the one entry. [`settings`] is what it is told, [`Parts`] what it is wired
+//! from, [`Jobs`] what runs beside it. The example `whole_gateway` of the workspace shows all of it.
+//!
+//! ```
+//! use weighbridge_pipeline::{Env, SystemEnv};
+//! use weighbridge_units::Timestamp;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! // Time and random numbers come in through one door, and can be made to repeat.
+//! let env = SystemEnv::repeatable(42, Timestamp::from_secs(1_800_000_000));
+//! assert_eq!(env.now().to_string(), "2027-01-15T08:00:00.000Z");
+//! # });
+//! ```
+
+mod admit;
+mod answer;
+mod attempt;
+mod attempt_timer;
+mod attributes;
+mod compiled;
+mod draft;
+mod endpoint;
+mod env;
+mod exchange;
+mod in_flight;
+mod jobs;
+mod listing;
+mod metering;
+mod outbound;
+mod pipeline;
+mod read_body;
+mod receive;
+mod refusal;
+mod reserve;
+mod respond;
+mod scrub;
+pub mod settings;
+mod streamed;
+mod upstream;
+mod whole;
+
+pub use answer::AnswerBody;
+pub use env::{Env, SystemEnv};
+pub use jobs::Jobs;
+pub use pipeline::{Parts, Pipeline, PipelineError, check};

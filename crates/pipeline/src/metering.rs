@@ -1,0 +1,159 @@
+//! What an attempt consumed and what that costs, by the prices that held at its dispatch.
+
+use std::sync::Arc;
+
+use weighbridge_ledger::Name;
+use weighbridge_pricing::{PriceBook, PriceCard, ServiceTier};
+use weighbridge_stream::Facts;
+use weighbridge_units::{AttemptOutcome, Bucket, NanoUsd, Provenance, Timestamp, Usage, Usd};
+
+use crate::in_flight::Ending;
+
+/// A price book and its name in the ledger, swapped together.
+pub(crate) struct Prices {
+    pub(crate) book: Arc<PriceBook>,
+    pub(crate) version: Name,
+    version_text: Arc<str>,
+}
+
+impl Prices {
+    pub(crate) fn new(book: Arc<PriceBook>) -> Self {
+        let version_text: Arc<str> = book.version().to_string().into();
+        Self { book, version: Name::new(Arc::clone(&version_text)), version_text }
+    }
+}
+
+/// Prices one attempt: pinned at its dispatch, so that a later book changes nothing (rule P1).
+pub(crate) struct Meter {
+    pub(crate) prices: Arc<Prices>,
+    /// The card of the tier that was asked for; `None` is a model that is served unpriced.
+    pub(crate) card: Option<Arc<PriceCard>>,
+    pub(crate) tier: ServiceTier,
+    pub(crate) at: Timestamp,
+    /// The best guess at the prompt's tokens.
+    pub(crate) prompt_estimate: u64,
+}
+
+/// What an attempt consumed, how we know, and what it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Metered {
+    pub(crate) usage: Usage,
+    pub(crate) provenance: Provenance,
+    pub(crate) exact: Usd,
+    pub(crate) cost: NanoUsd,
+}
+
+impl Meter {
+    /// Reads the meter at the end of an attempt. `reserved` stands in where a usage is beyond pricing.
+    pub(crate) fn read(&self, ending: &Ending, facts: &Facts, reserved: NanoUsd) -> Metered {
+        let (usage, provenance) = metered(ending, facts, self.prompt_estimate);
+        let Some(card) = self.card_of(facts) else {
+            return Metered { usage, provenance, exact: Usd::ZERO, cost: NanoUsd::ZERO };
+        };
+        match card.cost(&usage) {
+            Ok(cost) => Metered { usage, provenance, exact: cost.exact, cost: cost.posted },
+            Err(error) => {
+                tracing::error!(%error, ?usage, "a usage cannot be priced: what was reserved is posted");
+                let (exact, cost) = (Usd::from(reserved), reserved);
+                Metered { usage, provenance: Provenance::Estimated, exact, cost }
+            }
+        }
+    }
+
+    /// The version of the price book, as records show it.
+    pub(crate) fn price_version(&self) -> Arc<str> {
+        Arc::clone(&self.prices.version_text)
+    }
+
+    /// The card of the tier that the provider says it served in, from the same book.
+    fn card_of(&self, facts: &Facts) -> Option<Arc<PriceCard>> {
+        let card = self.card.as_ref()?;
+        let served = ServiceTier::from_wire(facts.service_tier.as_deref());
+        if facts.service_tier.is_none() || served == self.tier {
+            return Some(Arc::clone(card));
+        }
+        let other = self.prices.book.find(card.provider(), card.model(), served, self.at);
+        Some(other.unwrap_or_else(|| Arc::clone(card)))
+    }
+}
+
+/// The provider's word where its answer is whole, else what it told so far, completed by estimates:
+/// missing is not zero (rule M7).
+fn metered(ending: &Ending, facts: &Facts, prompt_estimate: u64) -> (Usage, Provenance) {
+    let told = facts.usage.unwrap_or_default();
+    // Usage is final once it has come beside, or after, a finish reason.
+    if facts.finish.is_some() && told.told(Bucket::Output) {
+        return (told, Provenance::Reported);
+    }
+    if ending.outcome == AttemptOutcome::FailedBeforeOutput {
+        // Nobody bills what was refused or never begun, unless the provider says so.
+        let nothing = Usage::new().with(Bucket::Input, 0).with(Bucket::Output, 0);
+        let usage = if told.is_untold() { nothing } else { told };
+        let certain = ending.refused || !told.is_untold();
+        return (usage, if certain { Provenance::Reported } else { Provenance::Estimated });
+    }
+    let mut usage = told;
+    if told.prompt() == 0 {
+        usage.set(Bucket::Input, prompt_estimate);
+    }
+    let seen = weighbridge_tokens::estimate(facts.output_bytes);
+    if told.answer() < seen {
+        usage.set(Bucket::Output, seen.saturating_sub(told.get(Bucket::Reasoning)));
+    }
+    (usage, Provenance::Estimated)
+}
+
+#[cfg(test)]
+mod tests {
+    use weighbridge_translate::FinishReason;
+    use weighbridge_units::ErrorClass;
+
+    use super::*;
+
+    fn facts(usage: Option<Usage>, finish: Option<FinishReason>, output_bytes: u64) -> Facts {
+        Facts { usage, finish, output_bytes, ..Facts::default() }
+    }
+
+    fn failed(outcome: AttemptOutcome) -> Ending {
+        Ending::failed(outcome, ErrorClass::Server)
+    }
+
+    #[test]
+    fn m7_missing_usage_is_estimated_and_zero_is_zero() {
+        let zero = Usage::new().with(Bucket::Input, 0).with(Bucket::Output, 0);
+        let whole = metered(&Ending::SUCCESS, &facts(Some(zero), Some(FinishReason::Stop), 400), 25);
+        assert_eq!(whole, (zero, Provenance::Reported));
+        let untold = metered(&Ending::SUCCESS, &facts(None, Some(FinishReason::Stop), 400), 25);
+        let estimate = Usage::new().with(Bucket::Input, 25).with(Bucket::Output, 100);
+        assert_eq!(untold, (estimate, Provenance::Estimated));
+    }
+
+    #[test]
+    fn a2_a_cut_stream_keeps_what_was_told_and_estimates_the_rest() {
+        // Anthropic tells the prompt at the start, with a placeholder for the output.
+        let start =
+            Usage::new().with(Bucket::Input, 1_000).with(Bucket::CacheRead, 50).with(Bucket::Output, 1);
+        let (usage, provenance) =
+            metered(&failed(AttemptOutcome::ClientLeft), &facts(Some(start), None, 40), 7);
+        assert_eq!(usage, start.with(Bucket::Output, 10));
+        assert_eq!(provenance, Provenance::Estimated);
+    }
+
+    #[test]
+    fn a2_what_was_refused_costs_nothing_unless_the_provider_says_so() {
+        let (usage, provenance) = metered(&Ending::refused(ErrorClass::Server), &facts(None, None, 0), 25);
+        assert_eq!((usage.total(), provenance), (0, Provenance::Reported));
+        let early = failed(AttemptOutcome::FailedBeforeOutput);
+        let (usage, provenance) = metered(&early, &facts(None, None, 0), 25);
+        assert_eq!((usage.total(), provenance), (0, Provenance::Estimated));
+        let told = Usage::new().with(Bucket::Input, 9);
+        let (usage, _) = metered(&early, &facts(Some(told), None, 0), 25);
+        assert_eq!(usage, told);
+    }
+
+    #[test]
+    fn a2_a_time_out_estimates_the_prompt() {
+        let (usage, provenance) = metered(&failed(AttemptOutcome::TimedOut), &facts(None, None, 0), 25);
+        assert_eq!((usage.get(Bucket::Input), provenance), (25, Provenance::Estimated));
+    }
+}

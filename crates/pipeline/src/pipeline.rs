@@ -1,0 +1,218 @@
+//! The pipeline: what is wired, and the way from a request to its answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http_body::Body;
+use thiserror::Error;
+use tokio::sync::Notify;
+use weighbridge_access::Directory;
+use weighbridge_ledger::Ledger;
+use weighbridge_pricing::PriceBook;
+use weighbridge_records::{Observer, RequestLog};
+use weighbridge_transport::Transport;
+
+use crate::admit::Admitted;
+use crate::answer::AnswerBody;
+use crate::compiled::Compiled;
+use crate::draft::Draft;
+use crate::endpoint::{Endpoint, protocol_of};
+use crate::env::Env;
+use crate::metering::Prices;
+use crate::receive::Received;
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+use crate::{attempt, listing, respond};
+
+/// What the [`Pipeline`] could not be built from.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// A target names a provider that is not configured.
+    #[error("`{route}` names the provider `{provider}`, which is not configured: add [providers.{provider}]")]
+    UnknownProvider {
+        /// The route.
+        route: String,
+        /// The provider that is missing.
+        provider: String,
+    },
+    /// Two things of the same kind have one name.
+    #[error("`{name}` is defined twice: names are unique")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// A base URL that is no absolute http or https address.
+    #[error("the base URL of `{provider}` is not usable: {reason}")]
+    BaseUrl {
+        /// The provider.
+        provider: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A credential with characters that no header can carry.
+    #[error("a credential of `{provider}` has characters that a header cannot carry: check for line ends")]
+    Credential {
+        /// The provider.
+        provider: String,
+    },
+    /// A route that could never answer.
+    #[error("the model `{route}` cannot be served: {reason}")]
+    Route {
+        /// The route.
+        route: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What a pipeline is wired from. All of it is shared and outlives any one request.
+pub struct Parts {
+    /// Clocks and random numbers.
+    pub env: Arc<dyn Env>,
+    /// Who may use the gateway.
+    pub directory: Arc<Directory>,
+    /// What money is reserved and posted in.
+    pub ledger: Ledger,
+    /// What things cost.
+    pub prices: Arc<PriceBook>,
+    /// Where records of requests are kept.
+    pub log: Arc<dyn RequestLog>,
+    /// Who else sees each record: metrics, access log.
+    pub observers: Vec<Arc<dyn Observer>>,
+}
+
+/// The way of a request, from its bytes to its answer, with everything that is kept of it.
+///
+/// Cheap to clone. It owns no socket: bytes come in as an `http::Request`, providers are reached
+/// through the [`Transport`] that each call names, so that a runtime per core can have its own.
+#[derive(Clone)]
+pub struct Pipeline {
+    pub(crate) core: Arc<Core>,
+}
+
+pub(crate) struct Core {
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) ledger: Ledger,
+    pub(crate) prices: ArcSwap<Prices>,
+    pub(crate) log: Arc<dyn RequestLog>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) compiled: ArcSwap<Compiled>,
+    pub(crate) places: Arc<AtomicUsize>,
+    pub(crate) draining: AtomicBool,
+    /// Rung when an end was handed to the ledger and wants committing.
+    pub(crate) settle: Notify,
+}
+
+impl Pipeline {
+    /// Compiles `settings` over the wired parts.
+    ///
+    /// # Errors
+    /// A [`PipelineError`] that names what does not fit together.
+    pub fn new(settings: &Settings, parts: Parts) -> Result<Self, PipelineError> {
+        let Parts { env, directory, ledger, prices, log, observers } = parts;
+        let compiled = ArcSwap::from_pointee(Compiled::new(settings, None)?);
+        let (places, draining) = (Arc::default(), AtomicBool::new(false));
+        let prices = ArcSwap::from_pointee(Prices::new(prices));
+        let settle = Notify::new();
+        let core =
+            Core { env, directory, ledger, prices, log, observers, compiled, places, draining, settle };
+        Ok(Self { core: Arc::new(core) })
+    }
+
+    /// Swaps in other settings; requests in flight keep those that they started with, and targets
+    /// that stay keep their health.
+    ///
+    /// # Errors
+    /// A [`PipelineError`]; the old settings then stay in force.
+    pub fn reload(&self, settings: &Settings) -> Result<(), PipelineError> {
+        let old = self.core.compiled.load();
+        self.core.compiled.store(Arc::new(Compiled::new(settings, Some(&old))?));
+        Ok(())
+    }
+
+    /// Refuses new requests from now on with 503; those in flight go on.
+    pub fn drain(&self) {
+        self.core.draining.store(true, Ordering::Release);
+    }
+
+    /// Requests that are being served at the moment, streams included.
+    pub fn open_requests(&self) -> usize {
+        self.core.places.load(Ordering::Acquire)
+    }
+
+    /// The ledger behind the pipeline.
+    pub fn ledger(&self) -> &Ledger {
+        &self.core.ledger
+    }
+
+    /// Serves one request. Never fails: what goes wrong is an answer in the client's protocol.
+    ///
+    /// Dropping the future, or the body of the answer, means that the client has left.
+    pub async fn handle<B>(
+        &self,
+        transport: &Arc<dyn Transport>,
+        request: http::Request<B>,
+        peer: IpAddr,
+    ) -> http::Response<AnswerBody>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let (head, body) = request.into_parts();
+        let client = protocol_of(head.uri.path(), &head.headers);
+        let mut draft = Draft::new(&self.core, client, &head.headers);
+        match serve(Received { head, peer }, body, &mut draft).await {
+            Ok(Served::Admitted(admitted)) => attempt::run(admitted.into_exchange(draft), &**transport).await,
+            Ok(Served::Answer(mut response)) => {
+                draft.answered(response.status().as_u16());
+                respond::write_id(response.headers_mut(), &draft.record.id);
+                response
+            }
+            Err(refusal) => {
+                let response = respond::refusal(client, &draft.record.id, &refusal);
+                draft.record.refused = Some(refusal.kind());
+                draft.answered(response.status().as_u16());
+                response
+            }
+        }
+    }
+}
+
+/// What becomes of a request before any provider is asked.
+enum Served {
+    /// It may be sent.
+    Admitted(Box<Admitted>),
+    /// The gateway answers by itself.
+    Answer(http::Response<AnswerBody>),
+}
+
+async fn serve<B>(received: Received, body: B, draft: &mut Draft) -> Result<Served, Refusal>
+where
+    B: Body<Data = Bytes>,
+{
+    if draft.core.draining.load(Ordering::Acquire) {
+        return Err(Refusal::Draining);
+    }
+    let endpoint = Endpoint::of(&received.head.method, received.head.uri.path())?;
+    let authenticated = received.authenticate(draft)?;
+    Ok(match endpoint {
+        Endpoint::Inference(protocol) => {
+            Served::Admitted(Box::new(authenticated.admit(protocol, body, draft).await?))
+        }
+        Endpoint::Models => Served::Answer(listing::models(&authenticated, draft)),
+        Endpoint::Model(name) => Served::Answer(listing::model(&authenticated, &name, draft)?),
+        Endpoint::Request(id) => Served::Answer(listing::request(&authenticated, &id, draft).await?),
+    })
+}
+
+/// Whether settings fit together, without wiring anything.
+///
+/// # Errors
+/// As [`Pipeline::new`].
+pub fn check(settings: &Settings) -> Result<(), PipelineError> {
+    Compiled::new(settings, None).map(drop)
+}

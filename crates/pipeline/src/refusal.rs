@@ -1,0 +1,237 @@
+//! Every refusal of our own, in one place: what the client is told, and with which headers.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use weighbridge_translate::ApiError;
+use weighbridge_units::{ErrorClass, Loss, NanoUsd};
+
+/// Names which limit refused a request.
+pub(crate) const LIMIT_KIND: HeaderName = HeaderName::from_static("x-gateway-limit-kind");
+/// Tells OpenAI's and Anthropic's SDKs whether a retry makes sense.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// How long a client should wait when the gateway itself cannot serve, in seconds.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// Why a request is not served.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    /// No key, a malformed key, an unknown, expired or revoked key: one answer for all of them.
+    Unauthenticated,
+    /// The key may not be used from there.
+    OriginNotAllowed,
+    /// The path is not one of ours.
+    UnknownRoute { path: String },
+    /// The path is ours, the method is not.
+    MethodNotAllowed { allowed: &'static str },
+    /// A header of the gateway's own is malformed.
+    BadHeader { name: &'static str, expected: &'static str },
+    /// The body is larger than the limit.
+    BodyTooLarge { limit: usize },
+    /// The body did not arrive in time.
+    BodyTooSlow,
+    /// The body broke off, or its framing is wrong.
+    BodyBroken,
+    /// The body is not what the protocol demands; `param` names the field where there is one.
+    BadBody { message: String, param: Option<String> },
+    /// No such model; `near` holds names that it may have meant.
+    UnknownModel { model: String, near: Vec<String> },
+    /// The key may not use the model.
+    ModelNotAllowed { model: String },
+    /// No price is known for the model, so that nothing could be reserved.
+    Unpriced { model: String },
+    /// A translation would lose something and the caller wants it refused.
+    LossRejected { losses: Vec<Loss> },
+    /// A rate limit of the key.
+    Limit { kind: &'static str, limit: u64, retry_after: Duration },
+    /// The key's budget has no room; `reset` is when the window ends.
+    Budget { available: NanoUsd, reset: Duration },
+    /// The ledger cannot be written: nothing may be dispatched (rule C4).
+    LedgerUnavailable,
+    /// More requests than the gateway takes at once.
+    Overloaded,
+    /// The gateway is shutting down.
+    Draining,
+    /// No record of that id that the key may see.
+    UnknownRequest { id: String },
+    /// What a provider answered, or what it failed with.
+    Upstream { error: ApiError, retry_after: Option<Duration> },
+    /// Something of our own broke.
+    Internal,
+}
+
+impl Refusal {
+    /// The name in records and metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::OriginNotAllowed => "origin-not-allowed",
+            Self::UnknownRoute { .. } => "unknown-route",
+            Self::MethodNotAllowed { .. } => "method-not-allowed",
+            Self::BadHeader { .. } => "bad-header",
+            Self::BodyTooLarge { .. } => "body-too-large",
+            Self::BodyTooSlow => "body-too-slow",
+            Self::BodyBroken => "body-broken",
+            Self::BadBody { .. } => "bad-body",
+            Self::UnknownModel { .. } => "unknown-model",
+            Self::ModelNotAllowed { .. } => "model-not-allowed",
+            Self::Unpriced { .. } => "unpriced",
+            Self::LossRejected { .. } => "loss-rejected",
+            Self::Limit { kind, .. } => kind,
+            Self::Budget { .. } => "budget",
+            Self::LedgerUnavailable => "ledger-unavailable",
+            Self::Overloaded => "overloaded",
+            Self::Draining => "draining",
+            Self::UnknownRequest { .. } => "unknown-request",
+            Self::Upstream { .. } => "upstream",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The error as every protocol can render it.
+    pub(crate) fn to_api_error(&self) -> ApiError {
+        use ErrorClass as Class;
+        let (class, status, message) = match self {
+            Self::Unauthenticated => (
+                Class::Authentication,
+                401,
+                "No valid gateway key was given: send `authorization: Bearer wb-…` or `x-api-key: wb-…`."
+                    .into(),
+            ),
+            Self::OriginNotAllowed => {
+                (Class::Permission, 403, "This key may not be used from this address or page.".into())
+            }
+            Self::UnknownRoute { path } => {
+                (Class::NotFound, 404, format!("There is no route `{path}` on this gateway."))
+            }
+            Self::MethodNotAllowed { allowed } => {
+                (Class::BadRequest, 405, format!("This route takes {allowed} only."))
+            }
+            Self::BadHeader { name, expected } => {
+                (Class::BadRequest, 400, format!("The header `{name}` is not understood: {expected}."))
+            }
+            Self::BodyTooLarge { limit } => (
+                Class::TooLarge,
+                413,
+                format!("The body is larger than the {limit} bytes that are accepted."),
+            ),
+            Self::BodyTooSlow => (Class::Timeout, 408, "The body did not arrive in time.".into()),
+            Self::BodyBroken => (Class::BadRequest, 400, "The body broke off before its end.".into()),
+            Self::BadBody { message, .. } => (Class::BadRequest, 400, message.clone()),
+            Self::UnknownModel { model, near } => (Class::NotFound, 404, unknown_model(model, near)),
+            Self::ModelNotAllowed { model } => {
+                (Class::Permission, 403, format!("This key may not use the model `{model}`."))
+            }
+            Self::Unpriced { model } => (
+                Class::BadRequest,
+                400,
+                format!("No price is known for `{model}`, so it is not served: add one under [prices]."),
+            ),
+            Self::LossRejected { losses } => (Class::BadRequest, 400, loss_rejected(losses)),
+            Self::Limit { kind, limit, .. } => {
+                (Class::RateLimit, 429, format!("The key's {kind} limit of {limit} is reached."))
+            }
+            Self::Budget { available, .. } => (
+                Class::RateLimit,
+                429,
+                format!("The key's budget has no room for this request: {available} USD are left."),
+            ),
+            Self::LedgerUnavailable => (
+                Class::Overloaded,
+                503,
+                "ledger_unavailable: the ledger cannot be written at the moment, so nothing is sent.".into(),
+            ),
+            Self::Overloaded => (Class::Overloaded, 503, "The gateway is at its capacity.".into()),
+            Self::Draining => (Class::Overloaded, 503, "The gateway is shutting down.".into()),
+            Self::UnknownRequest { id } => (Class::NotFound, 404, format!("There is no request `{id}`.")),
+            Self::Upstream { error, .. } => return error.clone(),
+            Self::Internal => {
+                (Class::Server, 500, "The gateway failed; the request id tells which request.".into())
+            }
+        };
+        ApiError { class, status, message, code: self.code().map(Into::into), param: self.param() }
+    }
+
+    /// Machine-readable codes that OpenAI's clients know, and our own.
+    fn code(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unauthenticated => "invalid_api_key",
+            Self::UnknownModel { .. } => "model_not_found",
+            Self::Limit { .. } => "rate_limit_exceeded",
+            Self::Budget { .. } => "insufficient_quota",
+            Self::LedgerUnavailable => "ledger_unavailable",
+            Self::LossRejected { .. } => "translation_loss",
+            Self::Unpriced { .. } => "model_not_priced",
+            _ => return None,
+        })
+    }
+
+    fn param(&self) -> Option<String> {
+        match self {
+            Self::BadBody { param, .. } => param.clone(),
+            Self::UnknownModel { .. } | Self::ModelNotAllowed { .. } | Self::Unpriced { .. } => {
+                Some("model".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Headers of the refusal, after the table of the documentation.
+    pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
+        if let Some(after) = self.retry_after() {
+            // Rounded up: a client that comes back in time must not be too early.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        match self {
+            Self::Limit { kind, .. } => {
+                headers.insert(LIMIT_KIND, HeaderValue::from_static(kind));
+            }
+            Self::Budget { .. } => {
+                headers.insert(LIMIT_KIND, HeaderValue::from_static("budget"));
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+            Self::Upstream { error, .. } if error.status == 429 => {
+                headers.insert(LIMIT_KIND, HeaderValue::from_static("upstream"));
+            }
+            Self::MethodNotAllowed { allowed } => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            _ => {}
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Limit { retry_after, .. } => Some(*retry_after),
+            Self::Budget { reset, .. } => Some(*reset),
+            Self::LedgerUnavailable | Self::Overloaded | Self::Draining => Some(RETRY_SOON),
+            Self::Upstream { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+fn unknown_model(model: &str, near: &[String]) -> String {
+    let mut message = format!("The model `{model}` does not exist here or this key may not see it.");
+    if !near.is_empty() {
+        message.push_str(" Did you mean ");
+        message.push_str(&near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "));
+        message.push('?');
+    }
+    message
+}
+
+/// The list that a caller with the policy `reject` is answered with, bounded.
+fn loss_rejected(losses: &[Loss]) -> String {
+    const LISTED: usize = 20;
+    let mut message = format!("{} thing(s) would be lost in translation:", losses.len());
+    for loss in losses.iter().take(LISTED) {
+        message.push_str(&format!(" [{}] {} ({});", loss.kind.as_str(), loss.pointer, loss.reason));
+    }
+    if losses.len() > LISTED {
+        message.push_str(&format!(" and {} more", losses.len() - LISTED));
+    }
+    message
+}

@@ -1,0 +1,250 @@
+//! Candidate → Intent: the price is pinned, the worst cost is reserved, and only then may anything
+//! be sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weighbridge_access::LossPolicy;
+use weighbridge_ledger::{
+    Billing, Book, BudgetScope, BudgetWindow, Hold, LedgerError, Name, Refusal as LedgerRefusal, Reservation,
+    Reserve, budget_account,
+};
+use weighbridge_pricing::ServiceTier;
+use weighbridge_routing::{Pick, Rejection};
+use weighbridge_transport::Rope;
+use weighbridge_units::{AttemptId, NanoUsd, Timestamp};
+
+use crate::compiled::{Compiled, Deployment};
+use crate::exchange::Exchange;
+use crate::in_flight::Intent;
+use crate::metering::Meter;
+use crate::outbound::{self, Outbound};
+use crate::refusal::Refusal;
+use crate::settings::UnknownModel;
+
+/// The least output that a budget must have room for before a cap is put on a request.
+const CAP_LEAST: u64 = 64;
+/// How far beyond the attempt's own time limit an intent is left open.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
+
+/// A candidate that may be dispatched, and the body to send.
+pub(crate) struct Reserved {
+    pub(crate) intent: Intent,
+    pub(crate) body: Rope,
+}
+
+/// A candidate that nothing was sent to. The request comes back for the next one.
+pub(crate) struct Rejected {
+    pub(crate) exchange: Box<Exchange>,
+    pub(crate) pick: Pick,
+    pub(crate) unfit: Unfit,
+}
+
+/// Why a candidate is not asked.
+pub(crate) struct Unfit {
+    pub(crate) why: Rejection,
+    pub(crate) refusal: Refusal,
+    /// No other candidate would change it: the request itself is wrong, or the ledger is away.
+    pub(crate) ends: bool,
+}
+
+impl Unfit {
+    /// Another candidate may fit.
+    pub(crate) fn here(why: Rejection, refusal: Refusal) -> Self {
+        Self { why, refusal, ends: false }
+    }
+
+    /// No candidate will.
+    pub(crate) fn anywhere(why: Rejection, refusal: Refusal) -> Self {
+        Self { why, refusal, ends: true }
+    }
+}
+
+/// Prices, translates and reserves one candidate.
+pub(crate) async fn reserve(
+    mut exchange: Box<Exchange>,
+    settings: &Compiled,
+    deployment: &Arc<Deployment>,
+    pick: Pick,
+) -> Result<Reserved, Box<Rejected>> {
+    match prepare(&exchange, settings, deployment).await {
+        Ok(Prepared { meter, outbound, reservation }) => {
+            exchange.deployment = Some(Arc::clone(deployment));
+            exchange.draft.record.losses = outbound.losses;
+            let deployment = Arc::clone(deployment);
+            let intent = Intent { deployment, pick, meter, reservation, exchange };
+            Ok(Reserved { intent, body: outbound.body })
+        }
+        Err(unfit) => Err(Box::new(Rejected { exchange, pick, unfit })),
+    }
+}
+
+struct Prepared {
+    meter: Meter,
+    outbound: Outbound,
+    reservation: Reservation,
+}
+
+async fn prepare(
+    exchange: &Exchange,
+    settings: &Compiled,
+    deployment: &Deployment,
+) -> Result<Prepared, Unfit> {
+    let meter = meter(exchange, settings, deployment)?;
+    let mut outbound = outbound::write(exchange, deployment, None)?;
+    check_losses(exchange, &outbound)?;
+
+    let bound = prompt_bound(exchange, deployment);
+    let worst = |cap: u64| match &meter.card {
+        Some(card) => card.worst(bound, cap, exchange.envelope.candidates).ok(),
+        None => Some(NanoUsd::ZERO),
+    };
+    let unpriceable = || {
+        let message = "The cost of this request has no bound: name an output limit, and leave out what \
+                       cannot be bounded, such as documents by URL.";
+        Unfit::here(Rejection::Price, Refusal::BadBody { message: message.into(), param: None })
+    };
+    let cap = outbound::output_cap(exchange, deployment);
+    let command = Command::new(exchange, deployment, &meter);
+    let amount = worst(cap).ok_or_else(unpriceable)?;
+    let reservation = match command.commit(exchange, amount).await {
+        Err(LedgerError::Refused(LedgerRefusal::Budget { available, .. }))
+            if exchange.envelope.max_output.is_none() =>
+        {
+            let fitting = cap_that_fits(cap, available, worst).ok_or_else(|| no_room(exchange, available))?;
+            outbound = outbound::write(exchange, deployment, Some(fitting))?;
+            let amount = worst(fitting).ok_or_else(unpriceable)?;
+            command.commit(exchange, amount).await
+        }
+        other => other,
+    };
+    match reservation {
+        Ok(reservation) => Ok(Prepared { meter, outbound, reservation }),
+        Err(LedgerError::Refused(LedgerRefusal::Budget { available, .. })) => {
+            Err(no_room(exchange, available))
+        }
+        Err(LedgerError::Full { .. }) => Err(Unfit::anywhere(Rejection::Budget, Refusal::Overloaded)),
+        Err(error) => {
+            tracing::error!(%error, "a reservation failed, so nothing was sent");
+            Err(Unfit::anywhere(Rejection::Budget, Refusal::LedgerUnavailable))
+        }
+    }
+}
+
+/// The meter for what the client asked for. Without a price, only a key without a budget is served,
+/// and only where the configuration says so (rule M7).
+fn meter(exchange: &Exchange, settings: &Compiled, deployment: &Deployment) -> Result<Meter, Unfit> {
+    let tier = ServiceTier::from_wire(exchange.envelope.service_tier.as_deref());
+    let (prices, at) = (exchange.core().prices.load_full(), exchange.wall());
+    let card = prices.book.find(&deployment.provider.price_as, &deployment.model, tier, at);
+    let free =
+        settings.unknown_model == UnknownModel::ZeroAndFlag && exchange.principal.key().budget.is_none();
+    if card.is_none() && !free {
+        let asked = &exchange.envelope.model;
+        let model = format!("{}/{}", deployment.provider.name, deployment.model);
+        // `provider/model` stands for anything; one that nobody knows is taken for a slip of the pen.
+        let refusal = if deployment.info.is_none() && *asked == model {
+            let near = settings.near(asked).into_iter().filter(|name| exchange.principal.may_use(name));
+            Refusal::UnknownModel { near: near.collect(), model }
+        } else {
+            Refusal::Unpriced { model }
+        };
+        return Err(Unfit::here(Rejection::Price, refusal));
+    }
+    let prompt_estimate = weighbridge_tokens::estimate(exchange.body.bytes().len() as u64);
+    Ok(Meter { prices, card, tier, at, prompt_estimate })
+}
+
+fn check_losses(exchange: &Exchange, outbound: &Outbound) -> Result<(), Unfit> {
+    if exchange.loss_policy == LossPolicy::Reject && !outbound.losses.is_empty() {
+        let losses = outbound.losses.clone();
+        return Err(Unfit::here(Rejection::Loss, Refusal::LossRejected { losses }));
+    }
+    Ok(())
+}
+
+/// Tokens that the prompt certainly does not exceed (rule R4).
+fn prompt_bound(exchange: &Exchange, deployment: &Deployment) -> u64 {
+    let text = exchange.body.text();
+    let media = weighbridge_tokens::media(exchange.client, text);
+    let bound = weighbridge_tokens::prompt_bound(deployment.provider.protocol, text.len() as u64, media);
+    weighbridge_tokens::within_context(bound, deployment.info.map(|info| info.context_window))
+}
+
+/// The largest output whose worst cost fits into what is left.
+fn cap_that_fits(most: u64, available: NanoUsd, worst: impl Fn(u64) -> Option<NanoUsd>) -> Option<u64> {
+    let fits = |cap: u64| worst(cap).is_some_and(|amount| amount <= available);
+    if !fits(CAP_LEAST) {
+        return None;
+    }
+    let (mut low, mut high) = (CAP_LEAST, most.max(CAP_LEAST));
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(middle) { low = middle } else { high = middle - 1 }
+    }
+    Some(low)
+}
+
+fn no_room(exchange: &Exchange, available: NanoUsd) -> Unfit {
+    let next_month = Timestamp::start_of_month(exchange.arrived().month() + 1);
+    let reset = exchange.wall().until(next_month);
+    Unfit::here(Rejection::Budget, Refusal::Budget { available, reset })
+}
+
+/// The reservation but for its amount.
+struct Command(Reserve);
+
+impl Command {
+    fn new(exchange: &Exchange, deployment: &Deployment, meter: &Meter) -> Self {
+        let at = exchange.wall();
+        let key = exchange.principal.key();
+        // The request belongs to the window that it arrived in (rule C7).
+        let window = BudgetWindow::Month(exchange.arrived().month());
+        let hold = key.budget.map(|budget| Hold {
+            account: budget_account(Book::Platform, BudgetScope::Key(key.id), window),
+            limit: Some(budget.limit),
+        });
+        Self(Reserve {
+            attempt: AttemptId::new(at, exchange.core().env.random_wide()),
+            at,
+            expires: at + deployment.provider.timeouts.total + EXPIRY_MARGIN,
+            key: key.id,
+            tenant: Name::new(key.tenant.shared()),
+            provider: deployment.provider.ledger_name.clone(),
+            model: deployment.ledger_name.clone(),
+            price_version: meter.prices.version.clone(),
+            billing: Billing::Platform,
+            amount: NanoUsd::ZERO,
+            holds: hold.into_iter().collect(),
+            estimate: NanoUsd::ZERO,
+        })
+    }
+
+    async fn commit(&self, exchange: &Exchange, amount: NanoUsd) -> Result<Reservation, LedgerError> {
+        exchange.core().ledger.reserve(Reserve { amount, estimate: amount, ..self.0.clone() }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_largest_cap_that_fits_is_found(
+            most in 1_u64..200_000, available in 0_i64..1_000_000, prompt in 0_i64..100_000, rate in 0_i64..100,
+        ) {
+            let worst = |cap: u64| Some(NanoUsd::new(prompt + rate * cap as i64));
+            let available = NanoUsd::new(available);
+            match cap_that_fits(most, available, worst) {
+                Some(cap) => {
+                    prop_assert!(worst(cap).unwrap() <= available);
+                    prop_assert!(cap >= most || worst(cap + 1).unwrap() > available);
+                }
+                None => prop_assert!(worst(CAP_LEAST).unwrap() > available),
+            }
+        }
+    }
+}

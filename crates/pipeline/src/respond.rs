@@ -1,0 +1,161 @@
+//! Rendering: heads of answers, refusals, and the gateway's own headers.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use weighbridge_access::{LossPolicy, Standing};
+use weighbridge_translate::encode_error;
+use weighbridge_units::{Loss, Protocol, RequestId};
+
+use crate::answer::AnswerBody;
+use crate::exchange::Exchange;
+use crate::receive::REQUEST_ID;
+use crate::refusal::Refusal;
+
+const PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
+pub(crate) const COST: HeaderName = HeaderName::from_static("x-gateway-cost-usd");
+const LOSS: HeaderName = HeaderName::from_static("x-gateway-loss");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-gateway-overhead-us");
+/// Limit, remaining, reset of requests and of tokens, as OpenAI names them.
+const REQUEST_STANDING: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const TOKEN_STANDING: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The longest list of losses that a header carries; beyond it, their number.
+const LOSS_LENGTH: usize = 1024;
+
+/// A refusal in the client's protocol.
+pub(crate) fn refusal(client: Protocol, id: &RequestId, refusal: &Refusal) -> Response<AnswerBody> {
+    let (status, body) = encode_error(client, &refusal.to_api_error(), id.as_str());
+    let mut response = json(status, body);
+    refusal.write_headers(response.headers_mut());
+    write_id(response.headers_mut(), id);
+    response
+}
+
+/// A refusal of an admitted request, with the trace of its attempts.
+pub(crate) fn refused(mut exchange: Box<Exchange>, why: &Refusal) -> Response<AnswerBody> {
+    let mut response = refusal(exchange.client, exchange.id(), why);
+    exchange.draft.record.refused = Some(why.kind());
+    exchange.draft.answered(response.status().as_u16());
+    write_trace(response.headers_mut(), &exchange, 0);
+    response
+}
+
+/// A whole answer.
+pub(crate) fn whole(mut exchange: Box<Exchange>, body: Bytes) -> Response<AnswerBody> {
+    let mut response = json(200, body);
+    exchange.draft.answered(200);
+    write_trace(response.headers_mut(), &exchange, 0);
+    write_text(response.headers_mut(), COST, &exchange.charged().to_string());
+    response
+}
+
+/// The head of a stream. Its cost is not known yet and comes as a trailer.
+pub(crate) fn stream_head(exchange: &mut Exchange) -> HeaderMap {
+    exchange.draft.answered(200);
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    if exchange.wants_trailers {
+        headers.insert(header::TRAILER, HeaderValue::from_static("x-gateway-cost-usd"));
+    }
+    write_trace(&mut headers, exchange, 1);
+    headers
+}
+
+/// Any JSON document.
+pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// The id that the client finds its request by.
+pub(crate) fn write_id(headers: &mut HeaderMap, id: &RequestId) {
+    write_text(headers, REQUEST_ID, id.as_str());
+}
+
+/// An answer where something of our own broke.
+pub(crate) fn internal() -> Response<AnswerBody> {
+    json(
+        500,
+        &br#"{"error":{"message":"The gateway failed.","type":"server_error","param":null,"code":null}}"#[..],
+    )
+}
+
+/// Where the request went, what was lost on the way, what it took, what is left of the limits.
+/// `in_flight` counts attempts that are not on the record yet.
+fn write_trace(headers: &mut HeaderMap, exchange: &Exchange, in_flight: usize) {
+    write_id(headers, exchange.id());
+    let record = &exchange.draft.record;
+    if let Some(deployment) = &exchange.deployment {
+        write_text(headers, PROVIDER, &deployment.provider.name);
+        write_text(headers, MODEL, &deployment.model);
+    }
+    headers.insert(ATTEMPTS, HeaderValue::from(record.attempts.len() + in_flight));
+    headers.insert(OVERHEAD, HeaderValue::from(record.overhead_us));
+    if !record.losses.is_empty() && exchange.loss_policy != LossPolicy::Allow {
+        write_text(headers, LOSS, &loss_list(&record.losses));
+    }
+    let now = exchange.now();
+    write_standing(headers, &REQUEST_STANDING, exchange.principal.requests(now));
+    write_standing(headers, &TOKEN_STANDING, exchange.principal.tokens(now));
+}
+
+/// How a limit of the key stands, in OpenAI's header names.
+fn write_standing(headers: &mut HeaderMap, names: &[HeaderName; 3], standing: Option<Standing>) {
+    let Some(standing) = standing else { return };
+    let [limit, remaining, reset] = names;
+    headers.insert(limit, HeaderValue::from(standing.limit));
+    headers.insert(remaining, HeaderValue::from(standing.remaining));
+    write_text(headers, reset.clone(), &format!("{}ms", standing.reset.as_millis()));
+}
+
+fn write_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(name, value);
+    }
+}
+
+/// The losses as `kind pointer; …`, or how many there are where that is too long for a header.
+fn loss_list(losses: &[Loss]) -> String {
+    let list = losses
+        .iter()
+        .map(|loss| format!("{} {}", loss.kind.as_str(), loss.pointer))
+        .collect::<Vec<_>>()
+        .join("; ");
+    let plain = list.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if plain && list.len() <= LOSS_LENGTH { list } else { losses.len().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use weighbridge_units::LossKind;
+
+    use super::*;
+
+    fn loss(pointer: &str) -> Loss {
+        Loss { pointer: pointer.into(), kind: LossKind::Dropped, reason: "".into(), needed: "".into() }
+    }
+
+    #[test]
+    fn losses_fit_into_a_header() {
+        assert_eq!(loss_list(&[loss("/seed"), loss("/n")]), "dropped /seed; dropped /n");
+        assert_eq!(loss_list(&vec![loss("/messages/0/content"); 100]), "100");
+        assert_eq!(loss_list(&[loss("/é\n")]), "1");
+    }
+}

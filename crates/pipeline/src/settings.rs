@@ -1,0 +1,161 @@
+//! What the pipeline is told: plain data, already checked for form, not yet compiled.
+//!
+//! `config` makes it from a file, an embedder writes it down, and [`crate::Pipeline`] compiles it
+//! into what requests read. Durations are bounds on one attempt unless said otherwise.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use weighbridge_access::{Cidr, LossPolicy};
+use weighbridge_catalogue::AuthStyle;
+use weighbridge_units::Protocol;
+
+/// Everything that a [`crate::Pipeline`] is told at start and at each reload.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// Providers, by unique name.
+    pub providers: Vec<ProviderSettings>,
+    /// Names that clients may ask for, beside `provider/model`, which always works.
+    pub routes: Vec<RouteSettings>,
+    /// Bounds on what a request may take.
+    pub limits: RequestLimits,
+    /// What happens when a translation loses something and neither key nor request says.
+    pub loss_policy: LossPolicy,
+    /// What happens to a model that the price book does not know.
+    pub unknown_model: UnknownModel,
+    /// Proxies whose forwarding headers are believed.
+    pub trusted_proxies: Vec<Cidr>,
+}
+
+/// One provider.
+#[derive(Clone)]
+pub struct ProviderSettings {
+    /// The name in configuration, headers, metrics and the ledger.
+    pub name: Arc<str>,
+    /// The protocol that it speaks.
+    pub protocol: Protocol,
+    /// Scheme, authority and path prefix, such as `https://api.openai.com/v1`, without final slash.
+    pub base_url: String,
+    /// The path of an inference request after the base URL, such as `/chat/completions`: a preset's
+    /// [`weighbridge_catalogue::Preset::path`].
+    pub path: String,
+    /// Where its credential goes.
+    pub auth: AuthStyle,
+    /// Platform-owned credentials; the next one is taken when one is refused.
+    pub api_keys: Vec<SecretString>,
+    /// Headers sent with every request, such as `anthropic-version`.
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// The provider's name in the price book.
+    pub price_as: Arc<str>,
+    /// Bounds on one attempt.
+    pub timeouts: Timeouts,
+}
+
+/// Bounds on one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect, TLS included.
+    pub connect: Duration,
+    /// From the request to the head of the answer and its first byte.
+    pub first_byte: Duration,
+    /// Between two pieces of an answer.
+    pub idle: Duration,
+    /// For the whole attempt.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(60),
+            idle: Duration::from_secs(60),
+            total: Duration::from_secs(600),
+        }
+    }
+}
+
+/// A name that clients ask for, and what stands behind it.
+#[derive(Debug, Clone)]
+pub struct RouteSettings {
+    /// The name in requests.
+    pub name: Arc<str>,
+    /// How one of the targets is chosen.
+    pub strategy: StrategyKind,
+    /// Equals, among which the strategy chooses.
+    pub targets: Vec<TargetSettings>,
+    /// Tried in order once no target is left.
+    pub fallbacks: Vec<TargetSettings>,
+    /// Fallbacks serve a prompt that is too long for the target as well.
+    pub fallback_on_context: bool,
+    /// Fallbacks serve a prompt that the target's content policy refused as well.
+    pub fallback_on_content: bool,
+}
+
+/// A strategy by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum StrategyKind {
+    /// Smooth weighted round robin.
+    #[default]
+    WeightedRoundRobin,
+}
+
+/// One model at one provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetSettings {
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// The model's name at the provider.
+    pub model: Arc<str>,
+    /// Its share beside its equals; 0 takes it out.
+    pub weight: u32,
+}
+
+/// What happens to a model that the price book does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum UnknownModel {
+    /// It is refused before dispatch.
+    #[default]
+    Refuse,
+    /// It is served at a price of zero, flagged, to keys without a budget.
+    ZeroAndFlag,
+}
+
+/// Bounds on what a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Largest request body, in bytes.
+    pub body_bytes: usize,
+    /// Deepest nesting of a JSON body.
+    pub json_depth: usize,
+    /// Longest time in which a client may send its body.
+    pub body_time: Duration,
+    /// Largest whole answer that is held in memory, in bytes.
+    pub answer_bytes: usize,
+    /// Requests in the pipeline at once; more are refused with 503.
+    pub open_requests: usize,
+    /// What a stream may hold back before its commit point, in bytes.
+    pub hold_bytes: usize,
+    /// Targets that one request may try.
+    pub attempts: u32,
+    /// Longest time in which a client may leave a ready piece of its answer unread.
+    pub write_time: Duration,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 32 * 1024 * 1024,
+            json_depth: 128,
+            body_time: Duration::from_secs(60),
+            answer_bytes: 64 * 1024 * 1024,
+            open_requests: 10_000,
+            hold_bytes: 64 * 1024,
+            attempts: 4,
+            write_time: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A streamed answer up to its commit point: until the first content has come, everything is held
+//! back, and a failure means the next candidate.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use weighbridge_routing::{FailureCause, TimeLimit};
+use weighbridge_stream::{Relay, RelayOptions, RelayState};
+use weighbridge_units::{AttemptOutcome, ErrorClass};
+
+use crate::answer::{AnswerBody, StreamBody};
+use crate::attempt::{Attempted, error, failed, for_client, timed_out, upstream_error};
+use crate::compiled::{Compiled, Deployment};
+use crate::exchange::Exchange;
+use crate::in_flight::{Ending, InFlight};
+use crate::respond;
+use crate::scrub::scrub;
+use crate::upstream::{Piece, StreamFailure, Upstream};
+
+/// Reads a stream to its commit point and hands it to the client.
+pub(crate) async fn answer(
+    mut in_flight: InFlight,
+    deployment: &Deployment,
+    settings: &Compiled,
+    mut upstream: Upstream,
+) -> Attempted {
+    let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
+    let mut relay = relay_for(exchange, deployment);
+    let mut held: VecDeque<Bytes> = VecDeque::new();
+    let mut held_bytes = 0;
+    loop {
+        match relay.state() {
+            RelayState::Failed => return broken(in_flight, deployment, &relay),
+            _ if relay.committed() => break,
+            RelayState::Running => {}
+            // An end without any content is an answer too.
+            RelayState::Ended => break,
+        }
+        match upstream.piece().await {
+            Piece::Data(chunk) => {
+                held_bytes += chunk.len();
+                relay.push(chunk, &mut held);
+                if held_bytes > settings.limits.hold_bytes && !relay.committed() {
+                    return early(in_flight, &relay, StreamFailure::Broken);
+                }
+            }
+            Piece::End => return early(in_flight, &relay, StreamFailure::Broken),
+            Piece::Failed(failure) => return early(in_flight, &relay, failure),
+        }
+    }
+    in_flight.committed();
+    let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
+    let headers: HeaderMap = respond::stream_head(exchange);
+    let body = StreamBody::new(upstream, relay, held, in_flight);
+    let mut response = Response::new(AnswerBody::stream(body));
+    *response.headers_mut() = headers;
+    Attempted::Answered(response)
+}
+
+fn relay_for(exchange: &Exchange, deployment: &Deployment) -> Relay {
+    let wants_usage = exchange.envelope.wants_usage;
+    Relay::new(&RelayOptions {
+        provider: deployment.provider.protocol,
+        client: exchange.client,
+        hide_usage: !wants_usage,
+        show_usage: wants_usage,
+        id_fallback: exchange.id().as_str(),
+        created: exchange.arrived().as_secs(),
+        request_id: exchange.id().as_str(),
+    })
+}
+
+/// The stream said that it failed, or is not what it should be.
+fn broken(in_flight: InFlight, deployment: &Deployment, relay: &Relay) -> Attempted {
+    let facts = relay.facts();
+    let Some(said) = relay.failure().cloned() else {
+        return early(in_flight, relay, StreamFailure::Broken);
+    };
+    let class = said.class;
+    let mut shown = for_client(said);
+    scrub(&mut shown.message, deployment);
+    // A provider that has told usage has begun to work, whether or not there was content.
+    let outcome = if facts.usage.is_some() {
+        AttemptOutcome::FailedMidStream
+    } else {
+        AttemptOutcome::FailedBeforeOutput
+    };
+    let ending = Ending::failed(outcome, class);
+    failed(in_flight, &ending, facts, FailureCause::InBand { class }, upstream_error(shown))
+}
+
+/// The stream ended or stalled before any content.
+fn early(in_flight: InFlight, relay: &Relay, failure: StreamFailure) -> Attempted {
+    let facts = relay.facts();
+    match failure {
+        StreamFailure::TimedOut => timed_out(in_flight, TimeLimit::Idle, facts),
+        StreamFailure::Broken => {
+            let ending = Ending::failed(AttemptOutcome::FailedMidStream, ErrorClass::Server);
+            let refusal =
+                upstream_error(error(ErrorClass::Server, 502, "The provider's stream held no answer."));
+            failed(in_flight, &ending, facts, FailureCause::Broken, refusal)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A provider's body as it arrives, under the attempt's time limits.
+
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use weighbridge_translate::ApiError;
+use weighbridge_transport::ByteStream;
+use weighbridge_units::ErrorClass;
+
+use crate::attempt_timer::AttemptTimer;
+
+/// How long a stream that has told its end may take to close its body.
+const RELEASE_TIME: Duration = Duration::from_secs(1);
+
+/// Why a body stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamFailure {
+    /// The connection broke.
+    Broken,
+    /// No piece came within the limit, or the whole attempt took too long.
+    TimedOut,
+}
+
+impl StreamFailure {
+    pub(crate) fn to_api_error(self) -> ApiError {
+        let (class, status, message) = match self {
+            Self::Broken => (ErrorClass::Server, 502, "The provider's answer broke off."),
+            Self::TimedOut => (ErrorClass::Timeout, 504, "The provider did not answer in time."),
+        };
+        ApiError { class, status, message: message.into(), code: None, param: None }
+    }
+}
+
+/// One step of a provider's body.
+pub(crate) enum Piece {
+    Data(Bytes),
+    End,
+    Failed(StreamFailure),
+}
+
+/// A provider's body. Dropping it before its end cancels the request upstream.
+pub(crate) struct Upstream {
+    body: Option<ByteStream>,
+    timer: AttemptTimer,
+}
+
+impl Upstream {
+    pub(crate) fn new(body: ByteStream, timer: AttemptTimer) -> Self {
+        Self { body: Some(body), timer }
+    }
+
+    /// The next piece, the end, or what stopped it; after those two, the end again.
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        let Some(body) = &mut self.body else { return Poll::Ready(Piece::End) };
+        let last = loop {
+            match body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers of a provider carry nothing that is passed on.
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.timer.piece_came();
+                    return Poll::Ready(Piece::Data(data));
+                }
+                Poll::Ready(Some(Err(_))) => break Piece::Failed(StreamFailure::Broken),
+                Poll::Ready(None) => break Piece::End,
+                Poll::Pending => {
+                    std::task::ready!(self.timer.poll_expired(cx));
+                    break Piece::Failed(StreamFailure::TimedOut);
+                }
+            }
+        };
+        self.body = None;
+        Poll::Ready(last)
+    }
+
+    /// The next piece, awaited.
+    pub(crate) async fn piece(&mut self) -> Piece {
+        std::future::poll_fn(|cx| self.poll_piece(cx)).await
+    }
+
+    /// Lets a body that has told its end go, so that its connection can be used again.
+    ///
+    /// The end of the body usually comes with the last piece. Where it does not, a short task waits
+    /// for it, since dropping the body would close the connection.
+    pub(crate) fn release(&mut self) {
+        let Some(mut body) = self.body.take() else { return };
+        let mut context = Context::from_waker(Waker::noop());
+        match body.as_mut().poll_frame(&mut context) {
+            Poll::Ready(None | Some(Err(_))) => return,
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(tokio::time::timeout(RELEASE_TIME, async move {
+            while let Some(Ok(_)) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {}
+        }));
+    }
+}

@@ -1,0 +1,116 @@
+//! A whole answer: read, checked, metered, and passed on or translated.
+
+use weighbridge_protocol::Body;
+use weighbridge_protocol::json::ScanLimits;
+use weighbridge_routing::{FailureCause, TimeLimit};
+use weighbridge_stream::Facts;
+use weighbridge_translate::{AnswerFacts, AnswerTarget, ApiError, TranslateError, answer_facts, response};
+use weighbridge_units::{AttemptOutcome, ErrorClass, Loss};
+
+use crate::attempt::{Attempted, Unread, collect, error, failed, for_client, timed_out, upstream_error};
+use crate::compiled::{Compiled, Deployment};
+use crate::in_flight::{Ending, InFlight};
+use crate::respond;
+use crate::scrub::scrub;
+use crate::upstream::{StreamFailure, Upstream};
+
+/// Reads an answer to its end and turns it into the client's. `streamed` tells that the client asked
+/// for a stream, and that what the provider sends is none: it can only be an error.
+pub(crate) async fn answer(
+    mut in_flight: InFlight,
+    deployment: &Deployment,
+    settings: &Compiled,
+    mut upstream: Upstream,
+    streamed: bool,
+) -> Attempted {
+    let bytes = match collect(&mut upstream, settings.limits.answer_bytes).await {
+        Ok(bytes) => bytes,
+        Err((why, length)) => return unread(in_flight, &why, length),
+    };
+    let limits = ScanLimits { depth: settings.limits.json_depth };
+    let Ok(body) = Body::scan(bytes.clone(), &limits) else {
+        // An answer that begins as one was made, and will be billed; a page of a proxy was not.
+        return if begins_as_answer(&bytes) { cut(in_flight, bytes.len()) } else { garbage(in_flight) };
+    };
+    let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
+
+    let (provider, client) = (deployment.provider.protocol, exchange.client);
+    let read = if provider == client {
+        answer_facts(provider, body.text()).map(|facts| (body.bytes().clone(), facts, Vec::new()))
+    } else {
+        let target =
+            AnswerTarget { id_fallback: exchange.id().as_str(), created: exchange.arrived().as_secs() };
+        response(provider, client, body.text(), &target).map(|translated| {
+            let (bytes, facts) = translated.value;
+            (bytes.into(), facts, translated.losses)
+        })
+    };
+    match read {
+        Ok(_) if streamed => garbage(in_flight),
+        Ok((bytes, facts, losses)) => {
+            match in_flight.succeed(&whole_facts(facts, losses, body.bytes().len())) {
+                Some(exchange) => Attempted::Answered(respond::whole(exchange, bytes)),
+                None => Attempted::Answered(respond::internal()),
+            }
+        }
+        Err(TranslateError::InBandError(said)) => in_band(in_flight, deployment, said),
+        Err(error) => {
+            tracing::debug!(%error, "an answer is not of its provider's protocol");
+            garbage(in_flight)
+        }
+    }
+}
+
+/// What a whole answer tells, in the words of a streamed one.
+fn whole_facts(facts: AnswerFacts, losses: Vec<Loss>, bytes: usize) -> Facts {
+    let AnswerFacts { id, model, usage, finish, service_tier, .. } = facts;
+    Facts { id, model, usage, finish, service_tier, losses, output_bytes: bytes as u64, ..Facts::default() }
+}
+
+/// An error under status 200, before any output.
+pub(crate) fn in_band(in_flight: InFlight, deployment: &Deployment, mut said: ApiError) -> Attempted {
+    scrub(&mut said.message, deployment);
+    let class = said.class;
+    let ending = Ending::failed(AttemptOutcome::FailedBeforeOutput, class);
+    failed(
+        in_flight,
+        &ending,
+        &Facts::default(),
+        FailureCause::InBand { class },
+        upstream_error(for_client(said)),
+    )
+}
+
+/// HTML, nothing, or JSON that is no answer.
+fn garbage(in_flight: InFlight) -> Attempted {
+    let ending = Ending::failed(AttemptOutcome::FailedBeforeOutput, ErrorClass::Server);
+    let refusal =
+        upstream_error(error(ErrorClass::Server, 502, "The provider's answer cannot be understood."));
+    failed(in_flight, &ending, &Facts::default(), FailureCause::Garbage, refusal)
+}
+
+fn begins_as_answer(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"{")
+}
+
+/// The answer broke off.
+fn cut(in_flight: InFlight, length: usize) -> Attempted {
+    let facts = Facts { output_bytes: length as u64, ..Facts::default() };
+    let ending = Ending::failed(AttemptOutcome::FailedMidStream, ErrorClass::Server);
+    let refusal = upstream_error(StreamFailure::Broken.to_api_error());
+    failed(in_flight, &ending, &facts, FailureCause::Broken, refusal)
+}
+
+fn unread(in_flight: InFlight, why: &Unread, length: usize) -> Attempted {
+    let facts = Facts { output_bytes: length as u64, ..Facts::default() };
+    match why {
+        Unread::Failed(StreamFailure::TimedOut) => timed_out(in_flight, TimeLimit::Idle, &facts),
+        Unread::Failed(StreamFailure::Broken) => cut(in_flight, length),
+        Unread::TooLarge => {
+            let ending = Ending::failed(AttemptOutcome::FailedMidStream, ErrorClass::Server);
+            let refusal =
+                upstream_error(error(ErrorClass::Server, 502, "The provider's answer is too large."));
+            failed(in_flight, &ending, &facts, FailureCause::Garbage, refusal)
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The ledger equals the invoice, attempt by attempt, under random faults, in virtual time.
+//!
+//! A seed decides the requests, the faults and who leaves when; it is printed and can be given back
+//! with `WEIGHBRIDGE_SEED`. `WEIGHBRIDGE_ATTEMPTS` says how many attempts there are to be.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod world;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use weighbridge_ledger::{Book, Extent, Fact, LedgerStore, Used};
+use weighbridge_simulator::{AnswerEnd, Fault, FaultMix};
+use weighbridge_units::{AttemptId, AttemptOutcome, NanoUsd, Provenance};
+use world::{CHAT, MESSAGES, World, post};
+
+const ATTEMPTS: u64 = 10_000;
+const ROUTES: [&str; 5] = ["gpt", "claude", "only-gpt", "only-claude", "either"];
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// SplitMix64, so that a seed is all that a run depends on.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+}
+
+fn faults(seed: u64) -> FaultMix {
+    let mid = |after_frames| {
+        [
+            Fault::CutMidStream { after_frames },
+            Fault::ResetMidStream { after_frames },
+            Fault::ErrorMidStream { after_frames },
+            Fault::MalformedMidStream { after_frames },
+            Fault::StallMidStream { after_frames },
+        ]
+    };
+    let once = [
+        Fault::RefuseConnection,
+        Fault::Reset,
+        Fault::Status { code: 500, retry_after: None },
+        Fault::Status { code: 503, retry_after: None },
+        Fault::Status { code: 429, retry_after: None },
+        Fault::Status { code: 400, retry_after: None },
+        Fault::ErrorUnder200,
+        Fault::Html { code: 200 },
+        Fault::Html { code: 502 },
+        Fault::Empty,
+        Fault::CutBody,
+        Fault::StallBeforeHead,
+        Fault::NoUsage,
+        Fault::RunningUsage,
+        Fault::ContextTooLong,
+        Fault::SlowHead(Duration::from_secs(3)),
+    ];
+    let all = once.into_iter().chain(mid(0)).chain(mid(1)).chain(mid(2)).chain(mid(7)).chain(mid(20));
+    FaultMix { seed, per_ten_thousand: all.map(|fault| (120, fault)).collect() }
+}
+
+fn request(dice: &mut Dice) -> (&'static str, Value) {
+    let path = if dice.roll(2) == 0 { CHAT } else { MESSAGES };
+    let text = match dice.roll(4) {
+        0 => "echo:Grüße".to_owned(),
+        1 => format!("words:{}", dice.roll(120)),
+        2 => format!("pace:{} words:{}", dice.roll(40), dice.roll(60)),
+        _ => "use the tool in parallel".to_owned(),
+    };
+    let mut body = json!({
+        "model": ROUTES[dice.roll(5) as usize],
+        "messages": [{ "role": "user", "content": text }],
+        "max_tokens": 1 + dice.roll(300),
+        "stream": dice.roll(2) == 0,
+    });
+    if dice.roll(3) == 0 {
+        let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+        body["tools"] = if path == CHAT {
+            json!([{ "type": "function", "function": { "name": "weather", "parameters": schema } }])
+        } else {
+            json!([{ "name": "weather", "input_schema": schema }])
+        };
+    }
+    if path == CHAT && dice.roll(3) == 0 && body["stream"] == true {
+        body["stream_options"] = json!({ "include_usage": true });
+    }
+    (path, body)
+}
+
+/// Sends one request; the client may leave before the head or in mid-stream.
+async fn play(world: &World, dice: &mut Dice) {
+    let (path, body) = request(dice);
+    let request = post(path, &world.key, &body);
+    let leaves = dice.roll(12);
+    if leaves == 0 {
+        let patience = Duration::from_millis(dice.roll(2_000));
+        let Ok(response) = tokio::time::timeout(patience, world.open(request)).await else { return };
+        let _unread = response;
+        return;
+    }
+    let mut stream = world.open(request).await.into_body();
+    let most = if leaves == 1 { dice.roll(10) } else { u64::MAX };
+    let mut frames = 0;
+    while frames < most {
+        match stream.frame().await {
+            Some(_) => frames += 1,
+            None => return,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a1_ledger_equals_invoice_under_random_faults() {
+    let (seed, attempts) = (number("WEIGHBRIDGE_SEED", 20_261_121), number("WEIGHBRIDGE_ATTEMPTS", ATTEMPTS));
+    println!("seed {seed}, {attempts} attempts");
+    let world = World::seeded(seed);
+    world.openai.set_fault_mix(faults(seed));
+    world.anthropic.set_fault_mix(faults(seed ^ 0xff));
+    let mut dice = Dice(seed);
+    while world.openai.request_count() + world.anthropic.request_count() < attempts {
+        play(&world, &mut dice).await;
+        // Targets that asked to be left alone come back.
+        tokio::time::advance(Duration::from_millis(dice.roll(3_000))).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+
+    assert_eq!(world.pipeline.ledger().outstanding(), 0, "every attempt has ended (R2)");
+    assert_eq!(world.pipeline.open_requests(), 0, "every place was given back (R8)");
+    let entries = used(&world).await;
+    let mut lines: HashMap<AttemptId, _> = HashMap::new();
+    for line in world.openai.invoice().into_iter().chain(world.anthropic.invoice()) {
+        let attempt = line.attempt.expect("every attempt is sent with its id");
+        assert!(lines.insert(attempt, line).is_none(), "an attempt is invoiced once");
+    }
+    let mut exact = 0;
+    for (attempt, line) in &lines {
+        let entry = entries.get(attempt).unwrap_or_else(|| panic!("{attempt} is invoiced without an entry"));
+        let posted = entry.cost;
+        match entry.provenance {
+            Provenance::Reported => {
+                assert_eq!(posted, NanoUsd::new(line.nano_usd), "{attempt}: {entry:?} {line:?}");
+                exact += 1;
+            }
+            _ => assert!(!line.told || line.end != AnswerEnd::Complete, "{attempt}: {entry:?} {line:?}"),
+        }
+    }
+    for (attempt, entry) in &entries {
+        if !lines.contains_key(attempt) && entry.provenance == Provenance::Reported {
+            assert_eq!(entry.cost, NanoUsd::ZERO, "{attempt} is not invoiced: {entry:?}");
+        }
+        if !matches!(entry.outcome, AttemptOutcome::Success | AttemptOutcome::ClientLeft) {
+            assert_eq!(entry.charged, NanoUsd::ZERO, "{attempt}: a failure is free (A2): {entry:?}");
+        }
+    }
+    println!("{} attempts, {} invoice lines, {exact} exact to the nano-dollar", entries.len(), lines.len());
+    assert!(exact * 2 > lines.len(), "most lines are exact: {exact} of {}", lines.len());
+
+    let mut sums: HashMap<Book, (i64, i64)> = HashMap::new();
+    for (account, balance) in world.store.balances().await.unwrap() {
+        let sum = sums.entry(account.book()).or_default();
+        sum.0 += balance.posted.get();
+        sum.1 += balance.pending.get();
+        assert_eq!(balance.pending, NanoUsd::ZERO, "{account}: nothing is in flight (R6)");
+    }
+    assert!(sums.values().all(|sum| *sum == (0, 0)), "L1: {sums:?}");
+    assert!(world.store.verify(Extent::All).await.unwrap().is_sound());
+}
+
+/// What the usage book says of each attempt.
+async fn used(world: &World) -> HashMap<AttemptId, Used> {
+    let mut entries = HashMap::new();
+    let mut after = 0;
+    loop {
+        let rows = world.store.journal(after, 10_000).await.unwrap();
+        let Some(last) = rows.last() else { return entries };
+        after = last.seq;
+        for row in rows {
+            if let Fact::Used { attempt, used, .. } = row.entry.fact {
+                assert!(entries.insert(attempt, used).is_none(), "{attempt} is entered once");
+            }
+        }
+    }
+}

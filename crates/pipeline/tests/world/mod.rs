@@ -1,0 +1,211 @@
+//! A pipeline over simulated providers and a memory ledger, in virtual time.
+
+#![allow(dead_code, reason = "each test binary uses its own part of the world")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use weighbridge_access::{
+    Budget, BudgetPeriod, Directory, KEY_RANDOM_BYTES, Pepper, TenantName, VirtualKey, mint_key,
+};
+use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
+use weighbridge_pipeline::settings::{
+    ProviderSettings, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
+};
+use weighbridge_pipeline::{AnswerBody, Parts, Pipeline, SystemEnv};
+use weighbridge_pricing::PriceBook;
+use weighbridge_records::MemoryRequestLog;
+use weighbridge_simulator::{Network, Simulator, Vendor};
+use weighbridge_transport::Transport;
+use weighbridge_units::{NanoUsd, Timestamp};
+
+pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const MESSAGES: &str = "/v1/messages";
+
+/// Everything that a test needs to hold.
+pub(crate) struct World {
+    pub(crate) openai: Simulator,
+    pub(crate) anthropic: Simulator,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) store: Arc<MemoryLedger>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) keys: Vec<VirtualKey>,
+    /// The first key, without any limit.
+    pub(crate) key: String,
+    pepper: Pepper,
+}
+
+/// An answer that was read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::seeded(1)
+    }
+
+    /// A world whose random numbers follow from `seed`.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self::with_settings(seed, |_| {})
+    }
+
+    pub(crate) fn with_settings(seed: u64, change: impl FnOnce(&mut Settings)) -> Self {
+        let (openai, anthropic) = (Simulator::new(Vendor::OpenAi), Simulator::new(Vendor::Anthropic));
+        let network = Network::new().with("openai.test", &openai).with("anthropic.test", &anthropic);
+        let mut settings = settings();
+        change(&mut settings);
+        let store = Arc::new(MemoryLedger::with_rows(10_000_000));
+        let pepper = Pepper::new(&[7; 32]).unwrap();
+        let directory = Arc::new(Directory::new(Pepper::new(&[7; 32]).unwrap()));
+        let start = Timestamp::from_date(2026, 11, 21).unwrap();
+        let pipeline = Pipeline::new(
+            &settings,
+            Parts {
+                env: Arc::new(SystemEnv::repeatable(seed, start)),
+                directory: Arc::clone(&directory),
+                ledger: Ledger::new(Arc::clone(&store) as Arc<dyn LedgerStore>, 100_000),
+                prices: Arc::new(PriceBook::builtin().unwrap()),
+                log: Arc::new(MemoryRequestLog::new(1_000)),
+                observers: Vec::new(),
+            },
+        )
+        .unwrap();
+        let transport: Arc<dyn Transport> = Arc::new(network);
+        let (key, keys) = (String::new(), Vec::new());
+        let mut world = Self { openai, anthropic, transport, pipeline, store, directory, keys, key, pepper };
+        world.key = world.add_key(|_| {});
+        world
+    }
+
+    /// Makes a key and gives its text.
+    pub(crate) fn add_key(&mut self, change: impl FnOnce(&mut VirtualKey)) -> String {
+        let mut random = [0; KEY_RANDOM_BYTES];
+        random[..8].copy_from_slice(&(self.keys.len() as u64 + 1).to_be_bytes());
+        random[20] = self.keys.len() as u8;
+        let minted = mint_key(&random, &self.pepper);
+        let tenant = TenantName::new("acme").unwrap();
+        let mut key = VirtualKey::new(minted.id, "test", tenant, minted.hash, Timestamp::default());
+        change(&mut key);
+        self.keys.push(key);
+        self.directory.refresh(self.keys.clone());
+        minted.expose().to_owned()
+    }
+
+    /// Sends a request and gives the answer's head and body unread.
+    pub(crate) async fn open(&self, request: Request<Full<Bytes>>) -> http::Response<AnswerBody> {
+        self.pipeline.handle(&self.transport, request, PEER).await
+    }
+
+    /// Sends a request and reads its answer to the end.
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let (head, body) = self.open(request).await.into_parts();
+        let Ok(body) = body.collect().await;
+        Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() }
+    }
+
+    /// Posts a body with the first key.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(post(path, &self.key, body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        let request = Request::get(path).header("authorization", format!("Bearer {}", self.key));
+        self.send(request.body(Full::default()).unwrap()).await
+    }
+
+    /// The record of the request that `answer` belongs to.
+    pub(crate) async fn record(&self, answer: &Answer) -> Value {
+        self.get(&format!("/v1/requests/{}", answer.header("x-request-id").unwrap())).await.json()
+    }
+}
+
+pub(crate) fn post(path: &str, key: &str, body: &Value) -> Request<Full<Bytes>> {
+    Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body.to_string())))
+        .unwrap()
+}
+
+/// Routes `gpt` and `claude`, each with the other vendor as its fallback; `only-gpt` and
+/// `only-claude` have none.
+fn settings() -> Settings {
+    let target = |provider: &str, model: &str| TargetSettings {
+        provider: provider.into(),
+        model: model.into(),
+        weight: 1,
+    };
+    let (gpt, claude) = (target("openai", "gpt-4o-mini"), target("anthropic", "claude-haiku-4-5"));
+    let route = |name: &str, targets: Vec<TargetSettings>, fallbacks: Vec<TargetSettings>| RouteSettings {
+        name: name.into(),
+        strategy: StrategyKind::default(),
+        targets,
+        fallbacks,
+        fallback_on_context: false,
+        fallback_on_content: false,
+    };
+    Settings {
+        providers: vec![
+            provider("openai", "http://openai.test/v1"),
+            provider("anthropic", "http://anthropic.test"),
+        ],
+        routes: vec![
+            route("gpt", vec![gpt.clone()], vec![claude.clone()]),
+            route("claude", vec![claude.clone()], vec![gpt.clone()]),
+            route("only-gpt", vec![gpt.clone()], vec![]),
+            route("only-claude", vec![claude.clone()], vec![]),
+            route("either", vec![gpt, claude], vec![]),
+        ],
+        ..Settings::default()
+    }
+}
+
+fn provider(name: &str, base_url: &str) -> ProviderSettings {
+    let preset = weighbridge_catalogue::preset(name).unwrap();
+    ProviderSettings {
+        name: name.into(),
+        protocol: preset.protocol,
+        base_url: base_url.into(),
+        path: preset.path.into(),
+        auth: preset.auth,
+        api_keys: vec![format!("sk-{name}-one").into(), format!("sk-{name}-two").into()],
+        headers: preset
+            .headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect(),
+        price_as: name.into(),
+        timeouts: Timeouts::default(),
+    }
+}
+
+/// A budget of so many nano-dollars a month.
+pub(crate) fn monthly(nanos: i64) -> Option<Budget> {
+    Some(Budget { limit: NanoUsd::new(nanos), period: BudgetPeriod::Month })
+}

@@ -1,0 +1,265 @@
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::Serialize;
+use weighbridge_records::{Backlog, Observer, RequestRecord, redact};
+
+/// How long a line may wait until it is written.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Writes one line of JSON per request, from a thread of its own.
+///
+/// A request only leaves its record in a [`Backlog`]; nobody is woken for it. The lines of each
+/// 100 ms are rendered and written in one piece, the last of them when the log is dropped.
+pub struct AccessLog {
+    shared: Arc<Shared>,
+    flusher: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    backlog: Backlog<Arc<RequestRecord>>,
+    stopping: Mutex<bool>,
+    stop: Condvar,
+}
+
+impl AccessLog {
+    /// Lines that wait to be written at most, at 10,000 requests per second for half a second.
+    pub const DEFAULT_CAPACITY: usize = 5_000;
+
+    /// Starts the log's thread; `capacity` is how many lines may wait.
+    ///
+    /// # Errors
+    /// Where the operating system gives no thread.
+    pub fn start(writer: impl Write + Send + 'static, capacity: usize) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            backlog: Backlog::new(capacity),
+            stopping: Mutex::new(false),
+            stop: Condvar::new(),
+        });
+        let theirs = shared.clone();
+        let flusher = std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || theirs.write_until_stopped(writer))?;
+        Ok(Self { shared, flusher: Some(flusher) })
+    }
+
+    /// How many lines were dropped since the start, for want of room or because writing failed.
+    pub fn dropped(&self) -> u64 {
+        self.shared.backlog.dropped()
+    }
+}
+
+impl Observer for AccessLog {
+    fn ended(&self, record: &Arc<RequestRecord>) {
+        self.shared.backlog.push(record.clone());
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        *self.shared.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.stop.notify_all();
+        if let Some(flusher) = self.flusher.take() {
+            // A panic of the log's thread has been reported by then; there is nothing left to write.
+            let _ = flusher.join();
+        }
+    }
+}
+
+impl Shared {
+    fn write_until_stopped(&self, mut writer: impl Write) {
+        loop {
+            let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = self.stop.wait_timeout_while(stopping, INTERVAL, |stopping| !*stopping);
+            let stopping = *waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.write_waiting(&mut writer);
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    fn write_waiting(&self, writer: &mut impl Write) {
+        let records = self.backlog.take();
+        if records.is_empty() {
+            return;
+        }
+        let mut lines = Vec::with_capacity(records.len() * 512);
+        for record in &records {
+            // Nothing in a line can fail to serialise, and a vector takes every byte.
+            let _ = serde_json::to_writer(&mut lines, &Line::of(record));
+            lines.push(b'\n');
+        }
+        if writer.write_all(&lines).and_then(|()| writer.flush()).is_err() {
+            // Standard output is gone: lines are lost, requests are not held up.
+            self.backlog.count_dropped(records.len());
+        }
+    }
+}
+
+/// What an operator wants to see of each request. End users and tags stay in the request log.
+#[derive(Serialize)]
+struct Line<'a> {
+    at: String,
+    request: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+    protocol: &'static str,
+    model: String,
+    stream: bool,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<&'static str>,
+    attempts: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    prompt_tokens: u64,
+    answer_tokens: u64,
+    charged_usd: String,
+    losses: usize,
+    overhead_us: u64,
+    total_us: u64,
+}
+
+impl<'a> Line<'a> {
+    fn of(record: &'a RequestRecord) -> Self {
+        let last = record.last_attempt();
+        let all = |count: fn(&weighbridge_units::Usage) -> u64| {
+            record.attempts.iter().fold(0, |sum: u64, attempt| sum.saturating_add(count(&attempt.usage)))
+        };
+        Self {
+            at: record.at.to_string(),
+            request: redact(record.id.as_str()).into_owned(),
+            key: record.caller.as_ref().map(|caller| caller.key.to_string()),
+            tenant: record.caller.as_ref().map(|caller| &*caller.tenant),
+            protocol: record.client_protocol.as_str(),
+            model: redact(&record.model).into_owned(),
+            stream: record.stream,
+            status: record.status,
+            refused: record.refused,
+            attempts: record.attempts.len(),
+            provider: last.map(|attempt| &*attempt.provider),
+            provider_model: last.map(|attempt| redact(&attempt.model).into_owned()),
+            outcome: last.map(|attempt| attempt.outcome.as_str()),
+            error: last.and_then(|attempt| attempt.error).map(|class| class.as_str()),
+            prompt_tokens: all(|usage| usage.prompt()),
+            answer_tokens: all(|usage| usage.answer()),
+            charged_usd: record.charged().to_string(),
+            losses: record.losses.len(),
+            overhead_us: record.overhead_us,
+            total_us: record.total_us,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weighbridge_records::{AttemptRecord, Caller};
+    use weighbridge_units::{
+        AttemptId, AttemptOutcome, Bucket, ErrorClass, KeyId, NanoUsd, Protocol, RequestId, Timestamp, Usage,
+    };
+
+    use super::*;
+
+    /// A writer that others can look into, and that fails once it is closed.
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<(Vec<u8>, bool)>>);
+
+    impl Paper {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
+        }
+
+        fn close(&self) {
+            self.0.lock().unwrap().1 = true;
+        }
+    }
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut paper = self.0.lock().unwrap();
+            if paper.1 {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            paper.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn record(number: usize) -> Arc<RequestRecord> {
+        let id = RequestId::new(&format!("req_{number}")).unwrap();
+        Arc::new(RequestRecord::new(id, Timestamp::from_secs(0), Protocol::OpenAiChat))
+    }
+
+    #[test]
+    fn a_request_is_one_line() {
+        let mut record = RequestRecord::clone(&record(1));
+        record.caller = Some(Caller { key: KeyId::from_bits(5), tenant: "acme".into() });
+        record.model = "support".into();
+        record.status = 503;
+        record.end_user = Some("not for the log".into());
+        let (provider, model) = ("openai".into(), "gpt-4o-mini".into());
+        let mut attempt =
+            AttemptRecord::new(AttemptId::from_u128(1), provider, model, Protocol::OpenAiChat, 80);
+        attempt.outcome = AttemptOutcome::FailedBeforeOutput;
+        attempt.error = Some(ErrorClass::Overloaded);
+        attempt.usage = Usage::new().with(Bucket::Input, 7).with(Bucket::Output, 2);
+        attempt.charged = NanoUsd::new(1_500);
+        record.attempts = vec![attempt.clone(), attempt];
+        insta::assert_snapshot!(serde_json::to_string(&Line::of(&record)).unwrap(), @r#"{"at":"1970-01-01T00:00:00.000Z","request":"req_1","key":"000000000005","tenant":"acme","protocol":"openai-chat","model":"support","stream":false,"status":503,"attempts":2,"provider":"openai","provider_model":"gpt-4o-mini","outcome":"failed-before-output","error":"overloaded","prompt_tokens":14,"answer_tokens":4,"charged_usd":"0.000003000","losses":0,"overhead_us":0,"total_us":0}"#);
+    }
+
+    #[test]
+    fn lines_come_without_a_stop_and_the_last_ones_with_it() {
+        let paper = Paper::default();
+        let log = AccessLog::start(paper.clone(), 100).unwrap();
+        log.ended(&record(1));
+        let patience = std::time::Instant::now() + Duration::from_secs(10);
+        while paper.text().is_empty() && std::time::Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(paper.text().lines().count(), 1);
+        (2..50).for_each(|number| log.ended(&record(number)));
+        drop(log);
+        let text = paper.text();
+        assert_eq!(text.lines().count(), 49);
+        assert!(text.ends_with('\n'));
+        for (number, line) in (1..).zip(text.lines()) {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["request"], format!("req_{number}"));
+        }
+    }
+
+    #[test]
+    fn lines_that_do_not_fit_or_cannot_be_written_are_counted() {
+        let paper = Paper::default();
+        let log = AccessLog::start(paper.clone(), 10).unwrap();
+        (0..10_000).for_each(|number| log.ended(&record(number)));
+        let shared = log.shared.clone();
+        drop(log);
+        let written = paper.text().lines().count() as u64;
+        assert_eq!(written + shared.backlog.dropped(), 10_000);
+        assert!(shared.backlog.dropped() > 0);
+
+        let paper = Paper::default();
+        paper.close();
+        let log = AccessLog::start(paper, 10).unwrap();
+        (0..7).for_each(|number| log.ended(&record(number)));
+        let shared = log.shared.clone();
+        drop(log);
+        assert_eq!(shared.backlog.dropped(), 7);
+    }
+}

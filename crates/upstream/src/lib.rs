@@ -1,0 +1,41 @@
+//! Connections to providers.
+//!
+//! [`HttpTransport`] is the [`Transport`](weighbridge_transport::Transport) over real sockets:
+//! HTTP/1.1, TLS by rustls, and a small pool of kept-alive connections. It moves bytes and knows no
+//! policy:
+//!
+//! - It **never sends a request twice** that may have left this machine. A kept connection that
+//!   turns out closed before a byte was written is replaced silently; anything later is the
+//!   caller's to judge, by [`Consumed`](weighbridge_transport::Consumed).
+//! - **Dropping cancels.** Who drops the future of a request, or the body of its answer before the
+//!   end, closes the connection, and the provider sees it.
+//! - **Only the configured providers are called.** [`AllowedOrigins`] lists them; any other address
+//!   is refused before a name is resolved.
+//! - The only time-out here is the one of connecting. All others belong to the caller.
+//!
+//! Make one instance per runtime. Instances share nothing but the list of origins and the TLS
+//! roots, so that a request never leaves its core and the locks inside are never contended.
+//!
+//! ```
+//! use weighbridge_upstream::{AllowedOrigins, HttpTransport, TransportOptions};
+//!
+//! let origins = AllowedOrigins::of(["https://api.openai.com/v1", "http://127.0.0.1:9000"])?;
+//! let per_core: Vec<HttpTransport> = (0..2)
+//!     .map(|_| HttpTransport::new(origins.clone(), TransportOptions::default()))
+//!     .collect();
+//! # assert_eq!(per_core.len(), 2);
+//! # Ok::<(), weighbridge_upstream::UpstreamError>(())
+//! ```
+
+mod answer;
+mod dial;
+mod error;
+mod origin;
+mod pool;
+mod tls;
+mod transport;
+
+pub use error::UpstreamError;
+pub use origin::{AllowedOrigins, Origin};
+pub use tls::Tls;
+pub use transport::{HttpTransport, TransportOptions};

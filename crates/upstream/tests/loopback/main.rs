@@ -1,0 +1,7 @@
+//! The transport against providers on loopback that behave, and that do not.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
+
+mod encrypted;
+mod plain;
+mod provider;
