@@ -1,0 +1,277 @@
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+use weighbridge_access::PresentedKey;
+use weighbridge_ledger::Extent;
+use weighbridge_units::{AttemptId, KeyId, RequestId};
+
+use crate::{AdminCredential, AdminError, AdminService, CreatedKey, KeyView};
+
+/// The largest request body. Definitions of keys are small.
+const BODY_BYTES: usize = 64 * 1024;
+/// The longest grace of a rotated secret.
+const GRACE_SECS: u64 = 90 * 24 * 60 * 60;
+/// Who acts, in the audit log: there is one credential.
+const ACTOR: &str = "admin-api";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The admin API: JSON in and out, every route behind the credential.
+///
+/// | route | what |
+/// |---|---|
+/// | `POST /admin/v1/keys` | makes a key from a [`crate::NewKey`]; the answer holds the secret, once |
+/// | `GET /admin/v1/keys` | every key |
+/// | `DELETE /admin/v1/keys/{id}` | takes a key back |
+/// | `POST /admin/v1/keys/{id}/rotate` | gives a key another secret: `{"grace_secs": 3600}` |
+/// | `GET /admin/v1/ledger/verify` | checks the whole journal; `?extent=since-seal` its end |
+/// | `GET /admin/v1/ledger/balances` | all accounts |
+/// | `GET /admin/v1/ledger/attempts` | what each ended attempt used and cost |
+///
+/// Refusals read `{"error": {"type", "message", "field"}}`. No or a wrong credential is 401 on any
+/// path, a virtual key 403.
+pub fn router(service: Arc<AdminService>, credential: AdminCredential) -> Router {
+    let gate = Gate { credential, service: Arc::clone(&service) };
+    Router::new()
+        .route("/admin/v1/keys", post(create_key).get(list_keys))
+        .route("/admin/v1/keys/{id}", delete(revoke_key))
+        .route("/admin/v1/keys/{id}/rotate", post(rotate_key))
+        .route("/admin/v1/ledger/verify", get(verify_ledger))
+        .route("/admin/v1/ledger/balances", get(balances))
+        .route("/admin/v1/ledger/attempts", get(attempts))
+        .fallback(|| async {
+            Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+        })
+        .method_not_allowed_fallback(|| async {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has other methods")
+        })
+        .with_state(service)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        // Outermost, so that without the credential nothing is told, not even which paths there are.
+        .layer(middleware::from_fn_with_state(Arc::new(gate), check_credential))
+}
+
+/// Serves the API on a listener, which should be a loopback one, until `stop` is ready; requests in
+/// flight are then answered first.
+///
+/// # Errors
+/// Those of the listener.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+struct Gate {
+    credential: AdminCredential,
+    service: Arc<AdminService>,
+}
+
+async fn check_credential(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let id = request_id(request.headers(), &gate.service);
+    let mut response = match presented(request.headers()) {
+        Some(token) if gate.credential.matches(token) => next.run(request).await,
+        Some(token) if PresentedKey::parse(token).is_some() => Refusal::new(
+            StatusCode::FORBIDDEN,
+            "permission_denied",
+            "a virtual key cannot administer: use the admin token",
+        )
+        .into_response(),
+        _ => Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "the admin token is missing or wrong: send it as `authorization: Bearer <token>`",
+        )
+        .into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// The one credential of a request; none where there are several, as it is unclear who is meant.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+/// The caller's id for the request, or one that is made.
+fn request_id(headers: &HeaderMap, service: &AdminService) -> RequestId {
+    let given =
+        headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).and_then(|id| RequestId::new(id).ok());
+    given.unwrap_or_else(|| {
+        let mut random = [0; 16];
+        // Without random numbers the id is not unique, which is no reason to refuse the request.
+        let _ = getrandom::fill(&mut random);
+        RequestId::from_attempt(AttemptId::new(service.now(), u128::from_be_bytes(random)))
+    })
+}
+
+type Service = State<Arc<AdminService>>;
+type Sent = Result<Bytes, BytesRejection>;
+
+async fn create_key(State(service): Service, body: Sent) -> Result<Response, Refusal> {
+    let created = service.create_key(ACTOR, read(body)?).await?;
+    Ok((StatusCode::CREATED, Json(Created::new(&created))).into_response())
+}
+
+async fn list_keys(State(service): Service) -> Result<Response, Refusal> {
+    Ok(Json(Listed { data: service.list_keys().await? }).into_response())
+}
+
+async fn revoke_key(State(service): Service, Path(id): Path<String>) -> Result<Response, Refusal> {
+    Ok(Json(service.revoke_key(ACTOR, key_id(&id)?).await?).into_response())
+}
+
+async fn rotate_key(
+    State(service): Service,
+    Path(id): Path<String>,
+    body: Sent,
+) -> Result<Response, Refusal> {
+    let id = key_id(&id)?;
+    let Rotation { grace_secs } = read(body)?;
+    if grace_secs > GRACE_SECS {
+        return Err(Refusal::field("grace_secs", format!("at most {GRACE_SECS}")));
+    }
+    let rotated = service.rotate_key(ACTOR, id, Duration::from_secs(grace_secs)).await?;
+    Ok(Json(Created::new(&rotated)).into_response())
+}
+
+async fn verify_ledger(
+    State(service): Service,
+    query: Result<Query<VerifyQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let known = "all, which it is if absent, or since-seal";
+    let Query(query) = query.map_err(|_| Refusal::field("extent", known))?;
+    let extent = match query.extent.as_deref() {
+        None | Some("all") => Extent::All,
+        Some("since-seal") => Extent::SinceSeal,
+        Some(_) => return Err(Refusal::field("extent", known)),
+    };
+    Ok(Json(service.verify_ledger(extent).await?).into_response())
+}
+
+async fn balances(State(service): Service) -> Result<Response, Refusal> {
+    Ok(Json(Listed { data: service.balances().await? }).into_response())
+}
+
+async fn attempts(State(service): Service) -> Result<Response, Refusal> {
+    Ok(Json(Listed { data: service.attempts().await? }).into_response())
+}
+
+#[derive(Serialize)]
+struct Listed<T> {
+    data: Vec<T>,
+}
+
+/// A key with its secret: serialised straight into the answer, kept nowhere.
+#[derive(Serialize)]
+struct Created<'a> {
+    /// The whole key, `wb-<id>-<secret>`. It is not shown again.
+    secret: &'a str,
+    /// What can be shown later on too.
+    key: &'a KeyView,
+}
+
+impl<'a> Created<'a> {
+    fn new(created: &'a CreatedKey) -> Self {
+        Self { secret: created.expose(), key: &created.view }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotation {
+    grace_secs: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerifyQuery {
+    extent: Option<String>,
+}
+
+/// A text that cannot be an id is the id of no key.
+fn key_id(text: &str) -> Result<KeyId, Refusal> {
+    text.parse().map_err(|_| Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such key"))
+}
+
+fn read<T: for<'de> Deserialize<'de>>(body: Sent) -> Result<T, Refusal> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("the body has more than {BODY_BYTES} bytes"),
+        ),
+        _ => Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", "the body could not be read"),
+    })?;
+    // serde_json's message tells field, line and column.
+    serde_json::from_slice(&body).map_err(|error| {
+        Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", format!("the body is not right: {error}"))
+    })
+}
+
+/// A refusal as it is answered.
+struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+    field: Option<&'static str>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind, message: message.into(), field: None }
+    }
+
+    fn field(field: &'static str, message: impl Into<String>) -> Self {
+        Self { field: Some(field), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", message) }
+    }
+}
+
+impl From<AdminError> for Refusal {
+    fn from(error: AdminError) -> Self {
+        let message = error.to_string();
+        match &error {
+            AdminError::Invalid { field, .. } => Self::field(field, message),
+            AdminError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", message),
+            AdminError::Revoked(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            _ => {
+                // What the store said stays inside.
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(%error, cause, "an administrative act failed");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({
+            "error": { "type": self.kind, "message": self.message, "field": self.field }
+        });
+        (self.status, Json(body)).into_response()
+    }
+}

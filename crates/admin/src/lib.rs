@@ -1,0 +1,49 @@
+//! The one admin service: keys, and a look at the ledger.
+//!
+//! [`AdminService`] is what the command line calls in its own process and what [`router`] offers over
+//! HTTP, so that both refuse and record the same things. Every act that changes something is written
+//! to the audit log before it takes effect; an act that cannot be written down is not done.
+//!
+//! A key's secret leaves the service once, in [`CreatedKey`]; nothing here prints it.
+//!
+//! The HTTP side has a credential of its own, which has nothing to do with virtual keys: those get 403.
+//! Put it on a loopback listener ([`serve`]).
+//!
+//! ```
+//! use std::sync::Arc;
+//! use weighbridge_access::{MemoryKeyStore, Pepper};
+//! use weighbridge_admin::{AdminService, NewKey};
+//! use weighbridge_ledger::MemoryLedger;
+//! use weighbridge_records::MemoryAuditLog;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let service = AdminService::new(
+//!     Arc::new(MemoryKeyStore::new()),
+//!     Arc::new(MemoryLedger::new()),
+//!     Arc::new(MemoryAuditLog::new(1_000)),
+//!     Pepper::new(b"at least sixteen bytes")?,
+//! );
+//! let wanted = NewKey { budget_usd: Some("25.00".into()), ..NewKey::named("search", "acme") };
+//! let created = service.create_key("cli", wanted).await?;
+//! assert!(created.expose().starts_with("wb-"));
+//! assert_eq!(service.list_keys().await?[0].name, "search");
+//! # Ok(())
+//! # }
+//! ```
+
+mod api;
+mod clock;
+mod credential;
+mod error;
+mod new_key;
+mod service;
+mod views;
+
+pub use api::{router, serve};
+pub use clock::{Clock, SystemClock};
+pub use credential::AdminCredential;
+pub use error::AdminError;
+pub use new_key::NewKey;
+pub use service::AdminService;
+pub use views::{AttemptView, BalanceView, BudgetView, CreatedKey, KeyState, KeyView, VerificationView};

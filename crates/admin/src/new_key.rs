@@ -1,0 +1,219 @@
+use serde::Deserialize;
+use weighbridge_access::{
+    Budget, BudgetPeriod, InvalidDefinition, KeyHash, Limits, LossPolicy, ModelScope, TenantName, VirtualKey,
+};
+use weighbridge_units::{KeyId, NanoUsd, Timestamp};
+
+use crate::AdminError;
+use crate::error::field_of;
+
+/// What a new key is to be, as people write it. Only name and tenant are required.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// What people call it.
+    pub name: String,
+    /// Who it belongs to: `acme` or `acme/search`.
+    pub tenant: String,
+    /// Names of models, or beginnings followed by `*`; absent for all.
+    #[serde(default)]
+    pub models: Option<Vec<String>>,
+    /// Requests per minute.
+    #[serde(default)]
+    pub rpm: Option<u64>,
+    /// Tokens per minute.
+    #[serde(default)]
+    pub tpm: Option<u64>,
+    /// The most that may be spent in a period, in dollars: `25.00`. Text, never a number.
+    #[serde(default)]
+    pub budget_usd: Option<String>,
+    /// The period of the budget: `month`, which is what it is if absent.
+    #[serde(default)]
+    pub budget_period: Option<String>,
+    /// Address ranges that it may be used from; empty for all.
+    #[serde(default)]
+    pub ip_allow: Vec<String>,
+    /// Pages that it may be used from; empty for all.
+    #[serde(default)]
+    pub referrers: Vec<String>,
+    /// Tags that its requests bear: `env=prod,feature=search`.
+    #[serde(default)]
+    pub tags: String,
+    /// `allow`, `warn` or `reject`; absent for the gateway's setting.
+    #[serde(default)]
+    pub loss_policy: Option<String>,
+    /// When it ends: a day such as `2027-01-31` (its first moment in UTC), or `2027-01-31T12:00:00Z`.
+    #[serde(default)]
+    pub expires: Option<String>,
+}
+
+impl NewKey {
+    /// A key with a name and a tenant and no restriction.
+    pub fn named(name: &str, tenant: &str) -> Self {
+        Self { name: name.to_owned(), tenant: tenant.to_owned(), ..Self::default() }
+    }
+
+    /// The definition, under an id and with the hash of a secret.
+    pub(crate) fn define(&self, id: KeyId, hash: KeyHash, now: Timestamp) -> Result<VirtualKey, AdminError> {
+        let refuse = |why: InvalidDefinition| AdminError::invalid(field_of(&why), why);
+        let tenant = TenantName::new(&self.tenant).map_err(refuse)?;
+        let mut key = VirtualKey::new(id, &self.name, tenant, hash, now);
+        if let Some(models) = &self.models {
+            key.models = ModelScope::Only(read_all(models).map_err(refuse)?);
+        }
+        key.limits = Limits { rpm: self.rpm, tpm: self.tpm };
+        key.budget = self.budget()?;
+        key.ip_allow = read_all(&self.ip_allow).map_err(refuse)?;
+        key.referrers = read_all(&self.referrers).map_err(refuse)?;
+        key.tags = self.tags.parse().map_err(refuse)?;
+        if let Some(name) = &self.loss_policy {
+            let policy = LossPolicy::from_name(name);
+            let wrong = || AdminError::invalid("loss_policy", "write allow, warn or reject");
+            key.loss_policy = Some(policy.ok_or_else(wrong)?);
+        }
+        if let Some(text) = &self.expires {
+            let end = instant(text).ok_or_else(|| {
+                AdminError::invalid("expires", "write a day such as 2027-01-31, or 2027-01-31T12:00:00Z")
+            })?;
+            if end <= now {
+                return Err(AdminError::invalid("expires", format!("{end} has passed: choose a later time")));
+            }
+            key.expires = Some(end);
+        }
+        key.check().map_err(refuse)?;
+        Ok(key)
+    }
+
+    fn budget(&self) -> Result<Option<Budget>, AdminError> {
+        let period = match self.budget_period.as_deref() {
+            None => BudgetPeriod::Month,
+            Some(name) => BudgetPeriod::from_name(name)
+                .ok_or_else(|| AdminError::invalid("budget_period", "write month, or leave it out"))?,
+        };
+        let Some(text) = &self.budget_usd else {
+            return match self.budget_period {
+                None => Ok(None),
+                Some(_) => Err(AdminError::invalid("budget_usd", "a period needs an amount such as 25.00")),
+            };
+        };
+        let limit: NanoUsd = text.parse().map_err(|why| AdminError::invalid("budget_usd", why))?;
+        Ok(Some(Budget { limit, period }))
+    }
+}
+
+fn read_all<T: std::str::FromStr<Err = InvalidDefinition>>(
+    texts: &[String],
+) -> Result<Vec<T>, InvalidDefinition> {
+    texts.iter().map(|text| text.parse()).collect()
+}
+
+/// Reads `YYYY-MM-DD` or `YYYY-MM-DDTHH:MM:SSZ`.
+fn instant(text: &str) -> Option<Timestamp> {
+    let (date, time) = match text.split_once('T') {
+        Some((date, time)) => (date, Some(time.strip_suffix('Z')?)),
+        None => (text, None),
+    };
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let midnight = Timestamp::from_date(i32::try_from(year).ok()?, month, day)?;
+    let [hour, minute, second] = match time {
+        Some(time) => numbers(time, ':', [2, 2, 2])?,
+        None => [0; 3],
+    };
+    let exists = hour < 24 && minute < 60 && second < 60;
+    let seconds = i64::from(hour * 3_600 + minute * 60 + second);
+    exists.then(|| Timestamp::from_secs(midnight.as_secs() + seconds))
+}
+
+/// Three numbers of exactly so many digits.
+fn numbers(text: &str, separator: char, digits: [usize; 3]) -> Option<[u32; 3]> {
+    let mut parts = text.split(separator);
+    let mut read = [0; 3];
+    for (number, digits) in read.iter_mut().zip(digits) {
+        let part = parts.next()?;
+        let plain = part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+        *number = plain.then(|| part.parse().ok())??;
+    }
+    parts.next().is_none().then_some(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_226_938); // 2026-11-21T02:08:58Z
+
+    fn define(key: &NewKey) -> Result<VirtualKey, AdminError> {
+        key.define(KeyId::from_bits(1), KeyHash::from_bytes([0; 32]), NOW)
+    }
+
+    #[test]
+    fn every_field_reaches_the_definition() {
+        let text = r#"{"name":"n","tenant":"t","models":["openai/*"],"rpm":1,"tpm":2,"budget_usd":"25.50","budget_period":"month",
+            "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","loss_policy":"reject","expires":"2026-11-21T02:08:59Z"}"#;
+        let key = define(&serde_json::from_str(text).unwrap()).unwrap();
+        assert!(key.models.allows("openai/x") && !key.models.allows("x"));
+        assert_eq!(key.limits, Limits { rpm: Some(1), tpm: Some(2) });
+        assert_eq!(
+            key.budget,
+            Some(Budget { limit: NanoUsd::new(25_500_000_000), period: BudgetPeriod::Month })
+        );
+        assert_eq!(key.ip_allow[0].to_string(), "10.0.0.0/8");
+        assert_eq!(key.referrers[0].to_string(), "https://a.example");
+        assert_eq!(key.tags.to_string(), "a=2,b=1");
+        assert_eq!(key.loss_policy, Some(LossPolicy::Reject));
+        assert_eq!(key.expires, Some(Timestamp::from_secs(1_795_226_939)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let base = NewKey::named("n", "t");
+        let some = |text: &str| Some(text.to_owned());
+        let cases: [(&str, NewKey); 14] = [
+            ("name", NewKey { name: String::new(), ..base.clone() }),
+            ("tenant", NewKey { tenant: "a b".to_owned(), ..base.clone() }),
+            ("models", NewKey { models: Some(vec!["*x".to_owned()]), ..base.clone() }),
+            ("rpm, tpm", NewKey { rpm: Some(u64::MAX), ..base.clone() }),
+            ("budget_usd", NewKey { budget_usd: some("-1"), ..base.clone() }),
+            ("budget_usd", NewKey { budget_usd: some("1e3"), ..base.clone() }),
+            ("budget_usd", NewKey { budget_period: some("month"), ..base.clone() }),
+            ("budget_period", NewKey { budget_usd: some("1"), budget_period: some("year"), ..base.clone() }),
+            ("ip_allow", NewKey { ip_allow: vec!["10.1.1.1/8".to_owned()], ..base.clone() }),
+            ("referrers", NewKey { referrers: vec!["*".to_owned()], ..base.clone() }),
+            ("tags", NewKey { tags: "x".to_owned(), ..base.clone() }),
+            ("loss_policy", NewKey { loss_policy: some("maybe"), ..base.clone() }),
+            ("expires", NewKey { expires: some("2026-11-21"), ..base.clone() }),
+            ("expires", NewKey { expires: some("tomorrow"), ..base }),
+        ];
+        for (field, key) in cases {
+            let error = define(&key).unwrap_err();
+            assert!(
+                matches!(&error, AdminError::Invalid { field: found, .. } if *found == field),
+                "{field}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn money_is_text() {
+        assert!(serde_json::from_str::<NewKey>(r#"{"name":"n","tenant":"t","budget_usd":25.5}"#).is_err());
+        assert!(serde_json::from_str::<NewKey>(r#"{"name":"n","tenant":"t","budget":"25"}"#).is_err());
+    }
+
+    #[test]
+    fn times_are_read_exactly_or_not_at_all() {
+        assert_eq!(instant("1970-01-02"), Some(Timestamp::from_secs(86_400)));
+        assert_eq!(instant("1970-01-01T00:01:01Z"), Some(Timestamp::from_secs(61)));
+        for wrong in [
+            "",
+            "1970-1-1",
+            "2026-02-30",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01T00:00:00",
+            "1970-01-01T0:0:0Z",
+            "+970-01-01",
+            "1970-01-01-01",
+        ] {
+            assert_eq!(instant(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weighbridge_access::{
+    Directory, KEY_RANDOM_BYTES, KeyStore, MintedKey, Pepper, VirtualKey, mint_key, mint_secret,
+};
+use weighbridge_ledger::{EntityId, Extent, Fact, LedgerStore};
+use weighbridge_records::{AuditLog, AuditRecord};
+use weighbridge_units::{AttemptId, KeyId, Timestamp};
+
+use crate::{
+    AdminError, AttemptView, BalanceView, Clock, CreatedKey, KeyView, NewKey, SystemClock, VerificationView,
+};
+
+/// Rows of the journal that are read at once.
+const JOURNAL_PAGE: usize = 10_000;
+
+/// Administrative acts over the stores. Command line and admin API differ only in who they say acts.
+pub struct AdminService {
+    keys: Arc<dyn KeyStore>,
+    ledger: Arc<dyn LedgerStore>,
+    audit: Arc<dyn AuditLog>,
+    pepper: Pepper,
+    directory: Option<Arc<Directory>>,
+    clock: Box<dyn Clock>,
+}
+
+impl AdminService {
+    /// Over the stores. The pepper is the one that the gateway checks keys with.
+    pub fn new(
+        keys: Arc<dyn KeyStore>,
+        ledger: Arc<dyn LedgerStore>,
+        audit: Arc<dyn AuditLog>,
+        pepper: Pepper,
+    ) -> Self {
+        Self { keys, ledger, audit, pepper, directory: None, clock: Box::new(SystemClock) }
+    }
+
+    /// Makes changes known to a gateway of the same process at once. Others take notice by the
+    /// store's version, within a second.
+    #[must_use]
+    pub fn with_directory(self, directory: Arc<Directory>) -> Self {
+        Self { directory: Some(directory), ..self }
+    }
+
+    /// Takes the time from elsewhere.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
+        Self { clock: Box::new(clock), ..self }
+    }
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] names the field that is wrong; the others say what failed.
+    pub async fn create_key(&self, actor: &str, new: NewKey) -> Result<CreatedKey, AdminError> {
+        let now = self.clock.now();
+        let minted = mint_key(&random::<KEY_RANDOM_BYTES>()?, &self.pepper);
+        let key = new.define(minted.id, minted.hash, now)?;
+        self.write_down(actor, "key.create", key.id, describe(&key)).await?;
+        self.keys.create(key.clone()).await.map_err(AdminError::from_store)?;
+        self.load().await?;
+        Ok(created(&key, minted, now))
+    }
+
+    /// Every key, dead ones included, in the order of creation.
+    ///
+    /// # Errors
+    /// [`AdminError::Keys`].
+    pub async fn list_keys(&self) -> Result<Vec<KeyView>, AdminError> {
+        let now = self.clock.now();
+        let keys = self.keys.load_all().await.map_err(AdminError::from_store)?;
+        Ok(keys.iter().map(|key| KeyView::new(key, now)).collect())
+    }
+
+    /// Takes a key back for good. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`]; the others say what failed.
+    pub async fn revoke_key(&self, actor: &str, id: KeyId) -> Result<KeyView, AdminError> {
+        let now = self.clock.now();
+        self.existing(id).await?;
+        self.write_down(actor, "key.revoke", id, Vec::new()).await?;
+        let revoked = self.keys.revoke(id, now).await.map_err(AdminError::from_store)?;
+        self.load().await?;
+        Ok(KeyView::new(&revoked, now))
+    }
+
+    /// Gives a key another secret. The old one works for `grace` more; running requests are not
+    /// disturbed, and account and history stay (rule K1).
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::Revoked`]; the others say what failed.
+    pub async fn rotate_key(
+        &self,
+        actor: &str,
+        id: KeyId,
+        grace: Duration,
+    ) -> Result<CreatedKey, AdminError> {
+        let now = self.clock.now();
+        if self.existing(id).await?.revoked.is_some() {
+            return Err(AdminError::Revoked(id));
+        }
+        let minted = mint_secret(id, &random()?, &self.pepper);
+        let until = now + grace;
+        self.write_down(actor, "key.rotate", id, vec![("grace_until".to_owned(), until.to_string())]).await?;
+        let rotated = self.keys.rotate(id, minted.hash, until).await.map_err(AdminError::from_store)?;
+        self.load().await?;
+        Ok(created(&rotated, minted, now))
+    }
+
+    /// Checks the ledger's hash chains and balances: all of it, or what was written since the last seal.
+    ///
+    /// # Errors
+    /// [`AdminError::Ledger`] where the journal cannot be read; what is wrong in it is no error.
+    pub async fn verify_ledger(&self, extent: Extent) -> Result<VerificationView, AdminError> {
+        let found = self.ledger.verify(extent).await.map_err(AdminError::Ledger)?;
+        Ok(VerificationView::new(&found))
+    }
+
+    /// All accounts that ever moved, with the names of those that have one.
+    ///
+    /// # Errors
+    /// [`AdminError::Ledger`].
+    pub async fn balances(&self) -> Result<Vec<BalanceView>, AdminError> {
+        let mut views = Vec::new();
+        for (account, balance) in self.ledger.balances().await.map_err(AdminError::Ledger)? {
+            let name = match account.entity() {
+                EntityId::NONE => None,
+                entity => self.ledger.name(entity).await.map_err(AdminError::Ledger)?,
+            };
+            views.push(BalanceView::new(account, balance, name));
+        }
+        Ok(views)
+    }
+
+    /// What each ended attempt used and cost, in the order in which they ended, crashed ones included.
+    /// An attempt whose truth came after a crash entry is listed with the truth.
+    ///
+    /// # Errors
+    /// [`AdminError::Ledger`].
+    pub async fn attempts(&self) -> Result<Vec<AttemptView>, AdminError> {
+        let mut names = Names::default();
+        let mut views: Vec<AttemptView> = Vec::new();
+        let mut places: HashMap<AttemptId, usize> = HashMap::new();
+        let mut after = 0;
+        loop {
+            let rows = self.ledger.journal(after, JOURNAL_PAGE).await.map_err(AdminError::Ledger)?;
+            let Some(last) = rows.last() else { return Ok(views) };
+            after = last.seq;
+            for row in rows {
+                let Fact::Used { attempt, rollup, used, .. } = row.entry.fact else { continue };
+                let provider = names.of(&*self.ledger, rollup.provider).await?;
+                let model = names.of(&*self.ledger, rollup.model).await?;
+                let view = AttemptView::new(attempt, rollup.key, provider, model, &used);
+                match places.get(&attempt).and_then(|place| views.get_mut(*place)) {
+                    Some(former) => *former = view,
+                    None => {
+                        places.insert(attempt, views.len());
+                        views.push(view);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The time that acts are done at.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What does not exist is not worth an entry in the audit log.
+    async fn existing(&self, id: KeyId) -> Result<VirtualKey, AdminError> {
+        let keys = self.keys.load_all().await.map_err(AdminError::from_store)?;
+        keys.into_iter().find(|key| key.id == id).ok_or(AdminError::NotFound(id))
+    }
+
+    async fn write_down(
+        &self,
+        actor: &str,
+        action: &str,
+        object: KeyId,
+        details: Vec<(String, String)>,
+    ) -> Result<(), AdminError> {
+        let record = AuditRecord {
+            at: self.clock.now(),
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            object: object.to_string(),
+            details,
+        };
+        self.audit.append(record).await.map_err(AdminError::Audit)
+    }
+
+    async fn load(&self) -> Result<(), AdminError> {
+        match &self.directory {
+            Some(directory) => directory.sync(&*self.keys).await.map(|_| ()).map_err(AdminError::NotLoaded),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Names that were looked up already: a journal mentions few, and each often.
+#[derive(Default)]
+struct Names(HashMap<EntityId, Option<String>>);
+
+impl Names {
+    async fn of(&mut self, ledger: &dyn LedgerStore, id: EntityId) -> Result<Option<String>, AdminError> {
+        if let Some(known) = self.0.get(&id) {
+            return Ok(known.clone());
+        }
+        let name = ledger.name(id).await.map_err(AdminError::Ledger)?;
+        self.0.insert(id, name.clone());
+        Ok(name)
+    }
+}
+
+impl fmt::Debug for AdminService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminService").finish_non_exhaustive()
+    }
+}
+
+fn created(key: &VirtualKey, minted: MintedKey, now: Timestamp) -> CreatedKey {
+    CreatedKey { view: KeyView::new(key, now), secret: minted.into_secret() }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], AdminError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| AdminError::Random)?;
+    Ok(bytes)
+}
+
+/// What was set, field by field, for the audit log.
+fn describe(key: &VirtualKey) -> Vec<(String, String)> {
+    let view = KeyView::new(key, key.created);
+    let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(" "));
+    let fields = [
+        ("name", Some(view.name)),
+        ("tenant", Some(view.tenant)),
+        ("models", view.models.map(|models| models.join(" "))),
+        ("rpm", view.rpm.map(|rpm| rpm.to_string())),
+        ("tpm", view.tpm.map(|tpm| tpm.to_string())),
+        ("budget_usd", view.budget.map(|budget| format!("{} per {}", budget.limit_usd, budget.period))),
+        ("ip_allow", list(view.ip_allow)),
+        ("referrers", list(view.referrers)),
+        ("tags", Some(view.tags).filter(|tags| !tags.is_empty())),
+        ("loss_policy", view.loss_policy.map(str::to_owned)),
+        ("expires", view.expires),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}

@@ -1,0 +1,214 @@
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use weighbridge_access::{ModelScope, VirtualKey};
+use weighbridge_ledger::{AccountId, Balance, Used, Verification};
+use weighbridge_units::{AttemptId, KeyId, Timestamp};
+
+/// A key as it may be shown. It holds neither secret nor hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyView {
+    /// The public id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Who it belongs to.
+    pub tenant: String,
+    /// Whether it works.
+    pub state: KeyState,
+    /// The models that it may use; `null` for all.
+    pub models: Option<Vec<String>>,
+    /// Requests per minute; `null` for no limit.
+    pub rpm: Option<u64>,
+    /// Tokens per minute; `null` for no limit.
+    pub tpm: Option<u64>,
+    /// Money per period; `null` for no limit.
+    pub budget: Option<BudgetView>,
+    /// Address ranges that it may be used from; empty for all.
+    pub ip_allow: Vec<String>,
+    /// Pages that it may be used from; empty for all.
+    pub referrers: Vec<String>,
+    /// Tags that its requests bear.
+    pub tags: String,
+    /// What to do about losses; `null` for the gateway's setting.
+    pub loss_policy: Option<&'static str>,
+    /// When it was made, in RFC 3339.
+    pub created: String,
+    /// From when on it is refused.
+    pub expires: Option<String>,
+    /// When it was taken back.
+    pub revoked: Option<String>,
+}
+
+/// A budget as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BudgetView {
+    /// The most that may be spent in a period, in dollars, exactly: `25.000000000`.
+    pub limit_usd: String,
+    /// The period.
+    pub period: &'static str,
+}
+
+/// Whether a key works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// It does.
+    Active,
+    /// Its time is over.
+    Expired,
+    /// It was taken back.
+    Revoked,
+}
+
+impl KeyView {
+    pub(crate) fn new(key: &VirtualKey, now: Timestamp) -> Self {
+        let state = match (key.revoked, key.is_alive(now)) {
+            (Some(_), _) => KeyState::Revoked,
+            (None, true) => KeyState::Active,
+            (None, false) => KeyState::Expired,
+        };
+        Self {
+            id: key.id.to_string(),
+            name: key.name.clone(),
+            tenant: key.tenant.to_string(),
+            state,
+            models: match &key.models {
+                ModelScope::All => None,
+                ModelScope::Only(patterns) => Some(texts(patterns)),
+            },
+            rpm: key.limits.rpm,
+            tpm: key.limits.tpm,
+            budget: key.budget.map(|budget| BudgetView {
+                limit_usd: budget.limit.to_string(),
+                period: budget.period.as_str(),
+            }),
+            ip_allow: texts(&key.ip_allow),
+            referrers: texts(&key.referrers),
+            tags: key.tags.to_string(),
+            loss_policy: key.loss_policy.map(|policy| policy.as_str()),
+            created: key.created.to_string(),
+            expires: key.expires.map(|at| at.to_string()),
+            revoked: key.revoked.map(|at| at.to_string()),
+        }
+    }
+}
+
+fn texts<T: ToString>(items: &[T]) -> Vec<String> {
+    items.iter().map(T::to_string).collect()
+}
+
+/// A key that was just made, or that was given another secret: the one moment to read it.
+#[derive(Debug)]
+pub struct CreatedKey {
+    /// The key as it may be shown later on too.
+    pub view: KeyView,
+    pub(crate) secret: SecretString,
+}
+
+impl CreatedKey {
+    /// The whole key, `wb-<id>-<secret>`. Show it once, and keep it nowhere.
+    pub fn expose(&self) -> &str {
+        self.secret.expose_secret()
+    }
+}
+
+/// What verifying the ledger found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerificationView {
+    /// Whether nothing is wrong.
+    pub sound: bool,
+    /// Rows that were read.
+    pub rows: u64,
+    /// The last row's number.
+    pub last_row: u64,
+    /// What is wrong, a sentence each.
+    pub faults: Vec<String>,
+}
+
+impl VerificationView {
+    pub(crate) fn new(found: &Verification) -> Self {
+        Self {
+            sound: found.is_sound(),
+            rows: found.rows,
+            last_row: found.last_seq,
+            faults: found.faults.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// What one ended attempt used and cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptView {
+    /// The id, which the provider was sent as `x-client-request-id`.
+    pub attempt: String,
+    /// The public id of the key that asked.
+    pub key: String,
+    /// The provider, unless the name is unknown or was erased.
+    pub provider: Option<String>,
+    /// The provider's model, unless the name is unknown or was erased.
+    pub model: Option<String>,
+    /// How it ended.
+    pub outcome: &'static str,
+    /// Where the usage comes from.
+    pub provenance: &'static str,
+    /// By bucket.
+    pub usage: BTreeMap<&'static str, u64>,
+    /// The provider's cost, in dollars.
+    pub cost_usd: String,
+    /// What the tenant was charged, in dollars.
+    pub charged_usd: String,
+}
+
+impl AttemptView {
+    pub(crate) fn new(
+        attempt: AttemptId,
+        key: KeyId,
+        provider: Option<String>,
+        model: Option<String>,
+        used: &Used,
+    ) -> Self {
+        Self {
+            attempt: attempt.to_string(),
+            key: key.to_string(),
+            provider,
+            model,
+            outcome: used.outcome.as_str(),
+            provenance: used.provenance.as_str(),
+            usage: used.usage.iter().map(|(bucket, count)| (bucket.as_str(), count)).collect(),
+            cost_usd: used.cost.to_string(),
+            charged_usd: used.charged.to_string(),
+        }
+    }
+}
+
+/// An account of the ledger. Debits make a balance positive, credits negative.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BalanceView {
+    /// The account: book, kind, entity.
+    pub account: String,
+    /// `platform`, `surcharge` or `usage`: never added to each other.
+    pub book: &'static str,
+    /// What the account is for.
+    pub kind: &'static str,
+    /// Whose it is, unless the name is unknown or was erased.
+    pub name: Option<String>,
+    /// What has happened, in dollars.
+    pub posted_usd: String,
+    /// What open attempts have reserved, in dollars.
+    pub pending_usd: String,
+}
+
+impl BalanceView {
+    pub(crate) fn new(account: AccountId, balance: Balance, name: Option<String>) -> Self {
+        Self {
+            account: account.to_string(),
+            book: account.book().as_str(),
+            kind: account.kind().as_str(),
+            name,
+            posted_usd: balance.posted.to_string(),
+            pending_usd: balance.pending.to_string(),
+        }
+    }
+}

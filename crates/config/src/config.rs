@@ -1,0 +1,141 @@
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use weighbridge_pipeline::settings::Settings;
+use weighbridge_pricing::PriceBook;
+
+/// What a configuration means: checked, complete, without a reference to the file that it is from.
+/// It holds secrets and has no `Debug`.
+pub struct Config {
+    /// What the pipeline is told: providers, models, bounds, policies.
+    pub settings: Settings,
+    /// Prices, built in and from files.
+    pub prices: PriceBook,
+    /// Listeners and their bounds.
+    pub server: ServerConfig,
+    /// Where ledger, keys and records are kept.
+    pub storage: StorageConfig,
+    /// What is written to standard error.
+    pub log: LogConfig,
+}
+
+/// Listeners and their bounds. It holds secrets and has no `Debug`.
+pub struct ServerConfig {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The admin API; `None` where no credential for it is configured.
+    pub admin: Option<AdminConfig>,
+    /// The pepper of key hashes; `None` where the binary is to keep one of its own.
+    pub key_pepper: Option<SecretString>,
+    /// How long requests in flight may go on after a signal to stop.
+    pub drain_timeout: Duration,
+    /// Where metrics are served, without authentication; `None` where they are not.
+    pub metrics: Option<String>,
+    /// Threads that serve requests; `None` for one per core.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// The admin API. It holds a secret and has no `Debug`.
+pub struct AdminConfig {
+    /// Where it listens: a loopback address.
+    pub listen: SocketAddr,
+    /// Its credential.
+    pub token: SecretString,
+}
+
+/// Where ledger, keys and records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorageConfig {
+    /// In memory: gone at the end.
+    Memory,
+    /// In SQLite files.
+    Sqlite {
+        /// The file of ledger and keys; the request log is a file beside it.
+        path: PathBuf,
+        /// What a commit survives.
+        durability: Durability,
+    },
+}
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The death of the process.
+    #[default]
+    Process,
+    /// The loss of power as well, at the price of a few milliseconds per commit.
+    Fsync,
+}
+
+impl Durability {
+    /// The name in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Fsync => "fsync",
+        }
+    }
+}
+
+/// What is written to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// What is worth a line.
+    pub level: LogLevel,
+    /// What a line looks like.
+    pub format: LogFormat,
+    /// One line per request.
+    pub requests: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, format: LogFormat::Json, requests: true }
+    }
+}
+
+/// What is worth a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// What may fail soon.
+    Warn,
+    /// What happens rarely and should be known.
+    #[default]
+    Info,
+    /// What helps to find a mistake.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// Every level.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The name in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// What a line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// One JSON object.
+    #[default]
+    Json,
+    /// Text for people.
+    Text,
+}

@@ -1,0 +1,60 @@
+use std::fmt::Write;
+
+use secrecy::ExposeSecret;
+
+use crate::config::{Config, StorageConfig};
+use crate::duration;
+
+impl Config {
+    /// What the configuration means, in a few lines for people: what `weighbridge check` prints. It
+    /// holds no secret.
+    pub fn explain(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_to(&mut text);
+        text
+    }
+
+    fn write_to(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(text, "listen     {}", self.server.listen)?;
+        match &self.server.admin {
+            Some(admin) => writeln!(text, "admin      {}", admin.listen)?,
+            None => writeln!(text, "admin      off (no admin_token)")?,
+        }
+        match &self.storage {
+            StorageConfig::Memory => writeln!(text, "storage    memory, gone at the end")?,
+            StorageConfig::Sqlite { path, durability } => {
+                writeln!(text, "storage    {} ({})", path.display(), durability.as_str())?;
+            }
+        }
+        writeln!(text, "prices     version {}", self.prices.version())?;
+        for provider in &self.settings.providers {
+            let keys = match provider.api_keys.iter().filter(|key| !key.expose_secret().is_empty()).count() {
+                0 => "no key".to_owned(),
+                1 => "1 key".to_owned(),
+                many => format!("{many} keys"),
+            };
+            writeln!(
+                text,
+                "provider   {}: {} at {}, {keys}, at most {} per attempt",
+                provider.name,
+                provider.protocol,
+                provider.base_url,
+                duration::display(provider.timeouts.total),
+            )?;
+        }
+        for route in &self.settings.routes {
+            let targets: Vec<String> = route
+                .targets
+                .iter()
+                .map(|target| format!("{}/{} ×{}", target.provider, target.model, target.weight))
+                .collect();
+            write!(text, "model      {}: {}", route.name, targets.join(", "))?;
+            for fallback in &route.fallbacks {
+                write!(text, ", else {}/{}", fallback.provider, fallback.model)?;
+            }
+            writeln!(text)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Every key that a configuration file may have. The parser refuses all others, and a test holds
+//! `docs/configuration.md` to this list.
+
+/// A table of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// How the file names it: `server`, `providers.NAME`.
+    pub name: &'static str,
+    /// What it may hold.
+    pub keys: &'static [Key],
+}
+
+/// A key of a [`Section`].
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// A value as one would write it: the hint of many messages.
+    pub example: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+const fn key(name: &'static str, example: &'static str) -> Key {
+    Key { name, example, secret: false }
+}
+
+const fn secret(name: &'static str, example: &'static str) -> Key {
+    Key { name, example, secret: true }
+}
+
+impl Section {
+    /// The key of that name, if the section has it.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+/// The file itself.
+pub(crate) static ROOT: Section = Section {
+    name: "",
+    keys: &[
+        key("server", "[server]"),
+        key("storage", "[storage]"),
+        key("providers", "[providers.openai]"),
+        key("models", "[models.support]"),
+        key("prices", "[prices]"),
+        key("log", "[log]"),
+    ],
+};
+
+/// `[server]`
+pub(crate) static SERVER: Section = Section {
+    name: "server",
+    keys: &[
+        key("listen", r#""127.0.0.1:8080""#),
+        key("admin_listen", r#""127.0.0.1:8081""#),
+        secret("admin_token", r#""${WEIGHBRIDGE_ADMIN_TOKEN}""#),
+        secret("key_pepper", r#""${file:/run/secrets/key_pepper}""#),
+        key("trusted_proxies", r#"["10.0.0.0/8"]"#),
+        key("loss_policy", r#""warn""#),
+        key("metrics", r#""/metrics""#),
+        key("workers", "4"),
+        key("drain_timeout", r#""30s""#),
+        key("body_timeout", r#""60s""#),
+        key("write_timeout", r#""60s""#),
+        key("max_body_bytes", "33554432"),
+        key("max_answer_bytes", "67108864"),
+        key("max_concurrent_requests", "10000"),
+        key("max_attempts", "4"),
+    ],
+};
+
+/// `[storage]`
+pub(crate) static STORAGE: Section = Section {
+    name: "storage",
+    keys: &[key("url", r#""sqlite:weighbridge.db""#), key("durability", r#""process""#)],
+};
+
+/// `[providers.NAME]`
+pub(crate) static PROVIDER: Section = Section {
+    name: "providers.NAME",
+    keys: &[
+        key("preset", r#""anthropic""#),
+        key("protocol", r#""openai-chat""#),
+        key("base_url", r#""https://api.openai.com/v1""#),
+        key("path", r#""/chat/completions""#),
+        key("auth", r#""bearer""#),
+        secret("api_keys", r#"["${OPENAI_API_KEY}"]"#),
+        secret("headers", r#"{ "openai-organization" = "org-1" }"#),
+        key("price_as", r#""openai""#),
+        key("timeouts", r#"{ connect = "5s", total = "10m" }"#),
+    ],
+};
+
+/// `[providers.NAME.timeouts]`
+pub(crate) static TIMEOUTS: Section = Section {
+    name: "providers.NAME.timeouts",
+    keys: &[
+        key("connect", r#""5s""#),
+        key("first_byte", r#""60s""#),
+        key("idle", r#""60s""#),
+        key("total", r#""10m""#),
+    ],
+};
+
+/// `[models.NAME]`
+pub(crate) static MODEL: Section = Section {
+    name: "models.NAME",
+    keys: &[
+        key("strategy", r#""weighted-round-robin""#),
+        key("targets", r#"[{ model = "openai/gpt-4o-mini", weight = 3 }]"#),
+        key("fallbacks", r#"["claude/claude-haiku-4-5"]"#),
+        key("fallback_on_context", "true"),
+        key("fallback_on_content", "true"),
+    ],
+};
+
+/// An entry of `targets`.
+pub(crate) static TARGET: Section = Section {
+    name: "models.NAME.targets",
+    keys: &[key("model", r#""openai/gpt-4o-mini""#), key("weight", "3")],
+};
+
+/// `[prices]`
+pub(crate) static PRICES: Section = Section {
+    name: "prices",
+    keys: &[key("files", r#"["prices.toml"]"#), key("builtin", "true"), key("unknown_model", r#""refuse""#)],
+};
+
+/// `[log]`
+pub(crate) static LOG: Section = Section {
+    name: "log",
+    keys: &[key("level", r#""info""#), key("format", r#""json""#), key("requests", "true")],
+};
+
+/// Every section, in the order of the documentation.
+pub static SECTIONS: [&Section; 9] =
+    [&ROOT, &SERVER, &STORAGE, &PROVIDER, &TIMEOUTS, &MODEL, &TARGET, &PRICES, &LOG];

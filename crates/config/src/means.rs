@@ -1,0 +1,259 @@
+//! What a file means: the second of two stages. Defaults, and everything that needs more than one
+//! value to be judged.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use weighbridge_access::Pepper;
+use weighbridge_pipeline::settings::{RequestLimits, Settings};
+use weighbridge_pricing::{BUILTIN_FILES, PriceBook, PriceError};
+
+use crate::config::{AdminConfig, Config, Durability, LogConfig, ServerConfig, StorageConfig};
+use crate::problem::Problems;
+use crate::reader::{Given, Said};
+use crate::{Surroundings, providers, routes, said};
+
+/// The variables that give the two secrets of the server where the file does not.
+const ADMIN_TOKEN: &str = "WEIGHBRIDGE_ADMIN_TOKEN";
+const KEY_PEPPER: &str = "WEIGHBRIDGE_KEY_PEPPER";
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+const DATABASE: &str = "weighbridge.db";
+/// The shortest admin token: shorter ones can be guessed.
+const MIN_TOKEN: usize = 16;
+
+/// The configuration, unless a mistake keeps a part of it from being made; every mistake is noted.
+pub(crate) fn config(
+    said: said::File,
+    folder: &Path,
+    surroundings: &dyn Surroundings,
+    problems: &mut Problems,
+) -> Option<Config> {
+    // What is wrong in itself is known by its name all the same, to targets.
+    let mut names = providers::names(&said.providers);
+    let providers = providers::settings(said.providers, surroundings, problems);
+    if names.is_empty() {
+        names = providers.iter().map(|provider| provider.name.to_string()).collect();
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let routes = routes::settings(&said.models, &names, problems);
+    let storage = storage(&said.storage, folder, problems);
+    let log = LogConfig::default();
+    let log = LogConfig {
+        level: said.log.level.value().unwrap_or(log.level),
+        format: said.log.format.value().unwrap_or(log.format),
+        requests: said.log.requests.value().unwrap_or(log.requests),
+    };
+    let limits = limits(&said.server);
+    let trusted_proxies =
+        said.server.trusted_proxies.said().map(|ranges| ranges.value.iter().map(|r| r.value).collect());
+    let settings = Settings {
+        providers,
+        routes,
+        limits,
+        loss_policy: said.server.loss_policy.said().map_or_else(Default::default, |said| said.value),
+        unknown_model: said.prices.unknown_model.said().map_or_else(Default::default, |said| said.value),
+        trusted_proxies: trusted_proxies.unwrap_or_default(),
+    };
+    let prices = prices(&said.prices, folder, surroundings, problems);
+    let server = server(said.server, surroundings, problems);
+    Some(Config { settings, prices: prices?, server, storage: storage?, log })
+}
+
+fn server(said: said::Server, surroundings: &dyn Surroundings, problems: &mut Problems) -> ServerConfig {
+    let listen = said.listen.said().map_or(LISTEN, |said| said.value);
+    let admin = admin(&said, listen, surroundings, problems);
+    let key_pepper = secret(&said.key_pepper, KEY_PEPPER, surroundings);
+    if let Some((pepper, span)) = &key_pepper
+        && pepper.len() < Pepper::MIN_BYTES
+    {
+        let message = format!("the key pepper has fewer than {} characters", Pepper::MIN_BYTES);
+        note(problems, span.clone(), message)
+            .hint("make one with: openssl rand -hex 32; keep it: with another pepper no existing key works");
+    }
+    ServerConfig {
+        listen,
+        admin,
+        key_pepper: key_pepper.map(|(pepper, _)| pepper.into()),
+        drain_timeout: said.drain_timeout.value().unwrap_or(DRAIN_TIMEOUT),
+        metrics: said.metrics.value(),
+        workers: said.workers.value().and_then(|n| usize::try_from(n).ok()).and_then(NonZeroUsize::new),
+    }
+}
+
+fn admin(
+    said: &said::Server,
+    listen: SocketAddr,
+    surroundings: &dyn Surroundings,
+    problems: &mut Problems,
+) -> Option<AdminConfig> {
+    if let Some(at) = said.admin_listen.said() {
+        if !at.value.ip().is_loopback() {
+            problems
+                .at(
+                    at.span.clone(),
+                    format!("the admin API must not be reachable from elsewhere, as on {}", at.value),
+                )
+                .hint("use 127.0.0.1 or [::1], and a tunnel to reach it from another machine");
+        }
+        if at.value.port() == listen.port() && at.value.port() != 0 {
+            problems
+                .at(
+                    at.span.clone(),
+                    format!("`server.listen` and `server.admin_listen` share port {}", at.value.port()),
+                )
+                .hint("give the admin API a port of its own");
+        }
+    }
+    match secret(&said.admin_token, ADMIN_TOKEN, surroundings) {
+        Some((token, span)) => {
+            let visible = token.bytes().all(|b| b.is_ascii_graphic());
+            if token.len() < MIN_TOKEN || !visible {
+                let message = format!(
+                    "the admin token must have at least {MIN_TOKEN} characters, all visible ASCII, without spaces"
+                );
+                note(problems, span, message).hint("make one with: openssl rand -hex 32");
+            }
+            let listen = said.admin_listen.said().map_or(ADMIN_LISTEN, |at| at.value);
+            Some(AdminConfig { listen, token: SecretString::from(token) })
+        }
+        None => {
+            if let (Some(at), true) = (said.admin_listen.said(), said.admin_token.is_absent()) {
+                problems
+                    .at(at.span.clone(), "`server.admin_listen` needs `server.admin_token`")
+                    .hint(format!("set admin_token, or {ADMIN_TOKEN} in the environment; make one with: openssl rand -hex 32"));
+            }
+            None
+        }
+    }
+}
+
+/// A secret and where it was said; from the environment, where the file says nothing about it.
+fn secret(
+    given: &Given<String>,
+    variable: &str,
+    surroundings: &dyn Surroundings,
+) -> Option<(String, Option<std::ops::Range<usize>>)> {
+    match given {
+        Given::Said(said) => Some((said.value.clone(), Some(said.span.clone()))),
+        Given::Wrong => None,
+        Given::Absent => {
+            surroundings.variable(variable).filter(|text| !text.is_empty()).map(|text| (text, None))
+        }
+    }
+}
+
+fn note(
+    problems: &mut Problems,
+    span: Option<std::ops::Range<usize>>,
+    message: String,
+) -> &mut crate::Problem {
+    match span {
+        Some(span) => problems.at(span, message),
+        None => problems.elsewhere(message),
+    }
+}
+
+fn limits(said: &said::Server) -> RequestLimits {
+    let default = RequestLimits::default();
+    let bytes = |given: &Given<u64>, default| said_usize(given).unwrap_or(default);
+    RequestLimits {
+        body_bytes: bytes(&said.max_body_bytes, default.body_bytes),
+        answer_bytes: bytes(&said.max_answer_bytes, default.answer_bytes),
+        open_requests: bytes(&said.max_concurrent_requests, default.open_requests),
+        attempts: said
+            .max_attempts
+            .said()
+            .map_or(default.attempts, |n| u32::try_from(n.value).unwrap_or(u32::MAX)),
+        body_time: said.body_timeout.said().map_or(default.body_time, |time| time.value),
+        write_time: said.write_timeout.said().map_or(default.write_time, |time| time.value),
+        ..default
+    }
+}
+
+fn said_usize(given: &Given<u64>) -> Option<usize> {
+    given.said().map(|said| usize::try_from(said.value).unwrap_or(usize::MAX))
+}
+
+fn storage(said: &said::Storage, folder: &Path, problems: &mut Problems) -> Option<StorageConfig> {
+    let durability = said.durability.said();
+    let sqlite = |path: &str| StorageConfig::Sqlite {
+        path: folder.join(path),
+        durability: durability.map_or(Durability::default(), |said| said.value),
+    };
+    let url = match &said.url {
+        Given::Said(url) => url,
+        Given::Absent => return Some(sqlite(DATABASE)),
+        Given::Wrong => return None,
+    };
+    match url.value.split_once(':') {
+        Some(("memory", "")) => {
+            if let Some(durability) = durability {
+                problems
+                    .at(
+                        durability.span.clone(),
+                        "`storage.durability` means nothing where storage is in memory",
+                    )
+                    .hint("leave it out, or store in a file: url = \"sqlite:weighbridge.db\"");
+            }
+            return Some(StorageConfig::Memory);
+        }
+        Some(("sqlite", path)) if !path.is_empty() && !path.starts_with("//") => return Some(sqlite(path)),
+        _ => {}
+    }
+    let hint = match url.value.split_once(':') {
+        Some(("sqlite", _)) => {
+            "write sqlite:PATH, such as sqlite:weighbridge.db or sqlite:/var/lib/weighbridge.db"
+        }
+        Some(("postgres" | "postgresql" | "redis" | "rediss", _)) => {
+            "this version stores in memory: or sqlite:PATH only"
+        }
+        _ => "write memory: or sqlite:PATH",
+    };
+    // An address may hold a password, so it is not repeated.
+    problems.at(url.span.clone(), "`storage.url` is not a store that this version knows").hint(hint);
+    None
+}
+
+fn prices(
+    said: &said::Prices,
+    folder: &Path,
+    surroundings: &dyn Surroundings,
+    problems: &mut Problems,
+) -> Option<PriceBook> {
+    let mut read: Vec<(&Said<String>, String)> = Vec::new();
+    for file in said.files.said().map_or(&[][..], |files| &files.value) {
+        match surroundings.file(&folder.join(&file.value)) {
+            Ok(text) => read.push((file, text)),
+            Err(why) => problems
+                .at(file.span.clone(), format!("the price file cannot be read: {why}"))
+                .hint("relative paths start at the folder of this file"),
+        }
+    }
+    let builtin = said.builtin.said().is_none_or(|said| said.value);
+    let mut files = if builtin { BUILTIN_FILES.to_vec() } else { Vec::new() };
+    files.extend(read.iter().map(|(file, text)| (file.value.as_str(), text.as_str())));
+    match PriceBook::from_toml(&files) {
+        Ok(book) => Some(book),
+        Err(PriceError::Load(mistakes)) => {
+            for mistake in mistakes.iter() {
+                let message = format!("a price file has a mistake: {mistake}");
+                let span = read
+                    .iter()
+                    .find(|(file, _)| file.value == mistake.file)
+                    .map(|(file, _)| file.span.clone());
+                note(problems, span, message);
+            }
+            None
+        }
+        Err(other) => {
+            problems.elsewhere(format!("the prices cannot be used: {other}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,330 @@
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Uri};
+use secrecy::SecretString;
+use weighbridge_catalogue::{Preset, near, preset, presets};
+use weighbridge_pipeline::settings::{ProviderSettings, Timeouts};
+
+use crate::Surroundings;
+use crate::duration;
+use crate::problem::Problems;
+use crate::reader::{Given, Said};
+use crate::said;
+
+/// Headers that the gateway itself sets: a provider may not be given others.
+const RESERVED_HEADERS: [&str; 12] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "cookie",
+    "host",
+    "connection",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "te",
+    "upgrade",
+    "x-client-request-id",
+];
+
+/// The example of a base URL where no preset has one.
+const LOCAL_URL: &str = "http://127.0.0.1:8000/v1";
+
+/// The names that the file gives to providers, right or wrong in themselves.
+pub(crate) fn names(said: &[said::Provider]) -> Vec<String> {
+    said.iter().map(|provider| provider.name.value.clone()).collect()
+}
+
+/// The file's providers; where it has none, those that the environment has keys for.
+pub(crate) fn settings(
+    said: Vec<said::Provider>,
+    surroundings: &dyn Surroundings,
+    problems: &mut Problems,
+) -> Vec<ProviderSettings> {
+    if said.is_empty() {
+        let found: Vec<_> =
+            presets().iter().filter_map(|preset| discovered(preset, surroundings, problems)).collect();
+        if found.is_empty() && problems.is_empty() {
+            let variables: Vec<&str> = presets().iter().flat_map(|preset| preset.env_vars).copied().collect();
+            problems.elsewhere("there is no provider to send requests to").hint(format!(
+                "set {} in the environment, or write a [providers.NAME] table",
+                variables.join(" or ")
+            ));
+        }
+        return found;
+    }
+    said.into_iter().filter_map(|provider| declared(provider, surroundings, problems)).collect()
+}
+
+/// A provider that nobody declared: its key is in the environment, under the name that its SDK reads.
+/// So is its address, where that is another: `OPENAI_BASE_URL` beside `OPENAI_API_KEY`.
+fn discovered(
+    preset: &'static Preset,
+    surroundings: &dyn Surroundings,
+    problems: &mut Problems,
+) -> Option<ProviderSettings> {
+    let (variable, api_key) = key_of(preset, surroundings)?;
+    let base_variable = variable.replace("_API_KEY", "_BASE_URL");
+    let named_base = surroundings.variable(&base_variable).filter(|text| !text.is_empty());
+    let base_url = match named_base {
+        Some(text) => match base_url(&text, preset.path) {
+            Ok(url) => url,
+            Err(why) => {
+                problems.elsewhere(format!("the environment variable {base_variable}: {why}"));
+                return None;
+            }
+        },
+        None => preset.base_url?.to_owned(),
+    };
+    if let Err(why) = header_text(&api_key) {
+        problems.elsewhere(format!("the environment variable {variable}: the API key {why}"));
+        return None;
+    }
+    Some(ProviderSettings {
+        name: preset.name.into(),
+        protocol: preset.protocol,
+        base_url,
+        path: preset.path.to_owned(),
+        auth: preset.auth,
+        api_keys: vec![api_key.into()],
+        headers: preset_headers(preset),
+        price_as: preset.name.into(),
+        timeouts: Timeouts::default(),
+    })
+}
+
+fn key_of(preset: &Preset, surroundings: &dyn Surroundings) -> Option<(&'static str, String)> {
+    preset.env_vars.iter().find_map(|name| {
+        let key = surroundings.variable(name).map(|key| key.trim().to_owned());
+        key.filter(|key| !key.is_empty()).map(|key| (*name, key))
+    })
+}
+
+fn declared(
+    said: said::Provider,
+    surroundings: &dyn Surroundings,
+    problems: &mut Problems,
+) -> Option<ProviderSettings> {
+    let name = &said.name.value;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) {
+        problems
+            .at(said.name.span.clone(), format!("`{name}` cannot name a provider"))
+            .hint("1 to 64 letters, digits, `-`, `_`, `.`");
+    }
+    let preset = chosen_preset(&said, problems);
+    // What a protocol usually looks like, where no preset says more.
+    let usual = preset.or_else(|| {
+        let protocol = said.protocol.said()?.value;
+        presets().iter().find(|preset| preset.protocol == protocol)
+    });
+    let usual = match usual {
+        Some(usual) => usual,
+        None => {
+            if said.preset.is_absent() && said.protocol.is_absent() {
+                let known: Vec<&str> = presets().iter().map(|preset| preset.name).collect();
+                let hint = match near(name, known.iter().copied()).first() {
+                    Some(meant) => format!("did you mean [providers.{meant}]?"),
+                    None => format!("presets: {}", known.join(", ")),
+                };
+                let message = format!("provider `{name}` needs a `preset`, or `protocol` and `base_url`");
+                problems.at(said.name.span.clone(), message).hint(hint);
+            }
+            return None;
+        }
+    };
+    let path = said.path.said().map_or(usual.path, |path| &path.value).to_owned();
+    if let Some(given) = said.path.said()
+        && (!path.starts_with('/') || path.contains(['?', '#', ' ']))
+    {
+        problems
+            .at(given.span.clone(), format!("`{path}` is not a path"))
+            .hint("it begins with `/` and has no query: /chat/completions");
+    }
+    let base_url = match &said.base_url {
+        Given::Said(url) => base_url(&url.value, &path)
+            .map_err(|why| {
+                problems.at(url.span.clone(), format!("the base URL of provider `{name}`: {why}")).hint(
+                    format!("write it like this: base_url = \"{}\"", usual.base_url.unwrap_or(LOCAL_URL)),
+                );
+            })
+            .ok(),
+        Given::Absent => {
+            let known = preset.and_then(|preset| preset.base_url);
+            if known.is_none() {
+                problems
+                    .at(said.name.span.clone(), format!("provider `{name}` needs a `base_url`"))
+                    .hint(format!("write it like this: base_url = \"{LOCAL_URL}\""));
+            }
+            known.map(str::to_owned)
+        }
+        Given::Wrong => None,
+    };
+    let price_as = match said.price_as.said() {
+        Some(given) => given.value.as_str(),
+        None => preset.filter(|preset| preset.base_url.is_some()).map_or(name.as_str(), |preset| preset.name),
+    };
+    Some(ProviderSettings {
+        api_keys: api_keys(&said, preset, surroundings, problems),
+        headers: headers(&said, usual, problems),
+        timeouts: timeouts(&said.timeouts, problems),
+        name: name.as_str().into(),
+        protocol: usual.protocol,
+        path,
+        auth: said.auth.said().map_or(usual.auth, |auth| auth.value),
+        price_as: Arc::from(price_as),
+        base_url: base_url?,
+    })
+}
+
+/// The preset that is named, or that the provider is named for.
+fn chosen_preset(said: &said::Provider, problems: &mut Problems) -> Option<&'static Preset> {
+    let Some(named) = said.preset.said() else {
+        let own = if said.preset.is_absent() { preset(&said.name.value) } else { None };
+        return own.filter(|own| said.protocol.said().is_none_or(|protocol| protocol.value == own.protocol));
+    };
+    let Some(found) = preset(&named.value) else {
+        let known: Vec<&str> = presets().iter().map(|preset| preset.name).collect();
+        let hint = match near(&named.value, known.iter().copied()).first() {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => {
+                format!("presets: {}; or leave it out and give `protocol` and `base_url`", known.join(", "))
+            }
+        };
+        problems.at(named.span.clone(), format!("there is no preset `{}`", named.value)).hint(hint);
+        return None;
+    };
+    if let Some(protocol) = said.protocol.said()
+        && protocol.value != found.protocol
+    {
+        problems
+            .at(protocol.span.clone(), format!("the preset `{}` speaks {}", found.name, found.protocol))
+            .hint("leave out either `preset` or `protocol`");
+    }
+    Some(found)
+}
+
+/// An address, checked and without slashes at its end. The error is a sentence without the address,
+/// which may hold a password.
+fn base_url(text: &str, path: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    let uri: Uri = url.parse().map_err(|_| "it is not a URL".to_owned())?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("it must begin with https:// or http://".to_owned());
+    }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("it must not hold a user name or password: use `api_keys` or `headers`".to_owned());
+    }
+    if uri.host().is_none_or(str::is_empty) || uri.query().is_some() || text.contains('#') {
+        return Err("it must be a host and perhaps a path, without query".to_owned());
+    }
+    if let Some(repeated) = path.split('/').nth(1).filter(|first| path.len() > first.len() + 1)
+        && uri.path().ends_with(&format!("/{repeated}"))
+    {
+        return Err(format!("it ends in /{repeated}, which `path` ({path}) begins with: leave it out here"));
+    }
+    Ok(url.to_owned())
+}
+
+/// Whether a text can be sent in a header; the error completes "it …".
+pub(crate) fn header_text(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        Err("is empty")
+    } else if text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err("has spaces, line breaks or other characters that cannot be sent in a header")
+    }
+}
+
+fn api_keys(
+    said: &said::Provider,
+    preset: Option<&'static Preset>,
+    surroundings: &dyn Surroundings,
+    problems: &mut Problems,
+) -> Vec<SecretString> {
+    let name = &said.name.value;
+    if let Some(keys) = said.api_keys.said() {
+        return keys.value.iter().map(|key| key.value.as_str().into()).collect();
+    }
+    // A key from the environment goes to the address that it is known for, and to no other.
+    let (Some(preset), true, true) = (preset, said.api_keys.is_absent(), said.base_url.is_absent()) else {
+        return Vec::new();
+    };
+    match key_of(preset, surroundings) {
+        Some((variable, key)) => {
+            if let Err(why) = header_text(&key) {
+                problems.elsewhere(format!("the environment variable {variable}: the API key {why}"));
+            }
+            vec![key.into()]
+        }
+        None if preset.env_vars.is_empty() => Vec::new(),
+        None => {
+            problems.at(said.name.span.clone(), format!("provider `{name}` has no API key")).hint(format!(
+                "set {} in the environment, or write: api_keys = [\"${{{}}}\"]",
+                preset.env_vars.join(" or "),
+                preset.env_vars.first().copied().unwrap_or("NAME"),
+            ));
+            Vec::new()
+        }
+    }
+}
+
+fn preset_headers(preset: &Preset) -> Vec<(HeaderName, HeaderValue)> {
+    let parse = |(name, value): &(&'static str, &'static str)| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+    };
+    preset.headers.iter().filter_map(parse).collect()
+}
+
+/// The preset's headers, with those of the file in their place where the names are the same.
+fn headers(said: &said::Provider, usual: &Preset, problems: &mut Problems) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = preset_headers(usual);
+    for (name, value) in said.headers.said().map_or(&[][..], |pairs| &pairs.value) {
+        let (header, hint) = match HeaderName::from_bytes(name.value.as_bytes()) {
+            Ok(header) if !RESERVED_HEADERS.contains(&header.as_str()) => (Some(header), ""),
+            Ok(_) => (None, "credentials go into `api_keys`; the connection's own headers are the gateway's"),
+            Err(_) => (None, "a header's name has letters, digits and `-`"),
+        };
+        let Some(header) = header else {
+            problems.at(name.span.clone(), format!("`{}` cannot be set as a header", name.value)).hint(hint);
+            continue;
+        };
+        let Ok(mut content) = HeaderValue::from_str(&value.value) else {
+            problems
+                .at(value.span.clone(), format!("the value of header `{header}` cannot be sent"))
+                .hint("line breaks and other control characters are not possible in headers");
+            continue;
+        };
+        content.set_sensitive(true);
+        headers.retain(|(other, _)| *other != header);
+        headers.push((header, content));
+    }
+    headers
+}
+
+fn timeouts(said: &said::Timeouts, problems: &mut Problems) -> Timeouts {
+    let default = Timeouts::default();
+    let total = said.total.said().map_or(default.total, |total| total.value);
+    let mut bound =
+        |name: &str, given: &Given<std::time::Duration>, default: std::time::Duration| match given.said() {
+            Some(Said { value, span }) => {
+                if *value > total {
+                    problems
+                        .at(
+                            span.clone(),
+                            format!("`{name}` is longer than `total`, which is {}", duration::display(total)),
+                        )
+                        .hint("shorten it, or raise `total`");
+                }
+                *value
+            }
+            None => default.min(total),
+        };
+    Timeouts {
+        connect: bound("connect", &said.connect, default.connect),
+        first_byte: bound("first_byte", &said.first_byte, default.first_byte),
+        idle: bound("idle", &said.idle, default.idle),
+        total,
+    }
+}

@@ -1,0 +1,295 @@
+//! What a file says, key by key: the first of two stages. Types and forms are checked here; what the
+//! values mean together is [`crate::means`]'s business.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use toml::de::DeTable;
+use weighbridge_access::{Cidr, InvalidDefinition, LossPolicy};
+use weighbridge_catalogue::AuthStyle;
+use weighbridge_pipeline::settings::{StrategyKind, UnknownModel};
+use weighbridge_units::Protocol;
+
+use crate::config::{Durability, LogFormat, LogLevel};
+use crate::keys;
+use crate::providers;
+use crate::reader::{Given, Item, Mismatch, Reader, Said, Table};
+
+pub(crate) struct File {
+    pub(crate) server: Server,
+    pub(crate) storage: Storage,
+    pub(crate) providers: Vec<Provider>,
+    pub(crate) models: Vec<Model>,
+    pub(crate) prices: Prices,
+    pub(crate) log: Log,
+}
+
+#[derive(Default)]
+pub(crate) struct Server {
+    pub(crate) listen: Given<SocketAddr>,
+    pub(crate) admin_listen: Given<SocketAddr>,
+    pub(crate) admin_token: Given<String>,
+    pub(crate) key_pepper: Given<String>,
+    pub(crate) trusted_proxies: Given<Vec<Said<Cidr>>>,
+    pub(crate) loss_policy: Given<LossPolicy>,
+    pub(crate) metrics: Given<String>,
+    pub(crate) workers: Given<u64>,
+    pub(crate) drain_timeout: Given<Duration>,
+    pub(crate) body_timeout: Given<Duration>,
+    pub(crate) write_timeout: Given<Duration>,
+    pub(crate) max_body_bytes: Given<u64>,
+    pub(crate) max_answer_bytes: Given<u64>,
+    pub(crate) max_concurrent_requests: Given<u64>,
+    pub(crate) max_attempts: Given<u64>,
+}
+
+#[derive(Default)]
+pub(crate) struct Storage {
+    pub(crate) url: Given<String>,
+    pub(crate) durability: Given<Durability>,
+}
+
+pub(crate) struct Provider {
+    pub(crate) name: Said<String>,
+    pub(crate) preset: Given<String>,
+    pub(crate) protocol: Given<Protocol>,
+    pub(crate) base_url: Given<String>,
+    pub(crate) path: Given<String>,
+    pub(crate) auth: Given<AuthStyle>,
+    pub(crate) api_keys: Given<Vec<Said<String>>>,
+    pub(crate) headers: Given<Vec<(Said<String>, Said<String>)>>,
+    pub(crate) price_as: Given<String>,
+    pub(crate) timeouts: Timeouts,
+}
+
+#[derive(Default)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Given<Duration>,
+    pub(crate) first_byte: Given<Duration>,
+    pub(crate) idle: Given<Duration>,
+    pub(crate) total: Given<Duration>,
+}
+
+pub(crate) struct Model {
+    pub(crate) name: Said<String>,
+    pub(crate) strategy: Given<StrategyKind>,
+    pub(crate) targets: Given<Vec<Target>>,
+    pub(crate) fallbacks: Given<Vec<Target>>,
+    pub(crate) fallback_on_context: Given<bool>,
+    pub(crate) fallback_on_content: Given<bool>,
+}
+
+pub(crate) struct Target {
+    pub(crate) model: Said<String>,
+    pub(crate) weight: Given<u64>,
+}
+
+#[derive(Default)]
+pub(crate) struct Prices {
+    pub(crate) files: Given<Vec<Said<String>>>,
+    pub(crate) builtin: Given<bool>,
+    pub(crate) unknown_model: Given<UnknownModel>,
+}
+
+#[derive(Default)]
+pub(crate) struct Log {
+    pub(crate) level: Given<LogLevel>,
+    pub(crate) format: Given<LogFormat>,
+    pub(crate) requests: Given<bool>,
+}
+
+impl File {
+    /// What is said where there is no file.
+    pub(crate) fn absent() -> Self {
+        Self {
+            server: Server::default(),
+            storage: Storage::default(),
+            providers: Vec::new(),
+            models: Vec::new(),
+            prices: Prices::default(),
+            log: Log::default(),
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>, entries: &DeTable<'_>) -> Self {
+        let root = &reader.open(&keys::ROOT, String::new(), entries);
+        let server = reader.table(root, "server", &keys::SERVER);
+        let storage = reader.table(root, "storage", &keys::STORAGE);
+        let prices = reader.table(root, "prices", &keys::PRICES);
+        let log = reader.table(root, "log", &keys::LOG);
+        let providers = reader.named_tables(root, "providers", &keys::PROVIDER);
+        let models = reader.named_tables(root, "models", &keys::MODEL);
+        Self {
+            server: server.map(|table| Server::read(reader, &table)).unwrap_or_default(),
+            storage: storage.map(|table| Storage::read(reader, &table)).unwrap_or_default(),
+            providers: providers
+                .into_iter()
+                .map(|(name, table)| Provider::read(reader, name, &table))
+                .collect(),
+            models: models.into_iter().map(|(name, table)| Model::read(reader, name, &table)).collect(),
+            prices: prices.map(|table| Prices::read(reader, &table)).unwrap_or_default(),
+            log: log.map(|table| Log::read(reader, &table)).unwrap_or_default(),
+        }
+    }
+}
+
+impl Server {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            listen: reader.parsed(table, "listen", socket),
+            admin_listen: reader.parsed(table, "admin_listen", socket),
+            admin_token: reader.text(table, "admin_token"),
+            key_pepper: reader.text(table, "key_pepper"),
+            trusted_proxies: reader.list(table, "trusted_proxies", cidr),
+            loss_policy: reader.choice(
+                table,
+                "loss_policy",
+                &[LossPolicy::Allow, LossPolicy::Warn, LossPolicy::Reject].map(|p| (p.as_str(), p)),
+            ),
+            metrics: reader.text(table, "metrics"),
+            workers: reader.integer(table, "workers", 1..=1_024),
+            drain_timeout: reader.duration(table, "drain_timeout"),
+            body_timeout: reader.duration(table, "body_timeout"),
+            write_timeout: reader.duration(table, "write_timeout"),
+            max_body_bytes: reader.integer(table, "max_body_bytes", 1_024..=1 << 30),
+            max_answer_bytes: reader.integer(table, "max_answer_bytes", 1_024..=1 << 30),
+            max_concurrent_requests: reader.integer(table, "max_concurrent_requests", 1..=10_000_000),
+            max_attempts: reader.integer(table, "max_attempts", 1..=32),
+        }
+    }
+}
+
+impl Storage {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        let durability = [("process", Durability::Process), ("fsync", Durability::Fsync)];
+        let url = reader.text(table, "url");
+        Self { url, durability: reader.choice(table, "durability", &durability) }
+    }
+}
+
+impl Provider {
+    fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
+        let timeouts = reader.table(table, "timeouts", &keys::TIMEOUTS);
+        let auth = [("bearer", AuthStyle::Bearer), ("x-api-key", AuthStyle::XApiKey)];
+        let base_url = reader.text(table, "base_url");
+        Self {
+            name,
+            preset: reader.text(table, "preset"),
+            protocol: reader.choice(table, "protocol", &Protocol::ALL.map(|p| (p.as_str(), p))),
+            base_url,
+            path: reader.text(table, "path"),
+            auth: reader.choice(table, "auth", &auth),
+            api_keys: reader.list(table, "api_keys", api_key),
+            headers: reader.pairs(table, "headers"),
+            price_as: reader.text(table, "price_as"),
+            timeouts: timeouts.map(|table| Timeouts::read(reader, &table)).unwrap_or_default(),
+        }
+    }
+}
+
+impl Timeouts {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            connect: reader.duration(table, "connect"),
+            first_byte: reader.duration(table, "first_byte"),
+            idle: reader.duration(table, "idle"),
+            total: reader.duration(table, "total"),
+        }
+    }
+}
+
+impl Model {
+    fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
+        let strategies = [("weighted-round-robin", StrategyKind::WeightedRoundRobin)];
+        Self {
+            name,
+            strategy: reader.choice(table, "strategy", &strategies),
+            targets: Target::read_all(reader, table, "targets"),
+            fallbacks: Target::read_all(reader, table, "fallbacks"),
+            fallback_on_context: reader.flag(table, "fallback_on_context"),
+            fallback_on_content: reader.flag(table, "fallback_on_content"),
+        }
+    }
+}
+
+impl Target {
+    fn read_all(reader: &mut Reader<'_>, table: &Table<'_>, name: &str) -> Given<Vec<Self>> {
+        let Given::Said(items) = reader.items(table, name, &keys::TARGET) else {
+            return if table.has(name) { Given::Wrong } else { Given::Absent };
+        };
+        let mut targets = Vec::new();
+        let is_empty = items.value.is_empty();
+        for (span, item) in items.value {
+            match item {
+                Item::Text(model) => targets.push(Self { model, weight: Given::Absent }),
+                Item::Table(table) => {
+                    let weight = reader.integer(&table, "weight", 0..=1_000_000);
+                    match reader.text(&table, "model") {
+                        Given::Said(model) => targets.push(Self { model, weight }),
+                        Given::Wrong => {}
+                        Given::Absent => reader
+                            .problems
+                            .at(span, "this target names no model")
+                            .hint(r#"write it like this: { model = "openai/gpt-4o-mini" }"#),
+                    }
+                }
+            }
+        }
+        // Where nothing is left, that nothing is left has been explained.
+        if targets.is_empty() && !is_empty {
+            return Given::Wrong;
+        }
+        Given::Said(Said { value: targets, span: items.span })
+    }
+}
+
+impl Prices {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        let unknown = [("refuse", UnknownModel::Refuse), ("zero-and-flag", UnknownModel::ZeroAndFlag)];
+        Self {
+            files: reader.list(table, "files", |text| Ok(text.to_owned())),
+            builtin: reader.flag(table, "builtin"),
+            unknown_model: reader.choice(table, "unknown_model", &unknown),
+        }
+    }
+}
+
+impl Log {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            level: reader.choice(table, "level", &LogLevel::ALL.map(|level| (level.as_str(), level))),
+            format: reader.choice(table, "format", &[("json", LogFormat::Json), ("text", LogFormat::Text)]),
+            requests: reader.flag(table, "requests"),
+        }
+    }
+}
+
+fn socket(text: &str) -> Result<SocketAddr, Mismatch> {
+    text.parse().map_err(|_| {
+        let mismatch = Mismatch::new("an address with a port");
+        match text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')) {
+            Some(port) => mismatch
+                .with_hint(format!("write 127.0.0.1:{port} for this machine only, 0.0.0.0:{port} for all")),
+            None if text.parse::<IpAddr>().is_ok() => mismatch.with_hint("the port is missing"),
+            None => mismatch,
+        }
+    })
+}
+
+fn cidr(text: &str) -> Result<Cidr, Mismatch> {
+    text.parse().map_err(|error| match error {
+        InvalidDefinition::CidrHostBits { meant, .. } => {
+            Mismatch::new("an address range: bits are set behind its prefix")
+                .with_hint(format!("write {meant}"))
+        }
+        _ => Mismatch::new("an address range"),
+    })
+}
+
+fn api_key(text: &str) -> Result<String, Mismatch> {
+    let needless = "for a provider that needs no key write: api_keys = []";
+    match providers::header_text(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(why) => Err(Mismatch::new(format!("an API key: it {why}")).with_hint(needless)),
+    }
+}

@@ -1,0 +1,246 @@
+//! What right files mean.
+
+#![expect(clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod fixed;
+
+use std::path::Path;
+use std::time::Duration;
+
+use fixed::{Fixed, NOTHING, read};
+use secrecy::ExposeSecret;
+use weighbridge_access::LossPolicy;
+use weighbridge_config::{Config, Durability, LogFormat, LogLevel, StorageConfig, load};
+use weighbridge_pipeline::settings::{ProviderSettings, RouteSettings, Settings, UnknownModel};
+use weighbridge_units::Protocol;
+
+const KEYS: Fixed = Fixed {
+    variables: &[
+        ("OPENAI_API_KEY", "sk-openai"),
+        ("ANTHROPIC_API_KEY", " sk-anthropic\n"),
+        ("ANTHROPIC_BASE_URL", "http://127.0.0.1:9000/"),
+    ],
+    files: &[],
+};
+
+fn right(text: &str, surroundings: &Fixed) -> Config {
+    read(text, surroundings).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn provider<'a>(config: &'a Config, name: &str) -> &'a ProviderSettings {
+    config
+        .settings
+        .providers
+        .iter()
+        .find(|provider| &*provider.name == name)
+        .expect("a provider of that name")
+}
+
+fn route<'a>(config: &'a Config, name: &str) -> &'a RouteSettings {
+    config.settings.routes.iter().find(|route| &*route.name == name).expect("a model of that name")
+}
+
+fn keys(provider: &ProviderSettings) -> Vec<&str> {
+    provider.api_keys.iter().map(|key| key.expose_secret()).collect()
+}
+
+fn names(targets: &[weighbridge_pipeline::settings::TargetSettings]) -> Vec<String> {
+    targets.iter().map(|target| format!("{}/{}", target.provider, target.model)).collect()
+}
+
+#[test]
+fn without_a_file_providers_come_from_the_environment() {
+    let config = load(None, &KEYS).unwrap();
+    let openai = provider(&config, "openai");
+    assert_eq!((openai.base_url.as_str(), keys(openai)), ("https://api.openai.com/v1", vec!["sk-openai"]));
+    let anthropic = provider(&config, "anthropic");
+    assert_eq!(anthropic.base_url, "http://127.0.0.1:9000");
+    assert_eq!((anthropic.protocol, keys(anthropic)), (Protocol::AnthropicMessages, vec!["sk-anthropic"]));
+    assert_eq!(anthropic.headers.len(), 1);
+    assert_eq!(config.settings.providers.len(), 2);
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert!(config.server.admin.is_none());
+    let database = StorageConfig::Sqlite { path: "weighbridge.db".into(), durability: Durability::Process };
+    assert_eq!(config.storage, database);
+}
+
+#[test]
+fn without_a_file_and_without_keys_there_is_nothing_to_do() {
+    let error = load(None, &NOTHING).err().unwrap();
+    assert!(error.to_string().contains("set OPENAI_API_KEY or ANTHROPIC_API_KEY"), "{error}");
+    let wrong = Fixed { variables: &[("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "ftp://x")], files: &[] };
+    let error = load(None, &wrong).err().unwrap();
+    assert!(error.to_string().contains("OPENAI_BASE_URL: it must begin with https://"), "{error}");
+}
+
+#[test]
+fn a_file_without_providers_takes_them_from_the_environment() {
+    let config = right("[server]\nlisten = \"0.0.0.0:80\"", &KEYS);
+    assert_eq!(config.settings.providers.len(), 2);
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:80");
+}
+
+#[test]
+fn the_two_secrets_may_come_from_the_environment() {
+    let surroundings = Fixed {
+        variables: &[
+            ("OPENAI_API_KEY", "k"),
+            ("WEIGHBRIDGE_ADMIN_TOKEN", "0123456789abcdef"),
+            ("WEIGHBRIDGE_KEY_PEPPER", "fedcba9876543210"),
+        ],
+        files: &[],
+    };
+    let config = load(None, &surroundings).unwrap();
+    let admin = config.server.admin.unwrap();
+    assert_eq!(
+        (admin.token.expose_secret(), admin.listen.to_string()),
+        ("0123456789abcdef", "127.0.0.1:8081".into())
+    );
+    assert_eq!(config.server.key_pepper.unwrap().expose_secret(), "fedcba9876543210");
+}
+
+#[test]
+fn every_key_has_its_effect() {
+    let surroundings = Fixed {
+        variables: &[("TOKEN", "0123456789abcdef"), ("NAME", "two")],
+        files: &[
+            ("/run/pepper", "0123456789abcdef0123456789abcdef\n"),
+            ("/etc/wb/keys/one", "sk-one\n"),
+            ("/etc/wb/own.toml", include_str!("own_prices.toml")),
+        ],
+    };
+    let config = right(include_str!("every_key.toml"), &surroundings);
+    let server = &config.server;
+    assert_eq!(server.listen.to_string(), "[::]:9000");
+    let admin = server.admin.as_ref().unwrap();
+    assert_eq!(
+        (admin.listen.to_string().as_str(), admin.token.expose_secret()),
+        ("[::1]:9001", "0123456789abcdef")
+    );
+    assert_eq!(server.key_pepper.as_ref().unwrap().expose_secret().len(), 32);
+    assert_eq!(server.drain_timeout, Duration::from_secs(90));
+    assert_eq!(server.workers.unwrap().get(), 3);
+    let Settings { limits, trusted_proxies, loss_policy, unknown_model, .. } = &config.settings;
+    assert_eq!(
+        (limits.body_bytes, limits.answer_bytes, limits.open_requests, limits.attempts),
+        (2_048, 4_096, 7, 5)
+    );
+    assert_eq!((limits.body_time, limits.write_time), (Duration::from_secs(11), Duration::from_secs(12)));
+    assert_eq!(
+        trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["10.0.0.0/8", "::1/128"]
+    );
+    assert_eq!((*loss_policy, *unknown_model), (LossPolicy::Reject, UnknownModel::ZeroAndFlag));
+    assert_eq!(
+        config.storage,
+        StorageConfig::Sqlite { path: Path::new("/etc/wb/data/wb.db").into(), durability: Durability::Fsync }
+    );
+    assert_eq!(
+        (config.log.level, config.log.format, config.log.requests),
+        (LogLevel::Debug, LogFormat::Text, false)
+    );
+    assert_eq!(config.prices.models(), [("own", "m")]);
+
+    let own = provider(&config, "own");
+    assert_eq!(
+        (own.protocol, own.base_url.as_str()),
+        (Protocol::OpenAiChat, "https://llm.example.com/two/v2")
+    );
+    assert_eq!((own.path.as_str(), own.auth.header(), &*own.price_as), ("/chat", "x-api-key", "own"));
+    assert_eq!(keys(own), ["sk-one", "literal${x}"]);
+    let headers: Vec<_> =
+        own.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    assert_eq!(headers, [("x-team", "two")]);
+    let millis = [own.timeouts.connect, own.timeouts.first_byte, own.timeouts.idle, own.timeouts.total];
+    assert_eq!(millis.map(|time| time.as_millis()), [250, 2_000, 3_000, 4_000]);
+
+    let main = route(&config, "main");
+    assert_eq!(names(&main.targets), ["own/m", "own/n"]);
+    assert_eq!(main.targets.iter().map(|target| target.weight).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(names(&main.fallbacks), ["own/o", "own/p"]);
+    assert!(main.fallback_on_context && main.fallback_on_content);
+    assert!(!route(&config, "spare").fallback_on_content);
+}
+
+#[test]
+fn presets_fill_in_what_is_not_said() {
+    let text = r#"
+        [providers.claude]
+        preset = "anthropic"
+        api_keys = ["k"]
+        headers = { "Anthropic-Version" = "2099-01-01" }
+        [providers.local]
+        preset = "openai-compatible"
+        base_url = "http://localhost:11434/v1/"
+        [providers.plain]
+        protocol = "anthropic-messages"
+        base_url = "https://example.com"
+        api_keys = []
+        [providers.openai]
+        base_url = "https://proxy.example.com/v1"
+    "#;
+    let config = right(text, &KEYS);
+    let claude = provider(&config, "claude");
+    assert_eq!((claude.path.as_str(), &*claude.price_as), ("/v1/messages", "anthropic"));
+    assert_eq!(claude.headers.len(), 1);
+    assert_eq!(claude.headers[0].1, "2099-01-01");
+    let local = provider(&config, "local");
+    assert_eq!((local.base_url.as_str(), &*local.price_as), ("http://localhost:11434/v1", "local"));
+    assert!(local.api_keys.is_empty());
+    let plain = provider(&config, "plain");
+    assert_eq!((plain.path.as_str(), plain.headers.len(), &*plain.price_as), ("/v1/messages", 1, "plain"));
+    // A vendor's key from the environment does not follow to another address.
+    assert!(provider(&config, "openai").api_keys.is_empty());
+}
+
+#[test]
+fn a_declared_preset_takes_its_key_from_the_environment() {
+    let config = right("[providers.openai.timeouts]\ntotal = \"1s\"", &KEYS);
+    let openai = provider(&config, "openai");
+    assert_eq!(keys(openai), ["sk-openai"]);
+    assert_eq!(openai.timeouts.connect, Duration::from_secs(1), "no default is longer than the total");
+}
+
+#[test]
+fn fallbacks_through_models_are_followed_in_order_and_once() {
+    let text = r#"
+        [providers.openai]
+        [models.a]
+        targets = ["openai/1"]
+        fallbacks = ["b", "openai/5", "c"]
+        [models.b]
+        targets = ["openai/2", { model = "openai/off", weight = 0 }]
+        fallbacks = ["c", "openai/1"]
+        [models.c]
+        targets = ["openai/3"]
+        fallbacks = ["openai/4"]
+    "#;
+    let config = right(text, &KEYS);
+    assert_eq!(names(&route(&config, "a").fallbacks), ["openai/2", "openai/3", "openai/4", "openai/5"]);
+    assert_eq!(names(&route(&config, "b").fallbacks), ["openai/3", "openai/4", "openai/1"]);
+}
+
+#[test]
+fn memory_is_a_store() {
+    assert_eq!(right("[storage]\nurl = \"memory:\"", &KEYS).storage, StorageConfig::Memory);
+}
+
+#[test]
+fn the_explanation_shows_no_secret() {
+    let surroundings = Fixed {
+        variables: &[("OPENAI_API_KEY", "geheim-geheim-geheim"), ("T", "geheim-token-geheim")],
+        files: &[],
+    };
+    let text = "[server]\nadmin_token = \"${T}\"\n[storage]\nurl = \"memory:\"\n[models.m]\ntargets = [\"openai/gpt\"]\nfallbacks = [\"openai/other\"]";
+    let config = right(text, &surroundings);
+    let explained = config.explain();
+    let version = config.prices.version().to_string();
+    insta::assert_snapshot!(explained.replace(&version, "VERSION"), @r"
+    listen     127.0.0.1:8080
+    admin      127.0.0.1:8081
+    storage    memory, gone at the end
+    prices     version VERSION
+    provider   openai: openai-chat at https://api.openai.com/v1, 1 key, at most 10m per attempt
+    model      m: openai/gpt ×1, else openai/other
+    ");
+}
