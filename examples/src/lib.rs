@@ -1,0 +1,1 @@
+//! Weighbridge embedded: each file in `examples/` is a program of its own.

@@ -1,0 +1,247 @@
+//! Wiring: from a configuration to stores, pipeline, jobs and gateway. `serve` and `demo` share it,
+//! and an embedder does the same with the same public pieces.
+
+use std::io::stdout;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use weighbridge_access::{Directory, KeyStore, MemoryKeyStore};
+use weighbridge_admin::{AdminCredential, AdminService};
+use weighbridge_config::{Config, Durability, StorageConfig};
+use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
+use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
+use weighbridge_pipeline::{Env, Jobs, Parts, Pipeline, SystemEnv};
+use weighbridge_records::{AuditLog, MemoryAuditLog, MemoryRequestLog, Observer, RequestLog};
+use weighbridge_store_sqlite::{
+    Durability as SqliteDurability, Retention, SqliteAuditLog, SqliteKeyStore, SqliteLedger,
+    SqliteLedgerOptions, SqliteRequestLog,
+};
+use weighbridge_telemetry::{AccessLog, Metrics};
+use weighbridge_upstream::{AllowedOrigins, HttpTransport, TransportOptions};
+
+use crate::sources;
+
+/// Records that a memory log keeps.
+const MEMORY_RECORDS: usize = 10_000;
+/// Lines of the access log that may wait for standard output.
+const ACCESS_LOG_LINES: usize = 65_536;
+
+/// What is kept, and where.
+pub(crate) struct Stores {
+    pub(crate) keys: Arc<dyn KeyStore>,
+    pub(crate) ledger: Arc<dyn LedgerStore>,
+    pub(crate) audit: Arc<dyn AuditLog>,
+    log: Arc<dyn RequestLog>,
+}
+
+impl Stores {
+    /// Opens what the configuration names.
+    pub(crate) fn open(storage: &StorageConfig) -> anyhow::Result<Self> {
+        match storage {
+            StorageConfig::Sqlite { path, durability } => {
+                let options = SqliteLedgerOptions {
+                    path: path.clone(),
+                    durability: match durability {
+                        Durability::Fsync => SqliteDurability::Fsync,
+                        Durability::Process => SqliteDurability::Process,
+                    },
+                };
+                Ok(Self {
+                    ledger: Arc::new(SqliteLedger::with_options(&options)?),
+                    keys: Arc::new(SqliteKeyStore::open(path)?),
+                    audit: Arc::new(SqliteAuditLog::open(path)?),
+                    log: Arc::new(SqliteRequestLog::open(
+                        &sources::beside(path, "log.db"),
+                        Retention::default(),
+                    )?),
+                })
+            }
+            _ => Ok(Self {
+                ledger: Arc::new(MemoryLedger::new()),
+                keys: Arc::new(MemoryKeyStore::new()),
+                audit: Arc::new(MemoryAuditLog::new(MEMORY_RECORDS)),
+                log: Arc::new(MemoryRequestLog::new(MEMORY_RECORDS)),
+            }),
+        }
+    }
+
+    /// The admin service over these stores.
+    pub(crate) fn admin(&self, config: &Config) -> anyhow::Result<AdminService> {
+        let pepper = sources::pepper(config)?;
+        Ok(AdminService::new(
+            Arc::clone(&self.keys),
+            Arc::clone(&self.ledger),
+            Arc::clone(&self.audit),
+            pepper,
+        ))
+    }
+}
+
+/// A gateway that serves, with all that runs beside it.
+pub(crate) struct Running {
+    pub(crate) gateway: Gateway<Pipeline>,
+    pub(crate) admin: Arc<AdminService>,
+    pub(crate) admin_address: Option<SocketAddr>,
+    pub(crate) ledger: Ledger,
+    jobs: Jobs,
+    stop_admin: Option<tokio::sync::oneshot::Sender<()>>,
+    drain_timeout: Duration,
+}
+
+/// Wires and starts everything on the current runtime.
+pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
+    let stores = Stores::open(&config.storage)?;
+    let env: Arc<dyn Env> = Arc::new(SystemEnv::new(sources::seed()?));
+    recover(&*stores.ledger, &*env).await?;
+    register_names(&*stores.ledger, &config).await?;
+
+    let directory = Arc::new(Directory::new(sources::pepper(&config)?));
+    directory.sync(&*stores.keys).await?;
+    let admin = Arc::new(stores.admin(&config)?.with_directory(Arc::clone(&directory)));
+
+    let ledger = Ledger::new(Arc::clone(&stores.ledger), config.settings.limits.open_requests);
+    let metrics = metrics(&ledger, &stores);
+    let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::clone(&metrics) as Arc<dyn Observer>];
+    if config.log.requests {
+        let access_log =
+            AccessLog::start(stdout(), ACCESS_LOG_LINES).context("the access log cannot start")?;
+        observers.push(Arc::new(access_log));
+    }
+    let parts = Parts {
+        env,
+        directory,
+        ledger: ledger.clone(),
+        prices: Arc::new(config.prices),
+        log: Arc::clone(&stores.log),
+        observers,
+    };
+    let pipeline = Pipeline::new(&config.settings, parts)?;
+    let jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
+
+    let origins =
+        AllowedOrigins::of(config.settings.providers.iter().map(|provider| provider.base_url.as_str()))?;
+    let options = TransportOptions::default();
+    let limits =
+        ConnectionLimits { write_time: config.settings.limits.write_time, ..ConnectionLimits::default() };
+    let mut builder = Gateway::builder(pipeline)
+        .listen(config.server.listen)
+        .limits(limits)
+        .transport(move |_core| Arc::new(HttpTransport::new(origins.clone(), options.clone())));
+    if let Some(workers) = config.server.workers {
+        builder = builder.workers(workers.get());
+    }
+    if let Some(path) = config.server.metrics {
+        builder = builder.metrics(path, move || metrics.render());
+    }
+    let gateway = builder.start()?;
+
+    let mut running = Running {
+        gateway,
+        admin,
+        admin_address: None,
+        ledger,
+        jobs,
+        stop_admin: None,
+        drain_timeout: config.server.drain_timeout,
+    };
+    if let Some(admin) = &config.server.admin {
+        running.serve_admin(admin.listen, &AdminCredential::new(admin.token.expose_secret())).await?;
+    }
+    Ok(running)
+}
+
+/// Ends what a crash left open, and checks the chain, before the first request.
+async fn recover(store: &dyn LedgerStore, env: &dyn Env) -> anyhow::Result<()> {
+    let recovery = store.recover(env.now()).await?;
+    if recovery.crashed > 0 {
+        tracing::warn!(attempts = recovery.crashed, "attempts that a crash left open were ended");
+    }
+    let found = store.verify(Extent::SinceSeal).await?;
+    for fault in &found.faults {
+        tracing::error!(%fault, "the ledger is damaged");
+    }
+    anyhow::ensure!(found.is_sound(), "the ledger is damaged: see `weighbridge ledger verify`");
+    Ok(())
+}
+
+async fn register_names(store: &dyn LedgerStore, config: &Config) -> anyhow::Result<()> {
+    for provider in &config.settings.providers {
+        store.register_name(Name::new(Arc::clone(&provider.name))).await?;
+    }
+    for route in &config.settings.routes {
+        for target in route.targets.iter().chain(&route.fallbacks) {
+            store.register_name(Name::new(Arc::clone(&target.model))).await?;
+        }
+    }
+    Ok(())
+}
+
+fn metrics(ledger: &Ledger, stores: &Stores) -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let open = ledger.clone();
+    metrics.add_gauge(
+        "weighbridge_ledger_open_attempts",
+        "Attempts that are reserved and not ended",
+        move || i64::try_from(open.outstanding()).unwrap_or(i64::MAX),
+    );
+    let counted = Arc::clone(&stores.ledger);
+    metrics.add_counter("weighbridge_ledger_overages", "Ends that cost more than was reserved", move || {
+        counted.counters().overages
+    });
+    let counted = Arc::clone(&stores.ledger);
+    metrics.add_counter("weighbridge_ledger_failed_commits", "Commits that failed", move || {
+        counted.counters().failed_commits
+    });
+    let log = Arc::clone(&stores.log);
+    metrics.add_counter(
+        "weighbridge_request_log_dropped",
+        "Records that the log had no room for",
+        move || log.dropped(),
+    );
+    metrics
+}
+
+impl Running {
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
+        self.gateway.addresses().first().copied().context("the gateway listens nowhere")
+    }
+
+    async fn serve_admin(&mut self, listen: SocketAddr, credential: &AdminCredential) -> anyhow::Result<()> {
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen}"))?;
+        self.admin_address = Some(listener.local_addr()?);
+        let router = weighbridge_admin::router(Arc::clone(&self.admin), credential.clone());
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        self.stop_admin = Some(stop);
+        tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            if let Err(error) = weighbridge_admin::serve(listener, router, stopped).await {
+                tracing::error!(%error, "the admin API has ended");
+            }
+        });
+        Ok(())
+    }
+
+    /// Drains, settles and stops: no new work, streams to their end or to the deadline, every end
+    /// committed, jobs ended (rule C8).
+    pub(crate) async fn stop(self) -> anyhow::Result<DrainReport> {
+        let report = self.gateway.shutdown(self.drain_timeout).await;
+        if let Some(stop) = self.stop_admin {
+            // An admin API that has ended already needs no telling.
+            let _ = stop.send(());
+        }
+        self.ledger.flush();
+        tokio::time::timeout(Duration::from_secs(10), self.ledger.drained())
+            .await
+            .context("some ends could not be committed; the next start enters them as crashed")?;
+        self.jobs.stop().await;
+        let now = SystemEnv::new(0).now();
+        self.ledger.store().seal(now).await?;
+        Ok(report)
+    }
+}

@@ -1,0 +1,157 @@
+//! What can be said on the command line.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// One endpoint in front of every model provider, with a ledger that equals the invoice.
+#[derive(Parser)]
+#[command(name = "weighbridge", version, about, max_term_width = 100)]
+#[command(after_help = "Start with `weighbridge demo`: it needs no account and no network.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve requests until SIGTERM or Ctrl-C, then drain and exit
+    Serve(ServeArgs),
+    /// Check a configuration file and report all mistakes at once
+    Check(ConfigArgs),
+    /// Make, list and revoke virtual keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Verify the ledger, or show its balances and attempts
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Try it: simulated providers, a gateway in front of them, a key with a budget
+    Demo(DemoArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct ConfigArgs {
+    /// The configuration file. Without one, providers are found from OPENAI_API_KEY,
+    /// ANTHROPIC_API_KEY and the like, and data is kept in ./weighbridge.db
+    #[arg(long, short, value_name = "FILE", env = "WEIGHBRIDGE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Listen here instead of at the configured address; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a virtual key and show it, this once
+    Create(Box<CreateArgs>),
+    /// List all keys
+    List(ListArgs),
+    /// Take a key back; running gateways refuse it within a second
+    Revoke(RevokeArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// What people call the key
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Who it belongs to and who pays
+    #[arg(long, default_value = "default")]
+    pub(crate) tenant: String,
+    /// A model that it may use, or a pattern such as `openai/*`; repeat for more. All, if not said
+    #[arg(long = "model", value_name = "MODEL")]
+    pub(crate) models: Vec<String>,
+    /// Requests per minute
+    #[arg(long)]
+    pub(crate) rpm: Option<u64>,
+    /// Tokens per minute, prompt and answer together
+    #[arg(long)]
+    pub(crate) tpm: Option<u64>,
+    /// Dollars per calendar month (UTC), such as 12.50; 0 blocks
+    #[arg(long, value_name = "USD")]
+    pub(crate) budget_usd_per_month: Option<String>,
+    /// An address range that it may be used from; repeat for more
+    #[arg(long = "allow-ip", value_name = "CIDR")]
+    pub(crate) allow_ip: Vec<String>,
+    /// A page that it may be used from; repeat for more
+    #[arg(long = "allow-referrer", value_name = "PATTERN")]
+    pub(crate) allow_referrer: Vec<String>,
+    /// A tag that each of its requests bears, as name=value; repeat for more
+    #[arg(long = "tag", value_name = "NAME=VALUE")]
+    pub(crate) tags: Vec<String>,
+    /// What happens when a translation loses something: allow, warn or reject
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) loss_policy: Option<String>,
+    /// Days until it expires
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) expires_in_days: Option<u32>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct RevokeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The key's public id: the twelve characters after `wb-`
+    pub(crate) id: String,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Check hash chains and balances; exits with 1 if anything is wrong
+    Verify(VerifyArgs),
+    /// Show every account that ever moved
+    Balances(ListArgs),
+    /// Show what each ended attempt used and cost
+    Attempts(ListArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Only what was written since the last seal
+    #[arg(long)]
+    pub(crate) since_seal: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// Run a script, compare the ledger with the simulated invoices, and exit: 1 if they differ
+    #[arg(long)]
+    pub(crate) tour: bool,
+    /// Listen here; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// Writes a line to standard output. A reader that has gone away is not our failure.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Writes an error with its causes to standard error.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let _ = writeln!(std::io::stderr().lock(), "weighbridge: {error:#}");
+}

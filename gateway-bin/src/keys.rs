@@ -1,0 +1,100 @@
+//! `weighbridge keys create|list|revoke`, through the admin service.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use weighbridge_admin::{AdminService, KeyView, NewKey};
+use weighbridge_config::StorageConfig;
+use weighbridge_units::Timestamp;
+
+use crate::assembly::Stores;
+use crate::cli::{ConfigArgs, CreateArgs, KeysCommand, ListArgs, RevokeArgs, say};
+use crate::serve::runtime;
+use crate::sources;
+
+/// Who acts, in the audit log.
+const ACTOR: &str = "command line";
+
+pub(crate) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
+    let runtime = runtime()?;
+    match command {
+        KeysCommand::Create(args) => runtime.block_on(create(*args)),
+        KeysCommand::List(args) => runtime.block_on(list(&args)),
+        KeysCommand::Revoke(args) => runtime.block_on(revoke(&args)),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
+    let config = sources::config(args)?;
+    anyhow::ensure!(
+        config.storage != StorageConfig::Memory,
+        "storage.url is `memory:`, which another process cannot reach: use the admin API of the running gateway"
+    );
+    Stores::open(&config.storage)?.admin(&config)
+}
+
+async fn create(args: CreateArgs) -> anyhow::Result<()> {
+    let service = service(&args.config)?;
+    let json = args.json;
+    let created = service.create_key(ACTOR, wanted(args)?).await?;
+    if json {
+        let mut view = serde_json::to_value(&created.view)?;
+        view["key"] = created.expose().into();
+        say(view);
+    } else {
+        say(created.expose());
+        say(format_args!("This is the only time that key {} is shown.", created.view.id));
+    }
+    Ok(())
+}
+
+fn wanted(args: CreateArgs) -> anyhow::Result<NewKey> {
+    let expires = args.expires_in_days.map(|days| -> anyhow::Result<String> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+        let end = Timestamp::from_secs(i64::try_from(now)? + i64::from(days) * 86_400);
+        let text = end.to_string();
+        Ok(format!("{}Z", text.get(..19).context("a date has nineteen characters")?))
+    });
+    Ok(NewKey {
+        models: Some(args.models).filter(|models| !models.is_empty()),
+        rpm: args.rpm,
+        tpm: args.tpm,
+        budget_usd: args.budget_usd_per_month,
+        budget_period: None,
+        ip_allow: args.allow_ip,
+        referrers: args.allow_referrer,
+        tags: args.tags.join(","),
+        loss_policy: args.loss_policy,
+        expires: expires.transpose()?,
+        ..NewKey::named(&args.name, &args.tenant)
+    })
+}
+
+async fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let keys = service(&args.config)?.list_keys().await?;
+    if args.json {
+        say(serde_json::to_string(&keys)?);
+        return Ok(());
+    }
+    say(format_args!(
+        "{:12}  {:20}  {:16}  {:8}  {:>14}  MODELS",
+        "ID", "NAME", "TENANT", "STATE", "USD PER MONTH"
+    ));
+    keys.iter().for_each(|key| say(row(key)));
+    Ok(())
+}
+
+fn row(key: &KeyView) -> String {
+    let budget = key.budget.as_ref().map_or("-", |budget| budget.limit_usd.as_str());
+    let models = key.models.as_ref().map_or_else(|| "all".to_owned(), |models| models.join(", "));
+    let state = format!("{:?}", key.state).to_lowercase();
+    format!("{:12}  {:20}  {:16}  {state:8}  {budget:>14}  {models}", key.id, key.name, key.tenant)
+}
+
+async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
+    let id = args.id.parse().context("the id of a key is the twelve characters after `wb-`")?;
+    let key = service(&args.config)?.revoke_key(ACTOR, id).await?;
+    say(format_args!("{} ({}) is revoked", key.id, key.name));
+    Ok(())
+}

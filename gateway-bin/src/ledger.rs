@@ -1,0 +1,81 @@
+//! `weighbridge ledger verify|balances|attempts`, through the admin service.
+
+use std::process::ExitCode;
+
+use weighbridge_admin::AdminService;
+use weighbridge_ledger::Extent;
+
+use crate::assembly::Stores;
+use crate::cli::{ConfigArgs, LedgerCommand, ListArgs, VerifyArgs, say};
+use crate::serve::runtime;
+use crate::sources;
+
+pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
+    let runtime = runtime()?;
+    match command {
+        LedgerCommand::Verify(args) => runtime.block_on(verify(&args)),
+        LedgerCommand::Balances(args) => runtime.block_on(balances(&args)),
+        LedgerCommand::Attempts(args) => runtime.block_on(attempts(&args)),
+    }
+}
+
+fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
+    let config = sources::config(args)?;
+    Stores::open(&config.storage)?.admin(&config)
+}
+
+async fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let extent = if args.since_seal { Extent::SinceSeal } else { Extent::All };
+    let found = service(&args.config)?.verify_ledger(extent).await?;
+    found.faults.iter().for_each(say);
+    if found.sound {
+        say(format_args!("sound: {} rows verified, the last is {}", found.rows, found.last_row));
+        Ok(ExitCode::SUCCESS)
+    } else {
+        say(format_args!("damaged: {} fault(s) in {} rows", found.faults.len(), found.rows));
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+async fn balances(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let balances = service(&args.config)?.balances().await?;
+    if args.json {
+        say(serde_json::to_string(&balances)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(format_args!(
+        "{:10}  {:16}  {:28}  {:>18}  {:>18}",
+        "BOOK", "ACCOUNT", "WHOSE", "POSTED USD", "PENDING USD"
+    ));
+    for balance in balances {
+        let whose = balance.name.as_deref().unwrap_or(&balance.account);
+        say(format_args!(
+            "{:10}  {:16}  {whose:28}  {:>18}  {:>18}",
+            balance.book, balance.kind, balance.posted_usd, balance.pending_usd
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn attempts(args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let attempts = service(&args.config)?.attempts().await?;
+    if args.json {
+        for attempt in attempts {
+            say(serde_json::to_string(&attempt)?);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(format_args!(
+        "{:36}  {:32}  {:20}  {:10}  {:>14}",
+        "ATTEMPT", "MODEL", "OUTCOME", "USAGE", "COST USD"
+    ));
+    for attempt in attempts {
+        let name = |name: Option<String>| name.unwrap_or_else(|| "?".to_owned());
+        let model = format!("{}/{}", name(attempt.provider), name(attempt.model));
+        say(format_args!(
+            "{:36}  {model:32}  {:20}  {:10}  {:>14}",
+            attempt.attempt, attempt.outcome, attempt.provenance, attempt.cost_usd
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}

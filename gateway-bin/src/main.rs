@@ -1,0 +1,34 @@
+//! The `weighbridge` binary: arguments and wiring. What it does lives in the crates.
+
+mod assembly;
+mod check;
+mod cli;
+mod demo;
+mod keys;
+mod ledger;
+mod serve;
+mod sources;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Keys(command) => keys::run(command),
+        Command::Ledger(command) => ledger::run(command),
+        Command::Demo(args) => demo::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        cli::complain(&error);
+        ExitCode::FAILURE
+    })
+}
