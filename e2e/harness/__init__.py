@@ -1,0 +1,1 @@
+"""Starts the binaries, calls them, and compares their books."""

@@ -1,0 +1,165 @@
+"""Judges answers by the SDKs' own response models, strictly.
+
+The SDKs parse leniently: wrong types and missing fields pass. Here a payload must have every required
+field, in its exact type, and no field that the model does not name, but for those in `EXTRA`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pydantic
+
+# Fields that the APIs send and the packages do not name, each with its reason.
+EXTRA = {
+    "ChatCompletionChunk.obfuscation": "padding against side channels, documented under stream_options",
+}
+
+
+class NotStrict(AssertionError):
+    """A payload that the vendor's published response types refuse."""
+
+
+def chat_completion(payload: bytes | str) -> Any:
+    """A whole answer of Chat Completions."""
+    from openai.types.chat import ChatCompletion
+
+    return _validated(ChatCompletion, payload)
+
+
+def chat_chunk(payload: bytes | str) -> Any:
+    """One chunk of a streamed answer of Chat Completions."""
+    from openai.types.chat import ChatCompletionChunk
+
+    return _validated(ChatCompletionChunk, payload)
+
+
+def message(payload: bytes | str) -> Any:
+    """A whole answer of Messages."""
+    from anthropic.types import Message
+
+    return _validated(Message, payload)
+
+
+def message_event(payload: bytes | str) -> Any:
+    """One event of a streamed answer of Messages; pings are not part of the published union."""
+    from anthropic.types import RawMessageStreamEvent
+
+    document = json.loads(payload)
+    if document == {"type": "ping"}:
+        return None
+    return _validated(RawMessageStreamEvent, payload)
+
+
+def error(vendor: str, payload: bytes | str) -> dict[str, Any]:
+    """An error body in the vendor's own shape."""
+    document = json.loads(payload)
+    if vendor == "openai":
+        fields = document.get("error")
+        if set(document) != {"error"} or not isinstance(fields, dict):
+            raise NotStrict(f"not OpenAI's error shape: {document}")
+        if set(fields) != {"message", "type", "param", "code"}:
+            raise NotStrict(f"fields of an OpenAI error: {fields}")
+        texts = [fields["message"], fields["type"]]
+        maybe = [fields["param"], fields["code"]]
+    else:
+        from anthropic.types import ErrorResponse
+
+        # Documented at https://docs.anthropic.com/en/api/errors, and missing in the package's union.
+        if document.get("error", {}).get("type") != "request_too_large":
+            _validated(ErrorResponse, payload)
+        fields = document["error"]
+        texts, maybe = [fields["message"], fields["type"]], []
+    if not all(isinstance(text, str) and text for text in texts):
+        raise NotStrict(f"message and type are texts: {document}")
+    if not all(value is None or isinstance(value, str) for value in maybe):
+        raise NotStrict(f"param and code are texts or null: {document}")
+    return fields
+
+
+def events(body: bytes) -> Iterator[tuple[str | None, str]]:
+    """The events of a stream: name and data. The stream must end with a complete event."""
+    text = body.decode("utf-8").replace("\r\n", "\n")
+    if text and not text.endswith("\n\n"):
+        raise NotStrict(f"the stream ends inside an event: …{text[-80:]!r}")
+    for block in filter(None, text.split("\n\n")):
+        name, data = None, []
+        for line in block.split("\n"):
+            field, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if field == "event":
+                name = value
+            elif field == "data":
+                data.append(value)
+        if data:
+            yield name, "\n".join(data)
+
+
+def chat_stream(body: bytes) -> list[Any]:
+    """A complete stream of Chat Completions: its chunks, after `[DONE]` nothing."""
+    found = list(events(body))
+    if not found or found[-1][1] != "[DONE]":
+        raise NotStrict(f"no [DONE] at the end: {found[-1:]}")
+    if any(name is not None for name, _ in found):
+        raise NotStrict("Chat Completions name no events")
+    chunks = [chat_chunk(data) for _, data in found[:-1]]
+    if len({chunk.id for chunk in chunks}) != 1:
+        raise NotStrict("chunks of one answer have one id")
+    return chunks
+
+
+def message_stream(body: bytes) -> list[Any]:
+    """A complete stream of Messages: its events in the documented order, without pings."""
+    parsed = []
+    for name, data in events(body):
+        if json.loads(data).get("type") != name:
+            raise NotStrict(f"event {name} with data {data}")
+        if (event := message_event(data)) is not None:
+            parsed.append(event)
+    kinds = [event.type for event in parsed]
+    if kinds[:1] != ["message_start"] or kinds[-1:] != ["message_stop"] or kinds.count("message_start") != 1:
+        raise NotStrict(f"order of events: {kinds}")
+    _check_blocks(parsed)
+    return parsed
+
+
+def _check_blocks(parsed: list[Any]) -> None:
+    open_block: int | None = None
+    count = 0
+    for event in parsed:
+        if event.type == "content_block_start":
+            if open_block is not None or event.index != count:
+                raise NotStrict(f"block {event.index} begins while {open_block} is open, after {count} blocks")
+            open_block, count = event.index, count + 1
+        elif event.type in ("content_block_delta", "content_block_stop"):
+            if event.index != open_block:
+                raise NotStrict(f"{event.type} of block {event.index} while {open_block} is open")
+            if event.type == "content_block_stop":
+                open_block = None
+        elif event.type in ("message_delta", "message_stop") and open_block is not None:
+            raise NotStrict(f"{event.type} while block {open_block} is open")
+
+
+def _validated(kind: Any, payload: bytes | str) -> Any:
+    try:
+        value = pydantic.TypeAdapter(kind).validate_json(payload, strict=True)
+    except pydantic.ValidationError as failure:
+        raise NotStrict(f"{failure}\n{payload!r}") from failure
+    unknown = [path for path in _unknown(value) if path not in EXTRA]
+    if unknown:
+        raise NotStrict(f"fields that the published types do not name: {unknown}\n{payload!r}")
+    return value
+
+
+def _unknown(value: Any) -> Iterator[str]:
+    """Fields that landed in no attribute, as `Class.field`."""
+    if isinstance(value, pydantic.BaseModel):
+        for name in value.model_extra or {}:
+            yield f"{type(value).__name__}.{name}"
+        for name in type(value).model_fields:
+            yield from _unknown(getattr(value, name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _unknown(item)

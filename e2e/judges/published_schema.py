@@ -1,0 +1,195 @@
+"""The vendors' request schemas, as their SDK packages publish them.
+
+The packages `openai` and `anthropic` ship the request types as `TypedDict`s. This module turns them
+into JSON schemas, which the simulator reads (`crates/simulator/schemas`), and into validators, which
+judge the simulator's verdicts. What is amended on the way is listed in `AMENDMENTS`: each is a place
+where the API is known to be stricter or looser than its own types.
+
+    python -m judges.published_schema --write     # refresh the simulator's copies
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.metadata
+import json
+import pathlib
+import sys
+from typing import Any, List, Union  # noqa: UP035  the packages' modules are given this very name
+
+import pydantic
+import pydantic_core
+
+SCHEMAS = pathlib.Path(__file__).parents[2] / "crates" / "simulator" / "schemas"
+VENDORS = ("openai", "anthropic")
+
+AMENDMENTS = {
+    "openai": [
+        "`stream` joins the streaming and the non-streaming type",
+        "an assistant message may carry `annotations`, as answers do that are sent back unchanged",
+        "fields that no type names are refused",
+    ],
+    "anthropic": [
+        "`stream` joins the streaming and the non-streaming type",
+        "`temperature`, `top_p` and `top_k` are still there under API version 2023-06-01; the package "
+        "speaks 2026-10-21, which has removed them",
+        "a content block is judged by its request type only, not by the response class that the SDK "
+        "accepts in its place",
+        "`input_schema` must be an object schema; the package also lets any dictionary pass",
+        "files as Python objects and paths do not exist in JSON",
+        "fields that no type names are refused",
+    ],
+}
+
+
+def _lists_for_sequences(package: str) -> None:
+    """Replaces the packages' protocol for "sequence, but not text", which pydantic cannot check."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{package}.types") and hasattr(module, "SequenceNotStr"):
+            module.SequenceNotStr = List
+
+
+def _lists_for_iterables(node: Any) -> Any:
+    """Replaces lazily checked iterables, which accept anything, by lists."""
+    if isinstance(node, dict):
+        checked = {key: _lists_for_iterables(value) for key, value in node.items()}
+        return {**checked, "type": "list"} if checked.get("type") == "generator" else checked
+    if isinstance(node, list):
+        return [_lists_for_iterables(item) for item in node]
+    if isinstance(node, tuple):
+        return tuple(_lists_for_iterables(item) for item in node)
+    return node
+
+
+def request_types(vendor: str) -> list[Any]:
+    """The published types, non-streaming first."""
+    if vendor == "openai":
+        import openai.types.chat.completion_create_params as params
+
+        names = ("CompletionCreateParamsNonStreaming", "CompletionCreateParamsStreaming")
+    else:
+        import anthropic.types.message_create_params as params
+
+        names = ("MessageCreateParamsNonStreaming", "MessageCreateParamsStreaming")
+    _lists_for_sequences(vendor)
+    return [getattr(params, name) for name in names]
+
+
+def validator(vendor: str) -> pydantic_core.SchemaValidator:
+    """Judges a request body by the published types alone."""
+    plain, streaming = request_types(vendor)
+    lazy = pydantic.TypeAdapter(Union[plain, streaming]).core_schema
+    return pydantic_core.SchemaValidator(_lists_for_iterables(lazy))
+
+
+def build(vendor: str) -> dict[str, Any]:
+    """The JSON schema that the simulator checks requests against."""
+    schema = pydantic.TypeAdapter(request_types(vendor)[0]).json_schema()
+    schema = _stripped(schema)
+    definitions = schema["$defs"]
+    fields = schema["properties"]
+    fields["stream"] = {"type": "boolean"}
+    if vendor == "openai":
+        fields["stream"] = {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+        assistant = definitions["ChatCompletionAssistantMessageParam"]["properties"]
+        assistant["annotations"] = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
+    else:
+        fields["temperature"] = {"type": "number"}
+        fields["top_p"] = {"type": "number"}
+        fields["top_k"] = {"type": "integer"}
+        definitions["ToolParam"]["properties"]["input_schema"] = {"$ref": "#/$defs/InputSchemaTyped"}
+        _request_types_only(schema)
+    version = importlib.metadata.version(vendor)
+    reachable = _reachable(schema)
+    return {
+        "$comment": f"From the PyPI package {vendor} {version} by e2e/judges/published_schema.py",
+        "amendments": AMENDMENTS[vendor],
+        **{key: value for key, value in schema.items() if key != "$defs"},
+        "$defs": {name: definitions[name] for name in sorted(reachable)},
+    }
+
+
+def _stripped(node: Any, names: bool = False) -> Any:
+    """Without what only people read, and without what JSON cannot carry."""
+    if isinstance(node, list):
+        return [_stripped(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if names:
+        return {key: _stripped(value) for key, value in node.items()}
+    kept = {
+        key: _stripped(value, names=key in ("properties", "$defs"))
+        for key, value in node.items()
+        if key not in ("title", "description", "default")
+    }
+    if "enum" in kept:
+        kept["enum"] = sorted(kept["enum"])
+    if "anyOf" in kept:
+        kept["anyOf"] = [branch for branch in kept["anyOf"] if branch.get("format") not in ("path", "binary")]
+        if len(kept["anyOf"]) == 1:
+            kept = kept["anyOf"][0]
+    return kept
+
+
+def _request_types_only(node: Any) -> None:
+    """Drops `X` from every choice that also offers `XParam`."""
+    if isinstance(node, list):
+        for item in node:
+            _request_types_only(item)
+    elif isinstance(node, dict):
+        branches = node.get("anyOf")
+        if isinstance(branches, list):
+            offered = {branch.get("$ref") for branch in branches}
+            node["anyOf"] = [b for b in branches if f"{b.get('$ref')}Param" not in offered]
+        for value in node.values():
+            _request_types_only(value)
+
+
+def _reachable(schema: dict[str, Any]) -> set[str]:
+    """The definitions that the root needs."""
+    found: set[str] = set()
+
+    def visit(node: Any) -> None:
+        if isinstance(node, list):
+            for item in node:
+                visit(item)
+        elif isinstance(node, dict):
+            reference = node.get("$ref")
+            if isinstance(reference, str):
+                name = reference.removeprefix("#/$defs/")
+                if name not in found:
+                    found.add(name)
+                    visit(schema["$defs"][name])
+            for value in node.values():
+                visit(value)
+
+    visit(schema["properties"])
+    return found
+
+
+@functools.cache
+def rendered(vendor: str) -> str:
+    """The text of the simulator's copy."""
+    return json.dumps(build(vendor), indent=1) + "\n"
+
+
+def path_of(vendor: str) -> pathlib.Path:
+    """Where the simulator's copy lies."""
+    return SCHEMAS / f"{vendor}-request.json"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="refresh the simulator's copies")
+    if parser.parse_args().write:
+        for vendor in VENDORS:
+            path_of(vendor).write_text(rendered(vendor))
+    stale = [vendor for vendor in VENDORS if path_of(vendor).read_text() != rendered(vendor)]
+    for vendor in stale:
+        print(f"{path_of(vendor)} is not what the pinned package publishes: run with --write", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

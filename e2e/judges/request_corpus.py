@@ -1,0 +1,162 @@
+"""Request bodies to judge by: valid ones, and every way to break each in one place."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator
+from typing import Any
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+# What takes the place of a value, to see whether its type is checked.
+STRANGERS: tuple[Any, ...] = (None, True, -7, 1.5, "stranger", [], {}, [None])
+
+
+def valid(vendor: str) -> list[dict[str, Any]]:
+    """Bodies that the vendor's API accepts."""
+    return _openai() if vendor == "openai" else _anthropic()
+
+
+def _openai() -> list[dict[str, Any]]:
+    base = {"model": "gpt-4o-mini"}
+    user = {"role": "user", "content": "Hello"}
+    function = {"name": "weather", "description": "Tells the weather.", "parameters": WEATHER}
+    tools = [{"type": "function", "function": function}]
+    called = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}],
+    }
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "Sunny"}
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}", "detail": "low"}}
+    return [
+        {**base, "messages": [user]},
+        {**base, "messages": [{"role": "system", "content": "Be brief."}, {**user, "name": "ann"}]},
+        {**base, "messages": [{"role": "developer", "content": [{"type": "text", "text": "x"}]}, user]},
+        {**base, "messages": [user], "temperature": 0.5, "top_p": 0.9, "frequency_penalty": -1, "presence_penalty": 1},
+        {**base, "messages": [user], "max_tokens": 5, "stop": ["a", "b"], "n": 2, "seed": 7, "user": "u"},
+        {**base, "messages": [user], "max_completion_tokens": 5, "stop": "a", "logit_bias": {"50": -100}},
+        {**base, "messages": [user], "stream": True, "stream_options": {"include_usage": True}},
+        {**base, "messages": [user], "logprobs": True, "top_logprobs": 2, "service_tier": "auto"},
+        {**base, "messages": [user], "metadata": {"a": "b"}, "store": True, "safety_identifier": "s"},
+        {**base, "messages": [user], "response_format": {"type": "text"}, "verbosity": "low", "modalities": ["text"]},
+        {
+            **base,
+            "messages": [user],
+            "response_format": {"type": "json_schema", "json_schema": {"name": "w", "schema": WEATHER, "strict": True}},
+        },
+        {**base, "messages": [user], "tools": tools, "tool_choice": "auto", "parallel_tool_calls": False},
+        {
+            **base,
+            "messages": [user, called, result, {"role": "assistant", "content": "It is sunny."}, user],
+            "tools": tools,
+            "tool_choice": {"type": "function", "function": {"name": "weather"}},
+        },
+        {**base, "messages": [{"role": "user", "content": [{"type": "text", "text": "Look"}, image]}]},
+        {**base, "messages": [user, {"role": "assistant", "content": None, "refusal": "No."}, user]},
+        {"model": "gpt-5-mini", "messages": [user], "reasoning_effort": "low", "max_completion_tokens": 100},
+    ]
+
+
+def _anthropic() -> list[dict[str, Any]]:
+    base = {"model": "claude-haiku-4-5", "max_tokens": 100}
+    user = {"role": "user", "content": "Hello"}
+    tools = [{"name": "weather", "description": "Tells the weather.", "input_schema": WEATHER}]
+    text = {"type": "text", "text": "Look"}
+    marked = {"type": "text", "text": "Long", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    called = {
+        "role": "assistant",
+        "content": [text, {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}],
+    }
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [text], "is_error": False}
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+    return [
+        {**base, "messages": [user]},
+        {**base, "messages": [user], "system": "Be brief.", "stop_sequences": ["a", "b"], "stream": True},
+        {**base, "messages": [user], "system": [marked, text], "metadata": {"user_id": "u"}},
+        {**base, "messages": [user, {"role": "assistant", "content": "Yes, and"}], "temperature": 0.5, "top_k": 5},
+        {**base, "messages": [user], "top_p": 0.9, "service_tier": "auto"},
+        {
+            **base,
+            "messages": [user],
+            "tools": tools,
+            "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+        },
+        {
+            **base,
+            "messages": [user, called, {"role": "user", "content": [result, text]}],
+            "tools": tools,
+            "tool_choice": {"type": "tool", "name": "weather"},
+        },
+        {**base, "messages": [{"role": "user", "content": [image, text]}]},
+        {**base, "messages": [{"role": "user", "content": [{**text, "citations": None}]}], "tools": tools},
+        {
+            "model": "claude-sonnet-4-5",
+            "max_tokens": 2000,
+            "messages": [user],
+            "thinking": {"type": "enabled", "budget_tokens": 1024},
+        },
+        {
+            **base,
+            "messages": [user],
+            "output_config": {"format": {"type": "json_schema", "schema": WEATHER}},
+        },
+    ]
+
+
+def api_version(body: dict[str, Any]) -> str:
+    """The version of Anthropic's API that has the body's fields: the packages' own, if possible."""
+    return "2023-06-01" if {"temperature", "top_p", "top_k"} & body.keys() else "2026-10-21"
+
+
+def broken(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The body with one thing changed: a field left out, a stranger in a place, a stranger added."""
+    for path, value in _places(body):
+        *way, last = path
+        for stranger in STRANGERS:
+            if stranger != value or type(stranger) is not type(value):
+                yield _changed(body, way, last, stranger)
+        if isinstance(last, str):
+            yield _changed(body, way, last, _GONE)
+        if isinstance(value, dict):
+            yield _changed(body, path, "stranger", 1)
+
+
+def shuffled(vendor: str, seed: int, count: int) -> Iterator[dict[str, Any]]:
+    """Bodies with two or three changes, the same for the same seed."""
+    draw = random.Random(f"{vendor} {seed}")
+    bodies = valid(vendor)
+    for _ in range(count):
+        body = draw.choice(bodies)
+        for _ in range(draw.randint(2, 3)):
+            places = [path for path, _ in _places(body)]
+            if not places:
+                break
+            *way, last = draw.choice(places)
+            change = _GONE if isinstance(last, str) and draw.random() < 0.2 else draw.choice(STRANGERS)
+            body = _changed(body, way, last, change)
+        yield body
+
+
+_GONE = object()
+
+
+def _places(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in children:
+        yield (*path, key), value
+        yield from _places(value, (*path, key))
+
+
+def _changed(body: dict[str, Any], way: list[Any] | tuple[Any, ...], last: Any, value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(body)
+    node: Any = changed
+    for step in way:
+        node = node[step]
+    if value is _GONE:
+        del node[last]
+    else:
+        node[last] = value
+    return changed
