@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use weighbridge_access::{Directory, KeyStore, MemoryKeyStore};
+use weighbridge_access::{Directory, KeyStore, MemoryKeyStore, Pepper};
 use weighbridge_admin::{AdminCredential, AdminService};
 use weighbridge_config::{Config, Durability, StorageConfig};
 use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
@@ -68,15 +68,9 @@ impl Stores {
         }
     }
 
-    /// The admin service over these stores.
-    pub(crate) fn admin(&self, config: &Config) -> anyhow::Result<AdminService> {
-        let pepper = sources::pepper(config)?;
-        Ok(AdminService::new(
-            Arc::clone(&self.keys),
-            Arc::clone(&self.ledger),
-            Arc::clone(&self.audit),
-            pepper,
-        ))
+    /// The admin service over these stores, which makes keys with `pepper`.
+    pub(crate) fn admin(&self, pepper: Pepper) -> AdminService {
+        AdminService::new(Arc::clone(&self.keys), Arc::clone(&self.ledger), Arc::clone(&self.audit), pepper)
     }
 }
 
@@ -98,9 +92,11 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     recover(&*stores.ledger, &*env).await?;
     register_names(&*stores.ledger, &config).await?;
 
-    let directory = Arc::new(Directory::new(sources::pepper(&config)?));
+    // One pepper for both: what the admin service makes, the directory must recognise.
+    let pepper = sources::pepper(&config)?;
+    let directory = Arc::new(Directory::new(pepper.clone()));
     directory.sync(&*stores.keys).await?;
-    let admin = Arc::new(stores.admin(&config)?.with_directory(Arc::clone(&directory)));
+    let admin = Arc::new(stores.admin(pepper).with_directory(Arc::clone(&directory)));
 
     let ledger = Ledger::new(Arc::clone(&stores.ledger), config.settings.limits.open_requests);
     let metrics = metrics(&ledger, &stores);

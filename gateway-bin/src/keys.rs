@@ -31,7 +31,7 @@ fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
         config.storage != StorageConfig::Memory,
         "storage.url is `memory:`, which another process cannot reach: use the admin API of the running gateway"
     );
-    Stores::open(&config.storage)?.admin(&config)
+    Ok(Stores::open(&config.storage)?.admin(sources::pepper(&config)?))
 }
 
 async fn create(args: CreateArgs) -> anyhow::Result<()> {

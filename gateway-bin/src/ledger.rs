@@ -21,7 +21,7 @@ pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
 
 fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
     let config = sources::config(args)?;
-    Stores::open(&config.storage)?.admin(&config)
+    Ok(Stores::open(&config.storage)?.admin(sources::pepper(&config)?))
 }
 
 async fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {

@@ -18,6 +18,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         LogFormat::Json => weighbridge_telemetry::LogFormat::Json,
         LogFormat::Text => weighbridge_telemetry::LogFormat::Text,
     };
+    // A connection is a file, and the usual soft limit of 1024 is a few hundred streams. Where the
+    // limit cannot be raised, it stays.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        say(format_args!("the limit of open files cannot be raised: {error}"));
+    }
     weighbridge_telemetry::init_tracing(format, config.log.level.as_str())?;
     runtime()?.block_on(async {
         // Listened for from the beginning: a signal during start-up is not lost.

@@ -174,9 +174,8 @@ fn has_room(view: &impl View, hold: &Hold, needed: NanoUsd) -> Result<(), Refusa
     let balance = view.balance(hold.account);
     let used = balance.posted.plus(balance.pending).map_err(|_| Refusal::Overflow)?;
     let available = limit.minus(used).map_err(|_| Refusal::Overflow)?;
-    // R5: after an overage nothing more is admitted, not even what is free.
-    let blocked = limit == NanoUsd::ZERO || available.is_negative();
-    if blocked || available < needed {
+    // After an overage (R5) less than nothing is available, so that not even what is free has room.
+    if limit == NanoUsd::ZERO || available < needed {
         return Err(Refusal::Budget { account: hold.account, available, needed });
     }
     Ok(())

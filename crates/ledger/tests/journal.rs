@@ -144,6 +144,29 @@ fn l3_every_flipped_bit_missing_or_moved_row_shows() {
 }
 
 #[test]
+fn l2_a_seal_that_names_another_head_than_the_chain_has_shows() {
+    let rows = journal(3, 100).1;
+    let at = rows.iter().position(|row| matches!(row.entry.fact, Fact::Sealed { .. })).unwrap();
+    for forge in [false, true] {
+        let mut auditor = Auditor::whole();
+        stored(&rows[..at]).iter().for_each(|row| feed(&mut auditor, row));
+        let mut seal = rows[at].clone();
+        if let (true, Fact::Sealed { heads }) = (forge, &mut seal.entry.fact) {
+            heads[0].hash = RowHash::GENESIS;
+        }
+        // Whoever forges a row can also give it the right hash.
+        let mut forged = stored(&[seal]).remove(0);
+        let own = |head: &weighbridge_ledger::ChainHead| {
+            (head.book, head.writer) == (rows[at].entry.book, rows[at].entry.writer)
+        };
+        let previous = auditor.heads().find(own).map_or(RowHash::GENESIS, |head| head.hash);
+        forged.hash = RowHash::of(previous, forged.seq, rows[at].entry.book, &forged.body).0;
+        feed(&mut auditor, &forged);
+        assert_eq!(auditor.finish().is_sound(), !forge);
+    }
+}
+
+#[test]
 fn l2_chains_of_other_books_and_writers_do_not_depend_on_each_other() {
     let rows = journal(4, 400).1;
     let writers: std::collections::BTreeSet<_> = rows.iter().map(|row| row.entry.writer).collect();

@@ -162,6 +162,14 @@ fn l4_the_same_id_twice_has_one_effect_and_another_payload_is_a_conflict() {
 }
 
 #[test]
+fn r1_an_intent_of_another_writer_is_not_confirmed_again() {
+    let mut state = State::new();
+    open(&mut state, reserve(1, 100, 1_000)).unwrap();
+    let again = decide(&state, Epoch::new(2), &Command::Reserve(reserve(1, 100, 1_000)));
+    assert_eq!(again, Err(Refusal::StaleEpoch), "whoever opened it may be dead, and its intent about to end");
+}
+
+#[test]
 fn l6_refunds_never_exceed_the_charge_and_return_to_its_window() {
     let mut state = State::new();
     open(&mut state, reserve(1, 100, 1_000)).unwrap();
@@ -312,14 +320,16 @@ fn m4_what_would_overflow_is_refused_and_changes_nothing() {
 
 #[test]
 fn m5_absurd_counts_are_cut_and_flagged() {
-    let mut state = State::new();
-    open(&mut state, reserve(1, 100, 1_000)).unwrap();
-    let mut absurd = end(1, AttemptOutcome::Success, 1, 1);
-    absurd.facts.usage = Usage::new().with(Bucket::Input, u64::MAX);
-    close(&mut state, absurd).unwrap();
-    let usage = state.ended(AttemptId::from_u128(1)).unwrap().used.usage;
-    assert!(usage.is_contradictory());
-    assert_eq!(usage.get(Bucket::Input), weighbridge_ledger::MAX_COUNT);
+    let most = weighbridge_ledger::MAX_COUNT;
+    for (count, entered, flagged) in [(most, most, false), (most + 1, most, true), (u64::MAX, most, true)] {
+        let mut state = State::new();
+        open(&mut state, reserve(1, 100, 1_000)).unwrap();
+        let mut absurd = end(1, AttemptOutcome::Success, 1, 1);
+        absurd.facts.usage = Usage::new().with(Bucket::Input, count);
+        close(&mut state, absurd).unwrap();
+        let usage = state.ended(AttemptId::from_u128(1)).unwrap().used.usage;
+        assert_eq!((usage.get(Bucket::Input), usage.is_contradictory()), (entered, flagged), "{count}");
+    }
 }
 
 #[test]

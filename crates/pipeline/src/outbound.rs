@@ -120,7 +120,9 @@ pub(crate) fn request(
     body: Rope,
 ) -> Request<Rope> {
     let provider = &deployment.provider;
-    let mut headers: HeaderMap = provider.headers.clone();
+    // Room for the credential and what the transport adds, so that the map is not rebuilt.
+    let mut headers = HeaderMap::with_capacity(provider.headers.len() + 8);
+    headers.extend(provider.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     if provider.protocol == exchange.client {
         for name in &PASSED_ON {
             if let Some(value) = exchange.client_headers.get(name) {

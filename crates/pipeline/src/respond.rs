@@ -32,6 +32,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
+/// Room for all headers of an answer, so that the map is not rebuilt while it is filled.
+const HEADERS: usize = 24;
+
 /// The longest list of losses that a header carries; beyond it, their number.
 const LOSS_LENGTH: usize = 1024;
 
@@ -65,7 +68,7 @@ pub(crate) fn whole(mut exchange: Box<Exchange>, body: Bytes) -> Response<Answer
 /// The head of a stream. Its cost is not known yet and comes as a trailer.
 pub(crate) fn stream_head(exchange: &mut Exchange) -> HeaderMap {
     exchange.draft.answered(200);
-    let mut headers = HeaderMap::with_capacity(12);
+    let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     if exchange.wants_trailers {
@@ -78,6 +81,7 @@ pub(crate) fn stream_head(exchange: &mut Exchange) -> HeaderMap {
 /// Any JSON document.
 pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(body));
+    response.headers_mut().reserve(HEADERS);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);

@@ -70,6 +70,10 @@ fn c3_c4_a_full_disk_stops_new_work_loses_no_end_and_heals() {
     let running: Vec<_> = (0..20).map(|n| block_on(ledger.reserve(reserve(n))).unwrap()).collect();
     store.shared.with_writer(|writer| writer.fill_disk(true)).unwrap();
 
+    // A batch that fits in part only is given up as a whole, and forgotten.
+    let many = (50_000..50_100).map(|number| ledger.reserve(reserve(number)));
+    assert!(block_on(futures::future::join_all(many)).iter().all(is_unavailable));
+
     // What still fits on the pages there are goes through; then nothing does.
     let mut granted = Vec::new();
     let refused = (100..10_000).find(|&number| match block_on(ledger.reserve(reserve(number))) {

@@ -42,6 +42,8 @@ pub(super) struct Writer {
     /// What SQLite's `data_version` was: it changes when another connection writes. `None`: look again.
     data_version: Option<i64>,
     in_transaction: bool,
+    /// How many writers were closed when all that they had left open was ended.
+    recovered: Option<i64>,
     body: Vec<u8>,
 }
 
@@ -60,6 +62,7 @@ impl Writer {
             confirmed: Position::default(),
             data_version: None,
             in_transaction: false,
+            recovered: None,
             body: Vec::with_capacity(1024),
         }
     }
@@ -220,8 +223,16 @@ impl Writer {
     pub(super) fn recover(&mut self, now: Timestamp, batch: usize) -> Result<Recovery, StoreError> {
         self.begin()?;
         let own = self.epoch()?;
-        let closed = close_dead(&self.db, &self.path, own);
-        let mut recovery = Recovery { crashed: 0, writers: self.confirm(closed)? };
+        let dead = close_dead(&self.db, &self.path, own).and_then(|dead| {
+            let closed = "SELECT count(*) FROM writer WHERE closed IS NOT NULL";
+            Ok((dead, self.db.prepare_cached(closed)?.query_row([], |row| row.get(0))?))
+        });
+        let (dead, closed): (u64, i64) = self.confirm(dead)?;
+        let mut recovery = Recovery { crashed: 0, writers: dead };
+        // A closed writer opens nothing: if there are no more of them, nothing can have been left open since.
+        if self.recovered == Some(closed) {
+            return Ok(recovery);
+        }
         let mut after = Some(Vec::new());
         while let Some(from) = after {
             // Looked for and ended in one transaction: somebody else may be doing the same.
@@ -234,6 +245,7 @@ impl Writer {
             recovery.crashed += ended as u64;
             after = last;
         }
+        self.recovered = Some(closed);
         Ok(recovery)
     }
 
