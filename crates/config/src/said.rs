@@ -146,7 +146,7 @@ impl Server {
                 "loss_policy",
                 &[LossPolicy::Allow, LossPolicy::Warn, LossPolicy::Reject].map(|p| (p.as_str(), p)),
             ),
-            metrics: reader.text(table, "metrics"),
+            metrics: reader.parsed(table, "metrics", metrics_path),
             workers: reader.integer(table, "workers", 1..=1_024),
             drain_timeout: reader.duration(table, "drain_timeout"),
             body_timeout: reader.duration(table, "body_timeout"),
@@ -262,6 +262,13 @@ impl Log {
             requests: reader.flag(table, "requests"),
         }
     }
+}
+
+fn metrics_path(text: &str) -> Result<String, Mismatch> {
+    let fits = text.starts_with('/') && text.len() > 1 && !text.starts_with("/v1");
+    let mismatch =
+        || Mismatch::new("a path").with_hint("write \"/metrics\", or any other path outside of /v1");
+    if fits { Ok(text.to_owned()) } else { Err(mismatch()) }
 }
 
 fn socket(text: &str) -> Result<SocketAddr, Mismatch> {

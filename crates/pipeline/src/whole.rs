@@ -1,7 +1,5 @@
 //! A whole answer: read, checked, metered, and passed on or translated.
 
-use weighbridge_protocol::Body;
-use weighbridge_protocol::json::ScanLimits;
 use weighbridge_routing::{FailureCause, TimeLimit};
 use weighbridge_stream::Facts;
 use weighbridge_translate::{AnswerFacts, AnswerTarget, ApiError, TranslateError, answer_facts, response};
@@ -27,33 +25,29 @@ pub(crate) async fn answer(
         Ok(bytes) => bytes,
         Err((why, length)) => return unread(in_flight, &why, length),
     };
-    let limits = ScanLimits { depth: settings.limits.json_depth };
-    let Ok(body) = Body::scan(bytes.clone(), &limits) else {
-        // An answer that begins as one was made, and will be billed; a page of a proxy was not.
-        return if begins_as_answer(&bytes) { cut(in_flight, bytes.len()) } else { garbage(in_flight) };
-    };
+    let Ok(text) = std::str::from_utf8(&bytes) else { return unreadable(in_flight, &bytes) };
     let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
 
+    // One pass over the text checks it and reads its facts; what passes through is not written again.
     let (provider, client) = (deployment.provider.protocol, exchange.client);
     let read = if provider == client {
-        answer_facts(provider, body.text()).map(|facts| (body.bytes().clone(), facts, Vec::new()))
+        answer_facts(provider, text).map(|facts| (bytes.clone(), facts, Vec::new()))
     } else {
         let target =
             AnswerTarget { id_fallback: exchange.id().as_str(), created: exchange.arrived().as_secs() };
-        response(provider, client, body.text(), &target).map(|translated| {
-            let (bytes, facts) = translated.value;
-            (bytes.into(), facts, translated.losses)
+        response(provider, client, text, &target).map(|translated| {
+            let (answer, facts) = translated.value;
+            (answer.into(), facts, translated.losses)
         })
     };
     match read {
         Ok(_) if streamed => garbage(in_flight),
-        Ok((bytes, facts, losses)) => {
-            match in_flight.succeed(&whole_facts(facts, losses, body.bytes().len())) {
-                Some(exchange) => Attempted::Answered(respond::whole(exchange, bytes)),
-                None => Attempted::Answered(respond::internal()),
-            }
-        }
+        Ok((answer, facts, losses)) => match in_flight.succeed(&whole_facts(facts, losses, bytes.len())) {
+            Some(exchange) => Attempted::Answered(respond::whole(exchange, answer)),
+            None => Attempted::Answered(respond::internal()),
+        },
         Err(TranslateError::InBandError(said)) => in_band(in_flight, deployment, said),
+        Err(TranslateError::Scan(_)) => unreadable(in_flight, &bytes),
         Err(error) => {
             tracing::debug!(%error, "an answer is not of its provider's protocol");
             garbage(in_flight)
@@ -89,8 +83,9 @@ fn garbage(in_flight: InFlight) -> Attempted {
     failed(in_flight, &ending, &Facts::default(), FailureCause::Garbage, refusal)
 }
 
-fn begins_as_answer(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().starts_with(b"{")
+/// What is no JSON: an answer that begins as one was made, and will be billed; a page of a proxy was not.
+fn unreadable(in_flight: InFlight, bytes: &[u8]) -> Attempted {
+    if bytes.trim_ascii_start().starts_with(b"{") { cut(in_flight, bytes.len()) } else { garbage(in_flight) }
 }
 
 /// The answer broke off.
