@@ -17,6 +17,8 @@ use rusqlite::{Connection, ToSql, TransactionBehavior, params};
 use weighbridge_records::{Backlog, LogError, RequestLog, RequestRecord, Scope, redact};
 use weighbridge_units::RequestId;
 
+use crate::connection::private_file;
+
 /// How long a record may wait until it is written.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a write waits for another process that has the file open.
@@ -237,6 +239,8 @@ impl Writer {
 }
 
 fn connect(path: &Path) -> Result<Connection, LogError> {
+    // Records name models, tenants and end users: they are their owner's to read.
+    drop(private_file(path).map_err(store_failed)?);
     let mut connection = Connection::open(path).map_err(store_failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(store_failed)?;
     // A database in memory has no write-ahead log, and needs none.
@@ -431,5 +435,15 @@ mod tests {
                 prop_assert_eq!(latest, block_on(memory.recent(&scope, 7)).unwrap());
             }
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_its_owners_to_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("requests.db");
+        let _log = SqliteRequestLog::open(&path, Retention::default()).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }
