@@ -54,7 +54,7 @@
 //! # impl Transport for Nowhere {
 //! #     fn send(&self, _: Request<weighbridge_transport::Rope>, _: std::time::Duration) ->
 //! #         weighbridge_transport::BoxFuture<'_, Result<Response<weighbridge_transport::ByteStream>,
-//! #         weighbridge_transport::TransportError>> { unimplemented!() }
+//! #         weighbridge_transport::TransportError>> { Box::pin(std::future::pending()) }
 //! # }
 //! let gateway = Gateway::builder(Echo)
 //!     .listen("127.0.0.1:0".parse().expect("an address"))
