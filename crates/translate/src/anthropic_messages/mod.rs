@@ -10,7 +10,7 @@ mod error;
 mod request_decode;
 mod request_encode;
 
-use weighbridge_protocol::json::{Raw, ReadError};
+use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
 use crate::{
     Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget, StreamReader,
@@ -48,8 +48,12 @@ impl Adapter for AnthropicMessages {
         answer::encode(answer, target, losses)
     }
 
-    fn answer_facts(&self, body: Raw<'_>) -> Result<AnswerFacts, ReadError> {
-        answer::facts(body)
+    fn answer_facts(&self, answer: Fields<'_>) -> Result<AnswerFacts, ReadError> {
+        answer::facts(answer)
+    }
+
+    fn may_be_error(&self, document: &Fields<'_>) -> bool {
+        document.peek("error").is_some() || document.says("type", "error")
     }
 
     fn decode_error(&self, status: u16, body: Raw<'_>) -> Option<ApiError> {
