@@ -149,7 +149,9 @@ impl Sent {
             exact,
             reason: absorbed_reason(outcome),
         });
-        exchange.core().settle.notify_one();
+        if exchange.core().ledger.wants_flush() {
+            exchange.core().settle.notify_one();
+        }
 
         let now = exchange.now();
         let draft = &mut exchange.draft;

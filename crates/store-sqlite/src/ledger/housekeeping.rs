@@ -18,10 +18,10 @@ const SOON: Duration = Duration::from_millis(5);
 /// How long it leaves a store alone that could not be written.
 const PAUSE: Duration = Duration::from_millis(200);
 /// From so many pages on that were not carried over, they are: 16 MB.
-const PAGES: i64 = 8_192;
+const PAGES: i64 = 16_384;
 /// From this length on commits wait while the rest is carried over: 128 MB. As long as they go on, the end is
 /// never reached, and the log is never begun anew.
-const PAGES_MAX: i64 = 65_536;
+const PAGES_MAX: i64 = 131_072;
 
 /// Starts the thread. It ends once [`Shared::stop`] is called.
 pub(super) fn start(shared: Arc<Shared>, checkpoints: Connection) -> Result<JoinHandle<()>, OpenError> {
