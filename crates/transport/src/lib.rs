@@ -8,6 +8,9 @@
 //! Time-outs after the connection is up belong to the caller, who drops the future or the stream:
 //! dropping cancels the request upstream.
 //!
+//! A [`Fetch`] gets content by a URL that came from outside, within [`FetchBounds`]. What content is,
+//! [`MediaType::settle`] tells from its bytes as well as from its sender's word.
+//!
 //! ```
 //! use bytes::Bytes;
 //! use weighbridge_transport::{Consumed, Phase, Rope, TransportError};
@@ -19,6 +22,12 @@
 //! let refused = TransportError::new(Phase::Connect, "connection refused");
 //! assert_eq!(refused.consumed, Consumed::No);
 //! ```
+
+mod fetch;
+mod media_type;
+
+pub use fetch::{Fetch, FetchBounds, FetchError, Fetched};
+pub use media_type::{Accept, InvalidMediaType, MediaType, Miscalled};
 
 use std::collections::VecDeque;
 use std::fmt;
