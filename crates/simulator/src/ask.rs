@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
+use crate::api::Api;
 use crate::price::Model;
 
 /// A checked request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
+    pub(crate) api: Api,
     pub(crate) model: &'static Model,
     pub(crate) stream: bool,
     /// OpenAI's `stream_options.include_usage`.
@@ -29,8 +31,7 @@ pub(crate) struct Ask {
     /// A JSON answer of this schema is asked for.
     pub(crate) json: Option<Value>,
     pub(crate) logprobs: bool,
-    /// Most tokens of visible thinking (Anthropic).
-    pub(crate) thinking: Option<u64>,
+    pub(crate) reasoning: Reasoning,
     pub(crate) prompt: Prompt,
 }
 
@@ -40,6 +41,17 @@ pub(crate) struct Tool {
     pub(crate) name: String,
     /// JSON Schema of its arguments.
     pub(crate) schema: Value,
+}
+
+/// How much the model thinks before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reasoning {
+    /// Not at all.
+    Off,
+    /// Unseen, but billed.
+    Hidden,
+    /// Told, with at most so many tokens.
+    Visible(u64),
 }
 
 /// Whether a tool must be called.

@@ -49,7 +49,9 @@
 //! ```
 
 mod account;
+mod answering;
 mod anthropic;
+mod api;
 mod ask;
 mod base64;
 mod body;
@@ -64,6 +66,7 @@ mod openai;
 mod prefix_cache;
 mod price;
 mod refusal;
+mod route;
 mod scatter;
 mod schema;
 mod script;

@@ -15,15 +15,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::Vendor;
-use crate::ask::{Ask, Choice, Tool};
+use crate::ask::{Ask, Choice, Reasoning, Tool};
 use crate::scatter::Scatter;
 use crate::tokens;
 
 /// One answer of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Candidate {
-    /// Visible thinking (Anthropic).
+    /// Visible thinking.
     pub(crate) thinking: Option<String>,
     /// Tokens spent on reasoning, visible or not.
     pub(crate) reasoning_tokens: u64,
@@ -59,13 +58,13 @@ impl Candidate {
     }
 }
 
-/// All candidates of an answer. `ids` makes the ids of tool calls, with the vendor's prefix.
-pub(crate) fn candidates(ask: &Ask, ids: &mut Scatter, id_prefix: &str) -> Vec<Candidate> {
-    (0..ask.candidates).map(|number| candidate(ask, number, ids, id_prefix)).collect()
+/// All candidates of an answer. `ids` makes the ids of tool calls.
+pub(crate) fn candidates(ask: &Ask, ids: &mut Scatter) -> Vec<Candidate> {
+    (0..ask.candidates).map(|number| candidate(ask, number, ids)).collect()
 }
 
-fn candidate(ask: &Ask, number: usize, ids: &mut Scatter, id_prefix: &str) -> Candidate {
-    let mut calls = calls(ask, ids, id_prefix);
+fn candidate(ask: &Ask, number: usize, ids: &mut Scatter) -> Candidate {
+    let mut calls = calls(ask, ids);
     let (mut text, mut finish) = match calls.is_empty() {
         true => said(ask, number),
         false if ask.last_text.contains("preface") => {
@@ -79,23 +78,25 @@ fn candidate(ask: &Ask, number: usize, ids: &mut Scatter, id_prefix: &str) -> Ca
         finish = Finish::StopSequence(stop);
     }
     let wanted = tokens::count(&text) + calls.iter().map(|call| tokens::count(&call.arguments)).sum::<u64>();
-    let thinking = ask.thinking.map(|budget| tokens::first(THOUGHT, budget.min(ask.max_output)).to_owned());
-    let reasoning_tokens = match &thinking {
-        Some(thought) => tokens::count(thought),
-        None if ask.model.reasons => (wanted / 4).max(8).min(ask.max_output),
-        None => 0,
+    let thinking = match ask.reasoning {
+        Reasoning::Visible(budget) => Some(tokens::first(THOUGHT, budget.min(ask.max_output)).to_owned()),
+        Reasoning::Hidden | Reasoning::Off => None,
+    };
+    let reasoning_tokens = match (&thinking, ask.reasoning) {
+        (Some(thought), _) => tokens::count(thought),
+        (None, Reasoning::Hidden) => (wanted / 4).max(8).min(ask.max_output),
+        (None, _) => 0,
     };
     let mut candidate = Candidate { thinking, reasoning_tokens, text, calls, finish };
-    let whole_calls = ask.model.vendor == Vendor::Anthropic;
-    shorten(&mut candidate, ask.max_output.saturating_sub(reasoning_tokens), whole_calls);
+    shorten(&mut candidate, ask.max_output.saturating_sub(reasoning_tokens), ask.api.cuts_calls());
     candidate
 }
 
 const THOUGHT: &str = "The user wants something weighed. I put it on one side, the tokens on the other. ⚖";
 
-/// Cuts a candidate to so many tokens. Anthropic's calls are whole or left out; OpenAI's may end in
-/// half a JSON text, as its API documents.
-fn shorten(candidate: &mut Candidate, limit: u64, whole_calls: bool) {
+/// Cuts a candidate to so many tokens. Most APIs' calls are whole or left out; OpenAI's may end in
+/// half a JSON text, as its documentation says.
+fn shorten(candidate: &mut Candidate, limit: u64, cuts_calls: bool) {
     let mut left = limit;
     let mut fits = keep(&mut candidate.text, &mut left);
     let mut kept = Vec::new();
@@ -106,7 +107,7 @@ fn shorten(candidate: &mut Candidate, limit: u64, whole_calls: bool) {
             break;
         };
         fits = keep(&mut call.arguments, &mut room);
-        if fits || !whole_calls {
+        if fits || cuts_calls {
             left = room;
             kept.push(call);
         }
@@ -164,7 +165,7 @@ fn numbered_words(words: u64) -> String {
 }
 
 /// The tools that the model calls, none if it answers with text.
-fn calls(ask: &Ask, ids: &mut Scatter, id_prefix: &str) -> Vec<Call> {
+fn calls(ask: &Ask, ids: &mut Scatter) -> Vec<Call> {
     let mentioned = ask.results.is_empty() && ask.last_text.to_lowercase().contains("tool");
     let first = match &ask.choice {
         Choice::None => None,
@@ -178,7 +179,7 @@ fn calls(ask: &Ask, ids: &mut Scatter, id_prefix: &str) -> Vec<Call> {
         called.push(ask.tools.iter().find(|tool| tool.name != first.name).unwrap_or(first));
     }
     let call = |tool: &Tool| Call {
-        id: ids.id(id_prefix, 24),
+        id: ask.api.call_id(ids),
         name: tool.name.clone(),
         arguments: example(&tool.schema, "arguments", 0).to_string(),
     };
@@ -221,11 +222,13 @@ fn example(schema: &Value, name: &str, depth: usize) -> Value {
 mod tests {
     use super::*;
     use crate::Vendor;
+    use crate::api::Api;
     use crate::ask::Prompt;
 
     fn ask(text: &str) -> Ask {
         let model = crate::price::model(Vendor::OpenAi, "gpt-4o-mini").expect("served");
         Ask {
+            api: Api::Chat,
             model,
             stream: false,
             include_usage: false,
@@ -245,13 +248,13 @@ mod tests {
             parallel: true,
             json: None,
             logprobs: false,
-            thinking: None,
+            reasoning: Reasoning::Off,
             prompt: Prompt::default(),
         }
     }
 
     fn answer(ask: &Ask) -> Candidate {
-        candidates(ask, &mut Scatter::new(0, 0), "call_").remove(0)
+        candidates(ask, &mut Scatter::new(0, 0)).remove(0)
     }
 
     #[test]

@@ -9,6 +9,14 @@ use crate::scatter::Scatter;
 use crate::script::{Candidate, Finish};
 use crate::tokens;
 
+/// What a stream says when the provider fails.
+pub(crate) const ERROR_FRAME: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\
+                                      \"message\":\"Overloaded\"}}\n\n";
+
+/// An event that is not JSON.
+pub(crate) const MALFORMED_FRAME: &str = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\
+                                          \"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"cut\n\n";
+
 /// The whole answer.
 pub(crate) fn whole(ask: &Ask, candidate: &Candidate, ids: &mut Scatter, with_usage: bool) -> Value {
     let mut message = message(ask, ids);
@@ -208,7 +216,7 @@ impl EventWriter<'_> {
     fn event(&mut self, name: &str, mut fields: Value) {
         fields["type"] = json!(name);
         let padding = " ".repeat(self.scatter.below(8) as usize);
-        let text = sse(Some(name), &format!("{fields}{padding}"));
-        self.frames.push(Frame { text, progress: self.progress, tells_usage: false });
+        let bytes = sse(Some(name), &format!("{fields}{padding}"));
+        self.frames.push(Frame { bytes, progress: self.progress, tells_usage: false });
     }
 }

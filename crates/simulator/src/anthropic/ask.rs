@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::blocks::{Turn, blocks, text_of, turns};
-use crate::Vendor;
-use crate::ask::{Ask, Choice, Prompt, Tool};
+use crate::api::Api;
+use crate::ask::{Ask, Choice, Prompt, Reasoning, Tool};
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
 use crate::refusal::Refusal;
@@ -24,10 +24,11 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
     let prompt = prompt(body, &turns, model, cache);
     let prompt_tokens = prompt.input + prompt.cache_read + prompt.cache_write_5m + prompt.cache_write_1h;
     if prompt_tokens > model.context_window {
-        return Err(Refusal::context_too_long(Vendor::Anthropic, prompt_tokens, model.context_window));
+        return Err(Refusal::context_too_long(Api::Messages, prompt_tokens, model.context_window));
     }
     let limit = body["max_tokens"].as_u64().unwrap_or(model.max_output);
     Ok(Ask {
+        api: Api::Messages,
         model,
         stream: body["stream"] == true,
         include_usage: true,
@@ -50,9 +51,10 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
             _ => None,
         },
         logprobs: false,
-        thinking: body["thinking"]["budget_tokens"]
-            .as_u64()
-            .filter(|_| body["thinking"]["type"] == "enabled"),
+        reasoning: match body["thinking"]["budget_tokens"].as_u64() {
+            Some(budget) if body["thinking"]["type"] == "enabled" => Reasoning::Visible(budget),
+            _ => Reasoning::Off,
+        },
         prompt,
     })
 }
@@ -165,7 +167,7 @@ mod tests {
     use serde_json::json;
 
     fn prompt_of(body: &Value, cache: &PrefixCache) -> Prompt {
-        let model = crate::price::model(Vendor::Anthropic, "claude-haiku-4-5").expect("served");
+        let model = crate::price::model(crate::Vendor::Anthropic, "claude-haiku-4-5").expect("served");
         prompt(body, &turns(body), model, cache)
     }
 

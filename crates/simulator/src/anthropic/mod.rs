@@ -3,6 +3,7 @@
 mod answer;
 mod ask;
 mod blocks;
+pub(crate) mod refusal;
 mod rules;
 
 use std::sync::OnceLock;
@@ -15,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::schema::{Schema, SchemaError};
 use crate::{Vendor, price};
 
-pub(crate) use answer::{frames, whole};
+pub(crate) use answer::{ERROR_FRAME, MALFORMED_FRAME, frames, whole};
 
 /// What `anthropic-version` may say: <https://platform.claude.com/docs/en/api/versioning>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::Vendor;
-use crate::ask::{Ask, Choice, Prompt, Tool, directive};
+use crate::api::Api;
+use crate::ask::{Ask, Choice, Prompt, Reasoning, Tool, directive};
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
 use crate::refusal::Refusal;
@@ -27,12 +27,13 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
     let limit = body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64());
     let needed = prompt_tokens + limit.unwrap_or(0);
     if needed > model.context_window {
-        return Err(Refusal::context_too_long(Vendor::OpenAi, needed, model.context_window));
+        return Err(Refusal::context_too_long(Api::Chat, needed, model.context_window));
     }
     let answered = messages.iter().rev().take_while(|message| message["role"] == "tool");
     let mut results: Vec<String> = answered.map(|message| text_of(&message["content"])).collect();
     results.reverse();
     Ok(Ask {
+        api: Api::Chat,
         model,
         stream: body["stream"] == true,
         include_usage: body["stream_options"]["include_usage"] == true,
@@ -47,7 +48,7 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
         parallel: body["parallel_tool_calls"] != false,
         json: json_format(&body["response_format"]),
         logprobs: body["logprobs"] == true,
-        thinking: None,
+        reasoning: if model.reasons { Reasoning::Hidden } else { Reasoning::Off },
         prompt,
     })
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+pub(crate) mod refusal;
 mod rules;
 
 use std::sync::OnceLock;
@@ -14,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::schema::{Schema, SchemaError};
 use crate::{Vendor, price};
 
-pub(crate) use answer::{frames, whole};
+pub(crate) use answer::{ERROR_FRAME, MALFORMED_FRAME, frames, whole};
 
 /// Checks a body as the API does, and reads what it asks for.
 pub(crate) fn read(body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {
