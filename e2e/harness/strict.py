@@ -6,6 +6,7 @@ field, in its exact type, and no field that the model does not name, but for tho
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,14 @@ import pydantic
 # Fields that the APIs send and the packages do not name, each with its reason.
 EXTRA = {
     "ChatCompletionChunk.obfuscation": "padding against side channels, documented under stream_options",
+    "Response.frequency_penalty": "recorded in every answer since 2026",
+    "Response.presence_penalty": "recorded in every answer since 2026",
+    "Response.store": "recorded in every answer",
+    "ResponseTextDeltaEvent.obfuscation": "padding against side channels, documented under stream_options",
+    "ResponseRefusalDeltaEvent.obfuscation": "the same",
+    "ResponseFunctionCallArgumentsDeltaEvent.obfuscation": "the same",
+    "ResponseCustomToolCallInputDeltaEvent.obfuscation": "the same",
+    "ResponseReasoningSummaryTextDeltaEvent.obfuscation": "the same",
 }
 
 
@@ -34,6 +43,13 @@ def chat_chunk(payload: bytes | str) -> Any:
     from openai.types.chat import ChatCompletionChunk
 
     return _validated(ChatCompletionChunk, payload)
+
+
+def response(payload: bytes | str) -> Any:
+    """A whole answer of Responses."""
+    from openai.types.responses import Response
+
+    return _validated(Response, payload)
 
 
 def message(payload: bytes | str) -> Any:
@@ -110,6 +126,47 @@ def chat_stream(body: bytes) -> list[Any]:
     return chunks
 
 
+def response_stream(body: bytes) -> list[Any]:
+    """A complete stream of Responses: its events, numbered, in the documented order."""
+    from openai.types.responses import ResponseStreamEvent
+
+    parsed = []
+    for number, (name, data) in enumerate(events(body)):
+        event = _validated(ResponseStreamEvent, data)
+        if event.type != name or event.sequence_number != number:
+            raise NotStrict(f"event {number} named {name}: {data}")
+        parsed.append(event)
+    kinds = [event.type for event in parsed]
+    if kinds[:2] != ["response.created", "response.in_progress"]:
+        raise NotStrict(f"a stream begins with: {kinds[:2]}")
+    if kinds[-1] not in ("response.completed", "response.incomplete", "response.failed"):
+        raise NotStrict(f"a stream ends with: {kinds[-1]}")
+    _check_items(parsed)
+    return parsed
+
+
+def _check_items(parsed: list[Any]) -> None:
+    """Items are added and done one after another; what is done is what the last event has."""
+    done: list[Any] = []
+    open_item: Any = None
+    for event in parsed[2:-1]:
+        if event.type == "response.output_item.added":
+            if open_item is not None or event.output_index != len(done):
+                raise NotStrict(f"item {event.output_index} is added after {len(done)} are done")
+            open_item = event.item
+        elif event.output_index != len(done) or open_item is None:
+            raise NotStrict(f"{event.type} of item {event.output_index} after {len(done)} are done")
+        elif event.type == "response.output_item.done":
+            if event.item.id != open_item.id:
+                raise NotStrict(f"item {open_item.id} is done as {event.item.id}")
+            done.append(event.item)
+            open_item = None
+        elif event.item_id != open_item.id:
+            raise NotStrict(f"{event.type} of {event.item_id} inside of {open_item.id}")
+    if open_item is not None or done != parsed[-1].response.output:
+        raise NotStrict(f"the items were {done}, and in the end {parsed[-1].response.output}")
+
+
 def message_stream(body: bytes) -> list[Any]:
     """A complete stream of Messages: its events in the documented order, without pings."""
     parsed = []
@@ -142,9 +199,14 @@ def _check_blocks(parsed: list[Any]) -> None:
             raise NotStrict(f"{event.type} while block {open_block} is open")
 
 
+@functools.cache
+def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(kind)
+
+
 def _validated(kind: Any, payload: bytes | str) -> Any:
     try:
-        value = pydantic.TypeAdapter(kind).validate_json(payload, strict=True)
+        value = _adapter(kind).validate_json(payload, strict=True)
     except pydantic.ValidationError as failure:
         raise NotStrict(f"{failure}\n{payload!r}") from failure
     unknown = [path for path in _unknown(value) if path not in EXTRA]
@@ -163,3 +225,8 @@ def _unknown(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _unknown(item)
+
+
+# By the names of `judges/apis.py`.
+WHOLE = {"openai": chat_completion, "openai-responses": response, "anthropic": message}
+STREAM = {"openai": chat_stream, "openai-responses": response_stream, "anthropic": message_stream}

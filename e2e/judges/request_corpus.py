@@ -14,9 +14,10 @@ WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "requir
 STRANGERS: tuple[Any, ...] = (None, True, -7, 1.5, "stranger", [], {}, [None])
 
 
-def valid(vendor: str) -> list[dict[str, Any]]:
-    """Bodies that the vendor's API accepts."""
-    return _openai() if vendor == "openai" else _anthropic()
+def valid(api: str) -> list[dict[str, Any]]:
+    """Bodies that the API accepts."""
+    corpora = {"openai": _openai, "openai-responses": _responses, "anthropic": _anthropic}
+    return corpora[api]()
 
 
 def _openai() -> list[dict[str, Any]]:
@@ -57,6 +58,64 @@ def _openai() -> list[dict[str, Any]]:
         {**base, "messages": [{"role": "user", "content": [{"type": "text", "text": "Look"}, image]}]},
         {**base, "messages": [user, {"role": "assistant", "content": None, "refusal": "No."}, user]},
         {"model": "gpt-5-mini", "messages": [user], "reasoning_effort": "low", "max_completion_tokens": 100},
+    ]
+
+
+def _responses() -> list[dict[str, Any]]:
+    base = {"model": "gpt-4o-mini"}
+    user = {"role": "user", "content": "Hello"}
+    tools = [
+        {"type": "function", "name": "weather", "description": "w", "parameters": WEATHER, "strict": False},
+        {"type": "custom", "name": "note"},
+    ]
+    called = {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "Sunny"}
+    noted = {"type": "custom_tool_call", "call_id": "call_2", "name": "note", "input": "x"}
+    noted_result = {"type": "custom_tool_call_output", "call_id": "call_2", "output": "Done"}
+    image = {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}", "detail": "low"}
+    strict = {**WEATHER, "additionalProperties": False}
+    said = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [{"type": "output_text", "text": "It is sunny.", "annotations": []}],
+    }
+    return [
+        {**base, "input": "Hello"},
+        {**base, "input": [user], "instructions": "Be brief.", "temperature": 0.5, "top_p": 0.9},
+        {**base, "input": [{"role": "developer", "content": "x"}, {**user, "type": "message"}], "store": False},
+        {**base, "input": [user], "max_output_tokens": 50, "metadata": {"a": "b"}, "user": "u", "truncation": "auto"},
+        {**base, "input": [user], "stream": True, "stream_options": {"include_obfuscation": False}},
+        {**base, "input": [user], "include": ["message.output_text.logprobs"], "top_logprobs": 2},
+        {**base, "input": [user], "service_tier": "auto", "safety_identifier": "s", "prompt_cache_key": "k"},
+        {**base, "input": [user], "text": {"format": {"type": "text"}, "verbosity": "medium"}},
+        {
+            **base,
+            "input": [user],
+            "text": {"format": {"type": "json_schema", "name": "w", "schema": strict, "strict": True}},
+        },
+        {**base, "input": [user], "tools": tools, "tool_choice": "auto", "parallel_tool_calls": False},
+        {
+            **base,
+            "input": [user, called, result, said, noted, noted_result],
+            "tools": tools,
+            "tool_choice": {"type": "function", "name": "weather"},
+        },
+        {**base, "input": [{"role": "user", "content": [{"type": "input_text", "text": "Look"}, image]}]},
+        {
+            **base,
+            "input": [user],
+            "tools": tools,
+            "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "custom", "name": "note"}]},
+        },
+        {
+            "model": "gpt-5-mini",
+            "input": [user],
+            "reasoning": {"effort": "low", "summary": "auto"},
+            "include": ["reasoning.encrypted_content"],
+            "max_output_tokens": 100,
+        },
     ]
 
 
@@ -106,11 +165,6 @@ def _anthropic() -> list[dict[str, Any]]:
     ]
 
 
-def api_version(body: dict[str, Any]) -> str:
-    """The version of Anthropic's API that has the body's fields: the packages' own, if possible."""
-    return "2023-06-01" if {"temperature", "top_p", "top_k"} & body.keys() else "2026-10-21"
-
-
 def broken(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The body with one thing changed: a field left out, a stranger in a place, a stranger added."""
     for path, value in _places(body):
@@ -124,10 +178,10 @@ def broken(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield _changed(body, path, "stranger", 1)
 
 
-def shuffled(vendor: str, seed: int, count: int) -> Iterator[dict[str, Any]]:
+def shuffled(api: str, seed: int, count: int) -> Iterator[dict[str, Any]]:
     """Bodies with two or three changes, the same for the same seed."""
-    draw = random.Random(f"{vendor} {seed}")
-    bodies = valid(vendor)
+    draw = random.Random(f"{api} {seed}")
+    bodies = valid(api)
     for _ in range(count):
         body = draw.choice(bodies)
         for _ in range(draw.randint(2, 3)):

@@ -10,6 +10,7 @@ import pytest
 from harness import strict
 from harness.processes import Reply, Simulator, call
 from judges import request_corpus
+from judges.apis import APIS
 
 TEXTS = (
     "Hello",
@@ -19,59 +20,58 @@ TEXTS = (
     "please refuse",
     "words:40",
 )
-VENDORS = ("openai", "anthropic")
 
 
-def ask(simulator: Simulator, vendor: str, body: dict[str, Any]) -> Reply:
-    path, headers = {
-        "openai": ("/v1/chat/completions", {"authorization": "Bearer sk-1"}),
-        "anthropic": ("/v1/messages", {"x-api-key": "sk-ant-1", "anthropic-version": request_corpus.api_version(body)}),
-    }[vendor]
-    return call(simulator.urls[vendor] + path, body, headers=headers)
+def ask(simulator: Simulator, api: str, body: dict[str, Any], stream: bool = False) -> Reply:
+    asked = APIS[api]
+    target = simulator.urls[asked.vendor] + asked.target(body, stream)
+    return call(target, asked.streamed(body) if stream else body, headers=asked.headers(body))
 
 
-def bodies(vendor: str) -> list[dict[str, Any]]:
+def bodies(api: str) -> list[dict[str, Any]]:
     """Every valid body of the corpus, with every text."""
-    found = []
-    for body, text in itertools.product(request_corpus.valid(vendor), TEXTS):
-        messages = [*body["messages"]]
-        if messages[-1]["role"] == "user" and isinstance(messages[-1]["content"], str):
-            messages[-1] = {**messages[-1], "content": text}
-        found.append({**body, "messages": messages})
-    return found
+    return [_saying(body, text) for body, text in itertools.product(request_corpus.valid(api), TEXTS)]
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-def test_whole_answers(simulator: Simulator, vendor: str) -> None:
-    for body in bodies(vendor):
-        reply = ask(simulator, vendor, {key: value for key, value in body.items() if not key.startswith("stream")})
+def _saying(body: dict[str, Any], text: str) -> dict[str, Any]:
+    """The body with this as its last user text, where that is one text."""
+    for field in ("messages", "input", "contents"):
+        said = body.get(field)
+        if isinstance(said, str):
+            return {**body, field: text}
+        if isinstance(said, list) and said[-1].get("role") == "user" and isinstance(said[-1].get("content"), str):
+            return {**body, field: [*said[:-1], {**said[-1], "content": text}]}
+    return body
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_whole_answers(simulator: Simulator, api: str) -> None:
+    for body in bodies(api):
+        reply = ask(simulator, api, {key: value for key, value in body.items() if not key.startswith("stream")})
         assert reply.status == 200, (body, reply.body)
-        judge = strict.chat_completion if vendor == "openai" else strict.message
-        judge(reply.body)
+        strict.WHOLE[api](reply.body)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-def test_streamed_answers(simulator: Simulator, vendor: str) -> None:
-    for body in bodies(vendor):
-        reply = ask(simulator, vendor, {**body, "stream": True})
+@pytest.mark.parametrize("api", APIS)
+def test_streamed_answers(simulator: Simulator, api: str) -> None:
+    for body in bodies(api):
+        reply = ask(simulator, api, body, stream=True)
         assert reply.status == 200, (body, reply.body)
-        judge = strict.chat_stream if vendor == "openai" else strict.message_stream
-        judge(reply.body)
+        strict.STREAM[api](reply.body)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-def test_running_usage_is_still_a_valid_stream(simulator: Simulator, vendor: str) -> None:
-    simulator.fail(vendor, "running-usage")
-    reply = ask(simulator, vendor, {**bodies(vendor)[0], "stream": True})
-    judge = strict.chat_stream if vendor == "openai" else strict.message_stream
-    judge(reply.body)
+@pytest.mark.parametrize("api", APIS)
+def test_running_usage_is_still_a_valid_stream(simulator: Simulator, api: str) -> None:
+    simulator.fail(APIS[api].vendor, "running-usage")
+    strict.STREAM[api](ask(simulator, api, bodies(api)[0], stream=True).body)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503, 529])
-def test_errors_have_the_vendors_shape(simulator: Simulator, vendor: str, status: int) -> None:
+def test_errors_have_the_vendors_shape(simulator: Simulator, api: str, status: int) -> None:
+    vendor = APIS[api].vendor
     simulator.fail(vendor, "status", code=status, retry_after=3)
-    reply = ask(simulator, vendor, bodies(vendor)[0])
+    reply = ask(simulator, api, bodies(api)[0])
     assert reply.status == status and reply.headers["retry-after"] == "3"
     strict.error(vendor, reply.body)
 
@@ -95,6 +95,14 @@ def test_the_sdks_themselves_work_with_the_simulator(simulator: Simulator) -> No
     chat = openai.OpenAI(base_url=f"{simulator.urls['openai']}/v1", api_key="sk-1", max_retries=0)
     answer = chat.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "echo:Hi"}])
     assert answer.choices[0].message.content == "Hi"
+
+    said = chat.responses.create(model="gpt-4o-mini", input="echo:Hi")
+    assert said.output_text == "Hi"
+    assert chat.responses.retrieve(said.id) == said
+    with chat.responses.stream(model="gpt-4o-mini", input="echo:Hi", previous_response_id=said.id) as events:
+        assert events.get_final_response().output_text == "Hi"
+    counted = chat.responses.input_tokens.count(model="gpt-4o-mini", input="echo:Hi")
+    assert said.usage and counted.input_tokens == said.usage.input_tokens
 
     claude = anthropic.Anthropic(base_url=simulator.urls["anthropic"], api_key="sk-1", max_retries=0)
     with claude.messages.stream(

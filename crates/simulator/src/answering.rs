@@ -11,7 +11,7 @@ use weighbridge_units::AttemptId;
 
 use crate::account::{ReceivedRequest, locked};
 use crate::api::Api;
-use crate::ask::Ask;
+use crate::ask::{Ask, Own};
 use crate::body::{AnswerBody, Meter};
 use crate::delivery::{self, Cutting};
 use crate::frame::{Frame, Progress, Telling};
@@ -21,7 +21,7 @@ use crate::route::Route;
 use crate::scatter::Scatter;
 use crate::script::{self, Candidate};
 use crate::simulator::{Settings, Simulator};
-use crate::{AnswerEnd, BilledUsage, Fault, InvoiceLine, Vendor, anthropic, openai, price};
+use crate::{AnswerEnd, BilledUsage, Fault, InvoiceLine, Vendor, anthropic, api, openai, price, responses};
 
 /// What a request comes to.
 enum Reading {
@@ -59,11 +59,13 @@ impl Simulator {
         {
             return reply;
         }
-        match self.read(&received, route) {
+        match self.read(&received, route, &mut ids) {
             Ok(Reading::Document(document)) => {
                 Ok(response(200, JSON, document.to_string(), vendor, &request_id))
             }
-            Ok(Reading::Ask(ask)) if !ask.stream && matches!(fault, Some(Fault::ErrorMidStream { .. })) => {
+            Ok(Reading::Ask(ask))
+                if !ask.streams() && matches!(fault, Some(Fault::ErrorMidStream { .. })) =>
+            {
                 let refusal = Refusal { status: 200, ..Refusal::of_status(vendor, 500, None) };
                 Ok(refusal_response(&refusal, vendor, &request_id))
             }
@@ -81,14 +83,25 @@ impl Simulator {
     }
 
     /// Checks credentials, route and body.
-    fn read(&self, request: &ReceivedRequest, route: Option<Route>) -> Result<Reading, Refusal> {
+    fn read(
+        &self,
+        request: &ReceivedRequest,
+        route: Option<Route>,
+        ids: &mut Scatter,
+    ) -> Result<Reading, Refusal> {
         let vendor = self.shared.vendor;
         headers::authorised(vendor, &request.headers, &self.shared.settings.keys)?;
         let body = || serde_json::from_slice::<Value>(&request.body).map_err(|_| Refusal::not_json(vendor));
-        let cache = &self.shared.cache;
+        let (cache, kept) = (&self.shared.cache, &self.shared.kept);
         match route {
             Some(Route::Models) => Ok(Reading::Document(models(vendor))),
             Some(Route::Generate(Api::Chat)) => openai::read(&body()?, cache).map(Reading::ask),
+            Some(Route::Generate(Api::Responses)) => {
+                responses::read(&body()?, cache, kept, ids).map(Reading::ask)
+            }
+            Some(Route::CountResponse) => responses::count(&body()?, kept).map(Reading::Document),
+            Some(Route::KeptResponse(id)) => kept.get(&id).map(Reading::Document),
+            Some(Route::DeleteResponse(id)) => kept.delete(&id).map(Reading::Document),
             Some(Route::Generate(Api::Messages)) => {
                 let body = body()?;
                 let version = headers::anthropic_version(&request.headers)?;
@@ -122,11 +135,19 @@ impl Simulator {
             _ => Duration::from_millis(ask.directive("pace").unwrap_or(0)),
         };
         let candidates = script::candidates(&ask, &mut ids);
+        if let (Own::Responses(own), [candidate]) = (&ask.own, candidates.as_slice()) {
+            // It is kept even if its delivery fails: it was generated.
+            responses::keep(
+                own,
+                &responses::whole(&ask, own, candidate, &mut ids.clone(), true),
+                &self.shared.kept,
+            );
+        }
         let mut latency = self.shared.settings.latency;
         if let Some(Fault::SlowHead(late)) = fault {
             latency += late;
         }
-        if !ask.stream {
+        if !ask.streams() {
             // A whole answer takes about the time that its stream would take.
             let frames = Progress::total(&candidates).output / 2;
             latency += pause.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX));
@@ -134,9 +155,9 @@ impl Simulator {
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        let delivery = match ask.stream {
+        let delivery = match ask.streams() {
             true => {
-                let frames = ask.api.frames(&ask, &candidates, &mut ids, telling(fault.as_ref()));
+                let frames = api::frames(&ask, &candidates, &mut ids, telling(fault.as_ref()));
                 let Settings { chunking, crlf, .. } = self.shared.settings;
                 delivery::stream(frames, fault.as_ref(), &ask, Cutting { chunking, pause, crlf }, &mut ids)
             }
@@ -145,7 +166,7 @@ impl Simulator {
             }
         };
         let mut response = Response::new(AnswerBody::metered(delivery, meter));
-        headers::write(response.headers_mut(), vendor, request_id, if ask.stream { EVENTS } else { JSON });
+        headers::write(response.headers_mut(), vendor, request_id, if ask.streams() { EVENTS } else { JSON });
         Ok(response)
     }
 }
@@ -166,7 +187,7 @@ fn telling(fault: Option<&Fault>) -> Telling {
 
 fn whole_frame(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, fault: Option<&Fault>) -> Frame {
     let tells_usage = fault != Some(&Fault::NoUsage);
-    let body = ask.api.whole(ask, candidates, ids, tells_usage);
+    let body = api::whole(ask, candidates, ids, tells_usage);
     Frame { bytes: body.to_string().into_bytes(), progress: Progress::total(candidates), tells_usage }
 }
 
@@ -177,7 +198,7 @@ fn line(vendor: Vendor, ask: &Ask, headers: &HeaderMap) -> InvoiceLine {
         attempt: attempt.and_then(|id| id.parse::<AttemptId>().ok()),
         vendor,
         model: ask.model.family.to_owned(),
-        stream: ask.stream,
+        stream: ask.streams(),
         usage: BilledUsage {
             input: ask.prompt.input,
             cache_read: ask.prompt.cache_read,

@@ -1,18 +1,20 @@
-//! The APIs that answer with text: what each makes of a request, an answer, and a failure.
+//! The APIs that answer with text: what each makes of an answer and of a failure.
 
 use serde_json::Value;
 
-use crate::ask::Ask;
+use crate::ask::{Ask, Own};
 use crate::frame::{Frame, Telling};
 use crate::scatter::Scatter;
 use crate::script::Candidate;
-use crate::{anthropic, openai};
+use crate::{anthropic, openai, responses};
 
 /// An API that generates text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Api {
     /// OpenAI Chat Completions.
     Chat,
+    /// OpenAI Responses.
+    Responses,
     /// Anthropic Messages.
     Messages,
 }
@@ -21,62 +23,54 @@ impl Api {
     /// The id of a tool call, in the API's form.
     pub(crate) fn call_id(self, ids: &mut Scatter) -> String {
         match self {
-            Self::Chat => ids.id("call_", 24),
+            Self::Chat | Self::Responses => ids.id("call_", 24),
             Self::Messages => ids.id("toolu_01", 24),
         }
     }
 
     /// Whether an output limit may cut the arguments of a tool call; otherwise the call is left out.
     pub(crate) const fn cuts_calls(self) -> bool {
-        matches!(self, Self::Chat)
+        matches!(self, Self::Chat | Self::Responses)
     }
+}
 
-    /// The whole answer.
-    pub(crate) fn whole(
-        self,
-        ask: &Ask,
-        candidates: &[Candidate],
-        ids: &mut Scatter,
-        with_usage: bool,
-    ) -> Value {
-        match (self, candidates) {
-            (Self::Messages, [candidate, ..]) => anthropic::whole(ask, candidate, ids, with_usage),
-            _ => openai::whole(ask, candidates, ids, with_usage),
-        }
+/// The whole answer.
+pub(crate) fn whole(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, with_usage: bool) -> Value {
+    match (&ask.own, candidates) {
+        (Own::Messages, [candidate, ..]) => anthropic::whole(ask, candidate, ids, with_usage),
+        (Own::Responses(own), [candidate, ..]) => responses::whole(ask, own, candidate, ids, with_usage),
+        _ => openai::whole(ask, candidates, ids, with_usage),
     }
+}
 
-    /// The streamed answer.
-    pub(crate) fn frames(
-        self,
-        ask: &Ask,
-        candidates: &[Candidate],
-        ids: &mut Scatter,
-        telling: Telling,
-    ) -> Vec<Frame> {
-        match (self, candidates) {
-            (Self::Messages, [candidate, ..]) => anthropic::frames(ask, candidate, ids, telling),
-            _ => openai::frames(ask, candidates, ids, telling),
-        }
+/// The streamed answer.
+pub(crate) fn frames(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, telling: Telling) -> Vec<Frame> {
+    match (&ask.own, candidates) {
+        (Own::Messages, [candidate, ..]) => anthropic::frames(ask, candidate, ids, telling),
+        (Own::Responses(own), [candidate, ..]) => responses::frames(ask, own, candidate, ids, telling),
+        _ => openai::frames(ask, candidates, ids, telling),
     }
+}
 
-    /// What a stream says when the provider fails, in the place of the frame with this number.
-    pub(crate) fn error_frame(self, _ask: &Ask, _place: usize) -> Vec<u8> {
-        match self {
-            Self::Chat => openai::ERROR_FRAME.into(),
-            Self::Messages => anthropic::ERROR_FRAME.into(),
-        }
+/// What a stream says when the provider fails, in the place of the frame with this number.
+pub(crate) fn error_frame(ask: &Ask, place: usize) -> Vec<u8> {
+    match &ask.own {
+        Own::Chat => openai::ERROR_FRAME.into(),
+        Own::Responses(own) => responses::error_frame(own, place),
+        Own::Messages => anthropic::ERROR_FRAME.into(),
     }
+}
 
-    /// A frame of a stream whose payload is not JSON.
-    pub(crate) fn malformed_frame(self, _ask: &Ask) -> Vec<u8> {
-        match self {
-            Self::Chat => openai::MALFORMED_FRAME.into(),
-            Self::Messages => anthropic::MALFORMED_FRAME.into(),
-        }
+/// A frame of a stream whose payload is not JSON.
+pub(crate) fn malformed_frame(ask: &Ask) -> Vec<u8> {
+    match &ask.own {
+        Own::Chat => openai::MALFORMED_FRAME.into(),
+        Own::Responses(_) => responses::MALFORMED_FRAME.into(),
+        Own::Messages => anthropic::MALFORMED_FRAME.into(),
     }
+}
 
-    /// How a frame begins that has so many bytes. A line may go on for ever as it is.
-    pub(crate) fn endless_head(self, _length: usize) -> Vec<u8> {
-        Vec::new()
-    }
+/// How a frame begins that has so many bytes. A line may go on for ever as it is.
+pub(crate) fn endless_head(_ask: &Ask, _length: usize) -> Vec<u8> {
+    Vec::new()
 }

@@ -4,13 +4,14 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::price::Model;
+use crate::responses;
 
 /// A checked request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
-    pub(crate) api: Api,
+    pub(crate) own: Own,
     pub(crate) model: &'static Model,
-    pub(crate) stream: bool,
+    pub(crate) form: Form,
     /// OpenAI's `stream_options.include_usage`.
     pub(crate) include_usage: bool,
     /// OpenAI's `n`.
@@ -35,12 +36,31 @@ pub(crate) struct Ask {
     pub(crate) prompt: Prompt,
 }
 
+/// Which API is asked, and what only that one asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Own {
+    Chat,
+    Responses(responses::Own),
+    Messages,
+}
+
+/// How an answer is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One JSON document.
+    Whole,
+    /// Server-sent events.
+    Events,
+}
+
 /// A tool that the model may call.
 #[derive(Debug, Clone)]
 pub(crate) struct Tool {
     pub(crate) name: String,
     /// JSON Schema of its arguments.
     pub(crate) schema: Value,
+    /// Whether it takes text instead of arguments.
+    pub(crate) free_text: bool,
 }
 
 /// How much the model thinks before it answers.
@@ -73,6 +93,19 @@ pub(crate) struct Prompt {
 }
 
 impl Ask {
+    pub(crate) const fn api(&self) -> Api {
+        match self.own {
+            Own::Chat => Api::Chat,
+            Own::Responses(_) => Api::Responses,
+            Own::Messages => Api::Messages,
+        }
+    }
+
+    /// Whether the answer is streamed.
+    pub(crate) fn streams(&self) -> bool {
+        self.form != Form::Whole
+    }
+
     /// The number after `name:` in the last user text, which steers the answer.
     pub(crate) fn directive(&self, name: &str) -> Option<u64> {
         directive(&self.last_text, name)

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Fault;
 use crate::ask::Ask;
 use crate::frame::{Frame, Progress};
 use crate::scatter::Scatter;
+use crate::{Fault, api};
 
 /// How a stream's bytes are cut into chunks; frames are cut anywhere, within characters too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -166,16 +166,16 @@ fn break_stream(frames: &mut Vec<Frame>, fault: &Fault, ask: &Ask) -> Option<Ste
         Fault::CutMidStream { after_frames } => (*after_frames, None, None),
         Fault::ResetMidStream { after_frames } => (*after_frames, None, Some(Step::Break)),
         Fault::ErrorMidStream { after_frames } => {
-            (*after_frames, Some(ask.api.error_frame(ask, last.min(*after_frames))), None)
+            (*after_frames, Some(api::error_frame(ask, last.min(*after_frames))), None)
         }
         Fault::MalformedMidStream { after_frames } => {
             let place = last.min(*after_frames);
             let progress = progress_at(frames, place);
-            frames.insert(place, Frame { bytes: ask.api.malformed_frame(ask), progress, tells_usage: false });
+            frames.insert(place, Frame { bytes: api::malformed_frame(ask), progress, tells_usage: false });
             return None;
         }
         Fault::EndlessEvent { after_frames } => {
-            (*after_frames, Some(ask.api.endless_head(ENDLESS_LINE)), Some(endless))
+            (*after_frames, Some(api::endless_head(ask, ENDLESS_LINE)), Some(endless))
         }
         Fault::CutBody => (frames.len() / 2, None, None),
         _ => return None,

@@ -66,6 +66,7 @@ mod openai;
 mod prefix_cache;
 mod price;
 mod refusal;
+mod responses;
 mod route;
 mod scatter;
 mod schema;

@@ -56,6 +56,7 @@ impl Refusal {
     pub(crate) fn context_too_long(api: Api, tokens: u64, window: u64) -> Self {
         match api {
             Api::Chat => openai::refusal::context_too_long(tokens, window),
+            Api::Responses => openai::refusal::input_too_long(),
             Api::Messages => anthropic::refusal::context_too_long(tokens, window),
         }
     }

@@ -4,6 +4,7 @@
 //! packages (see `e2e/judges/published_schema.py`). They use few keywords, and this checker knows
 //! only those. Objects refuse fields that the schema does not name, as both vendors do.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
@@ -150,13 +151,14 @@ impl Schema {
     }
 
     /// Tries each branch. Where all fail, the branch that the sender must have meant gives the
-    /// reason: the one whose tag (`type`, `role`) fits, then the one that failed deepest.
+    /// reason: the one whose tag (`type`, `role`) fits, then the one in which least is wrong, then the
+    /// one that failed deepest.
     fn visit_any(&self, branches: &[Node], value: &Value) -> Result<(), Violation> {
         let mut failures = Vec::new();
         for branch in branches {
             match self.visit(branch, value) {
                 Ok(()) => return Ok(()),
-                Err(violation) => failures.push((self.fits_tags(branch, value), violation)),
+                Err(violation) => failures.push((self.closeness(branch, value), violation)),
             }
         }
         let shallow = |violation: &Violation| {
@@ -165,26 +167,61 @@ impl Schema {
         if failures.iter().all(|(_, violation)| shallow(violation)) {
             return Err(merged_types(failures.into_iter().map(|(_, violation)| violation), value));
         }
-        if failures.iter().all(|(fits, _)| !fits)
-            && let Some(violation) = merged_tags(&failures)
+        if failures.iter().all(|((fits, _), _)| !fits)
+            && let Some(violation) = merged_tags(failures.iter().map(|(_, violation)| violation))
         {
             return Err(violation);
         }
-        let best = failures
-            .into_iter()
-            .max_by_key(|(fits, violation)| (*fits, !shallow(violation), violation.path.len()));
+        let best = failures.into_iter().max_by_key(|((fits, wrong), violation)| {
+            let named = matches!(violation.defect, Defect::NotAllowed { .. });
+            (*fits, !shallow(violation), Reverse(*wrong), violation.path.len(), named)
+        });
         best.map_or(Ok(()), |(_, violation)| Err(violation))
     }
 
-    /// Whether every constant field of an object schema has the right value here.
+    /// Whether the tags fit, and how much is wrong.
+    fn closeness(&self, node: &Node, value: &Value) -> (bool, usize) {
+        (self.fits_tags(node, value), self.count(node, value))
+    }
+
+    /// How many things are wrong with a value.
+    fn count(&self, node: &Node, value: &Value) -> usize {
+        match (node, value) {
+            (Node::Definition(place), _) => {
+                self.definitions.get(*place).map_or(0, |node| self.count(node, value))
+            }
+            (Node::AnyOf(branches), _) => {
+                branches.iter().map(|branch| self.count(branch, value)).min().unwrap_or(0)
+            }
+            (Node::List(item), Value::Array(items)) => {
+                items.iter().map(|value| self.count(item, value)).sum()
+            }
+            (Node::Object { fields, required, others }, Value::Object(object)) => {
+                let missing = required.iter().filter(|name| !object.contains_key(*name)).count();
+                let wrong = object.iter().map(|(name, value)| match (fields.get(name), others) {
+                    (Some(node), _) => self.count(node, value),
+                    (None, Others::Like(node)) => self.count(node, value),
+                    (None, Others::Refused) => 1,
+                });
+                missing + wrong.sum::<usize>()
+            }
+            _ => usize::from(self.visit(node, value).is_err()),
+        }
+    }
+
+    /// Whether every constant field of an object schema has the right value here, or may be absent.
     fn fits_tags(&self, node: &Node, value: &Value) -> bool {
         match (node, value) {
             (Node::Definition(place), _) => {
                 self.definitions.get(*place).is_some_and(|node| self.fits_tags(node, value))
             }
-            (Node::Object { fields, .. }, Value::Object(object)) => fields.iter().all(
-                |(name, node)| !matches!(node, Node::Exactly(constant) if object.get(name) != Some(constant)),
-            ),
+            (Node::Object { fields, required, .. }, Value::Object(object)) => {
+                fields.iter().all(|(name, node)| match (node, object.get(name)) {
+                    (Node::Exactly(constant), Some(value)) => value == constant,
+                    (Node::Exactly(_), None) => !required.contains(name),
+                    _ => true,
+                })
+            }
             (Node::List(_), Value::Array(_)) => true,
             _ => false,
         }
@@ -211,10 +248,10 @@ fn merged_types(violations: impl Iterator<Item = Violation>, value: &Value) -> V
 }
 
 /// One violation that names every tag that would have done, where all branches failed at one tag.
-fn merged_tags(failures: &[(bool, Violation)]) -> Option<Violation> {
+fn merged_tags<'a>(violations: impl Iterator<Item = &'a Violation>) -> Option<Violation> {
     let mut all = Vec::new();
     let mut place: Option<(&[Step], &str)> = None;
-    for (_, violation) in failures {
+    for violation in violations {
         let Defect::NotAllowed { allowed, found } = &violation.defect else { continue };
         if violation.path.len() > 1 || place.is_some_and(|(path, _)| path != violation.path) {
             return None;

@@ -36,8 +36,10 @@ pub(crate) struct Candidate {
 pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) name: String,
-    /// JSON text; cut short where the output limit hit.
+    /// JSON text, or any; cut short where the output limit hit.
     pub(crate) arguments: String,
+    /// Whether it is any text.
+    pub(crate) free_text: bool,
 }
 
 /// Why a candidate ends.
@@ -88,9 +90,12 @@ fn candidate(ask: &Ask, number: usize, ids: &mut Scatter) -> Candidate {
         (None, _) => 0,
     };
     let mut candidate = Candidate { thinking, reasoning_tokens, text, calls, finish };
-    shorten(&mut candidate, ask.max_output.saturating_sub(reasoning_tokens), ask.api.cuts_calls());
+    shorten(&mut candidate, ask.max_output.saturating_sub(reasoning_tokens), ask.api().cuts_calls());
     candidate
 }
+
+/// What a tool is told that takes text.
+const FREE_TEXT: &str = "weigh \"it\" \\ é ⚖ 🚚\n\twell";
 
 const THOUGHT: &str = "The user wants something weighed. I put it on one side, the tokens on the other. ⚖";
 
@@ -179,9 +184,13 @@ fn calls(ask: &Ask, ids: &mut Scatter) -> Vec<Call> {
         called.push(ask.tools.iter().find(|tool| tool.name != first.name).unwrap_or(first));
     }
     let call = |tool: &Tool| Call {
-        id: ask.api.call_id(ids),
+        id: ask.api().call_id(ids),
         name: tool.name.clone(),
-        arguments: example(&tool.schema, "arguments", 0).to_string(),
+        arguments: match tool.free_text {
+            true => FREE_TEXT.to_owned(),
+            false => example(&tool.schema, "arguments", 0).to_string(),
+        },
+        free_text: tool.free_text,
     };
     called.into_iter().map(call).collect()
 }
@@ -222,15 +231,14 @@ fn example(schema: &Value, name: &str, depth: usize) -> Value {
 mod tests {
     use super::*;
     use crate::Vendor;
-    use crate::api::Api;
-    use crate::ask::Prompt;
+    use crate::ask::{Form, Own, Prompt};
 
     fn ask(text: &str) -> Ask {
         let model = crate::price::model(Vendor::OpenAi, "gpt-4o-mini").expect("served");
         Ask {
-            api: Api::Chat,
+            own: Own::Chat,
             model,
-            stream: false,
+            form: Form::Whole,
             include_usage: false,
             candidates: 1,
             max_output: 1_000,
@@ -242,6 +250,7 @@ mod tests {
                 .map(|name| Tool {
                     name: name.to_owned(),
                     schema: json!({"type": "object", "properties": {"what": {"type": "string"}}}),
+                    free_text: false,
                 })
                 .to_vec(),
             choice: Choice::Auto,

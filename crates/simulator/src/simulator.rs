@@ -9,6 +9,7 @@ use crate::account::{Account, ReceivedRequest, locked};
 use crate::delivery::Chunking;
 use crate::fault_queue::FaultQueue;
 use crate::prefix_cache::PrefixCache;
+use crate::responses::KeptResponses;
 use crate::{Fault, FaultMix, InvoiceLine, Vendor};
 
 /// Decides a request's fault from the request; see [`SimulatorBuilder::fault_of`].
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) account: Arc<Account>,
     pub(crate) faults: Mutex<FaultQueue>,
     pub(crate) cache: PrefixCache,
+    pub(crate) kept: KeptResponses,
     pub(crate) requests: AtomicU64,
 }
 
@@ -102,6 +104,7 @@ impl SimulatorBuilder {
                 account,
                 faults: Mutex::default(),
                 cache: PrefixCache::default(),
+                kept: KeptResponses::default(),
                 requests: AtomicU64::new(0),
             }),
         }

@@ -3,8 +3,8 @@ use std::fmt;
 /// Whose API is simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Vendor {
-    /// `POST /v1/chat/completions` and `GET /v1/models`:
-    /// <https://platform.openai.com/docs/api-reference/chat>.
+    /// Chat Completions, Responses and models:
+    /// <https://platform.openai.com/docs/api-reference>.
     OpenAi,
     /// `POST /v1/messages` and `GET /v1/models`: <https://docs.anthropic.com/en/api/messages>.
     Anthropic,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::blocks::{Turn, blocks, text_of, turns};
 use crate::api::Api;
-use crate::ask::{Ask, Choice, Prompt, Reasoning, Tool};
+use crate::ask::{Ask, Choice, Form, Own, Prompt, Reasoning, Tool};
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
 use crate::refusal::Refusal;
@@ -28,9 +28,9 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
     }
     let limit = body["max_tokens"].as_u64().unwrap_or(model.max_output);
     Ok(Ask {
-        api: Api::Messages,
+        own: Own::Messages,
         model,
-        stream: body["stream"] == true,
+        form: if body["stream"] == true { Form::Events } else { Form::Whole },
         include_usage: true,
         candidates: 1,
         max_output: limit.min(model.context_window - prompt_tokens),
@@ -65,6 +65,7 @@ fn tools(body: &Value) -> Vec<Tool> {
     own.map(|tool| Tool {
         name: tool["name"].as_str().unwrap_or_default().to_owned(),
         schema: tool["input_schema"].clone(),
+        free_text: false,
     })
     .collect()
 }

@@ -9,7 +9,8 @@ use crate::scatter::Scatter;
 use crate::script::{Call, Candidate, Finish};
 use crate::tokens;
 
-const CREATED: i64 = 1_790_000_000;
+/// When everything was made.
+pub(crate) const CREATED: i64 = 1_790_000_000;
 
 /// What a stream says when the provider fails.
 pub(crate) const ERROR_FRAME: &str = "data: {\"error\":{\"message\":\"The server had an error while processing your \

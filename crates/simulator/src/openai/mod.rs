@@ -15,7 +15,8 @@ use crate::refusal::Refusal;
 use crate::schema::{Schema, SchemaError};
 use crate::{Vendor, price};
 
-pub(crate) use answer::{ERROR_FRAME, MALFORMED_FRAME, frames, whole};
+pub(crate) use answer::{CREATED, ERROR_FRAME, MALFORMED_FRAME, frames, whole};
+pub(crate) use ask::{cached_prefix, image_tokens};
 
 /// Checks a body as the API does, and reads what it asks for.
 pub(crate) fn read(body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {

@@ -37,6 +37,49 @@ pub(crate) fn context_too_long(tokens: u64, window: u64) -> Refusal {
     )
 }
 
+/// A field that every request needs is not there.
+pub(crate) fn missing(param: &str) -> Refusal {
+    Refusal::invalid(param, "missing_required_parameter", format!("Missing required parameter: '{param}'."))
+}
+
+/// A field that the model does not know.
+pub(crate) fn unsupported(name: &str) -> Refusal {
+    let message = format!("Unsupported parameter: '{name}' is not supported with this model.");
+    Refusal::invalid(name, "unsupported_parameter", message)
+}
+
+/// A number that is smaller or larger than it may be; `kind` is "decimal" or "integer".
+pub(crate) fn out_of_range(
+    name: &str,
+    kind: &'static str,
+    number: f64,
+    low: f64,
+    high: f64,
+) -> Result<(), Refusal> {
+    let (side, sign, bound) = match number {
+        n if n < low => ("below minimum", ">=", low),
+        n if n > high => ("above maximum", "<=", high),
+        _ => return Ok(()),
+    };
+    let code = match (kind, side) {
+        ("decimal", "below minimum") => "decimal_below_min_value",
+        ("decimal", _) => "decimal_above_max_value",
+        (_, "below minimum") => "integer_below_min_value",
+        _ => "integer_above_max_value",
+    };
+    let message = format!(
+        "Invalid '{name}': {kind} {side} value. Expected a value {sign} {bound}, but got {number} instead."
+    );
+    Err(Refusal::invalid(name, code, message))
+}
+
+/// The prompt does not fit the context window of a response.
+pub(crate) fn input_too_long() -> Refusal {
+    let message =
+        "Your input exceeds the context window of this model. Please adjust your input and try again.";
+    Refusal::invalid("input", "context_length_exceeded", message)
+}
+
 /// The policy forbids the prompt.
 pub(crate) fn content_policy() -> Refusal {
     let message = "Your request was rejected as a result of our safety system.";

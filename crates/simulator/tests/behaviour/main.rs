@@ -4,6 +4,8 @@
 
 mod answers;
 mod faults;
+mod folding;
 mod refusals;
+mod responses;
 mod server;
 mod support;

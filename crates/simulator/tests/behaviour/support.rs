@@ -1,4 +1,6 @@
-//! Calls a simulator as a client would, and reads what comes back.
+//! Builds requests and reads what comes back.
+
+use std::ops::{Index, IndexMut};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -6,53 +8,113 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use weighbridge_simulator::{AnswerBody, Simulator, Vendor};
 
-pub(crate) const VENDORS: [Vendor; 2] = [Vendor::OpenAi, Vendor::Anthropic];
+/// What is called: an API, and where it has several kinds of streams, which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Chat,
+    Responses,
+    Messages,
+}
+
+pub(crate) const ENDPOINTS: [Endpoint; 3] = [Endpoint::Chat, Endpoint::Responses, Endpoint::Messages];
+
+impl Endpoint {
+    pub(crate) const fn vendor(self) -> Vendor {
+        match self {
+            Self::Chat | Self::Responses => Vendor::OpenAi,
+            Self::Messages => Vendor::Anthropic,
+        }
+    }
+}
+
+/// A request to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) body: Value,
+}
+
+impl Call {
+    pub(crate) const fn of(endpoint: Endpoint, body: Value) -> Self {
+        Self { endpoint, body }
+    }
+}
+
+impl Index<&str> for Call {
+    type Output = Value;
+
+    fn index(&self, field: &str) -> &Value {
+        &self.body[field]
+    }
+}
+
+impl IndexMut<&str> for Call {
+    fn index_mut(&mut self, field: &str) -> &mut Value {
+        &mut self.body[field]
+    }
+}
 
 /// A smallest body that says `text`.
-pub(crate) fn body(vendor: Vendor, text: &str) -> Value {
+pub(crate) fn body(endpoint: Endpoint, text: &str) -> Call {
     let messages = json!([{"role": "user", "content": text}]);
-    match vendor {
-        Vendor::OpenAi => json!({"model": "gpt-4o-mini", "messages": messages}),
-        Vendor::Anthropic => json!({"model": "claude-haiku-4-5", "max_tokens": 1000, "messages": messages}),
-    }
+    let body = match endpoint {
+        Endpoint::Chat => json!({"model": "gpt-4o-mini", "messages": messages}),
+        Endpoint::Responses => json!({"model": "gpt-4o-mini", "input": text}),
+        Endpoint::Messages => json!({"model": "claude-haiku-4-5", "max_tokens": 1000, "messages": messages}),
+    };
+    Call::of(endpoint, body)
 }
 
 /// The same, streamed with usage.
-pub(crate) fn streamed(vendor: Vendor, text: &str) -> Value {
-    let mut body = body(vendor, text);
-    body["stream"] = json!(true);
-    if vendor == Vendor::OpenAi {
-        body["stream_options"] = json!({"include_usage": true});
+pub(crate) fn streamed(endpoint: Endpoint, text: &str) -> Call {
+    let mut call = body(endpoint, text);
+    match endpoint {
+        Endpoint::Chat => {
+            call["stream"] = json!(true);
+            call["stream_options"] = json!({"include_usage": true});
+        }
+        Endpoint::Responses | Endpoint::Messages => call["stream"] = json!(true),
     }
-    body
+    call
 }
 
 /// A request as the vendor's SDK sends it.
-pub(crate) fn request(vendor: Vendor, body: &Value) -> Request<Bytes> {
-    let request = match vendor {
-        Vendor::OpenAi => {
+pub(crate) fn request(call: &Call) -> Request<Bytes> {
+    let request = match call.endpoint {
+        Endpoint::Chat => {
             Request::post("http://openai.test/v1/chat/completions").header("authorization", "Bearer sk-1")
         }
-        Vendor::Anthropic => Request::post("http://anthropic.test/v1/messages")
+        Endpoint::Responses => {
+            Request::post("http://openai.test/v1/responses").header("authorization", "Bearer sk-1")
+        }
+        Endpoint::Messages => Request::post("http://anthropic.test/v1/messages")
             .header("x-api-key", "sk-ant-1")
             .header("anthropic-version", "2023-06-01"),
     };
     let request = request.header("x-client-request-id", "01939d3e-0000-7000-8000-000000000001");
-    request.body(Bytes::from(body.to_string())).expect("a request")
+    request.body(Bytes::from(call.body.to_string())).expect("a request")
 }
 
 /// A whole exchange: status, headers, body; `Err` where the connection broke.
-pub(crate) async fn exchange(simulator: &Simulator, body: &Value) -> Result<(u16, HeaderMap, Bytes), String> {
-    let response = simulator.answer(request(simulator.vendor(), body)).await.map_err(|e| e.to_string())?;
+pub(crate) async fn exchange(simulator: &Simulator, call: &Call) -> Result<(u16, HeaderMap, Bytes), String> {
+    send(simulator, request(call)).await
+}
+
+/// The same for any request.
+pub(crate) async fn send(
+    simulator: &Simulator,
+    request: Request<Bytes>,
+) -> Result<(u16, HeaderMap, Bytes), String> {
+    let response = simulator.answer(request).await.map_err(|e| e.to_string())?;
     let (head, body) = response.into_parts();
     let body: AnswerBody = body;
     let bytes = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
     Ok((head.status.as_u16(), head.headers, bytes))
 }
 
-/// The JSON answer to a body.
-pub(crate) async fn answer(simulator: &Simulator, body: &Value) -> (u16, Value) {
-    let (status, _, bytes) = exchange(simulator, body).await.expect("an answer");
+/// The JSON answer to a call.
+pub(crate) async fn answer(simulator: &Simulator, call: &Call) -> (u16, Value) {
+    let (status, _, bytes) = exchange(simulator, call).await.expect("an answer");
     (status, serde_json::from_slice(&bytes).expect("JSON"))
 }
 

@@ -1,0 +1,65 @@
+"""The simulated APIs: where each is called, and with which headers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+Body = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Api:
+    """One API of a simulated vendor."""
+
+    name: str
+    vendor: str
+    # Path and query, by the body and by whether its answer is to be streamed.
+    target: Callable[[Body, bool], str]
+    headers: Callable[[Body], dict[str, str]]
+    # The body that asks for a streamed answer, where the body decides.
+    streamed: Callable[[Body], Body]
+    # The smallest body that says a text.
+    saying: Callable[[str], Body]
+
+
+def _anthropic_headers(body: Body) -> dict[str, str]:
+    # The version of the API that has the body's fields: the packages' own, if possible.
+    old = {"temperature", "top_p", "top_k"} & body.keys()
+    return {"x-api-key": "sk-ant-1", "anthropic-version": "2023-06-01" if old else "2026-10-21"}
+
+
+def _user(text: str) -> list[Body]:
+    return [{"role": "user", "content": text}]
+
+
+APIS = {
+    api.name: api
+    for api in (
+        Api(
+            "openai",
+            "openai",
+            lambda body, stream: "/v1/chat/completions",
+            lambda body: {"authorization": "Bearer sk-1"},
+            lambda body: {**body, "stream": True},
+            lambda text: {"model": "gpt-4o-mini", "messages": _user(text)},
+        ),
+        Api(
+            "openai-responses",
+            "openai",
+            lambda body, stream: "/v1/responses",
+            lambda body: {"authorization": "Bearer sk-1"},
+            lambda body: {**body, "stream": True},
+            lambda text: {"model": "gpt-4o-mini", "input": text},
+        ),
+        Api(
+            "anthropic",
+            "anthropic",
+            lambda body, stream: "/v1/messages",
+            _anthropic_headers,
+            lambda body: {**body, "stream": True},
+            lambda text: {"model": "claude-haiku-4-5", "max_tokens": 1000, "messages": _user(text)},
+        ),
+    )
+}
