@@ -34,6 +34,22 @@ def _user(text: str) -> list[Body]:
     return [{"role": "user", "content": text}]
 
 
+def _method(stream: bool) -> str:
+    return "streamGenerateContent?alt=sse" if stream else "generateContent"
+
+
+def _gemini(body: Body, stream: bool) -> str:
+    return f"/v1beta/models/gemini-2.5-flash:{_method(stream)}"
+
+
+def _vertex(body: Body, stream: bool) -> str:
+    return f"/v1/projects/p/locations/global/publishers/google/models/gemini-2.5-flash:{_method(stream)}"
+
+
+def _content(text: str) -> Body:
+    return {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+
+
 APIS = {
     api.name: api
     for api in (
@@ -61,5 +77,7 @@ APIS = {
             lambda body: {**body, "stream": True},
             lambda text: {"model": "claude-haiku-4-5", "max_tokens": 1000, "messages": _user(text)},
         ),
+        Api("gemini", "google", _gemini, lambda body: {"x-goog-api-key": "AIza-1"}, lambda body: body, _content),
+        Api("vertex", "google", _vertex, lambda body: {"authorization": "Bearer ya29"}, lambda body: body, _content),
     )
 }

@@ -23,9 +23,14 @@ from typing import Any, List, Union  # noqa: UP035  the packages' modules are gi
 import pydantic
 import pydantic_core
 
+from judges import google_schema
+
 SCHEMAS = pathlib.Path(__file__).parents[2] / "crates" / "simulator" / "schemas"
 # The package of each API whose request types this module reads.
 PACKAGES = {"openai": "openai", "openai-responses": "openai", "anthropic": "anthropic"}
+
+# Each of them has a copy beside the simulator.
+SIMULATED = (*PACKAGES, "gemini", "vertex")
 
 AMENDMENTS = {
     "openai": [
@@ -195,7 +200,9 @@ def _reachable(schema: dict[str, Any]) -> set[str]:
 @functools.cache
 def rendered(api: str) -> str:
     """The text of the simulator's copy."""
-    return json.dumps(build(api), indent=1) + "\n"
+    builders = {"gemini": google_schema.gemini, "vertex": google_schema.vertex}
+    document = builders[api]() if api in builders else build(api)
+    return json.dumps(document, indent=1) + "\n"
 
 
 def path_of(api: str) -> pathlib.Path:
@@ -207,9 +214,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="refresh the simulator's copies")
     if parser.parse_args().write:
-        for api in PACKAGES:
+        for api in SIMULATED:
             path_of(api).write_text(rendered(api))
-    stale = [api for api in PACKAGES if path_of(api).read_text() != rendered(api)]
+    stale = [api for api in SIMULATED if path_of(api).read_text() != rendered(api)]
     for api in stale:
         print(f"{path_of(api)} is not what the pinned package publishes: run with --write", file=sys.stderr)
     return 1 if stale else 0

@@ -17,6 +17,7 @@ STRANGERS: tuple[Any, ...] = (None, True, -7, 1.5, "stranger", [], {}, [None])
 def valid(api: str) -> list[dict[str, Any]]:
     """Bodies that the API accepts."""
     corpora = {"openai": _openai, "openai-responses": _responses, "anthropic": _anthropic}
+    corpora |= {"gemini": _gemini, "vertex": _vertex}
     return corpora[api]()
 
 
@@ -163,6 +164,47 @@ def _anthropic() -> list[dict[str, Any]]:
             "output_config": {"format": {"type": "json_schema", "schema": WEATHER}},
         },
     ]
+
+
+def _google() -> list[dict[str, Any]]:
+    user = {"role": "user", "parts": [{"text": "Hello"}]}
+    said = {"role": "model", "parts": [{"text": "Hi"}]}
+    weather = {"type": "OBJECT", "properties": {"city": {"type": "STRING"}}, "required": ["city"]}
+    function = {"name": "weather", "description": "Tells the weather.", "parameters": weather}
+    tools = [{"functionDeclarations": [function, {"name": "other", "parametersJsonSchema": WEATHER}]}]
+    called = {"role": "model", "parts": [{"functionCall": {"name": "weather", "args": {"city": "Oslo"}}}]}
+    result = {"role": "user", "parts": [{"functionResponse": {"name": "weather", "response": {"output": "Sunny"}}}]}
+    image = {"inlineData": {"mimeType": "image/png", "data": PIXEL}}
+    file = {"fileData": {"mimeType": "application/pdf", "fileUri": "https://example.com/a.pdf"}}
+    sampling = {"temperature": 0.5, "topP": 0.9, "topK": 40, "seed": 7, "presencePenalty": 0.5, "frequencyPenalty": -1}
+    safety = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]
+    calling = {"mode": "ANY", "allowedFunctionNames": ["weather"]}
+    return [
+        {"contents": [user]},
+        {"contents": [user, said, user], "systemInstruction": {"parts": [{"text": "Be brief."}]}},
+        {"contents": [user], "generationConfig": sampling, "safetySettings": safety},
+        {"contents": [user], "generationConfig": {"maxOutputTokens": 50, "stopSequences": ["a"], "candidateCount": 2}},
+        {"contents": [user], "generationConfig": {"responseMimeType": "application/json", "responseSchema": weather}},
+        {"contents": [user], "generationConfig": {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": 200}}},
+        {
+            "contents": [user],
+            "generationConfig": {"responseLogprobs": True, "logprobs": 2, "responseModalities": ["TEXT"]},
+        },
+        {"contents": [user], "tools": tools, "toolConfig": {"functionCallingConfig": {"mode": "AUTO"}}},
+        {"contents": [user, called, result], "tools": tools, "toolConfig": {"functionCallingConfig": calling}},
+        {"contents": [{"role": "user", "parts": [{"text": "Look"}, image, file]}]},
+        {"contents": [user], "tools": [{"googleSearch": {}}, {"codeExecution": {}}, {"urlContext": {}}]},
+    ]
+
+
+def _gemini() -> list[dict[str, Any]]:
+    newer = {"responseMimeType": "application/json", "responseJsonSchema": WEATHER}
+    return [*_google(), {"contents": _google()[0]["contents"], "generationConfig": newer, "store": False}]
+
+
+def _vertex() -> list[dict[str, Any]]:
+    safety = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF", "method": "SEVERITY"}]
+    return [*_google(), {"contents": _google()[0]["contents"], "labels": {"a": "b"}, "safetySettings": safety}]
 
 
 def broken(body: dict[str, Any]) -> Iterator[dict[str, Any]]:

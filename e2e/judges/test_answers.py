@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -35,7 +36,10 @@ def bodies(api: str) -> list[dict[str, Any]]:
 
 def _saying(body: dict[str, Any], text: str) -> dict[str, Any]:
     """The body with this as its last user text, where that is one text."""
-    for field in ("messages", "input", "contents"):
+    if "contents" in body and [*body["contents"][-1]["parts"][0]] == ["text"]:
+        *before, last = body["contents"]
+        return {**body, "contents": [*before, {**last, "parts": [{"text": text}, *last["parts"][1:]]}]}
+    for field in ("messages", "input"):
         said = body.get(field)
         if isinstance(said, str):
             return {**body, field: text}
@@ -72,8 +76,32 @@ def test_errors_have_the_vendors_shape(simulator: Simulator, api: str, status: i
     vendor = APIS[api].vendor
     simulator.fail(vendor, "status", code=status, retry_after=3)
     reply = ask(simulator, api, bodies(api)[0])
-    assert reply.status == status and reply.headers["retry-after"] == "3"
+    assert reply.status == status
+    assert strict.retry_after(vendor, reply.headers, reply.body) == 3
     strict.error(vendor, reply.body)
+
+
+def test_gemini_without_server_sent_events(simulator: Simulator) -> None:
+    for body in bodies("gemini"):
+        target = simulator.urls["google"] + APIS["gemini"].target(body, True).removesuffix("?alt=sse")
+        reply = call(target, body, headers=APIS["gemini"].headers(body))
+        assert reply.status == 200, (body, reply.body)
+        strict.content_pieces([json.dumps(piece) for piece in reply.json()])
+
+
+def test_embeddings_and_counts_of_google(simulator: Simulator) -> None:
+    from google.genai.types import CountTokensResponse, EmbedContentResponse
+
+    headers = {"x-goog-api-key": "AIza-1"}
+    url = f"{simulator.urls['google']}/v1beta/models"
+    text = {"parts": [{"text": "Hello"}]}
+    asked = {"requests": [{"model": "models/gemini-embedding-001", "content": text, "outputDimensionality": 8}]}
+    embedded = call(f"{url}/gemini-embedding-001:batchEmbedContents", asked, headers=headers)
+    assert len(EmbedContentResponse.model_validate_json(embedded.body).embeddings[0].values) == 8
+    counted = call(f"{url}/gemini-2.5-flash:countTokens", {"contents": [text]}, headers=headers).json()
+    # The SDK's class has no name for the details.
+    assert counted.pop("promptTokensDetails")
+    assert CountTokensResponse.model_validate(counted).total_tokens == 3
 
 
 def test_model_lists(simulator: Simulator) -> None:
@@ -88,8 +116,16 @@ def test_model_lists(simulator: Simulator) -> None:
             kind.model_validate(model)
 
 
+def google_client(simulator: Simulator, key: str = "AIza-1") -> Any:
+    import google.genai
+
+    options = google.genai.types.HttpOptions(base_url=simulator.urls["google"])
+    return google.genai.Client(api_key=key, http_options=options)
+
+
 def test_the_sdks_themselves_work_with_the_simulator(simulator: Simulator) -> None:
     import anthropic
+    import google.genai.errors
     import openai
 
     chat = openai.OpenAI(base_url=f"{simulator.urls['openai']}/v1", api_key="sk-1", max_retries=0)
@@ -109,6 +145,16 @@ def test_the_sdks_themselves_work_with_the_simulator(simulator: Simulator) -> No
         model="claude-haiku-4-5", max_tokens=100, messages=[{"role": "user", "content": "echo:Hi"}]
     ) as stream:
         assert stream.get_final_text() == "Hi"
+    gemini = google_client(simulator)
+    asked = gemini.models.generate_content(model="gemini-2.5-flash", contents="echo:Hi")
+    assert asked.text == "Hi" and asked.usage_metadata.prompt_token_count == 3
+    pieces = gemini.models.generate_content_stream(model="gemini-2.5-flash", contents="echo:Hi")
+    assert "".join(piece.text or "" for piece in pieces) == "Hi"
+    assert gemini.models.count_tokens(model="gemini-2.5-flash", contents="echo:Hi").total_tokens == 3
+    stranger = google_client(simulator, "invalid")
+    with pytest.raises(google.genai.errors.ClientError, match="API key not valid"):
+        stranger.models.generate_content(model="gemini-2.5-flash", contents="Hi")
+
     with pytest.raises(openai.AuthenticationError):
         chat.with_options(api_key="sk-invalid").models.list()
     with pytest.raises(anthropic.AuthenticationError):

@@ -27,6 +27,8 @@ SEED = 20261121
 BY_TYPE = {
     "openai": re.compile(r"^(Invalid type for|Missing required parameter|Invalid value: )"),
     "openai-responses": re.compile(r"^(Invalid type for|Missing required parameter|Invalid value: )"),
+    "gemini": re.compile(r"^Invalid (JSON payload|value at)"),
+    "vertex": re.compile(r"^Invalid (JSON payload|value at)"),
     "anthropic": re.compile(r": (Field required|Input should be (?!(greater|less) than))"),
 }
 # Where the API is known to be stricter than its published types.
@@ -36,6 +38,10 @@ STRICTER = {
         # The types let every field be absent, since a stored prompt may have it.
         re.compile(r"^Missing required parameter: 'model'"),
     ],
+    # The parser in Python is more lenient than Google's servers: base64 may be any text, truth is a number,
+    # an empty list an empty message, and a name of an enumeration a fraction.
+    "gemini": [re.compile(r"Base64 decoding failed|\(TYPE_FLOAT\), true|\), \[\]$|v1beta\.\S+\), (-?\d+\.\d+|true)$")],
+    "vertex": [re.compile(r"Base64 decoding failed")],
     "anthropic": [re.compile(r"input_schema\.\w*")],
 }
 

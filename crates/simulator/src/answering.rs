@@ -10,23 +10,27 @@ use weighbridge_transport::{Phase, TransportError};
 use weighbridge_units::AttemptId;
 
 use crate::account::{ReceivedRequest, locked};
-use crate::api::Api;
-use crate::ask::{Ask, Own};
+use crate::ask::{Ask, Form, Own};
 use crate::body::{AnswerBody, Meter};
 use crate::delivery::{self, Cutting};
+use crate::embedding::Embedding;
 use crate::frame::{Frame, Progress, Telling};
-use crate::headers::{self, EVENTS, JSON};
+use crate::headers::{self, JSON};
 use crate::refusal::Refusal;
 use crate::route::Route;
 use crate::scatter::Scatter;
 use crate::script::{self, Candidate};
 use crate::simulator::{Settings, Simulator};
-use crate::{AnswerEnd, BilledUsage, Fault, InvoiceLine, Vendor, anthropic, api, openai, price, responses};
+use crate::{
+    AnswerEnd, BilledUsage, Fault, InvoiceLine, Vendor, anthropic, api, gemini, openai, price, responses,
+};
 
 /// What a request comes to.
 enum Reading {
     /// A text is to be generated.
     Ask(Box<Ask>),
+    /// Texts become numbers.
+    Embedding(Embedding),
     /// A document that costs nothing.
     Document(Value),
 }
@@ -69,6 +73,13 @@ impl Simulator {
                 let refusal = Refusal { status: 200, ..Refusal::of_status(vendor, 500, None) };
                 Ok(refusal_response(&refusal, vendor, &request_id))
             }
+            Ok(Reading::Embedding(embedding)) => {
+                self.embed(embedding, fault.as_ref(), &received, &request_id).await
+            }
+            Ok(Reading::Ask(mut ask)) if fault == Some(Fault::ContentPolicy) => {
+                ask.blocked = true;
+                self.generate(*ask, None, &received, ids, &request_id).await
+            }
             Ok(Reading::Ask(ask)) => self.generate(*ask, fault, &received, ids, &request_id).await,
             Err(refusal) => Ok(refusal_response(&refusal, vendor, &request_id)),
         }
@@ -90,23 +101,35 @@ impl Simulator {
         ids: &mut Scatter,
     ) -> Result<Reading, Refusal> {
         let vendor = self.shared.vendor;
-        headers::authorised(vendor, &request.headers, &self.shared.settings.keys)?;
+        headers::authorised(vendor, &request.target, &request.headers, &self.shared.settings.keys)?;
         let body = || serde_json::from_slice::<Value>(&request.body).map_err(|_| Refusal::not_json(vendor));
         let (cache, kept) = (&self.shared.cache, &self.shared.kept);
         match route {
             Some(Route::Models) => Ok(Reading::Document(models(vendor))),
-            Some(Route::Generate(Api::Chat)) => openai::read(&body()?, cache).map(Reading::ask),
-            Some(Route::Generate(Api::Responses)) => {
-                responses::read(&body()?, cache, kept, ids).map(Reading::ask)
-            }
+            Some(Route::Chat) => openai::read(&body()?, cache).map(Reading::ask),
+            Some(Route::Responses) => responses::read(&body()?, cache, kept, ids).map(Reading::ask),
             Some(Route::CountResponse) => responses::count(&body()?, kept).map(Reading::Document),
             Some(Route::KeptResponse(id)) => kept.get(&id).map(Reading::Document),
             Some(Route::DeleteResponse(id)) => kept.delete(&id).map(Reading::Document),
-            Some(Route::Generate(Api::Messages)) => {
+            Some(Route::Messages) => {
                 let body = body()?;
                 let version = headers::anthropic_version(&request.headers)?;
                 anthropic::read(&body, version, cache).map(Reading::ask)
             }
+            Some(Route::Google(call)) => match call.method {
+                gemini::Method::Generate => {
+                    gemini::read(&call, Form::Whole, &body()?, cache).map(Reading::ask)
+                }
+                gemini::Method::Stream { events } => {
+                    let form = if events { Form::Events } else { Form::Array };
+                    gemini::read(&call, form, &body()?, cache).map(Reading::ask)
+                }
+                gemini::Method::Count => gemini::count(&call, &body()?).map(Reading::Document),
+                gemini::Method::Embed | gemini::Method::EmbedAll => {
+                    gemini::embed(&call, &body()?).map(Reading::Embedding)
+                }
+            },
+            Some(Route::GoogleModel(name)) => gemini::told(&name).map(Reading::Document),
             None => Err(Refusal::of_status(vendor, 404, None)),
         }
     }
@@ -121,7 +144,14 @@ impl Simulator {
         request_id: &str,
     ) -> Result<Response<AnswerBody>, TransportError> {
         let vendor = self.shared.vendor;
-        let line = line(vendor, &ask, &request.headers);
+        let usage = BilledUsage {
+            input: ask.prompt.input,
+            cache_read: ask.prompt.cache_read,
+            cache_write_5m: ask.prompt.cache_write_5m,
+            cache_write_1h: ask.prompt.cache_write_1h,
+            ..BilledUsage::default()
+        };
+        let line = line(vendor, ask.model, ask.streams(), usage, &request.headers);
         let mut meter = Meter::start(self.shared.account.clone(), ask.model, line);
         if fault.as_ref().is_some_and(Fault::ends_badly) {
             meter.will_fail();
@@ -134,7 +164,7 @@ impl Simulator {
             Some(Fault::SlowFrames(pause)) => pause,
             _ => Duration::from_millis(ask.directive("pace").unwrap_or(0)),
         };
-        let candidates = script::candidates(&ask, &mut ids);
+        let candidates = if ask.blocked { Vec::new() } else { script::candidates(&ask, &mut ids) };
         if let (Own::Responses(own), [candidate]) = (&ask.own, candidates.as_slice()) {
             // It is kept even if its delivery fails: it was generated.
             responses::keep(
@@ -166,7 +196,41 @@ impl Simulator {
             }
         };
         let mut response = Response::new(AnswerBody::metered(delivery, meter));
-        headers::write(response.headers_mut(), vendor, request_id, if ask.streams() { EVENTS } else { JSON });
+        headers::write(response.headers_mut(), vendor, request_id, headers::media_type(ask.form));
+        Ok(response)
+    }
+
+    /// Answers with numbers.
+    async fn embed(
+        &self,
+        mut embedding: Embedding,
+        fault: Option<&Fault>,
+        request: &ReceivedRequest,
+        request_id: &str,
+    ) -> Result<Response<AnswerBody>, TransportError> {
+        let vendor = self.shared.vendor;
+        let usage = BilledUsage { input: embedding.tokens, ..BilledUsage::default() };
+        let line = line(vendor, embedding.model, false, usage, &request.headers);
+        let mut meter = Meter::start(self.shared.account.clone(), embedding.model, line);
+        if fault.is_some_and(Fault::ends_badly) {
+            meter.will_fail();
+        }
+        if fault == Some(&Fault::StallBeforeHead) {
+            meter.finished();
+            return std::future::pending().await;
+        }
+        let late = if let Some(Fault::SlowHead(late)) = fault { *late } else { Duration::ZERO };
+        let latency = self.shared.settings.latency + late;
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        if fault == Some(&Fault::NoUsage) {
+            embedding.hide_usage();
+        }
+        let bytes = embedding.answer.to_string().into_bytes();
+        let frame = Frame { bytes, progress: Progress::default(), tells_usage: embedding.told };
+        let mut response = Response::new(AnswerBody::metered(delivery::whole(frame, fault), meter));
+        headers::write(response.headers_mut(), vendor, request_id, JSON);
         Ok(response)
     }
 }
@@ -192,20 +256,20 @@ fn whole_frame(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, fault: Op
 }
 
 /// The invoice line of a request of which nothing has been generated yet.
-fn line(vendor: Vendor, ask: &Ask, headers: &HeaderMap) -> InvoiceLine {
+fn line(
+    vendor: Vendor,
+    model: &price::Model,
+    stream: bool,
+    usage: BilledUsage,
+    headers: &HeaderMap,
+) -> InvoiceLine {
     let attempt = headers.get("x-client-request-id").and_then(|id| id.to_str().ok());
     InvoiceLine {
         attempt: attempt.and_then(|id| id.parse::<AttemptId>().ok()),
         vendor,
-        model: ask.model.family.to_owned(),
-        stream: ask.streams(),
-        usage: BilledUsage {
-            input: ask.prompt.input,
-            cache_read: ask.prompt.cache_read,
-            cache_write_5m: ask.prompt.cache_write_5m,
-            cache_write_1h: ask.prompt.cache_write_1h,
-            ..BilledUsage::default()
-        },
+        model: model.family.to_owned(),
+        stream,
+        usage,
         nano_usd: 0,
         end: AnswerEnd::CallerLeft,
         told: false,
@@ -225,10 +289,12 @@ fn fails_at_once(
         Fault::Reset => Some(Err(TransportError::new(Phase::Head, "connection reset"))),
         Fault::Status { code, retry_after } => refused(Refusal::of_status(vendor, *code, *retry_after)),
         Fault::NoCredit => refused(Refusal::no_credit(vendor)),
-        Fault::ContextTooLong => match route {
-            Some(Route::Generate(api)) => refused(Refusal::context_too_long(*api, 300_000, 200_000)),
-            _ => None,
-        },
+        Fault::ContextTooLong => {
+            let api = route.and_then(Route::api)?;
+            refused(Refusal::context_too_long(api, 300_000, 200_000))
+        }
+        // It answers, and says so in the answer.
+        Fault::ContentPolicy if vendor == Vendor::Google => None,
         Fault::ContentPolicy => refused(Refusal::content_policy(vendor)),
         Fault::ErrorUnder200 => refused(Refusal { status: 200, ..Refusal::of_status(vendor, 500, None) }),
         Fault::Html { code } => {
@@ -282,5 +348,6 @@ fn models(vendor: Vendor) -> Value {
             let id = |model: Option<&Value>| model.map_or(Value::Null, |model| model["id"].clone());
             json!({"first_id": id(data.first()), "last_id": id(data.last()), "has_more": false, "data": data})
         }
+        Vendor::Google => gemini::models(),
     }
 }

@@ -6,7 +6,7 @@ use crate::ask::{Ask, Own};
 use crate::frame::{Frame, Telling};
 use crate::scatter::Scatter;
 use crate::script::Candidate;
-use crate::{anthropic, openai, responses};
+use crate::{anthropic, gemini, openai, responses};
 
 /// An API that generates text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,20 +17,24 @@ pub(crate) enum Api {
     Responses,
     /// Anthropic Messages.
     Messages,
+    /// Google's `generateContent`.
+    Gemini,
 }
 
 impl Api {
     /// The id of a tool call, in the API's form.
-    pub(crate) fn call_id(self, ids: &mut Scatter) -> String {
-        match self {
-            Self::Chat | Self::Responses => ids.id("call_", 24),
-            Self::Messages => ids.id("toolu_01", 24),
-        }
-    }
-
     /// Whether an output limit may cut the arguments of a tool call; otherwise the call is left out.
     pub(crate) const fn cuts_calls(self) -> bool {
         matches!(self, Self::Chat | Self::Responses)
+    }
+}
+
+/// The id of a tool call, in the API's form; empty where it has none.
+pub(crate) fn call_id(ask: &Ask, ids: &mut Scatter) -> String {
+    match &ask.own {
+        Own::Chat | Own::Responses(_) => ids.id("call_", 24),
+        Own::Messages => ids.id("toolu_01", 24),
+        Own::Gemini(own) => gemini::call_id(own, ids),
     }
 }
 
@@ -39,6 +43,7 @@ pub(crate) fn whole(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, with
     match (&ask.own, candidates) {
         (Own::Messages, [candidate, ..]) => anthropic::whole(ask, candidate, ids, with_usage),
         (Own::Responses(own), [candidate, ..]) => responses::whole(ask, own, candidate, ids, with_usage),
+        (Own::Gemini(own), _) => gemini::whole(ask, own, candidates, ids, with_usage),
         _ => openai::whole(ask, candidates, ids, with_usage),
     }
 }
@@ -48,6 +53,7 @@ pub(crate) fn frames(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, tel
     match (&ask.own, candidates) {
         (Own::Messages, [candidate, ..]) => anthropic::frames(ask, candidate, ids, telling),
         (Own::Responses(own), [candidate, ..]) => responses::frames(ask, own, candidate, ids, telling),
+        (Own::Gemini(own), _) => gemini::frames(ask, own, candidates, ids, telling),
         _ => openai::frames(ask, candidates, ids, telling),
     }
 }
@@ -58,6 +64,7 @@ pub(crate) fn error_frame(ask: &Ask, place: usize) -> Vec<u8> {
         Own::Chat => openai::ERROR_FRAME.into(),
         Own::Responses(own) => responses::error_frame(own, place),
         Own::Messages => anthropic::ERROR_FRAME.into(),
+        Own::Gemini(_) => gemini::error_frame(ask, place),
     }
 }
 
@@ -67,6 +74,7 @@ pub(crate) fn malformed_frame(ask: &Ask) -> Vec<u8> {
         Own::Chat => openai::MALFORMED_FRAME.into(),
         Own::Responses(_) => responses::MALFORMED_FRAME.into(),
         Own::Messages => anthropic::MALFORMED_FRAME.into(),
+        Own::Gemini(_) => gemini::malformed_frame(ask),
     }
 }
 

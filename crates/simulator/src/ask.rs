@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::price::Model;
-use crate::responses;
+use crate::{gemini, responses};
 
 /// A checked request.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub(crate) struct Ask {
     pub(crate) json: Option<Value>,
     pub(crate) logprobs: bool,
     pub(crate) reasoning: Reasoning,
+    /// Whether the vendor's policy forbids the prompt, and the answer says so.
+    pub(crate) blocked: bool,
     pub(crate) prompt: Prompt,
 }
 
@@ -42,6 +44,7 @@ pub(crate) enum Own {
     Chat,
     Responses(responses::Own),
     Messages,
+    Gemini(gemini::Own),
 }
 
 /// How an answer is delivered.
@@ -51,6 +54,8 @@ pub(crate) enum Form {
     Whole,
     /// Server-sent events.
     Events,
+    /// One JSON array, piece by piece.
+    Array,
 }
 
 /// A tool that the model may call.
@@ -98,6 +103,7 @@ impl Ask {
             Own::Chat => Api::Chat,
             Own::Responses(_) => Api::Responses,
             Own::Messages => Api::Messages,
+            Own::Gemini(_) => Api::Gemini,
         }
     }
 

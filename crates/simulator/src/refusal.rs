@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::schema::Violation;
-use crate::{Vendor, anthropic, openai};
+use crate::{Vendor, anthropic, gemini, openai};
 
 /// An error answer, before it is put into the vendor's shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +17,23 @@ pub(crate) struct Refusal {
     /// OpenAI's `param`.
     pub(crate) param: Option<String>,
     pub(crate) message: String,
+    /// Google's `details`.
+    pub(crate) details: Vec<Value>,
     /// How long to wait, in seconds.
     pub(crate) retry_after: Option<u32>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, code: None, param: None, message: message.into(), retry_after: None }
+        Self {
+            status,
+            kind,
+            code: None,
+            param: None,
+            message: message.into(),
+            details: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// A request that breaks a rule of OpenAI's: 400 `invalid_request_error`.
@@ -40,6 +50,7 @@ impl Refusal {
         let refusal = match vendor {
             Vendor::OpenAi => openai::refusal::of_status(status),
             Vendor::Anthropic => anthropic::refusal::of_status(status),
+            Vendor::Google => gemini::refusal::of_status(status),
         };
         Self { retry_after, ..refusal }
     }
@@ -49,6 +60,7 @@ impl Refusal {
         match vendor {
             Vendor::OpenAi => openai::refusal::no_credit(),
             Vendor::Anthropic => anthropic::refusal::no_credit(),
+            Vendor::Google => gemini::refusal::no_credit(),
         }
     }
 
@@ -58,14 +70,16 @@ impl Refusal {
             Api::Chat => openai::refusal::context_too_long(tokens, window),
             Api::Responses => openai::refusal::input_too_long(),
             Api::Messages => anthropic::refusal::context_too_long(tokens, window),
+            Api::Gemini => gemini::refusal::context_too_long(tokens, window),
         }
     }
 
-    /// The vendor's policy forbids the prompt.
+    /// The vendor's policy forbids the prompt. Google says so in an answer instead.
     pub(crate) fn content_policy(vendor: Vendor) -> Self {
         match vendor {
             Vendor::OpenAi => openai::refusal::content_policy(),
             Vendor::Anthropic => anthropic::refusal::content_policy(),
+            Vendor::Google => gemini::refusal::of_status(400),
         }
     }
 
@@ -74,6 +88,7 @@ impl Refusal {
         match vendor {
             Vendor::OpenAi => openai::refusal::not_json(),
             Vendor::Anthropic => anthropic::refusal::not_json(),
+            Vendor::Google => gemini::refusal::not_json(),
         }
     }
 
@@ -82,6 +97,7 @@ impl Refusal {
         match vendor {
             Vendor::OpenAi => openai::refusal::of_violation(violation),
             Vendor::Anthropic => anthropic::refusal::of_violation(violation),
+            Vendor::Google => gemini::refusal::of_violation(violation),
         }
     }
 
@@ -90,6 +106,7 @@ impl Refusal {
         match vendor {
             Vendor::OpenAi => openai::refusal::body(self),
             Vendor::Anthropic => anthropic::refusal::body(self, request_id),
+            Vendor::Google => gemini::refusal::body(self),
         }
     }
 }

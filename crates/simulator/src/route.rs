@@ -2,16 +2,24 @@
 
 use http::Method;
 
-use crate::Vendor;
 use crate::api::Api;
+use crate::{Vendor, gemini};
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     /// The list of models.
     Models,
-    /// A text is to be generated.
-    Generate(Api),
+    /// OpenAI Chat Completions.
+    Chat,
+    /// OpenAI Responses.
+    Responses,
+    /// Anthropic Messages.
+    Messages,
+    /// One of Google's methods.
+    Google(gemini::Call),
+    /// One model of Google's.
+    GoogleModel(String),
     /// How many tokens a response's input has.
     CountResponse,
     /// A response that was kept.
@@ -26,8 +34,8 @@ impl Route {
         let path = target.split('?').next().unwrap_or_default();
         match (vendor, method, path) {
             (Vendor::OpenAi | Vendor::Anthropic, &Method::GET, "/v1/models") => Some(Self::Models),
-            (Vendor::OpenAi, &Method::POST, "/v1/chat/completions") => Some(Self::Generate(Api::Chat)),
-            (Vendor::OpenAi, &Method::POST, "/v1/responses") => Some(Self::Generate(Api::Responses)),
+            (Vendor::OpenAi, &Method::POST, "/v1/chat/completions") => Some(Self::Chat),
+            (Vendor::OpenAi, &Method::POST, "/v1/responses") => Some(Self::Responses),
             (Vendor::OpenAi, &Method::POST, "/v1/responses/input_tokens") => Some(Self::CountResponse),
             (Vendor::OpenAi, method, path) => {
                 let id = path.strip_prefix("/v1/responses/")?.to_owned();
@@ -37,7 +45,25 @@ impl Route {
                     _ => None,
                 }
             }
-            (Vendor::Anthropic, &Method::POST, "/v1/messages") => Some(Self::Generate(Api::Messages)),
+            (Vendor::Anthropic, &Method::POST, "/v1/messages") => Some(Self::Messages),
+            (Vendor::Google, &Method::GET, "/v1beta/models" | "/v1/models") => Some(Self::Models),
+            (Vendor::Google, &Method::GET, path) => {
+                let name =
+                    path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;
+                Some(Self::GoogleModel(name.to_owned()))
+            }
+            (Vendor::Google, &Method::POST, _) => gemini::Call::of(target).map(Self::Google),
+            _ => None,
+        }
+    }
+
+    /// The API that generates text there, if one does.
+    pub(crate) const fn api(&self) -> Option<Api> {
+        match self {
+            Self::Chat => Some(Api::Chat),
+            Self::Responses => Some(Api::Responses),
+            Self::Messages => Some(Api::Messages),
+            Self::Google(_) => Some(Api::Gemini),
             _ => None,
         }
     }

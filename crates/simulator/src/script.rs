@@ -5,16 +5,18 @@
 //! | contains `echo:` | exactly what follows |
 //! | contains `words:N` | N words |
 //! | contains `refuse` as a word | a refusal |
+//! | contains `forbidden` as a word | the beginning of an answer, stopped by the vendor's filter |
 //! | contains "tool", where tools may be called | a call of the first tool; with "parallel" two calls at once; with "preface" text before them |
 //! | follows tool results | a text that repeats them |
 //! | anything else | a text that repeats it and counts the images |
 //!
 //! `pace:N` pauses N milliseconds before each frame; `cached:N` lets N prompt tokens come from the
-//! cache (OpenAI). A forced tool is always called. Where JSON is asked for, the answer is an example
+//! cache (OpenAI, Google). A forced tool is always called. Where JSON is asked for, the answer is an example
 //! of the schema. Models that reason spend a quarter of the answer's tokens on it, at least eight.
 
 use serde_json::{Map, Value, json};
 
+use crate::api;
 use crate::ask::{Ask, Choice, Reasoning, Tool};
 use crate::scatter::Scatter;
 use crate::tokens;
@@ -50,6 +52,8 @@ pub(crate) enum Finish {
     Length,
     ToolCalls,
     Refusal,
+    /// The vendor's filter stopped it.
+    Filtered,
 }
 
 impl Candidate {
@@ -149,6 +153,9 @@ fn said(ask: &Ask, number: usize) -> (String, Finish) {
     if ask.last_text.split_whitespace().any(|word| word == "refuse") {
         return ("I cannot help with that.".to_owned(), Finish::Refusal);
     }
+    if ask.last_text.split_whitespace().any(|word| word == "forbidden") {
+        return ("I was going to say".to_owned(), Finish::Filtered);
+    }
     let mut text = match ask.last_text.split_once("echo:") {
         Some((_, rest)) => rest.to_owned(),
         None => match ask.directive("words") {
@@ -184,7 +191,7 @@ fn calls(ask: &Ask, ids: &mut Scatter) -> Vec<Call> {
         called.push(ask.tools.iter().find(|tool| tool.name != first.name).unwrap_or(first));
     }
     let call = |tool: &Tool| Call {
-        id: ask.api().call_id(ids),
+        id: api::call_id(ask, ids),
         name: tool.name.clone(),
         arguments: match tool.free_text {
             true => FREE_TEXT.to_owned(),
@@ -258,6 +265,7 @@ mod tests {
             json: None,
             logprobs: false,
             reasoning: Reasoning::Off,
+            blocked: false,
             prompt: Prompt::default(),
         }
     }

@@ -8,14 +8,21 @@ pub enum Vendor {
     OpenAi,
     /// `POST /v1/messages` and `GET /v1/models`: <https://docs.anthropic.com/en/api/messages>.
     Anthropic,
+    /// The Gemini API, <https://ai.google.dev/api>, and under Vertex's paths its dialect of it,
+    /// <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>.
+    Google,
 }
 
 impl Vendor {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Google];
+
     /// The name in reports and control routes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Google => "google",
         }
     }
 }

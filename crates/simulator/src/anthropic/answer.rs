@@ -46,7 +46,7 @@ fn blocks(candidate: &Candidate) -> Vec<Value> {
     if let Some(thinking) = &candidate.thinking {
         blocks.push(json!({"type": "thinking", "thinking": thinking, "signature": signature(thinking)}));
     }
-    if !candidate.text.is_empty() && candidate.finish != Finish::Refusal {
+    if !candidate.text.is_empty() && !refuses(candidate) {
         blocks.push(json!({"type": "text", "text": candidate.text}));
     }
     for call in &candidate.calls {
@@ -54,6 +54,11 @@ fn blocks(candidate: &Candidate) -> Vec<Value> {
         blocks.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
     }
     blocks
+}
+
+/// Whether the answer says that there is none, by its end alone.
+fn refuses(candidate: &Candidate) -> bool {
+    matches!(candidate.finish, Finish::Refusal | Finish::Filtered)
 }
 
 fn signature(thinking: &str) -> String {
@@ -67,7 +72,7 @@ fn stopped(node: &mut Value, candidate: &Candidate) {
         Finish::StopSequence(sequence) => ("stop_sequence", Some(sequence)),
         Finish::Length => ("max_tokens", None),
         Finish::ToolCalls => ("tool_use", None),
-        Finish::Refusal => ("refusal", None),
+        Finish::Refusal | Finish::Filtered => ("refusal", None),
     };
     node["stop_reason"] = json!(reason);
     node["stop_sequence"] = json!(sequence);
@@ -119,7 +124,7 @@ pub(crate) fn frames(ask: &Ask, candidate: &Candidate, ids: &mut Scatter, tellin
     };
     writer.event("message_start", json!({"message": start}));
     writer.thinking(candidate);
-    if !candidate.text.is_empty() && candidate.finish != Finish::Refusal {
+    if !candidate.text.is_empty() && !refuses(candidate) {
         writer.text(&candidate.text);
     }
     for call in &candidate.calls {
@@ -197,7 +202,7 @@ impl EventWriter<'_> {
         if self.scatter.below(2) == 0 {
             self.event("ping", json!({}));
         }
-        if candidate.finish == Finish::Refusal {
+        if refuses(candidate) {
             self.progress.output = candidate.output_tokens();
         }
         let mut fields = json!({"delta": {}});

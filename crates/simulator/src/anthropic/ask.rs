@@ -55,6 +55,7 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
             Some(budget) if body["thinking"]["type"] == "enabled" => Reasoning::Visible(budget),
             _ => Reasoning::Off,
         },
+        blocked: false,
         prompt,
     })
 }

@@ -85,6 +85,9 @@ fn described(violation: &Violation) -> String {
         Defect::NotAllowed { allowed, .. } => {
             format!("{place}: Input should be {}", quoted(allowed, " or "))
         }
+        Defect::NotProto { .. } | Defect::Both { .. } | Defect::NoneOf(_) | Defect::Constraint { .. } => {
+            format!("{place}: Input is not valid")
+        }
     }
 }
 

@@ -73,6 +73,7 @@ fn finish_reason(finish: &Finish) -> &'static str {
         Finish::Stop | Finish::StopSequence(_) | Finish::Refusal => "stop",
         Finish::Length => "length",
         Finish::ToolCalls => "tool_calls",
+        Finish::Filtered => "content_filter",
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
         json: json_format(&body["response_format"]),
         logprobs: body["logprobs"] == true,
         reasoning: if model.reasons { Reasoning::Hidden } else { Reasoning::Off },
+        blocked: false,
         prompt,
     })
 }

@@ -136,6 +136,9 @@ pub(crate) fn of_violation(violation: &Violation) -> Refusal {
                 format!("Invalid value: '{found}'. Supported values are: {}.", quoted(allowed, ", "));
             Refusal::invalid(&place, "invalid_value", message)
         }
+        Defect::NotProto { .. } | Defect::Both { .. } | Defect::NoneOf(_) | Defect::Constraint { .. } => {
+            Refusal::invalid(&place, "invalid_value", format!("Invalid value for '{place}'."))
+        }
     }
 }
 

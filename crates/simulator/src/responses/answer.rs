@@ -59,7 +59,7 @@ pub(super) fn output(ask: &Ask, own: &Own, candidate: &Candidate, ids: &mut Scat
     let reasons = candidate.reasoning_tokens > 0;
     let tail = new_tail(ids, reasons);
     let mut id = |prefix: &str| ids.id(prefix, 16) + &tail;
-    let cut = candidate.finish == Finish::Length;
+    let cut = matches!(candidate.finish, Finish::Length | Finish::Filtered);
     let mut output = Vec::new();
     if reasons {
         let summary = candidate.thinking.clone().unwrap_or_default();
@@ -135,6 +135,10 @@ pub(super) fn ended(
         Finish::Length => {
             response["status"] = json!("incomplete");
             response["incomplete_details"] = json!({"reason": "max_output_tokens"});
+        }
+        Finish::Filtered => {
+            response["status"] = json!("incomplete");
+            response["incomplete_details"] = json!({"reason": "content_filter"});
         }
         _ => {
             response["status"] = json!("completed");

@@ -92,6 +92,7 @@ pub(super) fn read(
             (true, Value::Null) => Reasoning::Hidden,
             (true, _) => Reasoning::Visible(u64::MAX),
         },
+        blocked: false,
         prompt: Prompt { input: total - cache_read, cache_read, ..Prompt::default() },
     })
 }

@@ -46,7 +46,7 @@ pub(crate) fn frames(
     let tells_usage = telling != Telling::Never;
     let items = output.iter().map(|output| output.item().clone()).collect();
     let response = ended(ask, own, candidate, items, tells_usage.then_some(writer.progress));
-    let cut = candidate.finish == Finish::Length;
+    let cut = matches!(candidate.finish, Finish::Length | Finish::Filtered);
     writer
         .event(if cut { "response.incomplete" } else { "response.completed" }, json!({"response": response}));
     if let Some(last) = writer.frames.last_mut() {

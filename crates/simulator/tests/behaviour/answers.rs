@@ -38,6 +38,16 @@ fn shape(call: &mut Call, limit: u64, stop: Option<&str>) {
                 call["stop_sequences"] = json!([stop]);
             }
         }
+        Endpoint::Gemini | Endpoint::GeminiArray => {
+            call["tools"] = json!([{"functionDeclarations": [
+                {"name": "weigh", "parametersJsonSchema": schema},
+                {"name": "tare", "parameters": {"type": "OBJECT", "properties": {}}}]}]);
+            call["generationConfig"] = json!({"maxOutputTokens": limit.max(1), "candidateCount": 2,
+                "thinkingConfig": {"includeThoughts": limit.is_multiple_of(2), "thinkingBudget": 100 * (limit % 3)}});
+            if let Some(stop) = stop {
+                call["generationConfig"]["stopSequences"] = json!([stop]);
+            }
+        }
     }
 }
 
@@ -48,6 +58,7 @@ fn text() -> impl Strategy<Value = String> {
         Just("call a tool".to_owned()),
         Just("call two tools in parallel, with a preface".to_owned()),
         Just("please refuse".to_owned()),
+        Just("this is forbidden".to_owned()),
         Just("words:30".to_owned()),
     ]
     .prop_filter("Anthropic refuses blank texts", |text| !text.trim().is_empty())
@@ -89,7 +100,13 @@ fn usage_told_is_usage_billed() {
         let (_, answer) = block_on(answer(&simulator, &body(endpoint, "cached:3 hello there")));
         let line = &simulator.invoice()[0];
         let usage = &answer["usage"];
+        let metadata = &answer["usageMetadata"];
+        let total = json!(
+            metadata["candidatesTokenCount"].as_u64().unwrap_or(0)
+                + metadata["thoughtsTokenCount"].as_u64().unwrap_or(0)
+        );
         let (prompt, output) = match endpoint {
+            Endpoint::Gemini | Endpoint::GeminiArray => (&metadata["promptTokenCount"], &total),
             Endpoint::Chat => (&usage["prompt_tokens"], &usage["completion_tokens"]),
             Endpoint::Responses | Endpoint::Messages => (&usage["input_tokens"], &usage["output_tokens"]),
         };

@@ -33,7 +33,6 @@ async fn what_fails_before_the_answer_is_not_billed() {
                 (Fault::Status { code: 503, retry_after: Some(3) }, 503),
                 (Fault::Status { code: 429, retry_after: None }, 429),
                 (Fault::ContextTooLong, 400),
-                (Fault::ContentPolicy, 400),
                 (Fault::ErrorUnder200, 200),
                 (Fault::Html { code: 502 }, 502),
                 (Fault::Empty, 200),
@@ -45,6 +44,25 @@ async fn what_fails_before_the_answer_is_not_billed() {
             for fault in [Fault::RefuseConnection, Fault::Reset] {
                 let (seen, line) = under(fault, endpoint, stream).await;
                 assert!(seen.is_err() && line.is_none());
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_refuses_or_is_answered() {
+    for endpoint in ENDPOINTS {
+        for stream in [false, true] {
+            let (seen, line) = under(Fault::ContentPolicy, endpoint, stream).await;
+            let (status, bytes) = seen.expect("an answer");
+            match endpoint {
+                Endpoint::Gemini | Endpoint::GeminiArray => {
+                    assert_eq!(status, 200);
+                    assert!(String::from_utf8_lossy(&bytes).contains("PROHIBITED_CONTENT"));
+                    let line = line.expect("billed");
+                    assert_eq!((line.usage.answer(), line.told, line.end), (0, true, AnswerEnd::Complete));
+                }
+                _ => assert_eq!((status, line), (400, None)),
             }
         }
     }
@@ -70,10 +88,11 @@ async fn a_broken_stream_is_billed_to_its_last_frame() {
             assert_eq!(seen.is_err(), broken, "{fault:?}");
             if let Ok((_, bytes)) = seen {
                 let text = String::from_utf8(bytes).expect("UTF-8");
-                for end in ["[DONE]", "message_stop", "response.completed"] {
+                for end in ["[DONE]", "message_stop", "response.completed", "finishReason"] {
                     assert!(!text.contains(end), "{fault:?}");
                 }
-                let told = ["server_error", "overloaded_error"].iter().any(|error| text.contains(error));
+                let told =
+                    ["server_error", "overloaded_error", "INTERNAL"].iter().any(|error| text.contains(error));
                 assert_eq!(told, matches!(fault, Fault::ErrorMidStream { .. }));
             }
         }
@@ -139,12 +158,19 @@ async fn usage_that_was_not_told_is_billed_and_marked() {
 async fn a_malformed_frame_stands_inside_a_stream_that_goes_on() {
     for endpoint in ENDPOINTS {
         let (seen, line) = under(Fault::MalformedMidStream { after_frames: 6 }, endpoint, true).await;
-        let text = String::from_utf8(seen.expect("a stream").1).expect("UTF-8");
+        let bytes = seen.expect("a stream").1;
+        assert_eq!(line.map(|line| (line.end, line.told)), Some((AnswerEnd::Faulted, true)));
+        if endpoint == Endpoint::GeminiArray {
+            assert!(
+                bytes.ends_with(b"}\n]\n") && serde_json::from_slice::<serde_json::Value>(&bytes).is_err()
+            );
+            continue;
+        }
+        let text = String::from_utf8(bytes).expect("UTF-8");
         let payloads =
             text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
         let broken = payloads.filter(|data| serde_json::from_str::<serde_json::Value>(data).is_err());
         assert_eq!(broken.count(), 1);
-        assert_eq!(line.map(|line| (line.end, line.told)), Some((AnswerEnd::Faulted, true)));
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) fn folded(endpoint: Endpoint, bytes: &[u8]) -> Value {
         Endpoint::Chat => folded_chat(&events(bytes)),
         Endpoint::Responses => folded_response(&events(bytes)),
         Endpoint::Messages => folded_message(&events(bytes)),
+        Endpoint::Gemini | Endpoint::GeminiArray => folded_content(&events(bytes)),
     }
 }
 
@@ -165,11 +166,50 @@ fn folded_response(events: &[Value]) -> Value {
     events.last().expect("an event")["response"].clone()
 }
 
+/// Joins the texts of pieces, and takes the last usage.
+fn folded_content(pieces: &[Value]) -> Value {
+    let mut candidates: Vec<Value> = Vec::new();
+    let mut usage = Value::Null;
+    for piece in pieces {
+        assert_eq!(piece["responseId"], pieces[0]["responseId"]);
+        usage = piece["usageMetadata"].clone();
+        for told in piece["candidates"].as_array().into_iter().flatten() {
+            let index = told["index"].as_u64().expect("index") as usize;
+            while candidates.len() <= index {
+                candidates.push(json!({"thought": "", "text": "", "calls": [], "signed": null}));
+            }
+            let candidate = &mut candidates[index];
+            assert!(candidate["finishReason"].is_null(), "something follows the end: {told}");
+            for part in told["content"]["parts"].as_array().into_iter().flatten() {
+                let field = if part["thought"] == true { "thought" } else { "text" };
+                if let Some(text) = part["text"].as_str() {
+                    candidate[field] = json!(candidate[field].as_str().expect("text").to_owned() + text);
+                }
+                if part["functionCall"].is_object() {
+                    candidate["calls"].as_array_mut().expect("calls").push(part["functionCall"].clone());
+                }
+                if !part["thoughtSignature"].is_null() {
+                    let call = candidate["calls"].as_array().expect("calls").len();
+                    candidate["signed"] = json!(if part["functionCall"].is_object() { call } else { 0 });
+                }
+            }
+            for name in ["finishReason", "finishMessage"] {
+                if !told[name].is_null() {
+                    candidate[name] = told[name].clone();
+                }
+            }
+        }
+    }
+    json!({"candidates": candidates, "usage": usage})
+}
+
 /// The same facts of a whole answer.
 pub(crate) fn whole(endpoint: Endpoint, answer: &Value) -> Value {
     match endpoint {
         Endpoint::Chat => whole_chat(answer),
         Endpoint::Responses | Endpoint::Messages => answer.clone(),
+        // A whole answer is a stream of one piece.
+        Endpoint::Gemini | Endpoint::GeminiArray => folded_content(std::slice::from_ref(answer)),
     }
 }
 

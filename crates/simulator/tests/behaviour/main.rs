@@ -5,6 +5,7 @@
 mod answers;
 mod faults;
 mod folding;
+mod gemini;
 mod refusals;
 mod responses;
 mod server;

@@ -14,15 +14,20 @@ pub(crate) enum Endpoint {
     Chat,
     Responses,
     Messages,
+    Gemini,
+    /// Streamed as one array.
+    GeminiArray,
 }
 
-pub(crate) const ENDPOINTS: [Endpoint; 3] = [Endpoint::Chat, Endpoint::Responses, Endpoint::Messages];
+pub(crate) const ENDPOINTS: [Endpoint; 5] =
+    [Endpoint::Chat, Endpoint::Responses, Endpoint::Messages, Endpoint::Gemini, Endpoint::GeminiArray];
 
 impl Endpoint {
     pub(crate) const fn vendor(self) -> Vendor {
         match self {
             Self::Chat | Self::Responses => Vendor::OpenAi,
             Self::Messages => Vendor::Anthropic,
+            Self::Gemini | Self::GeminiArray => Vendor::Google,
         }
     }
 }
@@ -31,12 +36,14 @@ impl Endpoint {
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) endpoint: Endpoint,
+    /// Where the path asks for a stream.
+    pub(crate) stream: bool,
     pub(crate) body: Value,
 }
 
 impl Call {
     pub(crate) const fn of(endpoint: Endpoint, body: Value) -> Self {
-        Self { endpoint, body }
+        Self { endpoint, stream: false, body }
     }
 }
 
@@ -61,6 +68,9 @@ pub(crate) fn body(endpoint: Endpoint, text: &str) -> Call {
         Endpoint::Chat => json!({"model": "gpt-4o-mini", "messages": messages}),
         Endpoint::Responses => json!({"model": "gpt-4o-mini", "input": text}),
         Endpoint::Messages => json!({"model": "claude-haiku-4-5", "max_tokens": 1000, "messages": messages}),
+        Endpoint::Gemini | Endpoint::GeminiArray => {
+            json!({"contents": [{"role": "user", "parts": [{"text": text}]}]})
+        }
     };
     Call::of(endpoint, body)
 }
@@ -74,6 +84,7 @@ pub(crate) fn streamed(endpoint: Endpoint, text: &str) -> Call {
             call["stream_options"] = json!({"include_usage": true});
         }
         Endpoint::Responses | Endpoint::Messages => call["stream"] = json!(true),
+        Endpoint::Gemini | Endpoint::GeminiArray => call.stream = true,
     }
     call
 }
@@ -90,6 +101,16 @@ pub(crate) fn request(call: &Call) -> Request<Bytes> {
         Endpoint::Messages => Request::post("http://anthropic.test/v1/messages")
             .header("x-api-key", "sk-ant-1")
             .header("anthropic-version", "2023-06-01"),
+        Endpoint::Gemini | Endpoint::GeminiArray => {
+            let model = call.body["model"].as_str().unwrap_or("gemini-2.5-flash");
+            let method = match (call.stream, call.endpoint) {
+                (false, _) => "generateContent",
+                (true, Endpoint::GeminiArray) => "streamGenerateContent",
+                (true, _) => "streamGenerateContent?alt=sse",
+            };
+            Request::post(format!("http://google.test/v1beta/models/{model}:{method}"))
+                .header("x-goog-api-key", "AIza-1")
+        }
     };
     let request = request.header("x-client-request-id", "01939d3e-0000-7000-8000-000000000001");
     request.body(Bytes::from(call.body.to_string())).expect("a request")
@@ -120,6 +141,9 @@ pub(crate) async fn answer(simulator: &Simulator, call: &Call) -> (u16, Value) {
 
 /// The JSON payloads of a stream's events, without the `[DONE]` marker.
 pub(crate) fn events(bytes: &[u8]) -> Vec<Value> {
+    if bytes.first() == Some(&b'[') {
+        return serde_json::from_slice(bytes).expect("an array");
+    }
     let text = std::str::from_utf8(bytes).expect("UTF-8");
     let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
     data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).expect("JSON")).collect()
