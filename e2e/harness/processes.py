@@ -14,7 +14,7 @@ import urllib.request
 from typing import Any
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
-VENDORS = ("openai", "anthropic", "google")
+VENDORS = ("openai", "anthropic", "google", "aws")
 
 
 def binary(name: str, variable: str) -> pathlib.Path:

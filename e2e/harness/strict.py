@@ -130,6 +130,54 @@ FINISH_REASONS = {
 }
 
 
+def converse(payload: bytes | str) -> Any:
+    """An answer of Converse."""
+    from judges import aws_judge, aws_schema
+
+    document = json.loads(payload)
+    try:
+        aws_judge.check(aws_schema.service().operation_model("Converse").output_shape, document)
+    except aws_judge.NotOfShape as failure:
+        raise NotStrict(str(failure)) from failure
+    _check_converse_usage(document["usage"])
+    return document
+
+
+def converse_stream(body: bytes) -> list[Any]:
+    """A complete stream of ConverseStream, its frames read by botocore."""
+    from botocore.eventstream import EventStreamBuffer
+
+    from judges import aws_judge, aws_schema
+
+    shape = aws_schema.service().operation_model("ConverseStream").output_shape.members["stream"]
+    buffer = EventStreamBuffer()
+    buffer.add_data(body)
+    parsed = []
+    for frame in buffer:
+        headers, payload = frame.headers, json.loads(frame.payload)
+        if headers[":message-type"] != "event" or headers[":content-type"] != "application/json":
+            raise NotStrict(f"headers of an event: {headers}")
+        # Padding, in every recorded event.
+        if not payload.pop("p", ""):
+            raise NotStrict(f"an event without padding: {payload}")
+        try:
+            aws_judge.check(shape.members[headers[":event-type"]], payload)
+        except aws_judge.NotOfShape as failure:
+            raise NotStrict(f"{failure} in {headers[':event-type']}") from failure
+        parsed.append((headers[":event-type"], payload))
+    kinds = [kind for kind, _ in parsed]
+    if kinds[0] != "messageStart" or kinds[-2:] != ["messageStop", "metadata"] or kinds.count("messageStop") != 1:
+        raise NotStrict(f"order of events: {kinds}")
+    _check_converse_usage(parsed[-1][1]["usage"])
+    return parsed
+
+
+def _check_converse_usage(usage: dict[str, int]) -> None:
+    names = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+    if sum(usage.get(name, 0) for name in names) != usage["totalTokens"]:
+        raise NotStrict(f"usage does not add up: {usage}")
+
+
 def retry_after(vendor: str, headers: dict[str, str], payload: bytes | str) -> int | None:
     """How long an error asks to wait, in seconds: Google says it in the body."""
     if vendor != "google":
@@ -140,7 +188,7 @@ def retry_after(vendor: str, headers: dict[str, str], payload: bytes | str) -> i
     return None
 
 
-def error(vendor: str, payload: bytes | str) -> dict[str, Any]:
+def error(vendor: str, payload: bytes | str, headers: dict[str, str] | None = None) -> dict[str, Any]:
     """An error body in the vendor's own shape."""
     document = json.loads(payload)
     if vendor == "openai":
@@ -151,6 +199,12 @@ def error(vendor: str, payload: bytes | str) -> dict[str, Any]:
             raise NotStrict(f"fields of an OpenAI error: {fields}")
         texts = [fields["message"], fields["type"]]
         maybe = [fields["param"], fields["code"]]
+    elif vendor == "aws":
+        fields = document
+        kind = {name.lower(): value for name, value in (headers or {}).items()}.get("x-amzn-errortype", "")
+        if set(fields) != {"message"} or not kind.split(":")[0].endswith("Exception"):
+            raise NotStrict(f"not AWS's error shape: {document} as {kind!r}")
+        texts, maybe = [fields["message"]], []
     elif vendor == "google":
         fields = document.get("error")
         if set(document) != {"error"} or not {"code", "message", "status"} <= set(fields):
@@ -310,6 +364,7 @@ WHOLE = {
     "openai": chat_completion,
     "openai-responses": response,
     "anthropic": message,
+    "bedrock": converse,
     "gemini": content,
     "vertex": content,
 }
@@ -317,6 +372,7 @@ STREAM = {
     "openai": chat_stream,
     "openai-responses": response_stream,
     "anthropic": message_stream,
+    "bedrock": converse_stream,
     "gemini": content_stream,
     "vertex": content_stream,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,17 @@ def _vertex(body: Body, stream: bool) -> str:
     return f"/v1/projects/p/locations/global/publishers/google/models/gemini-2.5-flash:{_method(stream)}"
 
 
+CLAUDE_ON_BEDROCK = "global.anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+def _bedrock(body: Body, stream: bool) -> str:
+    return f"/model/{urllib.parse.quote(CLAUDE_ON_BEDROCK, safe='')}/converse{'-stream' if stream else ''}"
+
+
+def _converse(text: str) -> Body:
+    return {"messages": [{"role": "user", "content": [{"text": text}]}]}
+
+
 def _content(text: str) -> Body:
     return {"contents": [{"role": "user", "parts": [{"text": text}]}]}
 
@@ -77,6 +89,7 @@ APIS = {
             lambda body: {**body, "stream": True},
             lambda text: {"model": "claude-haiku-4-5", "max_tokens": 1000, "messages": _user(text)},
         ),
+        Api("bedrock", "aws", _bedrock, lambda body: {"authorization": "Bearer absk-1"}, lambda body: body, _converse),
         Api("gemini", "google", _gemini, lambda body: {"x-goog-api-key": "AIza-1"}, lambda body: body, _content),
         Api("vertex", "google", _vertex, lambda body: {"authorization": "Bearer ya29"}, lambda body: body, _content),
     )

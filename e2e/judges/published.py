@@ -12,7 +12,7 @@ from typing import Any
 
 import pydantic_core
 
-from judges import google_judge, published_schema
+from judges import aws_judge, google_judge, published_schema
 
 # Fields of Anthropic's API version 2023-06-01 that the package no longer names: two numbers, an integer.
 _SAMPLING = {"temperature", "top_p", "top_k"}
@@ -20,6 +20,8 @@ _SAMPLING = {"temperature", "top_p", "top_k"}
 
 def refuses(api: str, body: dict[str, Any]) -> bool:
     """Whether the published types of the API refuse the body."""
+    if api == "bedrock":
+        return aws_judge.refuses("Converse", body)
     if api == "gemini":
         return google_judge.gemini_refuses("GenerateContentRequest", body)
     if api == "vertex":

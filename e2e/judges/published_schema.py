@@ -23,14 +23,14 @@ from typing import Any, List, Union  # noqa: UP035  the packages' modules are gi
 import pydantic
 import pydantic_core
 
-from judges import google_schema
+from judges import aws_schema, google_schema
 
 SCHEMAS = pathlib.Path(__file__).parents[2] / "crates" / "simulator" / "schemas"
 # The package of each API whose request types this module reads.
 PACKAGES = {"openai": "openai", "openai-responses": "openai", "anthropic": "anthropic"}
 
 # Each of them has a copy beside the simulator.
-SIMULATED = (*PACKAGES, "gemini", "vertex")
+SIMULATED = (*PACKAGES, "gemini", "vertex", "bedrock")
 
 AMENDMENTS = {
     "openai": [
@@ -200,7 +200,7 @@ def _reachable(schema: dict[str, Any]) -> set[str]:
 @functools.cache
 def rendered(api: str) -> str:
     """The text of the simulator's copy."""
-    builders = {"gemini": google_schema.gemini, "vertex": google_schema.vertex}
+    builders = {"gemini": google_schema.gemini, "vertex": google_schema.vertex, "bedrock": aws_schema.bedrock}
     document = builders[api]() if api in builders else build(api)
     return json.dumps(document, indent=1) + "\n"
 

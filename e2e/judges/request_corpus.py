@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,7 @@ STRANGERS: tuple[Any, ...] = (None, True, -7, 1.5, "stranger", [], {}, [None])
 def valid(api: str) -> list[dict[str, Any]]:
     """Bodies that the API accepts."""
     corpora = {"openai": _openai, "openai-responses": _responses, "anthropic": _anthropic}
-    corpora |= {"gemini": _gemini, "vertex": _vertex}
+    corpora |= {"gemini": _gemini, "vertex": _vertex, "bedrock": _bedrock}
     return corpora[api]()
 
 
@@ -205,6 +206,49 @@ def _gemini() -> list[dict[str, Any]]:
 def _vertex() -> list[dict[str, Any]]:
     safety = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF", "method": "SEVERITY"}]
     return [*_google(), {"contents": _google()[0]["contents"], "labels": {"a": "b"}, "safetySettings": safety}]
+
+
+def _bedrock() -> list[dict[str, Any]]:
+    user = {"role": "user", "content": [{"text": "Hello"}]}
+    said = {"role": "assistant", "content": [{"text": "Hi"}]}
+    tool = {"name": "weather", "description": "Tells the weather.", "inputSchema": {"json": WEATHER}}
+    tools = {"tools": [{"toolSpec": tool}, {"cachePoint": {"type": "default"}}]}
+    called = {
+        "role": "assistant",
+        "content": [
+            {"text": "So"},
+            {"toolUse": {"toolUseId": "tooluse_1", "name": "weather", "input": {"city": "Oslo"}}},
+        ],
+    }
+    image = {"image": {"format": "png", "source": {"bytes": PIXEL}}}
+    document = {"document": {"format": "pdf", "name": "Report (1)", "source": {"bytes": "aGk="}}}
+    result = {"toolUseId": "tooluse_1", "content": [{"text": "Sunny"}, {"json": {"c": 20}}, image], "status": "success"}
+    answered = {"role": "user", "content": [{"toolResult": result}, {"text": "Hello"}]}
+    schema = {"name": "w", "schema": json.dumps(WEATHER)}
+    return [
+        {"messages": [user]},
+        {
+            "messages": [user, said, user],
+            "system": [{"text": "Be brief."}, {"cachePoint": {"type": "default", "ttl": "1h"}}],
+        },
+        {"messages": [user], "inferenceConfig": {"maxTokens": 50, "temperature": 0.5, "stopSequences": ["a"]}},
+        {"messages": [user], "inferenceConfig": {"topP": 0.9}, "additionalModelResponseFieldPaths": ["/stop_sequence"]},
+        {"messages": [user], "toolConfig": {**tools, "toolChoice": {"auto": {}}}},
+        {"messages": [user, called, answered], "toolConfig": {**tools, "toolChoice": {"tool": {"name": "weather"}}}},
+        {"messages": [{"role": "user", "content": [{"text": "Look"}, image, document]}]},
+        {"messages": [user], "additionalModelRequestFields": {"top_k": 5}, "requestMetadata": {"team": "a"}},
+        {
+            "messages": [user],
+            "inferenceConfig": {"maxTokens": 2000},
+            "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+        },
+        {
+            "messages": [user],
+            "outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}},
+            "serviceTier": {"type": "default"},
+            "performanceConfig": {"latency": "standard"},
+        },
+    ]
 
 
 def broken(body: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 from harness import strict
 from harness.processes import Reply, Simulator, call
 from judges import request_corpus
-from judges.apis import APIS
+from judges.apis import APIS, CLAUDE_ON_BEDROCK
 
 TEXTS = (
     "Hello",
@@ -39,6 +39,8 @@ def _saying(body: dict[str, Any], text: str) -> dict[str, Any]:
     if "contents" in body and [*body["contents"][-1]["parts"][0]] == ["text"]:
         *before, last = body["contents"]
         return {**body, "contents": [*before, {**last, "parts": [{"text": text}, *last["parts"][1:]]}]}
+    if "messages" in body and body["messages"][-1]["content"] == [{"text": "Hello"}]:
+        return {**body, "messages": [*body["messages"][:-1], {"role": "user", "content": [{"text": text}]}]}
     for field in ("messages", "input"):
         said = body.get(field)
         if isinstance(said, str):
@@ -78,7 +80,7 @@ def test_errors_have_the_vendors_shape(simulator: Simulator, api: str, status: i
     reply = ask(simulator, api, bodies(api)[0])
     assert reply.status == status
     assert strict.retry_after(vendor, reply.headers, reply.body) == 3
-    strict.error(vendor, reply.body)
+    strict.error(vendor, reply.body, reply.headers)
 
 
 def test_gemini_without_server_sent_events(simulator: Simulator) -> None:
@@ -123,8 +125,20 @@ def google_client(simulator: Simulator, key: str = "AIza-1") -> Any:
     return google.genai.Client(api_key=key, http_options=options)
 
 
+def aws_client(simulator: Simulator, secret: str = "secret-of-AKIASIM") -> Any:
+    import botocore.config
+    import botocore.session
+
+    session = botocore.session.Session()
+    session.set_credentials("AKIASIM", secret)
+    options = botocore.config.Config(retries={"total_max_attempts": 1})
+    url = simulator.urls["aws"]
+    return session.create_client("bedrock-runtime", region_name="us-east-1", endpoint_url=url, config=options)
+
+
 def test_the_sdks_themselves_work_with_the_simulator(simulator: Simulator) -> None:
     import anthropic
+    import botocore.exceptions
     import google.genai.errors
     import openai
 
@@ -154,6 +168,27 @@ def test_the_sdks_themselves_work_with_the_simulator(simulator: Simulator) -> No
     stranger = google_client(simulator, "invalid")
     with pytest.raises(google.genai.errors.ClientError, match="API key not valid"):
         stranger.models.generate_content(model="gemini-2.5-flash", contents="Hi")
+
+    bedrock = aws_client(simulator)
+    messages = [{"role": "user", "content": [{"text": "echo:Hi"}]}]
+    conversed = bedrock.converse(modelId=CLAUDE_ON_BEDROCK, messages=messages)
+    assert conversed["output"]["message"]["content"] == [{"text": "Hi"}]
+    events = bedrock.converse_stream(modelId=CLAUDE_ON_BEDROCK, messages=messages)["stream"]
+    assert "".join(event.get("contentBlockDelta", {}).get("delta", {}).get("text", "") for event in events) == "Hi"
+    counted = bedrock.count_tokens(modelId=CLAUDE_ON_BEDROCK, input={"converse": {"messages": messages}})
+    assert counted["inputTokens"] == conversed["usage"]["inputTokens"]
+    with pytest.raises(bedrock.exceptions.ValidationException, match="model identifier is invalid"):
+        bedrock.converse(modelId="nobody", messages=messages)
+    with pytest.raises(botocore.exceptions.ClientError, match="InvalidSignatureException"):
+        aws_client(simulator, "another secret").converse(modelId=CLAUDE_ON_BEDROCK, messages=messages)
+    for exception in ("ThrottlingException", "ModelErrorException", "InternalServerException"):
+        status = {"ThrottlingException": 429, "ModelErrorException": 424, "InternalServerException": 500}[exception]
+        simulator.fail("aws", "status", code=status)
+        with pytest.raises(getattr(bedrock.exceptions, exception)):
+            bedrock.converse(modelId=CLAUDE_ON_BEDROCK, messages=messages)
+    simulator.fail("aws", "error-mid-stream", after_frames=2)
+    with pytest.raises(botocore.exceptions.EventStreamError):
+        list(bedrock.converse_stream(modelId=CLAUDE_ON_BEDROCK, messages=messages)["stream"])
 
     with pytest.raises(openai.AuthenticationError):
         chat.with_options(api_key="sk-invalid").models.list()

@@ -27,6 +27,7 @@ SEED = 20261121
 BY_TYPE = {
     "openai": re.compile(r"^(Invalid type for|Missing required parameter|Invalid value: )"),
     "openai-responses": re.compile(r"^(Invalid type for|Missing required parameter|Invalid value: )"),
+    "bedrock": re.compile(r"^1 validation error|can not be converted|extraneous key \[(?!thinking|top_k)|must set"),
     "gemini": re.compile(r"^Invalid (JSON payload|value at)"),
     "vertex": re.compile(r"^Invalid (JSON payload|value at)"),
     "anthropic": re.compile(r": (Field required|Input should be (?!(greater|less) than))"),
@@ -37,6 +38,12 @@ STRICTER = {
     "openai-responses": [
         # The types let every field be absent, since a stored prompt may have it.
         re.compile(r"^Missing required parameter: 'model'"),
+    ],
+    # The validator checks neither the most nor the patterns nor how many entries a map has, takes any text
+    # for bytes, and truth for a number.
+    "bedrock": [
+        re.compile(r"less than or equal|regular expression|Member must be base64|enum value set|Extra inputs"),
+        re.compile(r"^BOOLEAN_VALUE can not be converted to an? (integer|decimal)|at 'requestMetadata'"),
     ],
     # The parser in Python is more lenient than Google's servers: base64 may be any text, truth is a number,
     # an empty list an empty message, and a name of an enumeration a fraction.
@@ -62,7 +69,7 @@ class Bench:
         if reply.status == 200:
             return None
         assert reply.status in (400, 404), (reply.status, payload)
-        message: str = strict.error(self.api.vendor, payload)["message"]
+        message: str = strict.error(self.api.vendor, payload, dict(reply.getheaders()))["message"]
         return message
 
 

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use weighbridge_transport::{Phase, TransportError};
 use weighbridge_units::AttemptId;
@@ -22,7 +23,8 @@ use crate::scatter::Scatter;
 use crate::script::{self, Candidate};
 use crate::simulator::{Settings, Simulator};
 use crate::{
-    AnswerEnd, BilledUsage, Fault, InvoiceLine, Vendor, anthropic, api, gemini, openai, price, responses,
+    AnswerEnd, BilledUsage, Fault, InvoiceLine, Vendor, anthropic, api, bedrock, gemini, openai, price,
+    responses,
 };
 
 /// What a request comes to.
@@ -42,12 +44,15 @@ impl Simulator {
     /// A [`TransportError`] where a fault breaks the connection before the head of an answer.
     pub async fn answer(&self, request: Request<Bytes>) -> Result<Response<AnswerBody>, TransportError> {
         let (head, body) = request.into_parts();
-        let received = ReceivedRequest {
-            method: head.method,
-            target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
-            headers: head.headers,
-            body,
-        };
+        let mut headers = head.headers;
+        // In process nobody else puts it there.
+        if let (None, Some(authority)) = (headers.get(HOST), head.uri.authority())
+            && let Ok(host) = authority.as_str().parse()
+        {
+            headers.insert(HOST, host);
+        }
+        let target = head.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+        let received = ReceivedRequest { method: head.method, target, headers, body };
         let number = self.shared.requests.fetch_add(1, Ordering::AcqRel);
         self.shared.account.receive(received.clone());
         let fault = self.fault(&received, number);
@@ -101,7 +106,7 @@ impl Simulator {
         ids: &mut Scatter,
     ) -> Result<Reading, Refusal> {
         let vendor = self.shared.vendor;
-        headers::authorised(vendor, &request.target, &request.headers, &self.shared.settings.keys)?;
+        headers::authorised(vendor, request, &self.shared.settings.keys)?;
         let body = || serde_json::from_slice::<Value>(&request.body).map_err(|_| Refusal::not_json(vendor));
         let (cache, kept) = (&self.shared.cache, &self.shared.kept);
         match route {
@@ -128,6 +133,16 @@ impl Simulator {
                 gemini::Method::Embed | gemini::Method::EmbedAll => {
                     gemini::embed(&call, &body()?).map(Reading::Embedding)
                 }
+            },
+            Some(Route::Bedrock(call)) => match call.operation {
+                bedrock::Operation::Converse => {
+                    bedrock::read(&call, Form::Whole, &body()?, cache).map(Reading::ask)
+                }
+                bedrock::Operation::ConverseStream => {
+                    bedrock::read(&call, Form::Frames, &body()?, cache).map(Reading::ask)
+                }
+                bedrock::Operation::CountTokens => bedrock::count(&call, &body()?).map(Reading::Document),
+                bedrock::Operation::InvokeModel => bedrock::embed(&call, &body()?).map(Reading::Embedding),
             },
             Some(Route::GoogleModel(name)) => gemini::told(&name).map(Reading::Document),
             None => Err(Refusal::of_status(vendor, 404, None)),
@@ -309,8 +324,15 @@ fn fails_at_once(
 fn refusal_response(refusal: &Refusal, vendor: Vendor, request_id: &str) -> Response<AnswerBody> {
     let body = refusal.body(vendor, request_id).to_string();
     let mut response = response(refusal.status, JSON, body, vendor, request_id);
-    if let Some(seconds) = refusal.retry_after {
+    // Google says in the body how long to wait.
+    if let Some(seconds) = refusal.retry_after.filter(|_| vendor != Vendor::Google) {
         response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+    }
+    if vendor == Vendor::Aws && refusal.status != 200 {
+        let class = format!("{}:http://internal.amazon.com/coral/com.amazon.bedrock/", refusal.kind);
+        if let Ok(class) = HeaderValue::from_str(&class) {
+            response.headers_mut().insert("x-amzn-errortype", class);
+        }
     }
     response
 }
@@ -349,5 +371,7 @@ fn models(vendor: Vendor) -> Value {
             json!({"first_id": id(data.first()), "last_id": id(data.last()), "has_more": false, "data": data})
         }
         Vendor::Google => gemini::models(),
+        // Its models are listed by another service.
+        Vendor::Aws => json!({}),
     }
 }

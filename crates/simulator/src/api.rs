@@ -6,7 +6,7 @@ use crate::ask::{Ask, Own};
 use crate::frame::{Frame, Telling};
 use crate::scatter::Scatter;
 use crate::script::Candidate;
-use crate::{anthropic, gemini, openai, responses};
+use crate::{anthropic, bedrock, gemini, openai, responses};
 
 /// An API that generates text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub(crate) enum Api {
     Messages,
     /// Google's `generateContent`.
     Gemini,
+    /// Bedrock's Converse.
+    Converse,
 }
 
 impl Api {
@@ -35,6 +37,7 @@ pub(crate) fn call_id(ask: &Ask, ids: &mut Scatter) -> String {
         Own::Chat | Own::Responses(_) => ids.id("call_", 24),
         Own::Messages => ids.id("toolu_01", 24),
         Own::Gemini(own) => gemini::call_id(own, ids),
+        Own::Converse(_) => ids.id("tooluse_", 22),
     }
 }
 
@@ -43,6 +46,7 @@ pub(crate) fn whole(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, with
     match (&ask.own, candidates) {
         (Own::Messages, [candidate, ..]) => anthropic::whole(ask, candidate, ids, with_usage),
         (Own::Responses(own), [candidate, ..]) => responses::whole(ask, own, candidate, ids, with_usage),
+        (Own::Converse(own), [candidate, ..]) => bedrock::whole(ask, own, candidate, with_usage),
         (Own::Gemini(own), _) => gemini::whole(ask, own, candidates, ids, with_usage),
         _ => openai::whole(ask, candidates, ids, with_usage),
     }
@@ -53,6 +57,7 @@ pub(crate) fn frames(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, tel
     match (&ask.own, candidates) {
         (Own::Messages, [candidate, ..]) => anthropic::frames(ask, candidate, ids, telling),
         (Own::Responses(own), [candidate, ..]) => responses::frames(ask, own, candidate, ids, telling),
+        (Own::Converse(own), [candidate, ..]) => bedrock::frames(ask, own, candidate, ids, telling),
         (Own::Gemini(own), _) => gemini::frames(ask, own, candidates, ids, telling),
         _ => openai::frames(ask, candidates, ids, telling),
     }
@@ -65,6 +70,7 @@ pub(crate) fn error_frame(ask: &Ask, place: usize) -> Vec<u8> {
         Own::Responses(own) => responses::error_frame(own, place),
         Own::Messages => anthropic::ERROR_FRAME.into(),
         Own::Gemini(_) => gemini::error_frame(ask, place),
+        Own::Converse(_) => bedrock::error_frame(ask),
     }
 }
 
@@ -75,10 +81,14 @@ pub(crate) fn malformed_frame(ask: &Ask) -> Vec<u8> {
         Own::Responses(_) => responses::MALFORMED_FRAME.into(),
         Own::Messages => anthropic::MALFORMED_FRAME.into(),
         Own::Gemini(_) => gemini::malformed_frame(ask),
+        Own::Converse(_) => bedrock::malformed_frame(),
     }
 }
 
 /// How a frame begins that has so many bytes. A line may go on for ever as it is.
-pub(crate) fn endless_head(_ask: &Ask, _length: usize) -> Vec<u8> {
-    Vec::new()
+pub(crate) fn endless_head(ask: &Ask, length: usize) -> Vec<u8> {
+    match &ask.own {
+        Own::Converse(_) => bedrock::endless_head(length),
+        _ => Vec::new(),
+    }
 }

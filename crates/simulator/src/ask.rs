@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::price::Model;
-use crate::{gemini, responses};
+use crate::{bedrock, gemini, responses};
 
 /// A checked request.
 #[derive(Debug, Clone)]
@@ -45,6 +45,7 @@ pub(crate) enum Own {
     Responses(responses::Own),
     Messages,
     Gemini(gemini::Own),
+    Converse(bedrock::Own),
 }
 
 /// How an answer is delivered.
@@ -56,6 +57,8 @@ pub(crate) enum Form {
     Events,
     /// One JSON array, piece by piece.
     Array,
+    /// AWS's binary frames.
+    Frames,
 }
 
 /// A tool that the model may call.
@@ -104,6 +107,7 @@ impl Ask {
             Own::Responses(_) => Api::Responses,
             Own::Messages => Api::Messages,
             Own::Gemini(_) => Api::Gemini,
+            Own::Converse(_) => Api::Converse,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::api::Api;
-use crate::ask::Ask;
+use crate::ask::{Ask, Form};
 use crate::frame::{Frame, Progress};
 use crate::scatter::Scatter;
 use crate::{Fault, api};
@@ -67,8 +67,8 @@ pub(crate) fn stream(
     scatter: &mut Scatter,
 ) -> Delivery {
     let then = fault.and_then(|fault| break_stream(&mut frames, fault, ask));
-    // Google ends its lines so by itself, and its arrays are no lines.
-    if cutting.crlf && ask.api() != Api::Gemini {
+    // Google ends its lines so by itself; arrays and binary frames have none.
+    if cutting.crlf && ask.form == Form::Events && ask.api() != Api::Gemini {
         frames.iter_mut().for_each(|frame| frame.bytes = with_crlf(&frame.bytes));
     }
     let mut steps = steps(&frames, cutting.chunking, cutting.pause, scatter);

@@ -2,11 +2,12 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::account::ReceivedRequest;
 use crate::anthropic::Version;
 use crate::ask::Form;
 use crate::refusal::Refusal;
 use crate::scatter::Scatter;
-use crate::{Vendor, gemini};
+use crate::{Vendor, bedrock, gemini};
 
 /// The media type of whole answers and errors.
 pub(crate) const JSON: &str = "application/json";
@@ -18,6 +19,7 @@ pub(crate) const fn media_type(form: Form) -> &'static str {
     match form {
         Form::Whole | Form::Array => JSON,
         Form::Events => EVENTS,
+        Form::Frames => "application/vnd.amazon.eventstream",
     }
 }
 
@@ -27,28 +29,33 @@ pub(crate) fn request_id(ids: &mut Scatter) -> String {
 }
 
 /// Checks the credential: `authorization: Bearer`, at Anthropic also `x-api-key` and at Google
-/// `x-goog-api-key` or `?key=`, which count where both are there.
+/// `x-goog-api-key` or `?key=`, which count where both are there. At AWS, a signature.
 pub(crate) fn authorised(
     vendor: Vendor,
-    target: &str,
-    headers: &HeaderMap,
+    request: &ReceivedRequest,
     accepted: &[String],
 ) -> Result<(), Refusal> {
+    let headers = &request.headers;
+    if vendor == Vendor::Aws {
+        return bedrock::sigv4::authorised(request, accepted);
+    }
     let known = |key: &str| match accepted {
         [] => !key.is_empty() && !key.contains("invalid"),
         keys => keys.iter().any(|accepted| accepted == key),
     };
     let bearer = text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
     let key = match vendor {
-        Vendor::OpenAi => bearer,
+        Vendor::OpenAi | Vendor::Aws => bearer,
         Vendor::Anthropic => text(headers, "x-api-key").or(bearer),
-        Vendor::Google => text(headers, "x-goog-api-key").or_else(|| query(target, "key")).or(bearer),
+        Vendor::Google => {
+            text(headers, "x-goog-api-key").or_else(|| query(&request.target, "key")).or(bearer)
+        }
     };
     match (vendor, key) {
         (_, Some(key)) if known(key) => Ok(()),
         (Vendor::Google, Some(_)) if bearer.is_none() => Err(gemini::refusal::bad_key()),
         (_, Some(_)) => Err(Refusal::of_status(vendor, 401, None)),
-        (Vendor::OpenAi, None) => Err(Refusal::new(
+        (Vendor::OpenAi | Vendor::Aws, None) => Err(Refusal::new(
             401,
             "invalid_request_error",
             "You didn't provide an API key. You need to provide your API key in an Authorization header using \
@@ -91,6 +98,7 @@ pub(crate) fn write(headers: &mut HeaderMap, vendor: Vendor, request_id: &str, k
         Vendor::Anthropic => Some("request-id"),
         // Its answers have an id in their bodies.
         Vendor::Google => None,
+        Vendor::Aws => Some("x-amzn-requestid"),
     };
     if let (Some(name), Ok(id)) = (id_name, HeaderValue::from_str(request_id)) {
         headers.insert(HeaderName::from_static(name), id);
@@ -117,6 +125,7 @@ pub(crate) fn write(headers: &mut HeaderMap, vendor: Vendor, request_id: &str, k
             ("anthropic-ratelimit-tokens-reset", "2026-11-21T00:00:00Z"),
         ],
         Vendor::Google => &[("vary", "Origin"), ("vary", "X-Origin"), ("server-timing", "gfet4t7; dur=7")],
+        Vendor::Aws => &[],
     };
     for (name, value) in fixed {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

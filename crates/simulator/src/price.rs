@@ -87,6 +87,25 @@ const fn gemini(family: &'static str, rates: Rates) -> Model {
     }
 }
 
+const fn nova(family: &'static str, window: u64, rates: Rates) -> Model {
+    Model {
+        vendor: Vendor::Aws,
+        family,
+        snapshot: family,
+        context_window: window,
+        max_output: 5_000,
+        reasons: false,
+        dimensions: None,
+        rates,
+        long: None,
+    }
+}
+
+/// A model of Anthropic's behind an inference profile.
+const fn profile(family: &'static str, rates: Rates) -> Model {
+    Model { vendor: Vendor::Aws, snapshot: family, ..claude(family, family, rates) }
+}
+
 /// A model that turns texts into numbers, for a price per token of the text.
 const fn embedding(
     vendor: Vendor,
@@ -109,7 +128,7 @@ const fn embedding(
 }
 
 /// What is served. Figures: PyPI `genai-prices` 0.2.3 (November 2026).
-static MODELS: [Model; 17] = [
+static MODELS: [Model; 23] = [
     chat("gpt-4o-mini", "gpt-4o-mini-2024-07-18", openai(150_000, 75_000, 600_000)),
     chat("gpt-4o", "gpt-4o-2024-08-06", openai(2_500_000, 1_250_000, 10_000_000)),
     Model {
@@ -159,6 +178,12 @@ static MODELS: [Model; 17] = [
     gemini("gemini-3.5-flash", openai(1_500_000, 150_000, 9_000_000)),
     embedding(Vendor::Google, "gemini-embedding-001", 2_048, 3_072, 150_000),
     embedding(Vendor::Google, "gemini-embedding-2", 8_192, 3_072, 200_000),
+    nova("amazon.nova-lite-v1:0", 300_000, openai(60_000, 15_000, 240_000)),
+    nova("amazon.nova-micro-v1:0", 128_000, openai(35_000, 8_750, 140_000)),
+    profile("global.anthropic.claude-haiku-4-5-20251001-v1:0", anthropic(1_000_000, 5_000_000)),
+    profile("us.anthropic.claude-haiku-4-5-20251001-v1:0", anthropic(1_100_000, 5_500_000)),
+    profile("global.anthropic.claude-sonnet-4-5-20250929-v1:0", anthropic(3_000_000, 15_000_000)),
+    embedding(Vendor::Aws, "amazon.titan-embed-text-v2:0", 8_192, 1_024, 20_000),
 ];
 
 /// The model of that name, dated or not, if the vendor serves it.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::schema::Violation;
-use crate::{Vendor, anthropic, gemini, openai};
+use crate::{Vendor, anthropic, bedrock, gemini, openai};
 
 /// An error answer, before it is put into the vendor's shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,7 @@ impl Refusal {
             Vendor::OpenAi => openai::refusal::of_status(status),
             Vendor::Anthropic => anthropic::refusal::of_status(status),
             Vendor::Google => gemini::refusal::of_status(status),
+            Vendor::Aws => bedrock::refusal::of_status(status),
         };
         Self { retry_after, ..refusal }
     }
@@ -61,6 +62,7 @@ impl Refusal {
             Vendor::OpenAi => openai::refusal::no_credit(),
             Vendor::Anthropic => anthropic::refusal::no_credit(),
             Vendor::Google => gemini::refusal::no_credit(),
+            Vendor::Aws => bedrock::refusal::no_credit(),
         }
     }
 
@@ -71,6 +73,7 @@ impl Refusal {
             Api::Responses => openai::refusal::input_too_long(),
             Api::Messages => anthropic::refusal::context_too_long(tokens, window),
             Api::Gemini => gemini::refusal::context_too_long(tokens, window),
+            Api::Converse => bedrock::refusal::context_too_long(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Refusal {
             Vendor::OpenAi => openai::refusal::content_policy(),
             Vendor::Anthropic => anthropic::refusal::content_policy(),
             Vendor::Google => gemini::refusal::of_status(400),
+            Vendor::Aws => bedrock::refusal::content_policy(),
         }
     }
 
@@ -89,6 +93,7 @@ impl Refusal {
             Vendor::OpenAi => openai::refusal::not_json(),
             Vendor::Anthropic => anthropic::refusal::not_json(),
             Vendor::Google => gemini::refusal::not_json(),
+            Vendor::Aws => bedrock::refusal::not_json(),
         }
     }
 
@@ -98,6 +103,7 @@ impl Refusal {
             Vendor::OpenAi => openai::refusal::of_violation(violation),
             Vendor::Anthropic => anthropic::refusal::of_violation(violation),
             Vendor::Google => gemini::refusal::of_violation(violation),
+            Vendor::Aws => bedrock::refusal::of_violation(violation),
         }
     }
 
@@ -107,6 +113,7 @@ impl Refusal {
             Vendor::OpenAi => openai::refusal::body(self),
             Vendor::Anthropic => anthropic::refusal::body(self, request_id),
             Vendor::Google => gemini::refusal::body(self),
+            Vendor::Aws => bedrock::refusal::body(self),
         }
     }
 }
@@ -114,4 +121,13 @@ impl Refusal {
 /// Names in quotes, with something between them.
 pub(crate) fn quoted(names: &[String], between: &str) -> String {
     names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(between)
+}
+
+/// The name of a type in a sentence.
+pub(crate) fn with_article(name: &str) -> String {
+    match name {
+        "null" => name.to_owned(),
+        "array" | "integer" | "object" => format!("an {name}"),
+        _ => format!("a {name}"),
+    }
 }

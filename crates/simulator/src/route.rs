@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::api::Api;
-use crate::{Vendor, gemini};
+use crate::{Vendor, bedrock, gemini};
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(crate) enum Route {
     Messages,
     /// One of Google's methods.
     Google(gemini::Call),
+    /// One of Bedrock's operations.
+    Bedrock(bedrock::Call),
     /// One model of Google's.
     GoogleModel(String),
     /// How many tokens a response's input has.
@@ -53,6 +55,7 @@ impl Route {
                 Some(Self::GoogleModel(name.to_owned()))
             }
             (Vendor::Google, &Method::POST, _) => gemini::Call::of(target).map(Self::Google),
+            (Vendor::Aws, &Method::POST, _) => bedrock::Call::of(target).map(Self::Bedrock),
             _ => None,
         }
     }
@@ -64,6 +67,7 @@ impl Route {
             Self::Responses => Some(Api::Responses),
             Self::Messages => Some(Api::Messages),
             Self::Google(_) => Some(Api::Gemini),
+            Self::Bedrock(_) => Some(Api::Converse),
             _ => None,
         }
     }

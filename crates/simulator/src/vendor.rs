@@ -11,11 +11,14 @@ pub enum Vendor {
     /// The Gemini API, <https://ai.google.dev/api>, and under Vertex's paths its dialect of it,
     /// <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>.
     Google,
+    /// Amazon Bedrock's Converse:
+    /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
+    Aws,
 }
 
 impl Vendor {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Google];
+    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Google, Self::Aws];
 
     /// The name in reports and control routes.
     pub const fn as_str(self) -> &'static str {
@@ -23,6 +26,7 @@ impl Vendor {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Google => "google",
+            Self::Aws => "aws",
         }
     }
 }

@@ -61,7 +61,8 @@ fn refuses(candidate: &Candidate) -> bool {
     matches!(candidate.finish, Finish::Refusal | Finish::Filtered)
 }
 
-fn signature(thinking: &str) -> String {
+/// The signature of a thought.
+pub(crate) fn signature(thinking: &str) -> String {
     Scatter::of_bytes(thinking.as_bytes()).id("Er", 62)
 }
 

@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::blocks::{Turn, blocks, text_of, turns};
 use crate::api::Api;
 use crate::ask::{Ask, Choice, Form, Own, Prompt, Reasoning, Tool};
+use crate::marked_prompt::MarkedPrompt;
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
 use crate::refusal::Refusal;
-use crate::scatter::fnv1a;
 use crate::tokens;
 
 /// Tokens around each turn.
@@ -80,74 +80,35 @@ fn choice(value: &Value) -> Choice {
     }
 }
 
-/// A place up to which the prompt is to be cached.
-struct Mark {
-    /// Prompt tokens up to here.
-    tokens: u64,
-    /// Of everything up to here.
-    hash: u64,
-    one_hour: bool,
-}
-
-/// Counts the prompt. What lies before the last mark that an earlier request left is read from the
-/// cache; what lies between it and the last mark is written, each stretch for its mark's lifetime.
-/// (The real API has a smallest size for this; here there is none.)
+/// Counts the prompt and what of it is cached.
 fn prompt(body: &Value, turns: &[Turn], model: &Model, cache: &PrefixCache) -> Prompt {
-    let mut counter = Counter { tokens: 0, seen: model.family.to_owned(), marks: Vec::new() };
+    let mut prompt = MarkedPrompt::new(model.family);
     for tool in body["tools"].as_array().into_iter().flatten() {
-        counter.block(tool);
+        add(&mut prompt, tool);
     }
     for block in blocks(&body["system"]) {
-        counter.block(&block);
+        add(&mut prompt, &block);
     }
     for turn in turns {
-        counter.tokens += PER_TURN;
-        turn.blocks.iter().for_each(|block| counter.block(block));
+        prompt.add("", PER_TURN);
+        turn.blocks.iter().for_each(|block| add(&mut prompt, block));
     }
-    if !body["cache_control"].is_null() {
-        counter.mark(&body["cache_control"]);
-    }
-    let total = counter.tokens;
-    let known = counter.marks.iter().rposition(|mark| cache.has(mark.hash));
-    let mut prompt = Prompt::default();
-    let mut reached = 0;
-    for (place, mark) in counter.marks.iter().enumerate() {
-        let stretch = mark.tokens - reached;
-        match known {
-            Some(known) if place <= known => prompt.cache_read += stretch,
-            _ if mark.one_hour => prompt.cache_write_1h += stretch,
-            _ => prompt.cache_write_5m += stretch,
-        }
-        reached = mark.tokens;
-        cache.keep(mark.hash);
-    }
-    prompt.input = total - reached;
-    prompt
+    mark(&mut prompt, &body["cache_control"]);
+    prompt.finish(cache)
 }
 
-struct Counter {
-    tokens: u64,
-    /// Everything so far, as text.
-    seen: String,
-    marks: Vec<Mark>,
+fn add(prompt: &mut MarkedPrompt, block: &Value) {
+    let mut bare = block.clone();
+    if let Some(fields) = bare.as_object_mut() {
+        fields.remove("cache_control");
+    }
+    prompt.add(&bare.to_string(), block_tokens(&bare));
+    mark(prompt, &block["cache_control"]);
 }
 
-impl Counter {
-    fn block(&mut self, block: &Value) {
-        let mut bare = block.clone();
-        if let Some(fields) = bare.as_object_mut() {
-            fields.remove("cache_control");
-        }
-        self.tokens += block_tokens(&bare);
-        self.seen.push_str(&bare.to_string());
-        if !block["cache_control"].is_null() {
-            self.mark(&block["cache_control"]);
-        }
-    }
-
-    fn mark(&mut self, control: &Value) {
-        let one_hour = control["ttl"] == "1h";
-        self.marks.push(Mark { tokens: self.tokens, hash: fnv1a(self.seen.as_bytes()), one_hour });
+fn mark(prompt: &mut MarkedPrompt, control: &Value) {
+    if !control.is_null() {
+        prompt.mark(control["ttl"] == "1h");
     }
 }
 

@@ -5,6 +5,7 @@ mod ask;
 mod blocks;
 pub(crate) mod refusal;
 mod rules;
+mod thinking;
 
 use std::sync::OnceLock;
 
@@ -16,7 +17,7 @@ use crate::refusal::Refusal;
 use crate::schema::{Schema, SchemaError};
 use crate::{Vendor, price};
 
-pub(crate) use answer::{ERROR_FRAME, MALFORMED_FRAME, frames, whole};
+pub(crate) use answer::{ERROR_FRAME, MALFORMED_FRAME, frames, signature, whole};
 
 /// What `anthropic-version` may say: <https://platform.claude.com/docs/en/api/versioning>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::refusal::{Refusal, quoted};
+use crate::refusal::{Refusal, quoted, with_article};
 use crate::schema::{Defect, Step, Violation};
 
 /// The error that goes with a status.
@@ -153,12 +153,4 @@ fn written(path: &[Step]) -> String {
         }
     }
     text
-}
-
-fn with_article(name: &str) -> String {
-    match name {
-        "null" => name.to_owned(),
-        "array" | "integer" | "object" => format!("an {name}"),
-        _ => format!("a {name}"),
-    }
 }

@@ -31,7 +31,7 @@ struct Pattern {
 impl Limits {
     /// The limits of a node, if it has any.
     pub(super) fn read(node: &Value) -> Result<Option<Self>, SchemaError> {
-        let whole = |name: &str| node.get(name).and_then(Value::as_u64);
+        let whole = |names: [&str; 3]| names.iter().find_map(|name| node.get(*name)).and_then(Value::as_u64);
         let number = |name: &str| node.get(name).and_then(Value::as_f64);
         let pattern = match node.get("pattern").and_then(Value::as_str) {
             Some(text) => Some(
@@ -40,7 +40,10 @@ impl Limits {
             None => None,
         };
         let limits = Self {
-            length: (whole("minLength"), whole("maxLength")),
+            length: (
+                whole(["minLength", "minItems", "minProperties"]),
+                whole(["maxLength", "maxItems", "maxProperties"]),
+            ),
             range: (number("minimum"), number("maximum")),
             pattern,
             blob: node.get("format").is_some_and(|format| format == "blob"),

@@ -3,7 +3,7 @@
 use crate::folding::{folded, whole, without_ids};
 use crate::support::{Call, ENDPOINTS, Endpoint, answer, body, exchange, streamed};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use weighbridge_simulator::{Chunking, Simulator};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -46,6 +46,16 @@ fn shape(call: &mut Call, limit: u64, stop: Option<&str>) {
                 "thinkingConfig": {"includeThoughts": limit.is_multiple_of(2), "thinkingBudget": 100 * (limit % 3)}});
             if let Some(stop) = stop {
                 call["generationConfig"]["stopSequences"] = json!([stop]);
+            }
+        }
+        Endpoint::Converse => {
+            call["toolConfig"] = json!({"tools": [
+                {"toolSpec": {"name": "weigh", "inputSchema": {"json": schema}}},
+                {"toolSpec": {"name": "tare", "inputSchema": {"json": none}}}]});
+            call["inferenceConfig"] = json!({"maxTokens": limit.max(1)});
+            call["additionalModelResponseFieldPaths"] = json!(["/stop_sequence"]);
+            if let Some(stop) = stop {
+                call["inferenceConfig"]["stopSequences"] = json!([stop]);
             }
         }
     }
@@ -109,6 +119,7 @@ fn usage_told_is_usage_billed() {
             Endpoint::Gemini | Endpoint::GeminiArray => (&metadata["promptTokenCount"], &total),
             Endpoint::Chat => (&usage["prompt_tokens"], &usage["completion_tokens"]),
             Endpoint::Responses | Endpoint::Messages => (&usage["input_tokens"], &usage["output_tokens"]),
+            Endpoint::Converse => (&usage["inputTokens"], &usage["outputTokens"]),
         };
         assert_eq!(
             (prompt.as_u64(), output.as_u64()),
@@ -146,6 +157,30 @@ fn thinking_has_a_signature_and_counts_as_output() {
     assert_eq!(answer["content"][0]["type"], "thinking");
     assert!(answer["content"][0]["signature"].as_str().is_some_and(|text| !text.is_empty()));
     assert_eq!(answer["usage"]["output_tokens"], simulator.invoice()[0].usage.answer());
+    comes_back_as_it_was(&simulator, &body, &answer["content"][0]);
+}
+
+/// A thought is accepted with its own signature, and needed before the calls that it led to.
+fn comes_back_as_it_was(simulator: &Simulator, first: &Call, thought: &Value) {
+    let next = |blocks: Value, last: Value| {
+        let mut call = first.clone();
+        call["tools"] = json!([{"name": "f", "input_schema": {"type": "object"}}]);
+        call["messages"] = json!([{"role": "user", "content": "x"}, {"role": "assistant", "content": blocks},
+            {"role": "user", "content": [last]}]);
+        let (status, answer) = block_on(answer(simulator, &call));
+        (status, answer["error"]["message"].as_str().unwrap_or_default().to_owned())
+    };
+    let call = json!({"type": "tool_use", "id": "t1", "name": "f", "input": {}});
+    let result = json!({"type": "tool_result", "tool_use_id": "t1", "content": "42"});
+    assert_eq!(next(json!([thought, call]), result.clone()).0, 200);
+    let mut changed = thought.clone();
+    changed["thinking"] = json!("something else");
+    let (status, message) = next(json!([changed, call]), result.clone());
+    assert!(status == 400 && message.contains("Invalid `signature` in `thinking` block"), "{message}");
+    let (status, message) = next(json!([call]), result);
+    assert!(status == 400 && message.contains("Expected `thinking` or `redacted_thinking`"), "{message}");
+    let said = json!([{"type": "text", "text": "y"}]);
+    assert_eq!(next(said, json!({"type": "text", "text": "z"})).0, 200);
 }
 
 #[test]

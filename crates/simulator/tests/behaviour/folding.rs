@@ -11,6 +11,7 @@ pub(crate) fn folded(endpoint: Endpoint, bytes: &[u8]) -> Value {
         Endpoint::Responses => folded_response(&events(bytes)),
         Endpoint::Messages => folded_message(&events(bytes)),
         Endpoint::Gemini | Endpoint::GeminiArray => folded_content(&events(bytes)),
+        Endpoint::Converse => folded_converse(&events(bytes)),
     }
 }
 
@@ -166,6 +167,84 @@ fn folded_response(events: &[Value]) -> Value {
     events.last().expect("an event")["response"].clone()
 }
 
+/// Rebuilds a message from Bedrock's events, and checks their grammar on the way.
+fn folded_converse(events: &[Value]) -> Value {
+    let mut answer = json!({"output": {"message": {"content": []}}});
+    let mut blocks: Vec<Value> = Vec::new();
+    let mut input = String::new();
+    let mut open = false;
+    for (number, event) in events.iter().enumerate() {
+        let kind = event["type"].as_str().expect("type");
+        assert!(event["p"].as_str().is_some_and(|padding| !padding.is_empty()), "{event}");
+        if let Some(index) = event["contentBlockIndex"].as_u64() {
+            let expected = if open { blocks.len() - 1 } else { blocks.len() };
+            assert_eq!(index as usize, expected, "{event}");
+        }
+        match kind {
+            "messageStart" => {
+                assert_eq!(number, 0);
+                answer["output"]["message"]["role"] = event["role"].clone();
+            }
+            "contentBlockStart" => {
+                assert!(!open);
+                open = true;
+                blocks.push(event["start"].clone());
+                input.clear();
+            }
+            "contentBlockDelta" => {
+                let delta = &event["delta"];
+                if !open {
+                    open = true;
+                    blocks.push(match delta["text"].is_string() {
+                        true => json!({"text": ""}),
+                        false => json!({"reasoningContent": {"reasoningText": {"text": ""}}}),
+                    });
+                }
+                let block = blocks.last_mut().expect("a block");
+                let append = |field: &mut Value, more: &Value| {
+                    let more = more.as_str().expect("text");
+                    *field = json!(field.as_str().unwrap_or_default().to_owned() + more);
+                };
+                if delta["text"].is_string() {
+                    append(&mut block["text"], &delta["text"]);
+                }
+                for name in ["text", "signature"] {
+                    if delta["reasoningContent"][name].is_string() {
+                        append(
+                            &mut block["reasoningContent"]["reasoningText"][name],
+                            &delta["reasoningContent"][name],
+                        );
+                    }
+                }
+                input.push_str(delta["toolUse"]["input"].as_str().unwrap_or_default());
+            }
+            "contentBlockStop" => {
+                open = false;
+                let block = blocks.last_mut().expect("a block");
+                if block["toolUse"].is_object() {
+                    let input = if input.is_empty() { "{}" } else { &input };
+                    block["toolUse"]["input"] = serde_json::from_str(input).expect("JSON");
+                }
+            }
+            "messageStop" => {
+                assert!(!open);
+                answer["stopReason"] = event["stopReason"].clone();
+                if !event["additionalModelResponseFields"].is_null() {
+                    answer["additionalModelResponseFields"] = event["additionalModelResponseFields"].clone();
+                }
+            }
+            "metadata" => {
+                assert_eq!(number + 1, events.len());
+                answer["usage"] = event["usage"].clone();
+                answer["metrics"] = event["metrics"].clone();
+            }
+            other => assert_eq!(other, "an event of the service model"),
+        }
+    }
+    answer["output"]["message"]["content"] = blocks.into();
+    answer
+}
+
 /// Joins the texts of pieces, and takes the last usage.
 fn folded_content(pieces: &[Value]) -> Value {
     let mut candidates: Vec<Value> = Vec::new();
@@ -207,7 +286,7 @@ fn folded_content(pieces: &[Value]) -> Value {
 pub(crate) fn whole(endpoint: Endpoint, answer: &Value) -> Value {
     match endpoint {
         Endpoint::Chat => whole_chat(answer),
-        Endpoint::Responses | Endpoint::Messages => answer.clone(),
+        Endpoint::Responses | Endpoint::Messages | Endpoint::Converse => answer.clone(),
         // A whole answer is a stream of one piece.
         Endpoint::Gemini | Endpoint::GeminiArray => folded_content(std::slice::from_ref(answer)),
     }
@@ -233,7 +312,7 @@ fn whole_chat(answer: &Value) -> Value {
 pub(crate) fn without_ids(mut value: Value) -> Value {
     match &mut value {
         Value::Object(fields) => {
-            for name in ["id", "call_id", "encrypted_content"] {
+            for name in ["id", "call_id", "encrypted_content", "toolUseId"] {
                 fields.remove(name);
             }
             fields.values_mut().for_each(|value| *value = without_ids(value.take()));

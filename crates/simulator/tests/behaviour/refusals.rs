@@ -21,7 +21,7 @@ fn refused(endpoint: Endpoint, change: Value) -> (u16, String) {
     let simulator = Simulator::new(endpoint.vendor());
     let (status, answer) = block_on(answer(&simulator, &body));
     assert!(simulator.invoice().is_empty() || status == 200, "refused and billed: {body:?}");
-    let message = answer["error"]["message"].as_str().unwrap_or("(accepted)");
+    let message = answer["error"]["message"].as_str().or(answer["message"].as_str()).unwrap_or("(accepted)");
     let param = answer["error"]["param"].as_str().map(|param| format!(" [{param}]")).unwrap_or_default();
     (status, format!("{message}{param}"))
 }
@@ -34,7 +34,7 @@ pub(crate) fn all_refused(endpoint: Endpoint, cases: &[(Value, &str)]) {
             status,
             match endpoint {
                 Endpoint::Responses if expected.contains("Item with id") => 404,
-                Endpoint::Responses | Endpoint::Gemini => 400,
+                Endpoint::Responses | Endpoint::Gemini | Endpoint::Converse => 400,
                 _ if expected.contains("exist") || expected.starts_with("model:") => 404,
                 _ => 400,
             },
