@@ -23,6 +23,8 @@ class Api:
     streamed: Callable[[Body], Body]
     # The smallest body that says a text.
     saying: Callable[[str], Body]
+    # Whether it answers with text, whole or streamed.
+    generates: bool = True
 
 
 def _anthropic_headers(body: Body) -> dict[str, str]:
@@ -89,8 +91,28 @@ APIS = {
             lambda body: {**body, "stream": True},
             lambda text: {"model": "claude-haiku-4-5", "max_tokens": 1000, "messages": _user(text)},
         ),
+        Api(
+            "openai-embeddings",
+            "openai",
+            lambda body, stream: "/v1/embeddings",
+            lambda body: {"authorization": "Bearer sk-1"},
+            lambda body: body,
+            lambda text: {"model": "text-embedding-3-small", "input": text},
+            generates=False,
+        ),
+        Api(
+            "anthropic-count",
+            "anthropic",
+            lambda body, stream: "/v1/messages/count_tokens",
+            _anthropic_headers,
+            lambda body: body,
+            lambda text: {"model": "claude-haiku-4-5", "messages": _user(text)},
+            generates=False,
+        ),
         Api("bedrock", "aws", _bedrock, lambda body: {"authorization": "Bearer absk-1"}, lambda body: body, _converse),
         Api("gemini", "google", _gemini, lambda body: {"x-goog-api-key": "AIza-1"}, lambda body: body, _content),
         Api("vertex", "google", _vertex, lambda body: {"authorization": "Bearer ya29"}, lambda body: body, _content),
     )
 }
+
+GENERATING = [name for name, api in APIS.items() if api.generates]

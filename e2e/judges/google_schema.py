@@ -40,6 +40,7 @@ NEWER: dict[str, Node] = {
         "serviceTier": _enum("ServiceTier", "unspecified", "flex", "standard", "priority"),
         "store": _BOOL,
     },
+    "FunctionResponsePart": {"fileData": _ref("FunctionResponseFileData")},
     "ImageConfig": {"imageSize": _TEXT},
     "Part": {
         "mediaResolution": _ref("MediaResolution"),
@@ -55,6 +56,7 @@ NEWER: dict[str, Node] = {
     "ToolConfig": {"includeServerSideToolInvocations": _BOOL},
 }
 NEWER_MESSAGES: dict[str, Node] = {
+    "FunctionResponseFileData": {"fileUri": _TEXT, "mimeType": _TEXT},
     "MediaResolution": {
         "level": _enum("MediaResolution.Level", *LEVELS, "MEDIA_RESOLUTION_ULTRA_HIGH"),
         "numTokens": {"type": "proto-int32"},
@@ -117,6 +119,7 @@ def gemini() -> Node:
         definitions[name] = {"type": "object", "name": PREFIX + name, "properties": fields}
     kinds = next(group for group in definitions["Part"]["oneofs"] if "inlineData" in group)
     kinds.extend(["toolCall", "toolResponse"])
+    definitions["FunctionResponsePart"]["oneofs"] = [["inlineData", "fileData"]]
     version = importlib.metadata.version("google-ai-generativelanguage")
     newer = importlib.metadata.version("google-genai")
     source = f"the PyPI packages google-ai-generativelanguage {version} and google-genai {newer}"

@@ -13,6 +13,7 @@ from typing import Any
 import pydantic_core
 
 from judges import aws_judge, google_judge, published_schema
+from judges.published_schema import PACKAGES
 
 # Fields of Anthropic's API version 2023-06-01 that the package no longer names: two numbers, an integer.
 _SAMPLING = {"temperature", "top_p", "top_k"}
@@ -28,7 +29,7 @@ def refuses(api: str, body: dict[str, Any]) -> bool:
         return google_judge.vertex_refuses("GenerateContentRequest", body)
     if api == "openai-responses":
         body = _filled_in(body)
-    if api == "anthropic":
+    if PACKAGES[api] == "anthropic":
         sampling = {name: body[name] for name in _SAMPLING & body.keys()}
         body = {name: value for name, value in body.items() if name not in sampling}
         numbers = all(type(value) in (int, float) for value in sampling.values())

@@ -27,7 +27,13 @@ from judges import aws_schema, google_schema
 
 SCHEMAS = pathlib.Path(__file__).parents[2] / "crates" / "simulator" / "schemas"
 # The package of each API whose request types this module reads.
-PACKAGES = {"openai": "openai", "openai-responses": "openai", "anthropic": "anthropic"}
+PACKAGES = {
+    "openai": "openai",
+    "openai-embeddings": "openai",
+    "openai-responses": "openai",
+    "anthropic": "anthropic",
+    "anthropic-count": "anthropic",
+}
 
 # Each of them has a copy beside the simulator.
 SIMULATED = (*PACKAGES, "gemini", "vertex", "bedrock")
@@ -38,6 +44,8 @@ AMENDMENTS = {
         "an assistant message may carry `annotations`, as answers do that are sent back unchanged",
         "fields that no type names are refused",
     ],
+    "openai-embeddings": ["fields that no type names are refused"],
+    "anthropic-count": ["only the names of fields are kept: what they hold is judged as in a message's request"],
     "openai-responses": [
         "`stream` joins the streaming and the non-streaming type",
         "`strict` of a function and `detail` of an image may be left out, as recorded requests do that were answered",
@@ -80,6 +88,15 @@ def _closed(node: Any) -> Any:
 
 def request_types(api: str) -> list[Any]:
     """The published types, non-streaming first."""
+    _lists_for_sequences(PACKAGES[api])
+    if api == "openai-embeddings":
+        from openai.types.embedding_create_params import EmbeddingCreateParams
+
+        return [EmbeddingCreateParams]
+    if api == "anthropic-count":
+        from anthropic.types.message_count_tokens_params import MessageCountTokensParams
+
+        return [MessageCountTokensParams]
     if api == "openai":
         import openai.types.chat.completion_create_params as params
 
@@ -98,8 +115,7 @@ def request_types(api: str) -> list[Any]:
 
 def validator(api: str) -> pydantic_core.SchemaValidator:
     """Judges a request body by the published types alone."""
-    plain, streaming = request_types(api)
-    lazy = pydantic.TypeAdapter(Union[plain, streaming]).core_schema
+    lazy = pydantic.TypeAdapter(Union[tuple(request_types(api))]).core_schema
     return pydantic_core.SchemaValidator(_closed(lazy))
 
 
@@ -107,10 +123,9 @@ def build(api: str) -> dict[str, Any]:
     """The JSON schema that the simulator checks requests against."""
     schema = pydantic.TypeAdapter(request_types(api)[0]).json_schema()
     schema = _stripped(schema)
-    definitions = schema["$defs"]
+    definitions = schema.setdefault("$defs", {})
     fields = schema["properties"]
-    fields["stream"] = {"type": "boolean"}
-    if PACKAGES[api] == "openai":
+    if api in ("openai", "openai-responses"):
         fields["stream"] = {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
     if api == "openai":
         assistant = definitions["ChatCompletionAssistantMessageParam"]["properties"]
@@ -122,7 +137,10 @@ def build(api: str) -> dict[str, Any]:
         message["required"] = [name for name in message["required"] if name not in ("id", "status")]
         text = definitions["ResponseOutputTextParam"]
         text["required"] = [name for name in text["required"] if name != "annotations"]
-    else:
+    elif api == "anthropic-count":
+        schema["properties"] = {name: {} for name in fields}
+    elif api == "anthropic":
+        fields["stream"] = {"type": "boolean"}
         fields["temperature"] = {"type": "number"}
         fields["top_p"] = {"type": "number"}
         fields["top_k"] = {"type": "integer"}

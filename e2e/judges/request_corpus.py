@@ -18,6 +18,7 @@ STRANGERS: tuple[Any, ...] = (None, True, -7, 1.5, "stranger", [], {}, [None])
 def valid(api: str) -> list[dict[str, Any]]:
     """Bodies that the API accepts."""
     corpora = {"openai": _openai, "openai-responses": _responses, "anthropic": _anthropic}
+    corpora |= {"openai-embeddings": _embeddings, "anthropic-count": _counts}
     corpora |= {"gemini": _gemini, "vertex": _vertex, "bedrock": _bedrock}
     return corpora[api]()
 
@@ -165,6 +166,21 @@ def _anthropic() -> list[dict[str, Any]]:
             "output_config": {"format": {"type": "json_schema", "schema": WEATHER}},
         },
     ]
+
+
+def _embeddings() -> list[dict[str, Any]]:
+    base = {"model": "text-embedding-3-small"}
+    return [
+        {**base, "input": "Hello"},
+        {**base, "input": ["Hello", "there"], "encoding_format": "base64", "user": "u"},
+        {**base, "input": [1, 2, 3], "dimensions": 8, "encoding_format": "float"},
+        {**base, "input": [[1, 2], [3]]},
+    ]
+
+
+def _counts() -> list[dict[str, Any]]:
+    left_out = ("max_tokens", "stream", "stop_sequences", "metadata", "service_tier", "temperature", "top_p", "top_k")
+    return [{name: value for name, value in body.items() if name not in left_out} for body in _anthropic()]
 
 
 def _google() -> list[dict[str, Any]]:

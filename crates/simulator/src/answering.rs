@@ -116,6 +116,12 @@ impl Simulator {
             Some(Route::CountResponse) => responses::count(&body()?, kept).map(Reading::Document),
             Some(Route::KeptResponse(id)) => kept.get(&id).map(Reading::Document),
             Some(Route::DeleteResponse(id)) => kept.delete(&id).map(Reading::Document),
+            Some(Route::Embeddings) => openai::embed(&body()?).map(Reading::Embedding),
+            Some(Route::CountMessage) => {
+                let body = body()?;
+                let version = headers::anthropic_version(&request.headers)?;
+                anthropic::count(&body, version).map(Reading::Document)
+            }
             Some(Route::Messages) => {
                 let body = body()?;
                 let version = headers::anthropic_version(&request.headers)?;

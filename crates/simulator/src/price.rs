@@ -128,7 +128,7 @@ const fn embedding(
 }
 
 /// What is served. Figures: PyPI `genai-prices` 0.2.3 (November 2026).
-static MODELS: [Model; 23] = [
+static MODELS: [Model; 25] = [
     chat("gpt-4o-mini", "gpt-4o-mini-2024-07-18", openai(150_000, 75_000, 600_000)),
     chat("gpt-4o", "gpt-4o-2024-08-06", openai(2_500_000, 1_250_000, 10_000_000)),
     Model {
@@ -183,6 +183,8 @@ static MODELS: [Model; 23] = [
     profile("global.anthropic.claude-haiku-4-5-20251001-v1:0", anthropic(1_000_000, 5_000_000)),
     profile("us.anthropic.claude-haiku-4-5-20251001-v1:0", anthropic(1_100_000, 5_500_000)),
     profile("global.anthropic.claude-sonnet-4-5-20250929-v1:0", anthropic(3_000_000, 15_000_000)),
+    embedding(Vendor::OpenAi, "text-embedding-3-small", 8_192, 1_536, 20_000),
+    embedding(Vendor::OpenAi, "text-embedding-3-large", 8_192, 3_072, 130_000),
     embedding(Vendor::Aws, "amazon.titan-embed-text-v2:0", 8_192, 1_024, 20_000),
 ];
 

@@ -14,8 +14,12 @@ pub(crate) enum Route {
     Chat,
     /// OpenAI Responses.
     Responses,
+    /// OpenAI Embeddings.
+    Embeddings,
     /// Anthropic Messages.
     Messages,
+    /// How many tokens a message's prompt has.
+    CountMessage,
     /// One of Google's methods.
     Google(gemini::Call),
     /// One of Bedrock's operations.
@@ -37,6 +41,7 @@ impl Route {
         match (vendor, method, path) {
             (Vendor::OpenAi | Vendor::Anthropic, &Method::GET, "/v1/models") => Some(Self::Models),
             (Vendor::OpenAi, &Method::POST, "/v1/chat/completions") => Some(Self::Chat),
+            (Vendor::OpenAi, &Method::POST, "/v1/embeddings") => Some(Self::Embeddings),
             (Vendor::OpenAi, &Method::POST, "/v1/responses") => Some(Self::Responses),
             (Vendor::OpenAi, &Method::POST, "/v1/responses/input_tokens") => Some(Self::CountResponse),
             (Vendor::OpenAi, method, path) => {
@@ -48,6 +53,7 @@ impl Route {
                 }
             }
             (Vendor::Anthropic, &Method::POST, "/v1/messages") => Some(Self::Messages),
+            (Vendor::Anthropic, &Method::POST, "/v1/messages/count_tokens") => Some(Self::CountMessage),
             (Vendor::Google, &Method::GET, "/v1beta/models" | "/v1/models") => Some(Self::Models),
             (Vendor::Google, &Method::GET, path) => {
                 let name =

@@ -80,6 +80,12 @@ fn choice(value: &Value) -> Choice {
     }
 }
 
+/// All prompt tokens.
+pub(super) fn prompt_tokens(body: &Value, model: &Model) -> u64 {
+    let prompt = prompt(body, &turns(body), model, &PrefixCache::default());
+    prompt.input + prompt.cache_read + prompt.cache_write_5m + prompt.cache_write_1h
+}
+
 /// Counts the prompt and what of it is cached.
 fn prompt(body: &Value, turns: &[Turn], model: &Model, cache: &PrefixCache) -> Prompt {
     let mut prompt = MarkedPrompt::new(model.family);

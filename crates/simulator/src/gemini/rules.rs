@@ -13,7 +13,7 @@ pub(super) fn check(body: &Value, model: &Model, dialect: Dialect) -> Result<(),
     let config = &body["generationConfig"];
     ranges(config)?;
     lengths(config, model)?;
-    formats(config, body)?;
+    formats(config, body, model)?;
     thinking(&config["thinkingConfig"], model)?;
     modalities(config)?;
     tools::check(body)?;
@@ -76,7 +76,7 @@ fn lengths(config: &Value, model: &Model) -> Result<(), Refusal> {
 }
 
 /// <https://ai.google.dev/gemini-api/docs/structured-output>
-fn formats(config: &Value, body: &Value) -> Result<(), Refusal> {
+fn formats(config: &Value, body: &Value, model: &Model) -> Result<(), Refusal> {
     let kind = config["responseMimeType"].as_str().unwrap_or("text/plain");
     if !["text/plain", "application/json", "text/x.enum"].contains(&kind) {
         return Err(invalid_field(
@@ -98,7 +98,9 @@ fn formats(config: &Value, body: &Value) -> Result<(), Refusal> {
     if !schema.is_null() {
         tools::schema(schema, "generation_config.response_schema")?;
     }
-    if kind == "application/json" && tools::declarations(body).next().is_some() {
+    // Newer models can do both.
+    let calls = tools::declarations(body).next().is_some() && !thinks_in_levels(model);
+    if kind == "application/json" && calls {
         return Err(invalid("Function calling with a response mime type: 'application/json' is unsupported"));
     }
     if !config["logprobs"].is_null() && config["responseLogprobs"] != true {

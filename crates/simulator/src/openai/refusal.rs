@@ -37,6 +37,12 @@ pub(crate) fn context_too_long(tokens: u64, window: u64) -> Refusal {
     )
 }
 
+/// The model is none.
+pub(crate) fn no_such_model(name: &str) -> Refusal {
+    let message = format!("The model `{name}` does not exist or you do not have access to it.");
+    Refusal { code: Some("model_not_found"), ..Refusal::new(404, "invalid_request_error", message) }
+}
+
 /// A field that every request needs is not there.
 pub(crate) fn missing(param: &str) -> Refusal {
     Refusal::invalid(param, "missing_required_parameter", format!("Missing required parameter: '{param}'."))

@@ -59,7 +59,7 @@ fn checked(body: &Value) -> Result<&'static Model, Refusal> {
     let Some(name) = body["model"].as_str() else {
         return Err(refusal::missing("model"));
     };
-    price::model(Vendor::OpenAi, name).ok_or_else(|| {
+    price::model(Vendor::OpenAi, name).filter(|model| model.dimensions.is_none()).ok_or_else(|| {
         Refusal::invalid("model", "model_not_found", format!("The requested model '{name}' does not exist."))
     })
 }

@@ -75,7 +75,7 @@ fn it_refuses_by_schema_and_by_rule() {
             (block(json!({})), "must set one of the following keys"),
             (block(json!({"text": "x", "cachePoint": {"type": "default"}})), "must set only one of its keys"),
             (
-                block(json!({"text": " "})),
+                block(json!({"text": ""})),
                 "The text field in the ContentBlock object at messages.0.content.1 is blank",
             ),
             (

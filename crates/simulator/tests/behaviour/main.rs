@@ -4,6 +4,7 @@
 
 mod answers;
 mod bedrock;
+mod counts_and_embeddings;
 mod faults;
 mod folding;
 mod gemini;
