@@ -8,6 +8,9 @@
 //! Time-outs after the connection is up belong to the caller, who drops the future or the stream:
 //! dropping cancels the request upstream.
 //!
+//! A [`Fetch`] gets content by a URL that came from outside, within [`FetchBounds`]. What content is,
+//! [`MediaType::settle`] tells from its bytes as well as from its sender's word.
+//!
 //! ```
 //! use bytes::Bytes;
 //! use weighbridge_transport::{Consumed, Phase, Rope, TransportError};
@@ -20,8 +23,13 @@
 //! assert_eq!(refused.consumed, Consumed::No);
 //! ```
 
+mod fetch;
+mod media_type;
 mod path_segment;
 mod sign;
+
+pub use fetch::{Fetch, FetchBounds, FetchError, Fetched};
+pub use media_type::{Accept, InvalidMediaType, MediaType, Miscalled};
 
 use std::collections::VecDeque;
 use std::fmt;
