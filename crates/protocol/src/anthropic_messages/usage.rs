@@ -150,8 +150,9 @@ fn iterations(fields: &mut Fields<'_>) -> Option<Figures> {
         .reduce(Figures::plus)
 }
 
-/// What [`write()`] cannot tell apart: audio is part of its whole.
-pub const UNTOLD: [Bucket; 2] = [Bucket::InputAudio, Bucket::OutputAudio];
+/// What [`write()`] cannot tell apart: audio, images and the provider's tools are part of their whole.
+pub const UNTOLD: [Bucket; 4] =
+    [Bucket::InputAudio, Bucket::OutputAudio, Bucket::ToolPrompt, Bucket::OutputImage];
 
 /// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`].
 ///
@@ -163,7 +164,8 @@ pub fn write(usage: &Usage, writer: Writer<'_>) {
         None => writer.null(),
     };
     let mut object = writer.object();
-    let input = usage.get(Bucket::Input).saturating_add(usage.get(Bucket::InputAudio));
+    let input = [Bucket::Input, Bucket::InputAudio, Bucket::ToolPrompt];
+    let input = input.into_iter().fold(0_u64, |sum, bucket| sum.saturating_add(usage.get(bucket)));
     object.key("input_tokens").number(input);
     let (short, long) = (told(Bucket::CacheWrite5m), told(Bucket::CacheWrite1h));
     let written = short.map(|short| short.saturating_add(long.unwrap_or(0))).or(long);

@@ -105,9 +105,10 @@ fn detail(details: Option<Raw<'_>>, name: &str) -> Option<u64> {
     details?.get(name)?.u64().ok()
 }
 
-/// What [`write()`] cannot tell apart or at all: caches are not told apart by their lifetime, and
-/// searches are not counted.
-pub const UNTOLD: [Bucket; 2] = [Bucket::CacheWrite1h, Bucket::WebSearch];
+/// What [`write()`] cannot tell apart or at all: caches are not told apart by their lifetime, the
+/// provider's tools and images are part of their whole, and searches are not counted.
+pub const UNTOLD: [Bucket; 4] =
+    [Bucket::CacheWrite1h, Bucket::WebSearch, Bucket::ToolPrompt, Bucket::OutputImage];
 
 /// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`].
 pub fn write(usage: &Usage, writer: Writer<'_>) {
