@@ -8,7 +8,10 @@ use proptest::prelude::*;
 use weighbridge_protocol::json::{Bag, Raw, ScanLimits};
 use weighbridge_units::{Bucket, Protocol, Usage};
 
-use crate::conversation::{Image, ImageSource, Tool, ToolCall, ToolChoice, ToolKind, ToolResult};
+use crate::conversation::{
+    CallKind, Image, MediaSource, Proof, Reasoning, Sampling, Tool, ToolCall, ToolChoice, ToolKind,
+    ToolResult,
+};
 use crate::{Answer, Candidate, Content, Conversation, FinishReason, Message, Part, Place, Placed, Role};
 
 /// A value that lives as long as the test run.
@@ -38,8 +41,8 @@ fn arguments() -> impl Strategy<Value = Cow<'static, str>> {
 }
 
 fn image() -> impl Strategy<Value = Content<'static>> {
-    let base64 = Just(ImageSource::Base64 { media_type: "image/png".into(), data: "aGk=".into() });
-    let source = prop_oneof![base64, Just(ImageSource::Url("https://example.com/a.png".into()))];
+    let base64 = Just(MediaSource::Base64 { media_type: "image/png".into(), data: "aGk=".into() });
+    let source = prop_oneof![base64, Just(MediaSource::url("https://example.com/a.png"))];
     (source, option::weighted(0.2, Just(Placed::nowhere(Cow::Borrowed("low")))))
         .prop_map(|(source, detail)| Content::Image(Image { source, detail }))
 }
@@ -49,12 +52,12 @@ fn part(content: Content<'static>) -> Part<'static> {
 }
 
 fn texts(count: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<Part<'static>>> {
-    vec(text().prop_map(|text| part(Content::Text(text))), count)
+    vec(text().prop_map(|text| part(Content::Text(text.into()))), count)
 }
 
 fn tool_call() -> impl Strategy<Value = Part<'static>> {
     (id(), "[a-z_]{1,5}", arguments()).prop_map(|(id, name, arguments)| {
-        part(Content::ToolCall(ToolCall { id, name: name.into(), arguments }))
+        part(Content::ToolCall(ToolCall { id, name: name.into(), arguments, kind: CallKind::Function }))
     })
 }
 
@@ -62,23 +65,26 @@ fn tool_result() -> impl Strategy<Value = Part<'static>> {
     (id(), texts(0..3), option::weighted(0.1, image()), prop::bool::weighted(0.1)).prop_map(
         |(call_id, mut parts, image, is_error)| {
             parts.extend(image.map(part));
-            part(Content::ToolResult(ToolResult { call_id, parts, is_error }))
+            part(Content::ToolResult(ToolResult { call_id, name: None, parts, is_error }))
         },
     )
 }
 
 fn message() -> impl Strategy<Value = Message<'static>> {
-    let user = vec(prop_oneof![text().prop_map(Content::Text), image()].prop_map(part), 1..4);
+    let user =
+        vec(prop_oneof![text().prop_map(|text| Content::Text(text.into())), image()].prop_map(part), 1..4);
     let results = (vec(tool_result(), 1..3), texts(0..2));
-    let reasoning = (text(), option::of(text()))
-        .prop_map(|(text, signature)| part(Content::Reasoning { text, signature }));
+    let reasoning = (text(), option::of(text())).prop_map(|(text, signature)| {
+        let proof = signature.map(|data| Proof::signature(Proof::ANTHROPIC, data));
+        part(Content::Reasoning(Reasoning { text, proof, ..Reasoning::default() }))
+    });
     let refusal = text().prop_map(|text| part(Content::Refusal(text)));
     let assistant = (
         option::weighted(0.1, reasoning),
         texts(0..3),
         option::weighted(0.1, refusal),
         vec(tool_call(), 0..3),
-        option::weighted(0.1, text().prop_map(|text| part(Content::Text(text)))),
+        option::weighted(0.1, text().prop_map(|text| part(Content::Text(text.into())))),
     );
     prop_oneof![
         1 => texts(1..3).prop_map(|parts| (Role::System, parts)),
@@ -90,7 +96,7 @@ fn message() -> impl Strategy<Value = Message<'static>> {
             (Role::Assistant, parts)
         }),
     ]
-    .prop_map(|(role, parts)| Message { place: Place::NOWHERE, role, parts, bag: Bag::EMPTY })
+    .prop_map(|(role, parts)| Message::new(Place::NOWHERE, role, parts))
 }
 
 fn tool() -> impl Strategy<Value = Tool<'static>> {
@@ -98,7 +104,13 @@ fn tool() -> impl Strategy<Value = Tool<'static>> {
     ("[a-z]{1,6}", option::of(text()), option::of(Just(schema)), option::of(any::<bool>())).prop_map(
         |(name, description, schema, strict)| Tool {
             place: Place::NOWHERE,
-            kind: ToolKind::Function { name: name.into(), description, parameters: schema.map(raw), strict },
+            kind: ToolKind::Function {
+                name: name.into(),
+                description,
+                parameters: schema.map(|text| raw(text).into()),
+                strict,
+            },
+            cache: None,
             bag: Bag::EMPTY,
         },
     )
@@ -147,20 +159,19 @@ pub(crate) fn conversation() -> impl Strategy<Value = Conversation<'static>> {
             let (parallel_tool_calls, stop, temperature, top_p, max_output, candidates, end_user, stream) =
                 how;
             Conversation {
-                source,
                 model: "m".into(),
                 messages,
                 tools,
-                tool_choice,
+                tool_choice: tool_choice.map(Placed::nowhere),
                 parallel_tool_calls,
                 stop,
-                temperature,
-                top_p,
+                sampling: Sampling { temperature, top_p, ..Sampling::NONE },
                 max_output,
                 candidates,
                 end_user,
                 stream,
                 bag,
+                ..Conversation::new(source)
             }
         },
     )
@@ -176,6 +187,7 @@ pub(crate) fn finish() -> impl Strategy<Value = FinishReason> {
         Just(FinishReason::ContentFilter),
         Just(FinishReason::Refusal),
         Just(FinishReason::Pause),
+        Just(FinishReason::MalformedCall),
         "[a-z]{1,5}x".prop_map(FinishReason::Other),
     ]
 }
@@ -194,10 +206,9 @@ fn candidate() -> impl Strategy<Value = Candidate<'static>> {
     let parts = (texts(0..3), option::weighted(0.1, refusal), vec(tool_call(), 0..3))
         .prop_map(|(texts, refusal, calls)| texts.into_iter().chain(refusal).chain(calls).collect());
     (parts, option::weighted(0.9, finish())).prop_map(|(parts, finish)| Candidate {
-        place: Place::NOWHERE,
         parts,
         finish,
-        bag: Bag::EMPTY,
+        ..Candidate::new(Place::NOWHERE)
     })
 }
 
@@ -205,16 +216,13 @@ pub(crate) fn answer() -> impl Strategy<Value = Answer<'static>> {
     let candidates = prop_oneof![9 => vec(candidate(), 1), 1 => vec(candidate(), 2..4)];
     (protocol(), option::of(id()), candidates, option::weighted(0.9, usage()), bag()).prop_map(
         |(source, id, candidates, usage, bag)| Answer {
-            source,
             id,
             model: Some("m".into()),
             created: Some(1_700_000_000),
             candidates,
             usage,
-            usage_place: Place::NOWHERE,
-            usage_bag: Bag::EMPTY,
-            service_tier: None,
             bag,
+            ..Answer::new(source)
         },
     )
 }

@@ -15,7 +15,7 @@
 //! use weighbridge_units::Protocol::{AnthropicMessages, OpenAiChat};
 //!
 //! let body = r#"{"model": "fast", "seed": 7, "messages": [{"role": "user", "content": "Hi"}]}"#;
-//! let target = RequestTarget { model: "claude-haiku-4-5", max_output_default: 1024, include_usage: true };
+//! let target = RequestTarget { max_output_default: 1024, ..RequestTarget::new("claude-haiku-4-5") };
 //! let sent = request(OpenAiChat, AnthropicMessages, body, &target)?;
 //! assert_eq!(
 //!     std::str::from_utf8(&sent.value)?,
@@ -30,9 +30,13 @@
 //! ```
 
 pub mod anthropic_messages;
+pub mod bedrock_converse;
 pub mod conversation;
+pub mod gemini;
 pub mod openai_chat;
+pub mod openai_responses;
 
+mod absent;
 mod adapter;
 mod answer;
 mod bags;
@@ -50,12 +54,14 @@ pub mod tool_id;
 use weighbridge_protocol::json::{Raw, ScanLimits};
 use weighbridge_units::{Loss, Protocol};
 
+pub use weighbridge_protocol::Dialect;
+
 pub use adapter::{Adapter, adapter, stream_reader, stream_writer};
 pub use answer::{Answer, AnswerFacts, Candidate};
 pub use conversation::{Content, Conversation, Message, Part, Role};
 pub use error::{ApiError, TranslateError, decode_error, encode_error, encode_stream_error, usual_status};
 pub use event::*;
-pub use finish::{FinishReason, PartsSeen};
+pub use finish::{FinishReason, PartsSeen, StopDetails};
 pub use losses::{LISTED_MAX, Losses};
 pub use place::{Place, Placed};
 
@@ -73,10 +79,20 @@ pub struct Translated<T> {
 pub struct RequestTarget<'a> {
     /// The model, as the provider names it.
     pub model: &'a str,
+    /// Who serves the protocol: some put fields elsewhere, or refuse them.
+    pub dialect: Dialect,
     /// The output cap where the request has none and the protocol demands one. Using it is reported.
     pub max_output_default: u64,
     /// Whether a stream is asked to tell its usage, where the protocol leaves that open.
     pub include_usage: bool,
+}
+
+impl<'a> RequestTarget<'a> {
+    /// A model at the provider that the protocol is named after, with a cap of 4,096 tokens where one is
+    /// demanded; a stream tells its usage.
+    pub const fn new(model: &'a str) -> Self {
+        Self { model, dialect: Dialect::Native, max_output_default: 4_096, include_usage: true }
+    }
 }
 
 /// What an answer gets where its provider does not tell.

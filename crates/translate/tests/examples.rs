@@ -36,7 +36,7 @@ fn shown(body: &[u8], losses: &[Loss]) -> String {
 
 fn request_shown(from: Protocol, body: &str) -> String {
     let to = if from == CHAT { ANTHROPIC } else { CHAT };
-    let target = RequestTarget { model: "target-model", max_output_default: 1000, include_usage: true };
+    let target = RequestTarget { max_output_default: 1000, ..RequestTarget::new("target-model") };
     let translated = request(from, to, body, &target).unwrap();
     shown(&translated.value, &translated.losses)
 }

@@ -12,7 +12,7 @@ use weighbridge_translate::{
 };
 use weighbridge_units::{ErrorClass, Protocol};
 
-const REQUEST: RequestTarget<'_> = RequestTarget { model: "m", max_output_default: 99, include_usage: true };
+const REQUEST: RequestTarget<'_> = RequestTarget { max_output_default: 99, ..RequestTarget::new("m") };
 const ANSWER: AnswerTarget<'_> = AnswerTarget { id_fallback: "id", created: 1_700_000_000 };
 
 struct Fixture {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weighbridge_translate::{AnswerTarget, LISTED_MAX, RequestTarget, request, response};
 use weighbridge_units::{Loss, LossKind, Protocol};
 
-const REQUEST: RequestTarget<'_> = RequestTarget { model: "m", max_output_default: 99, include_usage: true };
+const REQUEST: RequestTarget<'_> = RequestTarget { max_output_default: 99, ..RequestTarget::new("m") };
 const ANSWER: AnswerTarget<'_> = AnswerTarget { id_fallback: "id", created: 1_700_000_000 };
 
 fn other(protocol: Protocol) -> Protocol {

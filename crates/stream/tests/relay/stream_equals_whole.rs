@@ -39,11 +39,11 @@ fn said(answer: &Answer<'_>) -> Said {
     };
     for part in &answer.candidates[0].parts {
         match &part.content {
-            Content::Text(text) => said.text.push_str(text),
+            Content::Text(text) => said.text.push_str(&text.text),
             Content::Refusal(text) => said.refusal.push_str(text),
-            Content::Reasoning { text, signature } => {
-                said.reasoning.push_str(text);
-                said.signature.push_str(signature.as_deref().unwrap_or_default());
+            Content::Reasoning(reasoning) => {
+                said.reasoning.push_str(&reasoning.text);
+                said.signature.push_str(reasoning.proof.as_ref().map_or("", |proof| &proof.data));
             }
             Content::ToolCall(call) => {
                 let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };

@@ -9,6 +9,7 @@ use weighbridge_units::{LossKind, Protocol};
 
 use super::{blocks_decode, blocks_encode, finish};
 use crate::answer::{report_usage, usage_rest};
+use crate::conversation::CallKind;
 use crate::{
     Answer, AnswerFacts, AnswerTarget, Candidate, Content, FinishReason, Losses, Part, Place, tool_id,
 };
@@ -35,7 +36,7 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Answer<'_>, ReadError> {
         usage_place: raw_usage.map_or(Place::NOWHERE, Place::from),
         usage_bag,
         service_tier,
-        candidates: vec![Candidate { place: body.into(), parts, finish, bag: Bag::EMPTY }],
+        candidates: vec![Candidate { parts, finish, ..Candidate::new(body) }],
         bag: fields.rest(),
     })
 }
@@ -93,7 +94,7 @@ fn blocks<'a>(
     let mut calls = 0_usize;
     for part in blocks_encode::expressible(&candidate.parts, losses) {
         match &part.content {
-            Content::ToolCall(call) => {
+            Content::ToolCall(call) if call.kind == CallKind::Function => {
                 let mut object = list.item().object();
                 let id = match call.id.is_empty() {
                     true => tool_id::fallback(target.id_fallback, calls).into(),

@@ -2,17 +2,17 @@
 
 use std::borrow::Cow;
 
-use weighbridge_protocol::json::{Bag, Fields, Kind, Raw, ReadError};
+use weighbridge_protocol::json::{Fields, Kind, Raw, ReadError};
 
 use crate::bags::append;
-use crate::conversation::{Image, ImageSource, ToolCall, ToolResult};
+use crate::conversation::{CallKind, Image, MediaSource, Proof, Reasoning, ToolCall, ToolResult};
 use crate::{Content, Message, Part, Role, tool_id};
 
 /// `content`: a string, which is shorthand for one text block, or a list of blocks.
 pub(super) fn content(raw: Raw<'_>) -> Result<Vec<Part<'_>>, ReadError> {
     match raw.kind() {
         Kind::String if raw.text() == "\"\"" => Ok(Vec::new()),
-        Kind::String => Ok(vec![Part::new(raw, Content::Text(raw.str()?))]),
+        Kind::String => Ok(vec![Part::new(raw, Content::Text(raw.str()?.into()))]),
         Kind::Array => raw.items()?.map(block).collect(),
         _ => Err(ReadError::new(raw, "a string or a list of content blocks")),
     }
@@ -21,22 +21,25 @@ pub(super) fn content(raw: Raw<'_>) -> Result<Vec<Part<'_>>, ReadError> {
 /// A message of somebody that only this protocol knows.
 pub(super) fn unknown_message<'a>(role: Cow<'a, str>, raw: Raw<'a>) -> Message<'a> {
     let parts = vec![Part::new(raw, Content::Unknown { name: role.clone(), raw })];
-    Message { place: raw.into(), role: Role::Other(role), parts, bag: Bag::EMPTY }
+    Message::new(raw, Role::Other(role), parts)
 }
 
 fn block(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let name = fields.variant("type").unwrap_or(Cow::Borrowed(""));
     let content = match name.as_ref() {
-        "text" => Content::Text(fields.require("text")?),
-        "thinking" => Content::Reasoning {
-            text: fields.take("thinking")?.value().unwrap_or_default(),
-            signature: fields.take("signature")?.value(),
-        },
+        "text" => Content::Text(fields.require::<Cow<'_, str>>("text")?.into()),
+        "thinking" => {
+            let text = fields.take("thinking")?.value().unwrap_or_default();
+            let signature: Option<Cow<'_, str>> = fields.take("signature")?.value();
+            let proof = signature.map(|data| Proof::signature(Proof::ANTHROPIC, data));
+            Content::Reasoning(Reasoning { text, proof, ..Reasoning::default() })
+        }
         "tool_use" => Content::ToolCall(ToolCall {
             id: original_id(fields.take("id")?.value().unwrap_or_default()),
             name: fields.require("name")?,
             arguments: Cow::Borrowed(fields.take::<Raw<'_>>("input")?.value().map_or("", Raw::text)),
+            kind: CallKind::Function,
         }),
         "tool_result" => {
             let parts = match fields.take::<Raw<'_>>("content")?.value() {
@@ -45,6 +48,7 @@ fn block(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
             };
             Content::ToolResult(ToolResult {
                 call_id: original_id(fields.require("tool_use_id")?),
+                name: None,
                 parts,
                 is_error: fields.take("is_error")?.value().unwrap_or(false),
             })
@@ -56,20 +60,20 @@ fn block(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
             };
             let mut bag = source.rest();
             append(&mut bag, fields.rest());
-            return Ok(Part { place: raw.into(), content, bag });
+            return Ok(Part { bag, ..Part::new(raw, content) });
         }
         _ => return Ok(Part::new(raw, Content::Unknown { name, raw })),
     };
-    Ok(Part { place: raw.into(), content, bag: fields.rest() })
+    Ok(Part { bag: fields.rest(), ..Part::new(raw, content) })
 }
 
 /// `None` for sources that only this protocol has, such as an uploaded file.
 fn image<'a>(source: &mut Fields<'a>) -> Result<Option<Content<'a>>, ReadError> {
     let source = match source.variant("type").as_deref() {
         Some("base64") => {
-            ImageSource::Base64 { media_type: source.require("media_type")?, data: source.require("data")? }
+            MediaSource::Base64 { media_type: source.require("media_type")?, data: source.require("data")? }
         }
-        Some("url") => ImageSource::Url(source.require("url")?),
+        Some("url") => MediaSource::url(source.require::<Cow<'_, str>>("url")?),
         _ => return Ok(None),
     };
     Ok(Some(Content::Image(Image { source, detail: None })))

@@ -5,16 +5,18 @@ use std::borrow::Cow;
 use weighbridge_protocol::json::{Array, Kind, Object, Raw, ScanLimits, Writer};
 use weighbridge_units::LossKind;
 
-use crate::conversation::{Image, ImageSource, ToolCall, ToolResult};
+use crate::conversation::{CallKind, Image, MediaSource, Proof, ToolCall, ToolResult};
 use crate::{Content, Losses, Part, tool_id};
 
 /// Writes `content`: as a string where it is one text, as a list of blocks otherwise.
 pub(super) fn content<'a>(parts: &[&Part<'a>], writer: Writer<'_>, losses: &mut Losses<'a>) {
-    if let [Part { content: Content::Text(text), bag, .. }] = parts
+    if let [Part { content: Content::Text(text), bag, cache, .. }] = parts
         && !losses.keeps(bag)
     {
+        losses.uncited(&text.citations);
+        losses.uncached(cache.as_ref());
         losses.bag(bag);
-        return writer.string(text);
+        return writer.string(&text.text);
     }
     let mut list = writer.array();
     for part in parts {
@@ -25,11 +27,16 @@ pub(super) fn content<'a>(parts: &[&Part<'a>], writer: Writer<'_>, losses: &mut 
 /// Whether a part will be a block. Empty texts are refused by the provider, and say nothing.
 pub(super) fn is_expressible(part: &Part<'_>, losses: &Losses<'_>) -> bool {
     match &part.content {
-        Content::Text(text) | Content::Refusal(text) => !text.is_empty(),
-        Content::Reasoning { signature, .. } => signature.is_some(),
+        Content::Text(text) => !text.text.is_empty(),
+        Content::Refusal(text) => !text.is_empty(),
+        Content::Reasoning(reasoning) => {
+            reasoning.proof.as_ref().is_some_and(|proof| proof.is(Proof::ANTHROPIC))
+        }
         Content::Unknown { .. } => losses.is_same_protocol(),
         Content::Image(image) => is_reachable(image),
-        Content::ToolCall(_) | Content::ToolResult(_) => true,
+        Content::ToolCall(call) => call.kind == CallKind::Function,
+        Content::ToolResult(_) | Content::Json(_) => true,
+        Content::Audio(_) | Content::Video(_) | Content::Document(_) => false,
     }
 }
 
@@ -52,7 +59,10 @@ pub(super) fn expressible<'p, 'a>(
 fn report<'a>(part: &Part<'a>, losses: &mut Losses<'a>) {
     match &part.content {
         Content::Unknown { name, raw } => losses.unknown(*raw, "content", name),
-        Content::Reasoning { .. } => losses.dropped(
+        Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::ToolCall(_) => {
+            losses.dropped(part.place, "it is not carried over", "such content");
+        }
+        Content::Reasoning(_) => losses.dropped(
             part.place,
             "reasoning is taken only with a signature of the provider",
             "reasoning without a signature",
@@ -69,8 +79,9 @@ fn report<'a>(part: &Part<'a>, losses: &mut Losses<'a>) {
 /// An image at an address, or whose bytes are given in the one form that the format has.
 fn is_reachable(image: &Image<'_>) -> bool {
     match &image.source {
-        ImageSource::Base64 { .. } => true,
-        ImageSource::Url(url) => !url.starts_with("data:"),
+        MediaSource::Base64 { .. } => true,
+        MediaSource::Url { url, .. } => !url.starts_with("data:"),
+        MediaSource::File { .. } => false,
     }
 }
 
@@ -81,7 +92,11 @@ pub(super) fn block<'a>(part: &Part<'a>, list: &mut Array<'_>, losses: &mut Loss
     }
     let mut object = list.item().object();
     match &part.content {
-        Content::Text(text) => text_block(text, &mut object),
+        Content::Text(text) => {
+            text_block(&text.text, &mut object);
+            losses.uncited(&text.citations);
+        }
+        Content::Json(json) => text_block(json.text(), &mut object),
         Content::Refusal(text) => {
             losses.report(
                 part.place,
@@ -94,13 +109,15 @@ pub(super) fn block<'a>(part: &Part<'a>, list: &mut Array<'_>, losses: &mut Loss
         Content::Image(picture) => image(picture, &mut object, losses),
         Content::ToolCall(call) => tool_use(call, &tool_id::legal(&call.id), part, &mut object, losses),
         Content::ToolResult(result) => tool_result(result, &mut object, losses),
-        Content::Reasoning { text, signature } => {
+        Content::Reasoning(reasoning) => {
             object.key("type").string("thinking");
-            object.key("thinking").string(text);
-            object.key("signature").string(signature.as_deref().unwrap_or_default());
+            object.key("thinking").string(&reasoning.text);
+            let signature = reasoning.proof.as_ref().map_or("", |proof| &proof.data);
+            object.key("signature").string(signature);
         }
-        Content::Unknown { .. } => {}
+        Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::Unknown { .. } => {}
     }
+    losses.uncached(part.cache.as_ref());
     losses.write_bag(&part.bag, &mut object);
 }
 
@@ -113,12 +130,13 @@ fn image<'a>(image: &Image<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>
     object.key("type").string("image");
     let mut source = object.key("source").object();
     match &image.source {
-        ImageSource::Base64 { media_type, data } => {
+        MediaSource::Base64 { media_type, data } => {
             source.key("type").string("base64");
             source.key("media_type").string(media_type);
             source.key("data").string(data);
         }
-        ImageSource::Url(url) => {
+        MediaSource::File { .. } => {}
+        MediaSource::Url { url, .. } => {
             source.key("type").string("url");
             source.key("url").string(url);
         }

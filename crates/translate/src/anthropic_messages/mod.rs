@@ -9,6 +9,8 @@ mod blocks_encode;
 mod error;
 mod request_decode;
 mod request_encode;
+#[cfg(test)]
+pub(crate) mod same;
 
 use weighbridge_protocol::json::{Raw, ReadError};
 

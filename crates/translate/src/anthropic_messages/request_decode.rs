@@ -7,7 +7,7 @@ use weighbridge_units::Protocol;
 
 use super::blocks_decode;
 use crate::bags::append;
-use crate::conversation::{Tool, ToolChoice, ToolKind};
+use crate::conversation::{JsonText, Sampling, Tool, ToolChoice, ToolKind};
 use crate::{Conversation, Message, Placed, Role};
 
 pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
@@ -18,7 +18,7 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
     if let Some(raw) = fields.take::<Raw<'_>>("system")?.value() {
         let parts = blocks_decode::content(raw)?;
         if !parts.is_empty() {
-            messages.push(Message { place: raw.into(), role: Role::System, parts, bag: Bag::EMPTY });
+            messages.push(Message::new(raw, Role::System, parts));
         }
     }
     for raw in fields.require::<Raw<'_>>("messages")?.items()? {
@@ -39,23 +39,25 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
         None => (None, None),
     };
     Ok(Conversation {
-        source: Protocol::AnthropicMessages,
         model,
         messages,
         tools,
         tool_choice,
         parallel_tool_calls,
         stop: fields.take("stop_sequences")?.value().unwrap_or_default(),
-        temperature: fields.number("temperature")?,
-        top_p: fields.number("top_p")?,
+        sampling: Sampling {
+            temperature: fields.number("temperature")?,
+            top_p: fields.number("top_p")?,
+            ..Sampling::NONE
+        },
         max_output: fields.take("max_tokens")?.value(),
-        candidates: None,
         end_user,
         stream: fields.take("stream")?.value().unwrap_or(false),
         bag: {
             append(&mut bag, fields.rest());
             bag
         },
+        ..Conversation::new(Protocol::AnthropicMessages)
     })
 }
 
@@ -77,18 +79,19 @@ fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let name = fields.variant("type").unwrap_or(Cow::Borrowed("custom"));
     if name != "custom" {
-        return Ok(Tool { place: raw.into(), kind: ToolKind::Unknown { name, raw }, bag: Bag::EMPTY });
+        let kind = ToolKind::Unknown { name, raw };
+        return Ok(Tool { place: raw.into(), kind, cache: None, bag: Bag::EMPTY });
     }
     let kind = ToolKind::Function {
         name: fields.require("name")?,
         description: fields.take("description")?.value(),
-        parameters: fields.take("input_schema")?.value(),
+        parameters: fields.take::<Raw<'_>>("input_schema")?.value().map(JsonText::from),
         strict: fields.take("strict")?.value(),
     };
-    Ok(Tool { place: raw.into(), kind, bag: fields.rest() })
+    Ok(Tool { place: raw.into(), kind, cache: None, bag: fields.rest() })
 }
 
-type Choice<'a> = (Option<ToolChoice<'a>>, Option<Placed<'a, bool>>);
+type Choice<'a> = (Option<Placed<'a, ToolChoice<'a>>>, Option<Placed<'a, bool>>);
 
 fn tool_choice<'a>(raw: Raw<'a>, bag: &mut Bag<'a>) -> Result<Choice<'a>, ReadError> {
     let mut fields = Fields::read(raw)?;
@@ -97,10 +100,10 @@ fn tool_choice<'a>(raw: Raw<'a>, bag: &mut Bag<'a>) -> Result<Choice<'a>, ReadEr
         Some("none") => ToolChoice::None,
         Some("any") => ToolChoice::Required,
         Some("tool") => ToolChoice::Named(fields.require("name")?),
-        _ => return Ok((Some(ToolChoice::Unknown(raw)), None)),
+        _ => return Ok((Some(Placed { value: ToolChoice::Unknown(raw), place: raw.into() }), None)),
     };
     let disabled: Option<Placed<'a, bool>> = fields.take("disable_parallel_tool_use")?.value();
     append(bag, fields.rest());
     let parallel = disabled.map(|disabled| Placed { value: !disabled.value, place: disabled.place });
-    Ok((Some(choice), parallel))
+    Ok((Some(Placed { value: choice, place: raw.into() }), parallel))
 }

@@ -4,8 +4,19 @@ use weighbridge_protocol::json::{Array, Object, Writer};
 use weighbridge_units::LossKind;
 
 use super::blocks_encode::{content, expressible};
-use crate::conversation::{Tool, ToolChoice, ToolKind};
-use crate::{Content, Conversation, Losses, Message, Part, Place, RequestTarget, Role};
+use crate::conversation::{Tool, ToolChoice, ToolKind, Wish, schema_or_empty};
+use crate::{Content, Conversation, Losses, Message, Part, Place, Placed, RequestTarget, Role};
+
+/// What a request of this protocol can wish.
+const HEARD: [Wish; 7] = [
+    Wish::ToolChoice,
+    Wish::ParallelToolCalls,
+    Wish::Temperature,
+    Wish::TopP,
+    Wish::Stop,
+    Wish::MaxOutput,
+    Wish::EndUser,
+];
 
 pub(super) fn encode<'a>(
     conversation: &Conversation<'a>,
@@ -35,9 +46,7 @@ pub(super) fn encode<'a>(
     if conversation.stream {
         object.key("stream").bool(true);
     }
-    if let Some(count) = conversation.candidates.filter(|count| count.value > 1) {
-        losses.dropped(count.place, "the provider gives one answer", "several answers to one request");
-    }
+    losses.unheard(conversation, &HEARD);
     losses.write_bag(&conversation.bag, &mut object);
     drop(object);
     out
@@ -164,7 +173,7 @@ fn report_prefill<'a>(conversation: &Conversation<'a>, losses: &mut Losses<'a>) 
 }
 
 fn sampling<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    if let Some(temperature) = conversation.temperature {
+    if let Some(temperature) = conversation.sampling.temperature {
         // The range ends at 1 here and at 2 elsewhere.
         if temperature.text().parse::<f64>().is_ok_and(|number| number > 1.0) {
             losses.report(
@@ -178,7 +187,7 @@ fn sampling<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses
             object.key("temperature").raw(temperature.text());
         }
     }
-    if let Some(top_p) = conversation.top_p {
+    if let Some(top_p) = conversation.sampling.top_p {
         object.key("top_p").raw(top_p.text());
     }
 }
@@ -209,6 +218,11 @@ fn tools<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &
             ToolKind::Unknown { name, raw } if !losses.is_same_protocol() => {
                 losses.unknown(*raw, "tool", name);
             }
+            ToolKind::Custom { name, .. } => losses.dropped(
+                tool.place,
+                format!("the custom tool `{name}` is not carried over"),
+                "tools that take free text",
+            ),
             _ => kept.push(tool),
         }
     }
@@ -227,14 +241,14 @@ fn tool<'a>(tool: &Tool<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
             if let Some(description) = description {
                 object.key("description").string(description);
             }
-            // A function without parameters takes none; here that must be said.
-            let schema = parameters.map_or(r#"{"type":"object","properties":{}}"#, |raw| raw.text());
-            object.key("input_schema").raw(schema);
+            object.key("input_schema").raw(schema_or_empty(parameters.as_ref()));
             if let Some(strict) = strict {
                 object.key("strict").bool(*strict);
             }
+            losses.uncached(tool.cache.as_ref());
             losses.write_bag(&tool.bag, &mut object);
         }
+        ToolKind::Custom { .. } => {}
         ToolKind::Unknown { raw, .. } => list.item().raw(raw.text()),
     }
 }
@@ -246,7 +260,8 @@ fn tool_choice<'a>(
     object: &mut Object<'_>,
     losses: &mut Losses<'a>,
 ) {
-    if let Some(ToolChoice::Unknown(raw)) = &conversation.tool_choice {
+    let wanted = conversation.tool_choice.as_ref();
+    if let Some(ToolChoice::Unknown(raw)) = wanted.map(|choice| &choice.value) {
         if losses.is_same_protocol() {
             return object.key("tool_choice").raw(raw.text());
         }
@@ -254,15 +269,22 @@ fn tool_choice<'a>(
     }
     // Without tools there is nothing to choose, and the provider refuses a choice.
     let parallel = conversation.parallel_tool_calls;
-    if !has_tools || (conversation.tool_choice.is_none() && parallel.is_none()) {
+    if !has_tools || (wanted.is_none() && parallel.is_none()) {
         return;
     }
     let mut choice = object.key("tool_choice").object();
-    let (kind, name) = match &conversation.tool_choice {
+    if let Some(Placed { value: ToolChoice::Allowed { .. }, place }) = wanted {
+        losses.dropped(
+            *place,
+            "a choice among some of the tools is not carried over",
+            "a list of allowed tools",
+        );
+    }
+    let (kind, name) = match wanted.map(|choice| &choice.value) {
         Some(ToolChoice::None) => return choice.key("type").string("none"),
         Some(ToolChoice::Required) => ("any", None),
         Some(ToolChoice::Named(name)) => ("tool", Some(name)),
-        Some(ToolChoice::Auto | ToolChoice::Unknown(_)) | None => ("auto", None),
+        Some(ToolChoice::Auto | ToolChoice::Allowed { .. } | ToolChoice::Unknown(_)) | None => ("auto", None),
     };
     choice.key("type").string(kind);
     if let Some(name) = name {

@@ -10,6 +10,7 @@ use weighbridge_units::{LossKind, Protocol};
 use super::{finish, message_decode, message_encode};
 use crate::answer::{report_usage, usage_rest};
 use crate::bags::append;
+use crate::conversation::Reasoning;
 use crate::{
     Answer, AnswerFacts, AnswerTarget, Candidate, Content, FinishReason, Losses, Part, Place, Placed,
 };
@@ -47,7 +48,7 @@ fn choice(raw: Raw<'_>) -> Result<Candidate<'_>, ReadError> {
     }
     let reason: Option<Cow<'_, str>> = fields.offer("finish_reason");
     append(&mut bag, fields.rest());
-    Ok(Candidate { place: raw.into(), parts, finish: reason.as_deref().map(finish::read), bag })
+    Ok(Candidate { parts, finish: reason.as_deref().map(finish::read), bag, ..Candidate::new(raw) })
 }
 
 /// Not documented by OpenAI, but by most others on this route. Where one provider sends both names,
@@ -56,7 +57,7 @@ fn reasoning<'a>(message: &mut Fields<'a>) -> Vec<Part<'a>> {
     let names = ["reasoning_content", "reasoning"];
     let told = names.map(|name| message.offer::<Placed<'a, Cow<'a, str>>>(name));
     let part = |text: Placed<'a, Cow<'a, str>>| {
-        Part::new(text.place, Content::Reasoning { text: text.value, signature: None })
+        Part::new(text.place, Content::Reasoning(Reasoning::text(text.value)))
     };
     told.into_iter().flatten().find(|text| !text.value.is_empty()).map(part).into_iter().collect()
 }

@@ -36,6 +36,9 @@ pub fn write(reason: &FinishReason, seen: PartsSeen) -> (&'static str, Option<&'
             (wire::CONTENT_FILTER, Some("`content_filter` does not say that the model refused"))
         }
         FinishReason::Pause => (wire::STOP, Some("a turn cannot be paused here and continued")),
+        FinishReason::MalformedCall => {
+            (wire::STOP, Some("`stop` does not say that a call of a tool could not be read"))
+        }
         FinishReason::Other(_) if seen.tool_calls => {
             (wire::TOOL_CALLS, Some("the reason has no counterpart here"))
         }

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use weighbridge_protocol::json::{Bag, Fields, Kind, Raw, ReadError};
+use weighbridge_protocol::json::{Fields, Kind, Raw, ReadError};
 
 use crate::bags::append;
-use crate::conversation::{Image, ImageSource, ToolCall, ToolResult};
+use crate::conversation::{CallKind, Image, MediaSource, Reasoning, ToolCall, ToolResult};
 use crate::{Content, Message, Part, Placed, Role};
 
 /// The messages of a request. What tools gave back in one turn becomes one message of the user,
@@ -41,15 +41,15 @@ fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
         "assistant" => (Role::Assistant, assistant(&mut fields)?),
         "tool" => {
             let call_id = fields.require("tool_call_id")?;
-            let result = ToolResult { call_id, parts: content(&mut fields)?, is_error: false };
+            let result = ToolResult { call_id, name: None, parts: content(&mut fields)?, is_error: false };
             // The message is the part: what is left of it is reported there.
-            let part = Part { place: raw.into(), content: Content::ToolResult(result), bag: fields.rest() };
-            return Ok(Message { place: raw.into(), role: Role::User, parts: vec![part], bag: Bag::EMPTY });
+            let part = Part { bag: fields.rest(), ..Part::new(raw, Content::ToolResult(result)) };
+            return Ok(Message::new(raw, Role::User, vec![part]));
         }
         _ => {
             let content = Content::Unknown { name: role.clone(), raw };
             let parts = vec![Part::new(raw, content)];
-            return Ok(Message { place: raw.into(), role: Role::Other(role), parts, bag: Bag::EMPTY });
+            return Ok(Message::new(raw, Role::Other(role), parts));
         }
     };
     Ok(Message { place: raw.into(), role, parts, bag: fields.rest() })
@@ -72,7 +72,7 @@ fn content<'a>(fields: &mut Fields<'a>) -> Result<Vec<Part<'a>>, ReadError> {
     let Some(raw) = fields.take::<Raw<'a>>("content")?.value() else { return Ok(Vec::new()) };
     match raw.kind() {
         Kind::String if raw.text() == "\"\"" => Ok(Vec::new()),
-        Kind::String => Ok(vec![Part::new(raw, Content::Text(raw.str()?))]),
+        Kind::String => Ok(vec![Part::new(raw, Content::Text(raw.str()?.into()))]),
         Kind::Array => raw.items()?.map(part).collect(),
         _ => Err(ReadError::new(raw, "a string or a list of content parts")),
     }
@@ -82,10 +82,10 @@ fn part(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let name = fields.variant("type").unwrap_or(Cow::Borrowed(""));
     let content = match name.as_ref() {
-        "text" => Content::Text(fields.require("text")?),
+        "text" => Content::Text(fields.require::<Cow<'_, str>>("text")?.into()),
         "refusal" => Content::Refusal(fields.require("refusal")?),
         "thinking" => match thinking(&mut fields)? {
-            Some(text) => Content::Reasoning { text, signature: None },
+            Some(text) => Content::Reasoning(Reasoning::text(text)),
             None => return Ok(Part::new(raw, Content::Unknown { name, raw })),
         },
         "image_url" => {
@@ -94,11 +94,11 @@ fn part(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
             let content = Content::Image(Image { source, detail: image.take("detail")?.value() });
             let mut bag = image.rest();
             append(&mut bag, fields.rest());
-            return Ok(Part { place: raw.into(), content, bag });
+            return Ok(Part { bag, ..Part::new(raw, content) });
         }
         _ => return Ok(Part::new(raw, Content::Unknown { name, raw })),
     };
-    Ok(Part { place: raw.into(), content, bag: fields.rest() })
+    Ok(Part { bag: fields.rest(), ..Part::new(raw, content) })
 }
 
 /// Mistral's form of reasoning: a list of texts, which is one text in pieces.
@@ -109,16 +109,16 @@ fn thinking<'a>(fields: &mut Fields<'a>) -> Result<Option<Cow<'a, str>>, ReadErr
 }
 
 /// An address, or the bytes themselves in a `data:` URL (RFC 2397) of base64.
-fn image_source(url: Cow<'_, str>) -> ImageSource<'_> {
-    let Some((media_type, data)) = base64_data_url(&url) else { return ImageSource::Url(url) };
+fn image_source(url: Cow<'_, str>) -> MediaSource<'_> {
+    let Some((media_type, data)) = base64_data_url(&url) else { return MediaSource::url(url) };
     match &url {
         Cow::Borrowed(text) => match base64_data_url(text) {
             Some((media_type, data)) => {
-                ImageSource::Base64 { media_type: Cow::Borrowed(media_type), data: Cow::Borrowed(data) }
+                MediaSource::Base64 { media_type: Cow::Borrowed(media_type), data: Cow::Borrowed(data) }
             }
-            None => ImageSource::Url(url),
+            None => MediaSource::url(url),
         },
-        Cow::Owned(_) => ImageSource::Base64 {
+        Cow::Owned(_) => MediaSource::Base64 {
             media_type: Cow::Owned(media_type.to_owned()),
             data: Cow::Owned(data.to_owned()),
         },
@@ -139,8 +139,9 @@ pub(super) fn function_call<'a>(fields: &mut Fields<'a>) -> Result<Option<Part<'
         id: Cow::Borrowed(""),
         name: function.require("name")?,
         arguments: arguments(&mut function)?,
+        kind: CallKind::Function,
     };
-    Ok(Some(Part { place: place.into(), content: Content::ToolCall(call), bag: function.rest() }))
+    Ok(Some(Part { bag: function.rest(), ..Part::new(place, Content::ToolCall(call)) }))
 }
 
 /// The text of the arguments. Some servers send the object itself instead.
@@ -164,10 +165,11 @@ fn tool_call(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
         id: fields.take("id")?.value().unwrap_or_default(),
         name: function.require("name")?,
         arguments: arguments(&mut function)?,
+        kind: CallKind::Function,
     };
     // The place within a stream's chunks; in a whole message the order says the same.
     let _: Option<Raw<'_>> = fields.offer("index");
     let mut bag = function.rest();
     append(&mut bag, fields.rest());
-    Ok(Part { place: raw.into(), content: Content::ToolCall(call), bag })
+    Ok(Part { bag, ..Part::new(raw, Content::ToolCall(call)) })
 }

@@ -3,7 +3,7 @@
 use weighbridge_protocol::json::{Array, Object, Writer};
 use weighbridge_units::LossKind;
 
-use crate::conversation::{Image, ImageSource, ToolCall, ToolResult};
+use crate::conversation::{CallKind, Image, MediaSource, ToolCall, ToolResult};
 use crate::{Content, Losses, Message, Part, Role};
 
 pub(super) fn message<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
@@ -39,7 +39,12 @@ fn plain<'a>(role: &str, message: &Message<'a>, list: &mut Array<'_>, losses: &m
 }
 
 fn is_text(content: &Content<'_>) -> bool {
-    matches!(content, Content::Text(_))
+    matches!(content, Content::Text(_) | Content::Json(_))
+}
+
+/// An image that can be reached: files of other providers cannot.
+fn is_image(content: &Content<'_>) -> bool {
+    matches!(content, Content::Image(image) if !matches!(image.source, MediaSource::File { .. }))
 }
 
 /// The parts that a message can have, if `fits` allows its kind there; others are reported.
@@ -56,7 +61,7 @@ fn expressible<'p, 'a: 'p>(
             }
             Content::Unknown { .. } => kept.push(part),
             content if fits(content) => kept.push(part),
-            Content::Reasoning { .. } => {
+            Content::Reasoning(_) => {
                 losses.dropped(part.place, "reasoning has no place in messages", "a part for reasoning");
             }
             _ => losses.dropped(
@@ -93,7 +98,7 @@ fn user<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>
     if !said.is_empty() || last_result.is_none() {
         let mut object = list.item().object();
         object.key("role").string("user");
-        let fits = |content: &Content<'_>| is_text(content) || matches!(content, Content::Image(_));
+        let fits = |content: &Content<'_>| is_text(content) || is_image(content);
         let said = expressible(said, fits, losses);
         content(&said, object.key("content"), losses);
         losses.write_bag(&message.bag, &mut object);
@@ -116,7 +121,7 @@ fn tool_result<'r, 'a>(
     object.key("role").string("tool");
     object.key("tool_call_id").string(&result.call_id);
     let (moved, kept): (Vec<&Part<'a>>, Vec<&Part<'a>>) =
-        result.parts.iter().partition(|part| matches!(part.content, Content::Image(_)));
+        result.parts.iter().partition(|part| is_image(&part.content));
     let kept = expressible(kept, is_text, losses);
     content(&kept, object.key("content"), losses);
     losses.write_bag(&part.bag, &mut object);
@@ -135,9 +140,14 @@ fn tool_result<'r, 'a>(
 fn content<'a>(parts: &[&Part<'a>], writer: Writer<'_>, losses: &mut Losses<'a>) {
     match parts {
         [] => return writer.string(""),
-        [Part { content: Content::Text(text), bag, .. }] if !losses.keeps(bag) => {
-            losses.bag(bag);
-            return writer.string(text);
+        [part] if matches!(part.content, Content::Text(_)) && !losses.keeps(&part.bag) => {
+            if let Content::Text(text) = &part.content {
+                losses.uncited(&text.citations);
+                losses.uncached(part.cache.as_ref());
+                losses.bag(&part.bag);
+                writer.string(&text.text);
+            }
+            return;
         }
         _ => {}
     }
@@ -156,7 +166,12 @@ fn content_part<'a>(part: &Part<'a>, writer: Writer<'_>, losses: &mut Losses<'a>
     match &part.content {
         Content::Text(text) => {
             object.key("type").string("text");
-            object.key("text").string(text);
+            object.key("text").string(&text.text);
+            losses.uncited(&text.citations);
+        }
+        Content::Json(json) => {
+            object.key("type").string("text");
+            object.key("text").string(json.text());
         }
         Content::Refusal(text) => {
             object.key("type").string("refusal");
@@ -168,14 +183,16 @@ fn content_part<'a>(part: &Part<'a>, writer: Writer<'_>, losses: &mut Losses<'a>
         }
         _ => {}
     }
+    losses.uncached(part.cache.as_ref());
     losses.write_bag(&part.bag, &mut object);
 }
 
 fn image(image: &Image<'_>, writer: Writer<'_>) {
     let mut object = writer.object();
     match &image.source {
-        ImageSource::Url(url) => object.key("url").string(url),
-        ImageSource::Base64 { media_type, data } => {
+        MediaSource::Url { url, .. } => object.key("url").string(url),
+        MediaSource::File { .. } => {}
+        MediaSource::Base64 { media_type, data } => {
             object.key("url").string(&format!("data:{media_type};base64,{data}"));
         }
     }
@@ -205,13 +222,16 @@ pub(super) fn answer<'a>(parts: &[Part<'a>], object: &mut Object<'_>, losses: &m
     report_moved(parts, losses);
     for part in parts {
         match &part.content {
-            Content::Text(text) => texts.push(text),
+            Content::Text(text) => {
+                texts.push(&text.text);
+                losses.uncited(&text.citations);
+            }
             Content::Refusal(text) => refusals.push(text),
             _ if is_tool_call(part, losses) => {
                 calls.push(part);
                 continue;
             }
-            Content::Reasoning { .. } => {
+            Content::Reasoning(_) => {
                 losses.dropped(part.place, "reasoning has no place in an answer", "a part for reasoning");
             }
             Content::Unknown { name, raw } => losses.unknown(*raw, "content", name),
@@ -230,7 +250,7 @@ pub(super) fn answer<'a>(parts: &[Part<'a>], object: &mut Object<'_>, losses: &m
 /// A call of a function, or, on the way back to this protocol, of what only this protocol has.
 fn is_tool_call(part: &Part<'_>, losses: &Losses<'_>) -> bool {
     match &part.content {
-        Content::ToolCall(_) => true,
+        Content::ToolCall(call) => call.kind == CallKind::Function,
         Content::Unknown { name, .. } => losses.is_same_protocol() && name == "custom",
         _ => false,
     }

@@ -9,6 +9,8 @@ mod message_decode;
 mod message_encode;
 mod request_decode;
 mod request_encode;
+#[cfg(test)]
+pub(crate) mod same;
 
 use weighbridge_protocol::json::{Raw, ReadError};
 

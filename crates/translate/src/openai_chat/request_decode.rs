@@ -8,7 +8,7 @@ use weighbridge_units::Protocol;
 
 use super::message_decode;
 use crate::bags::append;
-use crate::conversation::{Tool, ToolChoice, ToolKind};
+use crate::conversation::{JsonText, Sampling, Tool, ToolChoice, ToolKind};
 use crate::{Conversation, Placed};
 
 pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
@@ -29,12 +29,15 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
         None => Vec::new(),
     };
     let tool_choice = match fields.take::<Raw<'_>>("tool_choice")?.value() {
-        Some(raw) => Some(tool_choice(raw, &mut bag)?),
+        Some(raw) => Some(Placed { value: tool_choice(raw, &mut bag)?, place: raw.into() }),
         None => None,
     };
     let parallel_tool_calls = fields.take("parallel_tool_calls")?.value();
-    let temperature = fields.number("temperature")?;
-    let top_p = fields.number("top_p")?;
+    let sampling = Sampling {
+        temperature: fields.number("temperature")?,
+        top_p: fields.number("top_p")?,
+        ..Sampling::NONE
+    };
     let candidates = fields.take("n")?.value();
     let stream = fields.take("stream")?.value().unwrap_or(false);
     if let Some(mut options) = fields.take::<Fields<'_>>("stream_options")?.value() {
@@ -44,20 +47,19 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
     }
     append(&mut bag, fields.rest());
     Ok(Conversation {
-        source: Protocol::OpenAiChat,
         model,
         messages,
         tools,
         tool_choice,
         parallel_tool_calls,
+        sampling,
         stop,
-        temperature,
-        top_p,
         max_output,
         candidates,
         end_user,
         stream,
         bag,
+        ..Conversation::new(Protocol::OpenAiChat)
     })
 }
 
@@ -86,18 +88,19 @@ fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let name = fields.variant("type").unwrap_or(Cow::Borrowed(""));
     if name != "function" {
-        return Ok(Tool { place: raw.into(), kind: ToolKind::Unknown { name, raw }, bag: Bag::EMPTY });
+        let kind = ToolKind::Unknown { name, raw };
+        return Ok(Tool { place: raw.into(), kind, cache: None, bag: Bag::EMPTY });
     }
     let mut function: Fields<'_> = fields.require("function")?;
     let kind = ToolKind::Function {
         name: function.require("name")?,
         description: function.take("description")?.value(),
-        parameters: function.take("parameters")?.value(),
+        parameters: function.take::<Raw<'_>>("parameters")?.value().map(JsonText::from),
         strict: function.take("strict")?.value(),
     };
     let mut bag = function.rest();
     append(&mut bag, fields.rest());
-    Ok(Tool { place: raw.into(), kind, bag })
+    Ok(Tool { place: raw.into(), kind, cache: None, bag })
 }
 
 fn tool_choice<'a>(raw: Raw<'a>, bag: &mut Bag<'a>) -> Result<ToolChoice<'a>, ReadError> {

@@ -5,11 +5,23 @@ use weighbridge_protocol::json::{Array, Object, Writer};
 use weighbridge_units::LossKind;
 
 use super::message_encode;
-use crate::conversation::{Tool, ToolChoice, ToolKind};
-use crate::{Content, Conversation, Losses, RequestTarget, Role};
+use crate::conversation::{Tool, ToolChoice, ToolKind, Wish};
+use crate::{Content, Conversation, Losses, Place, RequestTarget, Role};
 
 /// `stop` takes at most this many sequences.
 const STOP_MAX: usize = 4;
+
+/// What a request of this protocol can wish.
+const HEARD: [Wish; 8] = [
+    Wish::ToolChoice,
+    Wish::ParallelToolCalls,
+    Wish::Temperature,
+    Wish::TopP,
+    Wish::Stop,
+    Wish::MaxOutput,
+    Wish::Candidates,
+    Wish::EndUser,
+];
 
 pub(super) fn encode<'a>(
     conversation: &Conversation<'a>,
@@ -28,10 +40,10 @@ pub(super) fn encode<'a>(
     if let Some(cap) = &conversation.max_output {
         object.key("max_completion_tokens").number(cap.value);
     }
-    if let Some(temperature) = conversation.temperature {
+    if let Some(temperature) = conversation.sampling.temperature {
         object.key("temperature").raw(temperature.text());
     }
-    if let Some(top_p) = conversation.top_p {
+    if let Some(top_p) = conversation.sampling.top_p {
         object.key("top_p").raw(top_p.text());
     }
     stop(conversation, &mut object, losses);
@@ -48,6 +60,7 @@ pub(super) fn encode<'a>(
             object.key("stream_options").object().key("include_usage").bool(true);
         }
     }
+    losses.unheard(conversation, &HEARD);
     losses.write_bag(&conversation.bag, &mut object);
     drop(object);
     out
@@ -96,7 +109,7 @@ fn tools<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &
             }
         }
     }
-    match &conversation.tool_choice {
+    match conversation.tool_choice.as_ref().map(|choice| &choice.value) {
         None => {}
         Some(ToolChoice::Unknown(raw)) if losses.is_same_protocol() => {
             object.key("tool_choice").raw(raw.text());
@@ -111,6 +124,14 @@ fn tools<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &
             let mut choice = object.key("tool_choice").object();
             choice.key("type").string("function");
             choice.key("function").object().key("name").string(name);
+        }
+        Some(ToolChoice::Allowed { .. }) => {
+            let place = conversation.tool_choice.as_ref().map_or(Place::NOWHERE, |choice| choice.place);
+            losses.dropped(
+                place,
+                "a choice among some of the tools is not carried over",
+                "a list of allowed tools",
+            );
         }
     }
     if let Some(parallel) = conversation.parallel_tool_calls.filter(|_| any) {
@@ -136,6 +157,11 @@ fn tool<'a>(tool: &Tool<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
             }
             losses.write_bag(&tool.bag, &mut function);
         }
+        ToolKind::Custom { name, .. } => losses.dropped(
+            tool.place,
+            format!("the custom tool `{name}` is not carried over"),
+            "tools that take free text",
+        ),
         ToolKind::Unknown { raw, .. } if losses.is_same_protocol() => list.item().raw(raw.text()),
         ToolKind::Unknown { name, raw } => losses.unknown(*raw, "tool", name),
     }

@@ -5,6 +5,7 @@ use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
 use weighbridge_units::{Protocol, Usage};
 
 use crate::anthropic_messages::finish;
+use crate::conversation::{CallKind, Proof};
 use crate::event::{SplitText, extras, usage_extras};
 use crate::{
     Delta, Event, EventSink, Frame, FrameError, FrameRole, FrameScope, PartKind, StreamReader, tool_id,
@@ -181,7 +182,7 @@ impl MessagesReader {
             }
             "thinking" => {
                 first = content.take("thinking")?.value();
-                (BlockKind::Text, PartKind::Reasoning)
+                (BlockKind::Text, PartKind::Reasoning { id: None })
             }
             "tool_use" => {
                 let id: Cow<'_, str> = content.take("id")?.value().unwrap_or_default();
@@ -189,7 +190,10 @@ impl MessagesReader {
                 let name = content.require("name")?;
                 let input = content.take::<Raw<'_>>("input")?.value();
                 let input = input.map_or_else(|| "{}".to_owned(), |input| input.text().to_owned());
-                (BlockKind::ToolUse { input: Some(input) }, PartKind::ToolCall { id, name })
+                (
+                    BlockKind::ToolUse { input: Some(input) },
+                    PartKind::ToolCall { id, name, kind: CallKind::Function },
+                )
             }
             _ => (BlockKind::Other, PartKind::Unknown { name: name.clone(), text: raw.text() }),
         };
@@ -201,7 +205,7 @@ impl MessagesReader {
         }
         let signature = content.take::<Cow<'_, str>>("signature")?.value().filter(|text| !text.is_empty());
         if let Some(text) = signature.filter(|_| is_known) {
-            sink(Event::Delta { part, delta: Delta::Signature(text) });
+            sink(Event::Delta { part, delta: Delta::Proof(Proof::signature(Proof::ANTHROPIC, text)) });
         }
         self.blocks.push(block);
         if is_known {
@@ -222,7 +226,8 @@ impl MessagesReader {
             ("text_delta", BlockKind::Text) => block.text(delta.require("text")?, sink)?,
             ("thinking_delta", BlockKind::Text) => block.text(delta.require("thinking")?, sink)?,
             ("signature_delta", BlockKind::Text) => {
-                let signature = Delta::Signature(delta.require("signature")?);
+                let signature: Cow<'_, str> = delta.require("signature")?;
+                let signature = Delta::Proof(Proof::signature(Proof::ANTHROPIC, signature));
                 sink(Event::Delta { part: block.part, delta: signature });
             }
             ("input_json_delta", BlockKind::ToolUse { .. }) => {

@@ -109,6 +109,13 @@ impl StreamWriter for MessagesWriter {
                 "the field has no counterpart in Anthropic Messages",
                 "a field of the same meaning",
             ),
+            Event::Logprobs { .. } | Event::StopDetails { .. } => report_once(
+                losses,
+                LossKind::Dropped,
+                "/choices/0",
+                "probabilities and details of the end are not carried over",
+                "fields of the same meaning",
+            ),
             Event::ServiceTier(tier) if tier != "default" => report_once(
                 losses,
                 LossKind::Dropped,
@@ -201,7 +208,7 @@ impl MessagesWriter {
         self.start(None, None, out);
         let block = match kind {
             PartKind::Text => BlockStart::Text,
-            PartKind::ToolCall { id, name } => {
+            PartKind::ToolCall { id, name, .. } => {
                 let id = if id.is_empty() {
                     tool_id::fallback(&self.id_fallback, self.calls)
                 } else {
@@ -222,7 +229,7 @@ impl MessagesWriter {
                 self.seen.refusal = true;
                 BlockStart::Text
             }
-            PartKind::Reasoning => {
+            PartKind::Reasoning { .. } => {
                 report_once(
                     losses,
                     LossKind::Dropped,
@@ -232,11 +239,11 @@ impl MessagesWriter {
                 );
                 return Ok(());
             }
-            PartKind::Unknown { name, .. } => {
+            PartKind::Unknown { .. } | PartKind::Image { .. } | PartKind::Audio { .. } => {
                 report_once(
                     losses,
                     LossKind::Dropped,
-                    format!("/choices/0/message/{name}"),
+                    format!("/content/{part}"),
                     "a part of the provider's own kind has no counterpart in Anthropic Messages",
                     "a block of the same kind",
                 );
@@ -269,7 +276,7 @@ impl MessagesWriter {
         let (text, is_arguments) = match delta {
             Delta::Text(text) => (text, false),
             Delta::Arguments(text) => (text, true),
-            Delta::Signature(_) => return Ok(()),
+            Delta::Proof(_) | Delta::Citation(_) | Delta::Data(_) | Delta::Summary { .. } => return Ok(()),
             Delta::Raw { name, .. } => {
                 report_once(
                     losses,

@@ -5,6 +5,7 @@ use weighbridge_units::Protocol;
 
 use super::arguments::ArgumentsProgress;
 use super::reader::PartNumbers;
+use crate::conversation::CallKind;
 use crate::event::{SplitText, extras};
 use crate::{Delta, Event, EventSink, FrameError, PartKind};
 
@@ -159,7 +160,11 @@ impl Call {
         {
             let part = parts.next();
             let held = std::mem::take(arguments);
-            let kind = PartKind::ToolCall { id: Cow::Owned(self.id.clone()), name: piece.name };
+            let kind = PartKind::ToolCall {
+                id: Cow::Owned(self.id.clone()),
+                name: piece.name,
+                kind: CallKind::Function,
+            };
             sink(Event::Open { part, group: candidate, candidate, kind });
             if !held.is_empty() {
                 sink(Event::Delta { part, delta: Delta::Arguments(Cow::Owned(held)) });

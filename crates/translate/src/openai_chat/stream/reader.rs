@@ -204,7 +204,7 @@ impl Candidate {
         let reasoning = delta.take::<Raw<'_>>("reasoning_content")?.value();
         let reasoning = reasoning.or(delta.take::<Raw<'_>>("reasoning")?.value());
         if let Some(text) = reasoning {
-            self.text(PartKind::Reasoning, text, parts, sink)?;
+            self.text(PartKind::Reasoning { id: None }, text, parts, sink)?;
         }
         match delta.take::<Raw<'_>>("content")?.value() {
             Some(content) if content.kind() == Kind::Array => self.content_items(content, parts, sink)?,
@@ -238,7 +238,7 @@ impl Candidate {
                 Some("thinking") => {
                     for thought in fields.require::<Raw<'_>>("thinking")?.items()? {
                         let text = Fields::read(thought)?.require("text")?;
-                        self.text(PartKind::Reasoning, text, parts, sink)?;
+                        self.text(PartKind::Reasoning { id: None }, text, parts, sink)?;
                     }
                 }
                 _ => sink(Event::Extra {

@@ -103,6 +103,13 @@ impl StreamWriter for ChatWriter {
                 "the field has no counterpart in Chat Completions",
                 "a field of the same meaning",
             ),
+            Event::Logprobs { .. } | Event::StopDetails { .. } => report_once(
+                losses,
+                LossKind::Dropped,
+                "/choices/0",
+                "probabilities and details of the end are not carried over",
+                "fields of the same meaning",
+            ),
             Event::ServiceTier(tier) => self.service_tier(tier, losses),
             Event::Failed(_) => {}
         }
@@ -212,7 +219,7 @@ impl ChatWriter {
                 candidate.seen.refusal = true;
                 Place::Refusal
             }
-            PartKind::ToolCall { id, name } => {
+            PartKind::ToolCall { id, name, .. } => {
                 let call = candidate.calls;
                 candidate.calls += 1;
                 candidate.seen.tool_calls = true;
@@ -233,7 +240,7 @@ impl ChatWriter {
                 );
                 Place::Call(call)
             }
-            PartKind::Reasoning => {
+            PartKind::Reasoning { .. } => {
                 report_once(
                     losses,
                     LossKind::Dropped,
@@ -243,7 +250,7 @@ impl ChatWriter {
                 );
                 Place::Nowhere
             }
-            PartKind::Unknown { .. } => {
+            PartKind::Unknown { .. } | PartKind::Image { .. } | PartKind::Audio { .. } => {
                 report_once(
                     losses,
                     LossKind::Dropped,
