@@ -5,7 +5,7 @@
 //! makes it [`InFlight`]; that ends exactly once, also when it is dropped: because the client has
 //! left, or because something panicked.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use weighbridge_ledger::{EndFacts, Name, Reservation};
 use weighbridge_records::AttemptRecord;
@@ -180,8 +180,11 @@ impl Sent {
 
 /// The account that bears a cost which the tenant does not pay: `absorbed:<reason>`.
 fn absorbed_reason(outcome: AttemptOutcome) -> Name {
-    Name::new(match outcome {
-        AttemptOutcome::FailedMidStream => "mid-stream",
-        _ => "failed",
-    })
+    // Hashed once, not for each request.
+    static MID_STREAM: LazyLock<Name> = LazyLock::new(|| Name::new("mid-stream"));
+    static FAILED: LazyLock<Name> = LazyLock::new(|| Name::new("failed"));
+    match outcome {
+        AttemptOutcome::FailedMidStream => MID_STREAM.clone(),
+        _ => FAILED.clone(),
+    }
 }

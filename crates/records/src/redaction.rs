@@ -29,7 +29,8 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     let mut output = String::new();
     let mut copied = 0;
     let mut at = 0;
-    while at < text.len() {
+    while let Some(found) = next_beginning(text.as_bytes(), at) {
+        at = found;
         if let Some((start, end)) = credential_at(text.as_bytes(), at) {
             output.push_str(text.get(copied..start).unwrap_or_default());
             output.push_str(MASK);
@@ -44,6 +45,36 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     }
     output.push_str(text.get(copied..).unwrap_or_default());
     Cow::Owned(output)
+}
+
+/// Bytes with which a prefix or a label begins, and bytes that come second in one: two look-ups per
+/// byte pass over nearly all of a text.
+const FIRST: [bool; 256] = bytes_at(0);
+const SECOND: [bool; 256] = bytes_at(1);
+
+/// The bytes at `place` of the prefixes, and in both cases of the labels.
+const fn bytes_at(place: usize) -> [bool; 256] {
+    let mut bytes = [false; 256];
+    let mut nth = 0;
+    while nth < PREFIXES.len() {
+        bytes[PREFIXES[nth].as_bytes()[place] as usize] = true;
+        nth += 1;
+    }
+    nth = 0;
+    while nth < LABELS.len() {
+        let byte = LABELS[nth].as_bytes()[place];
+        bytes[byte.to_ascii_lowercase() as usize] = true;
+        bytes[byte.to_ascii_uppercase() as usize] = true;
+        nth += 1;
+    }
+    bytes
+}
+
+/// Where, from `from` on, a prefix or a label may begin.
+fn next_beginning(text: &[u8], from: usize) -> Option<usize> {
+    let may_begin =
+        |pair: &[u8]| matches!(pair, [first, second] if FIRST[*first as usize] && SECOND[*second as usize]);
+    text.get(from..)?.windows(2).position(may_begin).map(|distance| from + distance)
 }
 
 /// The bytes to mask where a credential, or a word that announces one, begins at `at`.

@@ -1,10 +1,13 @@
+use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use weighbridge_records::{Backlog, Observer, RequestRecord, redact};
+use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 /// How long a line may wait until it is written.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -102,14 +105,14 @@ impl Shared {
 /// What an operator wants to see of each request. End users and tags stay in the request log.
 #[derive(Serialize)]
 struct Line<'a> {
-    at: String,
-    request: String,
+    at: Written<Timestamp>,
+    request: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
+    key: Option<Written<KeyId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a str>,
     protocol: &'static str,
-    model: String,
+    model: Cow<'a, str>,
     stream: bool,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,17 +121,26 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    provider_model: Option<String>,
+    provider_model: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     prompt_tokens: u64,
     answer_tokens: u64,
-    charged_usd: String,
+    charged_usd: Written<NanoUsd>,
     losses: usize,
     overhead_us: u64,
     total_us: u64,
+}
+
+/// A value as people read it, written without a text of its own.
+struct Written<T>(T);
+
+impl<T: fmt::Display> Serialize for Written<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 impl<'a> Line<'a> {
@@ -138,23 +150,23 @@ impl<'a> Line<'a> {
             record.attempts.iter().fold(0, |sum: u64, attempt| sum.saturating_add(count(&attempt.usage)))
         };
         Self {
-            at: record.at.to_string(),
-            request: redact(record.id.as_str()).into_owned(),
-            key: record.caller.as_ref().map(|caller| caller.key.to_string()),
+            at: Written(record.at),
+            request: redact(record.id.as_str()),
+            key: record.caller.as_ref().map(|caller| Written(caller.key)),
             tenant: record.caller.as_ref().map(|caller| &*caller.tenant),
             protocol: record.client_protocol.as_str(),
-            model: redact(&record.model).into_owned(),
+            model: redact(&record.model),
             stream: record.stream,
             status: record.status,
             refused: record.refused,
             attempts: record.attempts.len(),
             provider: last.map(|attempt| &*attempt.provider),
-            provider_model: last.map(|attempt| redact(&attempt.model).into_owned()),
+            provider_model: last.map(|attempt| redact(&attempt.model)),
             outcome: last.map(|attempt| attempt.outcome.as_str()),
             error: last.and_then(|attempt| attempt.error).map(|class| class.as_str()),
             prompt_tokens: all(|usage| usage.prompt()),
             answer_tokens: all(|usage| usage.answer()),
-            charged_usd: record.charged().to_string(),
+            charged_usd: Written(record.charged()),
             losses: record.losses.len(),
             overhead_us: record.overhead_us,
             total_us: record.total_us,

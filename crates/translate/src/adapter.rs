@@ -1,6 +1,6 @@
 //! What each protocol folder provides, and the registry of them.
 
-use weighbridge_protocol::json::{Raw, ReadError};
+use weighbridge_protocol::json::{Fields, Raw, ReadError};
 use weighbridge_units::Protocol;
 
 use crate::answer::{Answer, AnswerFacts};
@@ -43,11 +43,17 @@ pub trait Adapter: Sync {
         losses: &mut Losses<'a>,
     ) -> Vec<u8>;
 
-    /// Reads only the facts of a whole answer.
+    /// Reads only the facts of a whole answer, whose fields were opened when it was checked.
     ///
     /// # Errors
     /// As [`Self::decode_answer`].
-    fn answer_facts(&self, body: Raw<'_>) -> Result<AnswerFacts, ReadError>;
+    fn answer_facts(&self, answer: Fields<'_>) -> Result<AnswerFacts, ReadError>;
+
+    /// Whether the fields of a document under status 200 call for [`Self::decode_error`]: a look that
+    /// spares nearly every answer being read as an error first.
+    fn may_be_error(&self, _document: &Fields<'_>) -> bool {
+        true
+    }
 
     /// Sorts an error; `None` where the document is none.
     fn decode_error(&self, status: u16, body: Raw<'_>) -> Option<ApiError>;

@@ -51,7 +51,7 @@ mod losses;
 mod place;
 pub mod tool_id;
 
-use weighbridge_protocol::json::{Raw, ScanLimits};
+use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
 use weighbridge_units::{Loss, Protocol};
 
 pub use weighbridge_protocol::Dialect;
@@ -133,7 +133,7 @@ pub fn response(
     body: &str,
     target: &AnswerTarget<'_>,
 ) -> Result<Translated<(Vec<u8>, AnswerFacts)>, TranslateError> {
-    let root = successful(provider, body)?;
+    let root = successful(provider, body)?.raw();
     let answer = adapter(provider).decode_answer(root).map_err(|error| TranslateError::read(body, error))?;
     let mut losses = Losses::new(provider, client);
     let value = adapter(client).encode_answer(&answer, target, &mut losses);
@@ -145,15 +145,16 @@ pub fn response(
 /// # Errors
 /// As [`response`].
 pub fn answer_facts(provider: Protocol, body: &str) -> Result<AnswerFacts, TranslateError> {
-    let root = successful(provider, body)?;
-    adapter(provider).answer_facts(root).map_err(|error| TranslateError::read(body, error))
+    let fields = successful(provider, body)?;
+    adapter(provider).answer_facts(fields).map_err(|error| TranslateError::read(body, error))
 }
 
-/// Checks an answer's body, and that it is no error.
-fn successful(provider: Protocol, body: &str) -> Result<Raw<'_>, TranslateError> {
-    let root = Raw::parse(body, &ScanLimits::default())?;
-    match adapter(provider).decode_error(200, root) {
+/// Checks an answer's body, opens it, and makes sure that it is no error. One pass over the text.
+fn successful(provider: Protocol, body: &str) -> Result<Fields<'_>, TranslateError> {
+    let fields = Fields::parse(body, &ScanLimits::default())?;
+    let adapter = adapter(provider);
+    match adapter.may_be_error(&fields).then(|| adapter.decode_error(200, fields.raw())).flatten() {
         Some(error) => Err(TranslateError::InBandError(error)),
-        None => Ok(root),
+        None => Ok(fields),
     }
 }

@@ -1,9 +1,10 @@
 //! An object, taken apart field by field; what is left over is kept.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::raw::Members;
-use super::{Kind, Raw, ReadError, decode_string};
+use super::{FieldSpan, Kind, Raw, ReadError, ScanError, ScanLimits, decode_string, scan_object};
 
 /// What can be read from a JSON value.
 pub trait FromRaw<'a>: Sized {
@@ -121,9 +122,38 @@ impl<'a> Fields<'a> {
         Ok(Self { raw, entries })
     }
 
+    /// Checks a document that must be an object, and opens it: one pass where [`Raw::parse`] and
+    /// [`Fields::read`] take two.
+    ///
+    /// # Errors
+    /// [`ScanError`] says what is wrong, and where.
+    pub fn parse(text: &'a str, limits: &ScanLimits) -> Result<Self, ScanError> {
+        let (object, spans) = scan_object(text, limits)?;
+        let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
+        let raw = Raw::trusted(slice(object));
+        let mut entries = Vec::with_capacity(spans.len());
+        for FieldSpan { key, value } in spans {
+            let name = slice(key);
+            // Half of a surrogate pair is nobody's name; as it stands, nobody will ask for it.
+            let key = decode_string(name).unwrap_or(Cow::Borrowed(name));
+            entries.push(Entry { key, value: Raw::trusted(slice(value)), taken: false });
+        }
+        Ok(Self { raw, entries })
+    }
+
     /// The object itself.
     pub const fn raw(&self) -> Raw<'a> {
         self.raw
+    }
+
+    /// The value of a field, which stays to be taken.
+    pub fn peek(&self, name: &str) -> Option<Raw<'a>> {
+        self.entries.iter().rev().find(|entry| !entry.taken && entry.key == name).map(|entry| entry.value)
+    }
+
+    /// Whether a field is this text.
+    pub fn says(&self, name: &str, text: &str) -> bool {
+        self.peek(name).is_some_and(|value| value.str().is_ok_and(|said| said == text))
     }
 
     /// Takes a field.

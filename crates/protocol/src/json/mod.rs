@@ -6,6 +6,7 @@
 //! arguments are never parsed and printed again, so not a digit of them changes.
 
 mod fields;
+mod plain_run;
 mod pointer;
 mod raw;
 mod scan;

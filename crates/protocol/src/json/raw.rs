@@ -5,6 +5,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::plain_run::plain_run;
 use super::scan::scan_value;
 use super::{FromRaw, ScanError, ScanLimits, pointer_of};
 
@@ -222,58 +223,59 @@ impl<'a> Cursor<'a> {
         while matches!(bytes.get(self.at)?, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':') {
             self.at += 1;
         }
-        if matches!(bytes.get(self.at)?, b']' | b'}') {
-            return None;
-        }
         let start = self.at;
-        self.at = end_of_value(bytes, start);
+        self.at = match bytes.get(start)? {
+            b']' | b'}' => return None,
+            b'"' => end_of_string(bytes, start),
+            b'{' | b'[' => end_of_container(bytes, start),
+            _ => end_of_scalar(bytes, start),
+        };
         self.text.get(start..self.at).map(Raw::trusted)
     }
 }
 
-/// The byte after the value that starts at `start` of a checked document.
-fn end_of_value(text: &[u8], start: usize) -> usize {
+/// The byte after the object or array that starts at `start` of a checked document.
+fn end_of_container(text: &[u8], start: usize) -> usize {
     let mut at = start;
     let mut open = 0_usize;
     while let Some(byte) = text.get(at) {
         match byte {
-            b'"' => at = end_of_string(text, at),
-            b'{' | b'[' => {
-                open += 1;
-                at += 1;
-            }
-            b'}' | b']' => {
-                // With nothing open, this is the end of what holds the value: a number or literal.
-                if open == 0 {
-                    return at;
-                }
-                open -= 1;
-                at += 1;
-            }
-            b',' | b' ' | b'\t' | b'\n' | b'\r' if open == 0 => return at,
-            _ => {
-                at += 1;
+            b'"' => {
+                at = end_of_string(text, at);
                 continue;
             }
+            b'{' | b'[' => open += 1,
+            b'}' | b']' => {
+                open -= 1;
+                if open == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
         }
-        if open == 0 {
-            return at;
-        }
+        at += 1;
     }
     text.len()
+}
+
+/// The byte after the number or literal that starts at `start` of a checked document.
+fn end_of_scalar(text: &[u8], start: usize) -> usize {
+    let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
+    let rest = text.get(start..).unwrap_or_default();
+    start + rest.iter().position(is_end).unwrap_or(rest.len())
 }
 
 /// The byte after the string whose opening quote is at `start`.
 fn end_of_string(text: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
-        at += found;
-        if text.get(at) == Some(&b'"') {
-            return at + 1;
+    loop {
+        at += plain_run(text.get(at..).unwrap_or_default());
+        match text.get(at) {
+            Some(b'\\') => at += 2,
+            Some(_) => return at + 1,
+            None => return text.len(),
         }
-        at += 2;
     }
-    text.len()
 }
 
 /// The characters that the text between the quotes of a JSON string stands for; `None` where an

@@ -5,6 +5,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use super::Kind;
+use super::plain_run::plain_run;
 
 /// What a document may be at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,22 +244,16 @@ impl<'a> Scanner<'a> {
         self.expect(b'"', "a string")?;
         let start = self.at;
         loop {
-            let rest = self.rest();
-            let Some(length) = memchr::memchr2(b'"', b'\\', rest) else {
-                self.at = self.text.len();
-                return Err(self.mistake("the end of the string"));
-            };
-            let plain = rest.get(..length).unwrap_or_default();
-            if has_control(plain) {
-                self.at += plain.iter().position(|&byte| byte < 0x20).unwrap_or(0);
-                return Err(self.mistake("an escape in place of the control character"));
+            self.at += plain_run(self.rest());
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(start..self.at - 1);
+                }
+                Some(b'\\') => self.escape()?,
+                Some(_) => return Err(self.mistake("an escape in place of the control character")),
+                None => return Err(self.mistake("the end of the string")),
             }
-            self.at += length;
-            if self.peek() == Some(b'"') {
-                self.at += 1;
-                return Ok(start..self.at - 1);
-            }
-            self.escape()?;
         }
     }
 
@@ -315,9 +310,4 @@ impl<'a> Scanner<'a> {
         self.at += count;
         if count == 0 { Err(self.mistake("a digit")) } else { Ok(()) }
     }
-}
-
-/// Whether a byte below 0x20 is there. Whole chunks without a branch, which compilers vectorise.
-fn has_control(text: &[u8]) -> bool {
-    text.chunks(64).any(|chunk| chunk.iter().fold(false, |found, &byte| found | (byte < 0x20)))
 }

@@ -52,16 +52,16 @@ pub fn read(raw: Raw<'_>) -> Usage {
 /// Takes over what a later usage object of the same answer tells; what it does not tell stays.
 pub fn update(usage: &mut Usage, raw: Raw<'_>) {
     let Ok(mut fields) = Fields::read(raw) else { return };
-    let of_prompt: Option<Raw<'_>> = fields.offer("prompt_tokens_details");
-    let of_answer: Option<Raw<'_>> = fields.offer("completion_tokens_details");
+    let mut of_prompt: Option<Fields<'_>> = fields.offer("prompt_tokens_details");
+    let mut of_answer: Option<Fields<'_>> = fields.offer("completion_tokens_details");
 
     let prompt: Option<u64> = fields.offer("prompt_tokens");
     let answer: Option<u64> = fields.offer("completion_tokens");
-    let cached = detail(of_prompt, "cached_tokens").or_else(|| fields.offer("prompt_cache_hit_tokens"));
-    let written = detail(of_prompt, "cache_write_tokens");
-    let audio = detail(of_prompt, "audio_tokens");
-    let answer_audio = detail(of_answer, "audio_tokens");
-    let mut reasoning = detail(of_answer, "reasoning_tokens");
+    let cached = detail(&mut of_prompt, "cached_tokens").or_else(|| fields.offer("prompt_cache_hit_tokens"));
+    let written = detail(&mut of_prompt, "cache_write_tokens");
+    let audio = detail(&mut of_prompt, "audio_tokens");
+    let answer_audio = detail(&mut of_answer, "audio_tokens");
+    let mut reasoning = detail(&mut of_answer, "reasoning_tokens");
 
     // What the total holds beyond the two figures that normally make it up tells the dialect.
     let mut prompt_whole = prompt;
@@ -101,8 +101,8 @@ fn split(usage: &mut Usage, whole: Option<u64>, parts: &[(Bucket, Option<u64>)],
 }
 
 /// A count inside a details object; an odd one is as good as absent.
-fn detail(details: Option<Raw<'_>>, name: &str) -> Option<u64> {
-    details?.get(name)?.u64().ok()
+fn detail(details: &mut Option<Fields<'_>>, name: &'static str) -> Option<u64> {
+    details.as_mut()?.offer(name)
 }
 
 /// What [`write()`] cannot tell apart or at all: caches are not told apart by their lifetime, the

@@ -47,8 +47,7 @@ fn reason(fields: &mut Fields<'_>) -> Option<FinishReason> {
     reason.map(|reason| finish::read(&reason, sequence.as_deref()))
 }
 
-pub(super) fn facts(body: Raw<'_>) -> Result<AnswerFacts, ReadError> {
-    let mut fields = Fields::read(body)?;
+pub(super) fn facts(mut fields: Fields<'_>) -> Result<AnswerFacts, ReadError> {
     fields.require::<Raw<'_>>("content")?.items()?;
     let raw_usage = fields.offer::<Raw<'_>>("usage").filter(|usage| !usage.is_null());
     Ok(AnswerFacts {

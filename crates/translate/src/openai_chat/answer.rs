@@ -62,8 +62,7 @@ fn reasoning<'a>(message: &mut Fields<'a>) -> Vec<Part<'a>> {
     told.into_iter().flatten().find(|text| !text.value.is_empty()).map(part).into_iter().collect()
 }
 
-pub(super) fn facts(body: Raw<'_>) -> Result<AnswerFacts, ReadError> {
-    let mut fields = Fields::read(body)?;
+pub(super) fn facts(mut fields: Fields<'_>) -> Result<AnswerFacts, ReadError> {
     let choices: Raw<'_> = fields.require("choices")?;
     let first = choices.items()?.next();
     let reason = first.and_then(|choice| choice.get("finish_reason")).and_then(|reason| reason.str().ok());

@@ -12,7 +12,7 @@ mod request_encode;
 #[cfg(test)]
 pub(crate) mod same;
 
-use weighbridge_protocol::json::{Raw, ReadError};
+use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
 use crate::{
     Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget, StreamReader,
@@ -50,8 +50,13 @@ impl Adapter for OpenAiChat {
         answer::encode(answer, target, losses)
     }
 
-    fn answer_facts(&self, body: Raw<'_>) -> Result<AnswerFacts, ReadError> {
-        answer::facts(body)
+    fn answer_facts(&self, answer: Fields<'_>) -> Result<AnswerFacts, ReadError> {
+        answer::facts(answer)
+    }
+
+    fn may_be_error(&self, document: &Fields<'_>) -> bool {
+        let has = |name| document.peek(name).is_some();
+        has("error") || has("detail") || document.says("object", "error")
     }
 
     fn decode_error(&self, status: u16, body: Raw<'_>) -> Option<ApiError> {
