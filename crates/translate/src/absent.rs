@@ -1,6 +1,6 @@
 //! A protocol whose folder is not here yet.
 
-use weighbridge_protocol::json::{Raw, ReadError, Writer};
+use weighbridge_protocol::json::{Fields, Raw, ReadError, Writer};
 use weighbridge_units::{Loss, Protocol};
 
 use crate::{
@@ -46,8 +46,8 @@ impl Adapter for Absent {
         self.nothing(losses)
     }
 
-    fn answer_facts(&self, body: Raw<'_>) -> Result<AnswerFacts, ReadError> {
-        Err(ReadError::new(body, EXPECTED))
+    fn answer_facts(&self, answer: Fields<'_>) -> Result<AnswerFacts, ReadError> {
+        Err(ReadError::new(answer.raw(), EXPECTED))
     }
 
     fn decode_error(&self, _: u16, _: Raw<'_>) -> Option<ApiError> {
