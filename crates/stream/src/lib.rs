@@ -47,6 +47,7 @@
 //!     id_fallback: "msg_1",
 //!     created: 1_700_000_000,
 //!     request_id: "req_1",
+//!     legacy_functions: false,
 //! });
 //! let mut out = VecDeque::new();
 //! relay.push(
@@ -67,6 +68,7 @@ mod driver;
 mod facts;
 mod fold;
 mod relay;
+mod replay;
 pub mod sse;
 mod tee;
 pub mod testkit;
@@ -74,3 +76,4 @@ pub mod testkit;
 pub use facts::{End, Facts, RelayState};
 pub use fold::{FoldTooLarge, Folder, fold_stream};
 pub use relay::{Relay, RelayOptions};
+pub use replay::replay;
