@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(path) => std::fs::read_to_string(path)?,
         None => SAMPLE.to_owned(),
     };
-    let target = RequestTarget { model: "claude-haiku-4-5", max_output_default: 1024, include_usage: true };
+    let target = RequestTarget { max_output_default: 1024, ..RequestTarget::new("claude-haiku-4-5") };
     let translated = request(Protocol::OpenAiChat, Protocol::AnthropicMessages, &text, &target)?;
     println!("{}", String::from_utf8(translated.value)?);
     for loss in &translated.losses {

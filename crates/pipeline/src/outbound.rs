@@ -90,9 +90,8 @@ fn edited(exchange: &Exchange, deployment: &Deployment, cap: Option<u64>) -> Res
 
 fn translated(exchange: &Exchange, deployment: &Deployment, cap: Option<u64>) -> Result<Outbound, Unfit> {
     let target = RequestTarget {
-        model: &deployment.model,
         max_output_default: cap.unwrap_or_else(|| output_cap(exchange, deployment)),
-        include_usage: true,
+        ..RequestTarget::new(&deployment.model)
     };
     let text = exchange.body.text();
     match weighbridge_translate::request(exchange.client, deployment.provider.protocol, text, &target) {

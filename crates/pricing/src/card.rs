@@ -14,13 +14,13 @@ const BUCKETS: usize = Bucket::ALL.len();
 /// Whose rate a bucket is charged at when its own is not stated.
 ///
 /// Each stands for a rule of the providers: reasoning is billed as output; prompt tokens that a
-/// model has no cache price for are billed as input, whether or not they were cached. Audio and
-/// searches have no such rule, nor has the longer-lived cache of a model that charges for the
+/// model has no cache price for are billed as input, whether or not they were cached; so are those
+/// that a provider's own tools added. Audio, images that the model makes, and searches have no such rule, nor has the longer-lived cache of a model that charges for the
 /// shorter-lived one: without a price of their own they are an error.
 fn fallback(bucket: Bucket, stated: &[Option<Rate>; BUCKETS]) -> Option<Bucket> {
     match bucket {
         Bucket::Reasoning => Some(Bucket::Output),
-        Bucket::CacheRead | Bucket::CacheWrite5m => Some(Bucket::Input),
+        Bucket::CacheRead | Bucket::CacheWrite5m | Bucket::ToolPrompt => Some(Bucket::Input),
         Bucket::CacheWrite1h if stated[Bucket::CacheWrite5m as usize].is_none() => Some(Bucket::Input),
         _ => None,
     }

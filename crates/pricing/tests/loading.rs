@@ -56,7 +56,7 @@ rates = []
     one.toml:10:32: a: `input` must be a string such as "2.50": money is text
     one.toml:10:46: a: output: `-1` is negative: a rate is "0" or more
     one.toml:11:3: a: there is no tier `turbo`: there are `standard`, `batch`, `flex`, `priority`, `fast`
-    one.toml:12:34: a: a row of `rates` has no field `cached`: it has `tier`, `above`, `source`, `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `input_audio`, `output`, `reasoning`, `output_audio`, `web_search`
+    one.toml:12:34: a: a row of `rates` has no field `cached`: it has `tier`, `above`, `source`, `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `input_audio`, `output`, `reasoning`, `output_audio`, `web_search`, `tool_prompt`, `output_image`
     one.toml:12:57: a: output: `0.1234567` has more than six decimals: give dollars per million units
     one.toml:15:1: `models` is empty: name at least one
     one.toml:15:1: `rates` is empty: add a row for tier "standard"
@@ -97,7 +97,7 @@ fn m6_a_tier_field_that_is_not_understood_is_an_error() {
     );
     assert_snapshot!(mistakes(&[("p.toml", &text)]), @r#"
     p.toml:9:10: m: tier `standard` has another row with the same `above`: keep one
-    p.toml:9:31: m: a row of `rates` has no field `beyond`: it has `tier`, `above`, `source`, `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `input_audio`, `output`, `reasoning`, `output_audio`, `web_search`
+    p.toml:9:31: m: a row of `rates` has no field `beyond`: it has `tier`, `above`, `source`, `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `input_audio`, `output`, `reasoning`, `output_audio`, `web_search`, `tool_prompt`, `output_image`
     p.toml:10:39: m: `above` is a whole number of prompt tokens, from 1
     p.toml:11:39: m: `above` is a whole number of prompt tokens, from 1
     p.toml:12:39: m: `above` is a whole number of prompt tokens, from 1

@@ -27,7 +27,7 @@ impl Bracket {
         let at = |bucket: Bucket| self.micros[bucket as usize].map(i128::from);
         let fallback = match bucket {
             Bucket::Reasoning => at(Bucket::Output),
-            Bucket::CacheRead | Bucket::CacheWrite5m => at(Bucket::Input),
+            Bucket::CacheRead | Bucket::CacheWrite5m | Bucket::ToolPrompt => at(Bucket::Input),
             Bucket::CacheWrite1h if at(Bucket::CacheWrite5m).is_none() => at(Bucket::Input),
             _ => None,
         };
@@ -62,11 +62,7 @@ fn card(brackets: &[Bracket]) -> Arc<PriceCard> {
 
 /// Pico-dollars of a usage; `None` where a bucket that was used has no price.
 fn reference(brackets: &[Bracket], usage: &Usage) -> Option<i128> {
-    let prompt: u64 =
-        [Bucket::Input, Bucket::CacheRead, Bucket::CacheWrite5m, Bucket::CacheWrite1h, Bucket::InputAudio]
-            .into_iter()
-            .map(|bucket| usage.get(bucket))
-            .sum();
+    let prompt: u64 = PROMPT.into_iter().map(|bucket| usage.get(bucket)).sum();
     let bracket = brackets.iter().rev().find(|bracket| prompt > bracket.above || bracket.above == 0).unwrap();
     let mut pico = 0;
     for (bucket, count) in usage.iter().filter(|(_, count)| *count > 0) {
@@ -133,9 +129,15 @@ fn shares(total: u64, cuts: &[u64]) -> Vec<u64> {
         .collect()
 }
 
-const PROMPT: [Bucket; 5] =
-    [Bucket::Input, Bucket::CacheRead, Bucket::CacheWrite5m, Bucket::CacheWrite1h, Bucket::InputAudio];
-const ANSWER: [Bucket; 3] = [Bucket::Output, Bucket::Reasoning, Bucket::OutputAudio];
+const PROMPT: [Bucket; 6] = [
+    Bucket::Input,
+    Bucket::CacheRead,
+    Bucket::CacheWrite5m,
+    Bucket::CacheWrite1h,
+    Bucket::InputAudio,
+    Bucket::ToolPrompt,
+];
+const ANSWER: [Bucket; 4] = [Bucket::Output, Bucket::Reasoning, Bucket::OutputAudio, Bucket::OutputImage];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -218,8 +220,8 @@ proptest! {
         brackets in brackets(),
         prompt_bound in 0..2_000_000_u64, output_cap in 0..200_000_u64, candidates in 1..9_u64,
         searches in 0..20_u64,
-        prompt in any::<prop::sample::Index>(), cuts in prop::collection::vec(any::<u64>(), 5),
-        answer_cuts in prop::collection::vec(any::<u64>(), 3),
+        prompt in any::<prop::sample::Index>(), cuts in prop::collection::vec(any::<u64>(), 6),
+        answer_cuts in prop::collection::vec(any::<u64>(), 4),
     ) {
         let card = card(&brackets);
         // The prompt's length is anything up to the bound, often close to a threshold.

@@ -3,7 +3,7 @@
 use weighbridge_units::Protocol;
 
 use crate::json::{Field, FromRaw, ReadError};
-use crate::{Body, anthropic_messages, openai_chat};
+use crate::{Body, anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses};
 
 /// The few fields of a request that routing, limits and budgets depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,9 @@ pub fn envelope(protocol: Protocol, body: &Body) -> Result<Envelope, ReadError> 
     match protocol {
         Protocol::OpenAiChat => openai_chat::envelope::read(body),
         Protocol::AnthropicMessages => anthropic_messages::envelope::read(body),
-        // `Protocol` may grow in `units` before its format is described here.
-        _ => Err(ReadError::new(body.root(), "a request of a protocol that is described here")),
+        Protocol::OpenAiResponses => openai_responses::envelope::read(body),
+        Protocol::GeminiGenerateContent => gemini::envelope::read(body),
+        Protocol::BedrockConverse => bedrock_converse::envelope::read(body),
     }
 }
 

@@ -5,6 +5,7 @@
 //!   is kept ([`json::Bag`]); [`json::Writer`] writes.
 //! - [`Body`] and [`Edits`]: a request that goes to a provider of its own protocol is not parsed
 //!   and printed again. One scan checks it, and its few changed fields are spliced into its bytes.
+//! - [`Dialect`]: who serves a protocol, where that changes the request.
 //! - [`Envelope`]: what a gateway must know of any request before it decides anything.
 //! - [`openai_chat`] and [`anthropic_messages`]: what each format calls things, as its provider
 //!   documents it: usage, finish reasons, errors, stream events, headers.
@@ -29,13 +30,18 @@
 //! ```
 
 pub mod anthropic_messages;
+pub mod bedrock_converse;
+pub mod gemini;
 pub mod json;
 pub mod openai_chat;
+pub mod openai_responses;
 
 mod body;
+mod dialect;
 mod edits;
 mod envelope;
 
 pub use body::Body;
+pub use dialect::Dialect;
 pub use edits::Edits;
 pub use envelope::{Envelope, envelope};

@@ -237,7 +237,11 @@ impl<'d, 's> Passing<'d, 's> {
             Event::ServiceTier(tier) => facts.service_tier = Some(tier.to_string()),
             Event::Raw { .. } => facts.unknown_events += 1,
             Event::Failed(error) => self.in_band = Some(error.clone()),
-            Event::Close { .. } | Event::Extra { .. } | Event::Ping => {}
+            Event::Close { .. }
+            | Event::Logprobs { .. }
+            | Event::StopDetails { .. }
+            | Event::Extra { .. }
+            | Event::Ping => {}
         }
     }
 }

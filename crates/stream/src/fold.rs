@@ -1,14 +1,19 @@
+mod owned;
+
 use std::borrow::Cow;
 
 use thiserror::Error;
-use weighbridge_protocol::json::{Bag, Raw, ScanLimits};
-use weighbridge_translate::conversation::ToolCall;
+use weighbridge_protocol::json::{Raw, ScanLimits};
+use weighbridge_translate::conversation::{
+    Audio, CallKind, Image, MediaSource, Proof, ProofKind, Reasoning, Text, ToolCall,
+};
 use weighbridge_translate::{
     Answer, ApiError, Candidate, Content, Delta, Event, FinishReason, FrameError, Part, PartKind, Place,
     Placed,
 };
 use weighbridge_units::{Protocol, Usage};
 
+use self::owned::{OwnedCitation, OwnedLogprob, OwnedStopDetails};
 use crate::decoder::{Decoded, Decoder, Framing};
 use crate::driver::Driver;
 
@@ -48,6 +53,8 @@ pub struct Folder {
     created: Option<i64>,
     parts: Vec<FoldedPart>,
     finishes: Vec<(u32, FinishReason)>,
+    stop_details: Vec<(u32, OwnedStopDetails)>,
+    logprobs: Vec<(u32, OwnedLogprob)>,
     usage: Option<Usage>,
     service_tier: Option<String>,
 }
@@ -59,15 +66,20 @@ struct FoldedPart {
     kind: FoldedKind,
     /// Text, or a tool call's arguments.
     text: String,
-    signature: Option<String>,
+    summary: Vec<String>,
+    proof: Option<(String, ProofKind, String)>,
+    citations: Vec<OwnedCitation>,
+    data: String,
 }
 
 #[derive(Debug, Clone)]
 enum FoldedKind {
     Text,
-    Reasoning,
+    Reasoning { id: Option<String> },
     Refusal,
-    ToolCall { id: String, name: String },
+    Image { media_type: String },
+    Audio { id: Option<String>, media_type: String },
+    ToolCall { id: String, name: String, kind: CallKind },
     Unknown { name: String, raw: String },
 }
 
@@ -83,6 +95,8 @@ impl Folder {
             created: None,
             parts: Vec::new(),
             finishes: Vec::new(),
+            stop_details: Vec::new(),
+            logprobs: Vec::new(),
             usage: None,
             service_tier: None,
         }
@@ -105,6 +119,19 @@ impl Folder {
                 self.finishes.retain(|(finished, _)| finished != candidate);
                 self.finishes.push((*candidate, reason.clone()));
             }
+            Event::StopDetails { candidate, details } => {
+                let details = OwnedStopDetails::of(details);
+                self.grow(details.bytes())?;
+                self.stop_details.retain(|(of, _)| of != candidate);
+                self.stop_details.push((*candidate, details));
+            }
+            Event::Logprobs { candidate, tokens } => {
+                for token in tokens {
+                    let token = OwnedLogprob::of(token);
+                    self.grow(token.size())?;
+                    self.logprobs.push((*candidate, token));
+                }
+            }
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
             Event::ServiceTier(tier) => self.service_tier = Some(tier.clone().into_owned()),
             Event::Close { .. }
@@ -121,18 +148,31 @@ impl Folder {
         self.grow(std::mem::size_of::<FoldedPart>())?;
         let kind = match kind {
             PartKind::Text => FoldedKind::Text,
-            PartKind::Reasoning => FoldedKind::Reasoning,
+            PartKind::Reasoning { id } => FoldedKind::Reasoning { id: owned(id) },
+            PartKind::Image { media_type } => FoldedKind::Image { media_type: media_type.to_string() },
+            PartKind::Audio { id, media_type } => {
+                FoldedKind::Audio { id: owned(id), media_type: media_type.to_string() }
+            }
             PartKind::Refusal => FoldedKind::Refusal,
-            PartKind::ToolCall { id, name } => {
+            PartKind::ToolCall { id, name, kind } => {
                 self.grow(id.len() + name.len())?;
-                FoldedKind::ToolCall { id: id.clone().into_owned(), name: name.clone().into_owned() }
+                FoldedKind::ToolCall { id: id.to_string(), name: name.to_string(), kind: *kind }
             }
             PartKind::Unknown { name, text } => {
                 self.grow(text.len())?;
                 FoldedKind::Unknown { name: name.clone().into_owned(), raw: (*text).to_owned() }
             }
         };
-        self.parts.push(FoldedPart { number, candidate, kind, text: String::new(), signature: None });
+        self.parts.push(FoldedPart {
+            number,
+            candidate,
+            kind,
+            text: String::new(),
+            summary: Vec::new(),
+            proof: None,
+            citations: Vec::new(),
+            data: String::new(),
+        });
         Ok(())
     }
 
@@ -144,10 +184,43 @@ impl Folder {
                     part.text.push_str(text);
                 }
             }
-            Delta::Signature(signature) => {
-                self.grow(signature.len())?;
+            Delta::Summary { piece, text } => {
+                self.grow(text.len() + std::mem::size_of::<String>())?;
                 if let Some(part) = self.part(number) {
-                    part.signature.get_or_insert_default().push_str(signature);
+                    // Pieces come in order: a new one is the next one.
+                    if part.summary.len() <= *piece as usize {
+                        part.summary.push(String::new());
+                    }
+                    if let Some(piece) = part.summary.last_mut() {
+                        piece.push_str(text);
+                    }
+                }
+            }
+            Delta::Id(id) => {
+                self.grow(id.len())?;
+                if let Some(FoldedPart { kind: FoldedKind::Reasoning { id: known }, .. }) = self.part(number)
+                {
+                    known.get_or_insert_with(|| id.to_string());
+                }
+            }
+            Delta::Proof(proof) => {
+                self.grow(proof.data.len())?;
+                if let Some(part) = self.part(number) {
+                    let empty = || (proof.format.to_string(), proof.kind, String::new());
+                    part.proof.get_or_insert_with(empty).2.push_str(&proof.data);
+                }
+            }
+            Delta::Data(data) => {
+                self.grow(data.len())?;
+                if let Some(part) = self.part(number) {
+                    part.data.push_str(data);
+                }
+            }
+            Delta::Citation(citation) => {
+                let citation = OwnedCitation::of(citation);
+                self.grow(citation.bytes())?;
+                if let Some(part) = self.part(number) {
+                    part.citations.push(citation);
                 }
             }
             Delta::Raw { .. } => {}
@@ -176,22 +249,20 @@ impl Folder {
         indexes.sort_unstable();
         indexes.dedup();
         let candidate = |index: u32| Candidate {
-            place: Place::NOWHERE,
             parts: self.parts.iter().filter(|part| part.candidate == index).map(FoldedPart::part).collect(),
             finish: self.finishes.iter().find(|(of, _)| *of == index).map(|(_, reason)| reason.clone()),
-            bag: Bag::EMPTY,
+            stop_details: self.stop_details.iter().find(|(of, _)| *of == index).map(|(_, d)| d.details()),
+            logprobs: self.logprobs.iter().filter(|(of, _)| *of == index).map(|(_, t)| t.token()).collect(),
+            ..Candidate::new(Place::NOWHERE)
         };
         Answer {
-            source: self.source,
             id: self.id.as_deref().map(Cow::Borrowed),
             model: self.model.as_deref().map(Cow::Borrowed),
             created: self.created,
             candidates: indexes.into_iter().map(candidate).collect(),
             usage: self.usage,
-            usage_place: Place::NOWHERE,
-            usage_bag: Bag::EMPTY,
             service_tier: self.service_tier.as_deref().map(|tier| Placed::nowhere(Cow::Borrowed(tier))),
-            bag: Bag::EMPTY,
+            ..Answer::new(self.source)
         }
     }
 }
@@ -200,22 +271,48 @@ impl FoldedPart {
     fn part(&self) -> Part<'_> {
         let text = Cow::Borrowed(self.text.as_str());
         let content = match &self.kind {
-            FoldedKind::Text => Content::Text(text),
-            FoldedKind::Reasoning => {
-                Content::Reasoning { text, signature: self.signature.as_deref().map(Cow::Borrowed) }
+            FoldedKind::Text => Content::Text(Text {
+                text,
+                citations: self.citations.iter().filter_map(OwnedCitation::citation).collect(),
+            }),
+            FoldedKind::Reasoning { id } => Content::Reasoning(Reasoning {
+                id: id.as_deref().map(Cow::Borrowed),
+                text,
+                summary: self.summary.iter().map(|piece| Cow::Borrowed(piece.as_str())).collect(),
+                proof: self.proof.as_ref().map(|(format, kind, data)| Proof {
+                    format: format.into(),
+                    kind: *kind,
+                    data: data.into(),
+                }),
+            }),
+            FoldedKind::Image { media_type } => {
+                Content::Image(Image { source: self.media(media_type), detail: None })
             }
+            FoldedKind::Audio { id, media_type } => Content::Audio(Audio {
+                id: id.as_deref().map(Cow::Borrowed),
+                transcript: Some(text).filter(|text| !text.is_empty()),
+                ..Audio::new(self.media(media_type))
+            }),
             FoldedKind::Refusal => Content::Refusal(text),
-            FoldedKind::ToolCall { id, name } => {
-                Content::ToolCall(ToolCall { id: id.into(), name: name.into(), arguments: text })
+            FoldedKind::ToolCall { id, name, kind } => {
+                Content::ToolCall(ToolCall { id: id.into(), name: name.into(), arguments: text, kind: *kind })
             }
             FoldedKind::Unknown { name, raw } => match Raw::parse(raw, &ScanLimits::default()) {
                 Ok(raw) => Content::Unknown { name: name.into(), raw },
                 // It was valid when it was read.
-                Err(_) => Content::Text(Cow::Borrowed("")),
+                Err(_) => Content::Text(Text::default()),
             },
         };
         Part::new(Place::NOWHERE, content)
     }
+
+    fn media<'p>(&'p self, media_type: &'p str) -> MediaSource<'p> {
+        MediaSource::Base64 { media_type: media_type.into(), data: self.data.as_str().into() }
+    }
+}
+
+fn owned(id: &Option<Cow<'_, str>>) -> Option<String> {
+    id.as_deref().map(str::to_owned)
 }
 
 /// Folds a whole recorded stream, keeping at most `limit` bytes of content.

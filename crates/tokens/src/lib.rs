@@ -98,12 +98,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PROTOCOLS: [Protocol; 2] = Protocol::ALL;
-
     proptest! {
         #[test]
         fn r4_the_bound_grows_with_everything(
-            protocol in prop::sample::select(&PROTOCOLS[..]),
+            protocol in prop::sample::select(&Protocol::ALL[..]),
             bytes in any::<u64>(), images in any::<u64>(), tools in any::<bool>(), window in any::<u64>(),
         ) {
             let seen = Media { images, tools, unseen: false };

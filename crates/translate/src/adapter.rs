@@ -8,7 +8,8 @@ use crate::conversation::Conversation;
 use crate::error::ApiError;
 use crate::losses::Losses;
 use crate::{
-    AnswerTarget, RequestTarget, StreamReader, StreamTarget, StreamWriter, anthropic_messages, openai_chat,
+    AnswerTarget, RequestTarget, StreamReader, StreamTarget, StreamWriter, anthropic_messages,
+    bedrock_converse, gemini, openai_chat, openai_responses,
 };
 
 /// One protocol, to and from the canonical model. Adding a protocol is a folder with an
@@ -77,9 +78,11 @@ pub trait Adapter: Sync {
 /// The adapter of a protocol.
 pub fn adapter(protocol: Protocol) -> &'static dyn Adapter {
     match protocol {
+        Protocol::OpenAiChat => &openai_chat::OpenAiChat,
         Protocol::AnthropicMessages => &anthropic_messages::AnthropicMessages,
-        // `Protocol` may grow in `units` first; until its folder is here, the commonest is meant.
-        _ => &openai_chat::OpenAiChat,
+        Protocol::OpenAiResponses => &openai_responses::ADAPTER,
+        Protocol::GeminiGenerateContent => &gemini::ADAPTER,
+        Protocol::BedrockConverse => &bedrock_converse::ADAPTER,
     }
 }
 

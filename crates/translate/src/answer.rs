@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use weighbridge_protocol::json::{Bag, Fields, Raw};
 use weighbridge_units::{Bucket, LossKind, Protocol, Usage};
 
-use crate::conversation::Part;
-use crate::finish::{FinishReason, PartsSeen};
+use crate::conversation::{Part, TokenLogprob};
+use crate::finish::{FinishReason, PartsSeen, StopDetails};
 use crate::place::Place;
 use crate::{Content, Losses, Placed};
 
@@ -35,6 +35,24 @@ pub struct Answer<'a> {
     pub bag: Bag<'a>,
 }
 
+impl Answer<'_> {
+    /// An answer of `source` that says nothing yet.
+    pub const fn new(source: Protocol) -> Self {
+        Self {
+            source,
+            id: None,
+            model: None,
+            created: None,
+            candidates: Vec::new(),
+            usage: None,
+            usage_place: Place::NOWHERE,
+            usage_bag: Bag::EMPTY,
+            service_tier: None,
+            bag: Bag::EMPTY,
+        }
+    }
+}
+
 /// One of the answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate<'a> {
@@ -44,8 +62,26 @@ pub struct Candidate<'a> {
     pub parts: Vec<Part<'a>>,
     /// Why it ended, if the provider said.
     pub finish: Option<FinishReason>,
+    /// What the provider adds to the reason.
+    pub stop_details: Option<StopDetails<'a>>,
+    /// The probability of each token of its text; empty where nobody asked.
+    pub logprobs: Vec<TokenLogprob<'a>>,
     /// What only the source protocol knows.
     pub bag: Bag<'a>,
+}
+
+impl<'a> Candidate<'a> {
+    /// A candidate that says nothing yet.
+    pub fn new(place: impl Into<Place<'a>>) -> Self {
+        Self {
+            place: place.into(),
+            parts: Vec::new(),
+            finish: None,
+            stop_details: None,
+            logprobs: Vec::new(),
+            bag: Bag::EMPTY,
+        }
+    }
 }
 
 impl Candidate<'_> {

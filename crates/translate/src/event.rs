@@ -1,7 +1,7 @@
 //! Canonical events: what every protocol's stream says, in one vocabulary.
 //!
 //! ```text
-//! stream := Start (Open | Delta | Close | Finish | Usage | ServiceTier | Raw | Extra | Ping)* End
+//! stream := Start (Open | Delta | Close | Logprobs | Finish | StopDetails | Usage | ServiceTier | Raw | Extra | Ping)* End
 //! ```
 //!
 //! Parts may interleave. `Finish` and `Usage` are facts: they come in any order and may repeat, and
@@ -17,7 +17,8 @@ use thiserror::Error;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 use weighbridge_units::{Loss, LossKind, Protocol, Usage};
 
-use crate::{ApiError, FinishReason, adapter};
+use crate::conversation::{CallKind, Citation, Proof, TokenLogprob};
+use crate::{ApiError, FinishReason, StopDetails, adapter};
 
 pub(crate) use split_text::SplitText;
 
@@ -64,6 +65,20 @@ pub enum Event<'a> {
         /// The reason.
         reason: FinishReason,
     },
+    /// What the provider adds to the reason why a candidate ended.
+    StopDetails {
+        /// The candidate, from 0.
+        candidate: u32,
+        /// The details.
+        details: StopDetails<'a>,
+    },
+    /// The probabilities of the next tokens of a candidate's text.
+    Logprobs {
+        /// The candidate, from 0.
+        candidate: u32,
+        /// The tokens, in order.
+        tokens: Vec<TokenLogprob<'a>>,
+    },
     /// Usage so far: cumulative, never to be added up.
     Usage(Usage),
     /// The service tier that the answer was made in, as the provider names it.
@@ -101,11 +116,28 @@ pub enum PartKind<'a> {
         id: Cow<'a, str>,
         /// The tool's name.
         name: Cow<'a, str>,
+        /// What kind of tool it is.
+        kind: CallKind,
     },
     /// The model's reasoning.
-    Reasoning,
+    Reasoning {
+        /// The provider's id of it, where it has one.
+        id: Option<Cow<'a, str>>,
+    },
     /// The model's words for refusing.
     Refusal,
+    /// An image that the model made; its bytes come as [`Delta::Data`].
+    Image {
+        /// Such as `image/png`.
+        media_type: Cow<'a, str>,
+    },
+    /// What the model speaks; its bytes come as [`Delta::Data`], its words as [`Delta::Text`].
+    Audio {
+        /// The provider's id of it, where it has one.
+        id: Option<Cow<'a, str>>,
+        /// Such as `audio/wav`; empty where the protocol does not say.
+        media_type: Cow<'a, str>,
+    },
     /// A part of a type that only its own protocol knows.
     Unknown {
         /// Its type.
@@ -118,12 +150,26 @@ pub enum PartKind<'a> {
 /// What is added to a part.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delta<'a> {
-    /// More text, of a text, reasoning or refusal part.
+    /// More text, of a text, reasoning or refusal part; of sound, what is said in it.
     Text(Cow<'a, str>),
+    /// More of a reasoning part's summary.
+    Summary {
+        /// Which piece of the summary, from 0; pieces come in order.
+        piece: u32,
+        /// What is added to it.
+        text: Cow<'a, str>,
+    },
     /// More of a tool call's arguments: a fragment of JSON text, cut anywhere.
     Arguments(Cow<'a, str>),
-    /// The signature of a reasoning part.
-    Signature(Cow<'a, str>),
+    /// The provider's id of a reasoning part, where it came after the part had begun.
+    Id(Cow<'a, str>),
+    /// The proof of a reasoning part. Several are one proof, cut into pieces of its data.
+    Proof(Proof<'a>),
+    /// A source of a text part, as far as the part has come or for a stretch of it.
+    Citation(Citation<'a>),
+    /// More of an image's or sound's bytes, in base64. A piece stands for whole bytes, but for padding
+    /// may only end the last.
+    Data(Cow<'a, str>),
     /// Something that only its own protocol knows.
     Raw {
         /// Its type or field name.
@@ -137,8 +183,8 @@ impl Delta<'_> {
     /// How many bytes of content it adds.
     pub fn content_bytes(&self) -> u64 {
         match self {
-            Self::Text(text) | Self::Arguments(text) => text.len() as u64,
-            Self::Signature(_) | Self::Raw { .. } => 0,
+            Self::Text(text) | Self::Summary { text, .. } | Self::Arguments(text) => text.len() as u64,
+            Self::Id(_) | Self::Proof(_) | Self::Citation(_) | Self::Data(_) | Self::Raw { .. } => 0,
         }
     }
 }
@@ -247,6 +293,8 @@ pub struct StreamTarget<'a> {
     pub created: i64,
     /// Whether the client asked for usage in the stream.
     pub show_usage: bool,
+    /// As in [`AnswerTarget`](crate::AnswerTarget).
+    pub legacy_functions: bool,
 }
 
 /// At most this many losses are kept per stream, so that a hostile one cannot fill the memory.

@@ -15,7 +15,7 @@
 //! use weighbridge_units::Protocol::{AnthropicMessages, OpenAiChat};
 //!
 //! let body = r#"{"model": "fast", "seed": 7, "messages": [{"role": "user", "content": "Hi"}]}"#;
-//! let target = RequestTarget { model: "claude-haiku-4-5", max_output_default: 1024, include_usage: true };
+//! let target = RequestTarget { max_output_default: 1024, ..RequestTarget::new("claude-haiku-4-5") };
 //! let sent = request(OpenAiChat, AnthropicMessages, body, &target)?;
 //! assert_eq!(
 //!     std::str::from_utf8(&sent.value)?,
@@ -24,15 +24,19 @@
 //! let lost: Vec<String> = sent.losses.iter().map(ToString::to_string).collect();
 //! assert_eq!(lost, [
 //!     "defaulted : anthropic-messages demands an output cap, and the request has none",
-//!     "dropped /seed: the field `seed` is not carried over to anthropic-messages",
+//!     "dropped /seed: anthropic-messages has no word for a seed",
 //! ]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub mod anthropic_messages;
+pub mod bedrock_converse;
 pub mod conversation;
+pub mod gemini;
 pub mod openai_chat;
+pub mod openai_responses;
 
+mod absent;
 mod adapter;
 mod answer;
 mod bags;
@@ -46,16 +50,19 @@ mod laws;
 mod losses;
 mod place;
 pub mod tool_id;
+mod tool_name;
 
 use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
 use weighbridge_units::{Loss, Protocol};
+
+pub use weighbridge_protocol::Dialect;
 
 pub use adapter::{Adapter, adapter, stream_reader, stream_writer};
 pub use answer::{Answer, AnswerFacts, Candidate};
 pub use conversation::{Content, Conversation, Message, Part, Role};
 pub use error::{ApiError, TranslateError, decode_error, encode_error, encode_stream_error, usual_status};
 pub use event::*;
-pub use finish::{FinishReason, PartsSeen};
+pub use finish::{FinishReason, PartsSeen, StopDetails};
 pub use losses::{LISTED_MAX, Losses};
 pub use place::{Place, Placed};
 
@@ -73,10 +80,20 @@ pub struct Translated<T> {
 pub struct RequestTarget<'a> {
     /// The model, as the provider names it.
     pub model: &'a str,
+    /// Who serves the protocol: some put fields elsewhere, or refuse them.
+    pub dialect: Dialect,
     /// The output cap where the request has none and the protocol demands one. Using it is reported.
     pub max_output_default: u64,
     /// Whether a stream is asked to tell its usage, where the protocol leaves that open.
     pub include_usage: bool,
+}
+
+impl<'a> RequestTarget<'a> {
+    /// A model at the provider that the protocol is named after, with a cap of 4,096 tokens where one is
+    /// demanded; a stream tells its usage.
+    pub const fn new(model: &'a str) -> Self {
+        Self { model, dialect: Dialect::Native, max_output_default: 4_096, include_usage: true }
+    }
 }
 
 /// What an answer gets where its provider does not tell.
@@ -86,6 +103,16 @@ pub struct AnswerTarget<'a> {
     pub id_fallback: &'a str,
     /// When it was made, in seconds since the epoch.
     pub created: i64,
+    /// Whether a client of Chat Completions asked with `functions`, the form before tools
+    /// ([`openai_chat::asks_with_functions`]): a call is then told as `function_call`.
+    pub legacy_functions: bool,
+}
+
+impl<'a> AnswerTarget<'a> {
+    /// An answer of that id and time for a client that knows today's forms.
+    pub const fn new(id_fallback: &'a str, created: i64) -> Self {
+        Self { id_fallback, created, legacy_functions: false }
+    }
 }
 
 /// Translates a request.

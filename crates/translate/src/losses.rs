@@ -6,7 +6,8 @@ use weighbridge_protocol::json::{Bag, Kind, Object, Raw, pointers_of};
 use weighbridge_units::{Loss, LossKind, Protocol};
 
 use crate::adapter::adapter;
-use crate::place::Place;
+use crate::conversation::{CacheMark, Citation, Conversation, Wish};
+use crate::place::{Place, Placed};
 
 /// How many losses one translation lists. A document can be made of nothing but fields that cannot
 /// be translated; the rest is counted.
@@ -112,6 +113,36 @@ impl<'a> Losses<'a> {
             format!("the {what} `{name}` is not carried over to {}", self.target),
             format!("a counterpart of `{name}`"),
         );
+    }
+
+    /// Reports every wish of a request that is not among those that the target's encoder heard.
+    ///
+    /// An encoder that hears a wish in part reports the rest itself.
+    pub fn unheard(&mut self, conversation: &Conversation<'a>, heard: &[Wish]) {
+        for (wish, place) in conversation.wishes() {
+            if !heard.contains(&wish) {
+                let needed = wish.needed();
+                self.dropped(place, format!("{} has no word for {needed}", self.target), needed);
+            }
+        }
+    }
+
+    /// Reports that a part or tool was marked as worth caching, where the target has no such marks.
+    pub fn uncached(&mut self, mark: Option<&Placed<'a, CacheMark>>) {
+        if let Some(mark) = mark {
+            self.dropped(
+                mark.place,
+                format!("{} caches on its own", self.target),
+                "marks for the prompt cache",
+            );
+        }
+    }
+
+    /// Reports the sources of a text, where the target cannot name them.
+    pub fn uncited(&mut self, citations: &[Citation<'a>]) {
+        for citation in citations {
+            self.dropped(citation.place, "the source of a text cannot be named", "citations");
+        }
     }
 
     /// The losses, with pointers into the document `root`, in the order of reporting.

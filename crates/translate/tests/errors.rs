@@ -156,7 +156,7 @@ fn an_error_under_a_status_of_success_is_no_answer() {
 
 #[test]
 fn a_wrong_type_names_its_field() {
-    let target = RequestTarget { model: "m", max_output_default: 9, include_usage: false };
+    let target = RequestTarget { max_output_default: 9, include_usage: false, ..RequestTarget::new("m") };
     let cases = [
         (Protocol::OpenAiChat, r#"{"model":"m"}"#, "/messages: the field `messages` expected, found nothing"),
         (
@@ -198,8 +198,8 @@ proptest! {
         ],
         status in 100_u16..600,
     ) {
-        let target = RequestTarget { model: "m", max_output_default: 9, include_usage: true };
-        let answer = AnswerTarget { id_fallback: "id", created: 0 };
+        let target = RequestTarget { max_output_default: 9, ..RequestTarget::new("m") };
+        let answer = AnswerTarget::new("id", 0);
         for from in Protocol::ALL {
             let error = decode_error(from, status, text.as_bytes());
             prop_assert!(error.status >= 400 && !error.message.is_empty());

@@ -36,15 +36,14 @@ fn shown(body: &[u8], losses: &[Loss]) -> String {
 
 fn request_shown(from: Protocol, body: &str) -> String {
     let to = if from == CHAT { ANTHROPIC } else { CHAT };
-    let target = RequestTarget { model: "target-model", max_output_default: 1000, include_usage: true };
+    let target = RequestTarget { max_output_default: 1000, ..RequestTarget::new("target-model") };
     let translated = request(from, to, body, &target).unwrap();
     shown(&translated.value, &translated.losses)
 }
 
 fn answer_shown(from: Protocol, body: &str) -> String {
     let to = if from == CHAT { ANTHROPIC } else { CHAT };
-    let translated =
-        response(from, to, body, &AnswerTarget { id_fallback: "made-up", created: 1_700_000_000 }).unwrap();
+    let translated = response(from, to, body, &AnswerTarget::new("made-up", 1_700_000_000)).unwrap();
     shown(&translated.value.0, &translated.losses)
 }
 

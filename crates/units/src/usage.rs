@@ -1,6 +1,8 @@
 use std::fmt;
 
 /// What is counted, each kind apart from all others (rule M5: the buckets are disjoint).
+///
+/// A bucket's number stands in journals: a new one goes to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -25,11 +27,15 @@ pub enum Bucket {
     OutputAudio,
     /// Searches that the provider ran on the model's behalf, in calls.
     WebSearch,
+    /// Prompt tokens that a provider's own tools added, where it tells them apart (Gemini).
+    ToolPrompt,
+    /// Image tokens of the answer.
+    OutputImage,
 }
 
 impl Bucket {
     /// Every bucket, in the order of reports.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Input,
         Self::CacheRead,
         Self::CacheWrite5m,
@@ -39,6 +45,8 @@ impl Bucket {
         Self::Reasoning,
         Self::OutputAudio,
         Self::WebSearch,
+        Self::ToolPrompt,
+        Self::OutputImage,
     ];
 
     /// The name in price files, records, metrics and the ledger.
@@ -53,6 +61,8 @@ impl Bucket {
             Self::Reasoning => "reasoning",
             Self::OutputAudio => "output_audio",
             Self::WebSearch => "web_search",
+            Self::ToolPrompt => "tool_prompt",
+            Self::OutputImage => "output_image",
         }
     }
 
@@ -65,13 +75,18 @@ impl Bucket {
     pub const fn is_prompt(self) -> bool {
         matches!(
             self,
-            Self::Input | Self::CacheRead | Self::CacheWrite5m | Self::CacheWrite1h | Self::InputAudio
+            Self::Input
+                | Self::CacheRead
+                | Self::CacheWrite5m
+                | Self::CacheWrite1h
+                | Self::InputAudio
+                | Self::ToolPrompt
         )
     }
 
     /// Whether the bucket counts tokens of the answer.
     pub const fn is_answer(self) -> bool {
-        matches!(self, Self::Output | Self::Reasoning | Self::OutputAudio)
+        matches!(self, Self::Output | Self::Reasoning | Self::OutputAudio | Self::OutputImage)
     }
 }
 

@@ -150,20 +150,27 @@ fn iterations(fields: &mut Fields<'_>) -> Option<Figures> {
         .reduce(Figures::plus)
 }
 
-/// What [`write()`] cannot tell apart: audio is part of its whole.
-pub const UNTOLD: [Bucket; 2] = [Bucket::InputAudio, Bucket::OutputAudio];
+/// What [`write()`] cannot tell apart: audio, images and the provider's tools are part of their whole.
+pub const UNTOLD: [Bucket; 4] =
+    [Bucket::InputAudio, Bucket::OutputAudio, Bucket::ToolPrompt, Bucket::OutputImage];
 
 /// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`].
 ///
 /// Cache figures that nobody told are `null`, which is not zero.
 pub fn write(usage: &Usage, writer: Writer<'_>) {
+    write_with_tier(usage, None, writer);
+}
+
+/// As [`write()`], with the service tier that the answer was made in.
+pub fn write_with_tier(usage: &Usage, tier: Option<&str>, writer: Writer<'_>) {
     let told = |bucket| usage.told(bucket).then(|| usage.get(bucket));
     let number = |writer: Writer<'_>, count: Option<u64>| match count {
         Some(count) => writer.number(count),
         None => writer.null(),
     };
     let mut object = writer.object();
-    let input = usage.get(Bucket::Input).saturating_add(usage.get(Bucket::InputAudio));
+    let input = [Bucket::Input, Bucket::InputAudio, Bucket::ToolPrompt];
+    let input = input.into_iter().fold(0_u64, |sum, bucket| sum.saturating_add(usage.get(bucket)));
     object.key("input_tokens").number(input);
     let (short, long) = (told(Bucket::CacheWrite5m), told(Bucket::CacheWrite1h));
     let written = short.map(|short| short.saturating_add(long.unwrap_or(0))).or(long);
@@ -183,5 +190,8 @@ pub fn write(usage: &Usage, writer: Writer<'_>) {
         server_tools.key("web_search_requests").number(searches);
         // Required beside it by the format; fetches are not billed by call.
         server_tools.key("web_fetch_requests").number(0_u64);
+    }
+    if let Some(tier) = tier {
+        object.key("service_tier").string(tier);
     }
 }

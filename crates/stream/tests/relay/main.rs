@@ -9,5 +9,6 @@ mod fixtures;
 mod framings;
 mod laws;
 mod pass_through;
+mod replayed;
 mod stream_equals_whole;
 mod support;

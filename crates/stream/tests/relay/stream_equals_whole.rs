@@ -39,11 +39,11 @@ fn said(answer: &Answer<'_>) -> Said {
     };
     for part in &answer.candidates[0].parts {
         match &part.content {
-            Content::Text(text) => said.text.push_str(text),
+            Content::Text(text) => said.text.push_str(&text.text),
             Content::Refusal(text) => said.refusal.push_str(text),
-            Content::Reasoning { text, signature } => {
-                said.reasoning.push_str(text);
-                said.signature.push_str(signature.as_deref().unwrap_or_default());
+            Content::Reasoning(reasoning) => {
+                said.reasoning.push_str(&reasoning.text);
+                said.signature.push_str(reasoning.proof.as_ref().map_or("", |proof| &proof.data));
             }
             Content::ToolCall(call) => {
                 let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
@@ -280,7 +280,7 @@ fn folded(protocol: Protocol, stream: &[u8]) -> Said {
 fn laws(provider: Protocol, client: Protocol, whole: &str, stream: &str) -> Result<(), TestCaseError> {
     prop_assert_eq!(folded(provider, stream.as_bytes()), decoded(provider, whole), "the provider's own");
 
-    let target = AnswerTarget { id_fallback: "fallback-1", created: 1_700_000_000 };
+    let target = AnswerTarget::new("fallback-1", 1_700_000_000);
     let translated = response(provider, client, whole, &target).unwrap();
     let bridged = run_text(&options(provider, client), stream);
     prop_assert!(bridged.end.is_complete());

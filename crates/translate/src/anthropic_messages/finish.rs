@@ -32,6 +32,9 @@ pub fn write(reason: &FinishReason, seen: PartsSeen) -> (&'static str, Option<&'
         }
         FinishReason::Refusal => (wire::REFUSAL, None),
         FinishReason::Pause => (wire::PAUSE_TURN, None),
+        FinishReason::MalformedCall => {
+            (ended(seen), Some("no reason here says that a call of a tool could not be read"))
+        }
         FinishReason::Other(_) => (ended(seen), Some("the reason has no counterpart here")),
     }
 }

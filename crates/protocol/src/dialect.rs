@@ -1,0 +1,60 @@
+//! Who serves a protocol, where that changes the request.
+
+use std::fmt;
+
+/// Who serves a protocol. The protocol is the same, but some put a field elsewhere, want another one,
+/// or refuse what they do not know.
+///
+/// Answers are read alike from all of them: what one adds is tolerated from each.
+///
+/// | dialect | protocol | what is different |
+/// |---|---|---|
+/// | [`Azure`](Self::Azure) | OpenAI | the model (a deployment) stands in the path, and in the body too |
+/// | [`Compatible`](Self::Compatible) | OpenAI Chat | `max_tokens` for `max_completion_tokens`, `system` for `developer`; nothing that only OpenAI's platform has (`store`, `metadata`, `prompt_cache_key`, …) |
+/// | [`Vertex`](Self::Vertex) | Anthropic | `anthropic_version` in the body, the model in the path; <https://docs.anthropic.com/en/api/claude-on-vertex-ai> |
+/// | [`Vertex`](Self::Vertex) | Gemini | `labels`; no `store`; files by `gs:` address; <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference> |
+/// | [`Bedrock`](Self::Bedrock) | Anthropic | `anthropic_version` in the body, the model in the path, no `stream`, `metadata` or `service_tier`, no media by address; <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html> |
+///
+/// A pair that is not in the table is the same as [`Native`](Self::Native).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// The protocol's own provider, or one that copies it closely.
+    #[default]
+    Native,
+    /// A server that speaks the protocol as it was years ago, and may refuse what came later.
+    Compatible,
+    /// Microsoft Azure.
+    Azure,
+    /// Google Vertex AI.
+    Vertex,
+    /// Amazon Bedrock, its call `InvokeModel`.
+    Bedrock,
+}
+
+impl Dialect {
+    /// Every dialect, in the order of the documentation's tables.
+    pub const ALL: [Self; 5] = [Self::Native, Self::Compatible, Self::Azure, Self::Vertex, Self::Bedrock];
+
+    /// The name in configuration and records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Compatible => "compatible",
+            Self::Azure => "azure",
+            Self::Vertex => "vertex",
+            Self::Bedrock => "bedrock",
+        }
+    }
+
+    /// The dialect of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.as_str() == name)
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

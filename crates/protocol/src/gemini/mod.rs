@@ -1,0 +1,3 @@
+//! Gemini generateContent: <https://ai.google.dev/api/generate-content>.
+
+pub mod envelope;

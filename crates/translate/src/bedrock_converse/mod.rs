@@ -1,0 +1,11 @@
+//! Bedrock Converse, to and from the canonical model.
+
+#[cfg(test)]
+pub(crate) mod same;
+
+use weighbridge_units::Protocol;
+
+use crate::absent::Absent;
+
+/// The adapter of Bedrock Converse.
+pub(crate) static ADAPTER: Absent = Absent(Protocol::BedrockConverse);

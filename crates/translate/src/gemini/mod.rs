@@ -1,0 +1,11 @@
+//! Gemini generateContent, to and from the canonical model.
+
+#[cfg(test)]
+pub(crate) mod same;
+
+use weighbridge_units::Protocol;
+
+use crate::absent::Absent;
+
+/// The adapter of Gemini generateContent.
+pub(crate) static ADAPTER: Absent = Absent(Protocol::GeminiGenerateContent);
