@@ -61,8 +61,8 @@ pub enum Decoded<'a> {
     Alive,
     /// What looks like a JSON object outside of the framing: most likely an error.
     Bare(&'a str),
-    /// The framing's own report of an error, below the protocol.
-    Failed(ApiError),
+    /// The framing's own report of an error, below the protocol. Boxed, since it is large and rare.
+    Failed(Box<ApiError>),
     /// A frame that its framing does not know.
     Unknown,
 }
@@ -190,17 +190,21 @@ struct Guarded<'g, 's> {
 }
 
 impl Guarded<'_, '_> {
-    fn hand_on(&mut self, decoded: Result<Decoded<'_>, DecodeError>) {
-        match decoded {
-            _ if self.failed.is_some() => {}
-            Ok(decoded) => (self.sink)(decoded),
-            Err(error) => self.failed = Some(error),
+    fn hand_on(&mut self, decoded: Decoded<'_>) {
+        if self.failed.is_none() {
+            (self.sink)(decoded);
         }
     }
 
+    fn close(&mut self, error: impl Into<DecodeError>) {
+        self.failed.get_or_insert(error.into());
+    }
+
     fn frame(&mut self, name: Option<&str>, data: &[u8]) {
-        let data = std::str::from_utf8(data).map_err(|_| DecodeError::NotUtf8);
-        self.hand_on(data.map(|data| Decoded::Frame(Frame { name, data })));
+        match std::str::from_utf8(data) {
+            Ok(data) => self.hand_on(Decoded::Frame(Frame { name, data })),
+            Err(_) => self.close(DecodeError::NotUtf8),
+        }
     }
 
     fn sse(&mut self, item: SseItem<'_>) {
@@ -209,8 +213,8 @@ impl Guarded<'_, '_> {
                 let name = message.event.and_then(|name| std::str::from_utf8(name).ok());
                 self.frame(name, &message.data);
             }
-            SseItem::Comment => self.hand_on(Ok(Decoded::Alive)),
-            SseItem::Bare(json) => self.hand_on(Ok(Decoded::Bare(json))),
+            SseItem::Comment => self.hand_on(Decoded::Alive),
+            SseItem::Bare(json) => self.hand_on(Decoded::Bare(json)),
         }
     }
 
@@ -219,21 +223,21 @@ impl Guarded<'_, '_> {
             AwsKind::Event { name: "chunk" } => {
                 match unwrap_chunk(message.payload(), unwrapped) {
                     Ok(()) => self.frame(None, unwrapped),
-                    Err(error) => self.hand_on(Err(error.into())),
+                    Err(error) => self.close(error),
                 }
                 // One large event must not pin its memory for the rest of a long stream.
                 unwrapped.clear();
                 unwrapped.shrink_to(KEPT_CAPACITY);
             }
             AwsKind::Event { name } => self.frame(Some(name), message.payload()),
-            AwsKind::Exception { name } => {
-                self.hand_on(Ok(Decoded::Failed(aws::exception(name, message.payload()))));
-            }
-            AwsKind::Error { code, message } => {
-                self.hand_on(Ok(Decoded::Failed(aws::unmodelled(code, message))));
-            }
-            AwsKind::Unknown => self.hand_on(Ok(Decoded::Unknown)),
+            AwsKind::Exception { name } => self.broke_off(aws::exception(name, message.payload())),
+            AwsKind::Error { code, message } => self.broke_off(aws::unmodelled(code, message)),
+            AwsKind::Unknown => self.hand_on(Decoded::Unknown),
         }
+    }
+
+    fn broke_off(&mut self, error: ApiError) {
+        self.hand_on(Decoded::Failed(Box::new(error)));
     }
 }
 

@@ -46,7 +46,7 @@ impl Driver {
             }
             Decoded::Alive => self.ping(sink),
             Decoded::Bare(json) => self.bare(json),
-            Decoded::Failed(error) => self.fail(error),
+            Decoded::Failed(error) => self.fail(*error),
             Decoded::Unknown => self.facts.unknown_events += 1,
         }
     }

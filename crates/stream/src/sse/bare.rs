@@ -26,6 +26,7 @@ impl Bare {
     ///
     /// # Errors
     /// When the object is over its limit.
+    #[inline]
     pub(crate) fn follow(
         &mut self,
         has_data: bool,

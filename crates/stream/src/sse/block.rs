@@ -21,26 +21,25 @@ impl<'a> Block<'a> {
     /// Reads the lines of a block. Blank lines in front are skipped, unknown fields ignored.
     pub(crate) fn read(whole: &'a [u8]) -> Self {
         let mut block = Self::default();
-        let mut unnamed = Unnamed::None;
+        let mut unnamed = 0..0;
         let mut bytes = whole;
         while !bytes.is_empty() {
+            let start = whole.len() - bytes.len();
             let end = memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
             let (line, rest) = bytes.split_at(end);
-            let start = whole.len() - bytes.len();
             bytes = rest.strip_prefix(b"\r\n").or_else(|| rest.get(1..)).unwrap_or_default();
-            let is_named = block.line(line);
-            unnamed = match unnamed {
-                Unnamed::None if is_named => Unnamed::None,
-                Unnamed::None => Unnamed::Open { from: start },
-                Unnamed::Open { from } if is_named => Unnamed::Closed { from, until: start },
-                open_or_closed => open_or_closed,
-            };
+            if !block.line(line) {
+                let end = whole.len() - bytes.len();
+                if unnamed.is_empty() {
+                    unnamed = start..end;
+                } else if unnamed.end == start {
+                    unnamed.end = end;
+                }
+            }
         }
-        block.unnamed = match unnamed {
-            Unnamed::None => None,
-            Unnamed::Open { from } => whole.get(from..),
-            Unnamed::Closed { from, until } => whole.get(from..until),
-        };
+        if !unnamed.is_empty() {
+            block.unnamed = whole.get(unnamed);
+        }
         block
     }
 
@@ -71,11 +70,4 @@ impl<'a> Block<'a> {
         }
         true
     }
-}
-
-/// Where the lines without a name are.
-enum Unnamed {
-    None,
-    Open { from: usize },
-    Closed { from: usize, until: usize },
 }
