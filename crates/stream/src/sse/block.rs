@@ -13,22 +13,39 @@ pub(crate) struct Block<'a> {
     pub(crate) id: Option<&'a [u8]>,
     /// Whether there was a comment.
     pub(crate) comment: bool,
+    /// The first lines in a row that the specification has no name for.
+    pub(crate) unnamed: Option<&'a [u8]>,
 }
 
 impl<'a> Block<'a> {
     /// Reads the lines of a block. Blank lines in front are skipped, unknown fields ignored.
-    pub(crate) fn read(mut bytes: &'a [u8]) -> Self {
+    pub(crate) fn read(whole: &'a [u8]) -> Self {
         let mut block = Self::default();
+        let mut unnamed = Unnamed::None;
+        let mut bytes = whole;
         while !bytes.is_empty() {
             let end = memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len());
             let (line, rest) = bytes.split_at(end);
+            let start = whole.len() - bytes.len();
             bytes = rest.strip_prefix(b"\r\n").or_else(|| rest.get(1..)).unwrap_or_default();
-            block.line(line);
+            let is_named = block.line(line);
+            unnamed = match unnamed {
+                Unnamed::None if is_named => Unnamed::None,
+                Unnamed::None => Unnamed::Open { from: start },
+                Unnamed::Open { from } if is_named => Unnamed::Closed { from, until: start },
+                open_or_closed => open_or_closed,
+            };
         }
+        block.unnamed = match unnamed {
+            Unnamed::None => None,
+            Unnamed::Open { from } => whole.get(from..),
+            Unnamed::Closed { from, until } => whole.get(from..until),
+        };
         block
     }
 
-    fn line(&mut self, line: &'a [u8]) {
+    /// Takes one line; whether the specification has a name for what it is.
+    fn line(&mut self, line: &'a [u8]) -> bool {
         let (name, value) = match memchr(b':', line) {
             Some(colon) => {
                 let (name, value) = line.split_at(colon);
@@ -49,7 +66,16 @@ impl<'a> Block<'a> {
             b"event" => self.event = Some(value).filter(|value| !value.is_empty()),
             b"id" if memchr(0, value).is_none() => self.id = Some(value),
             b"" if !line.is_empty() => self.comment = true,
-            _ => {}
+            b"" | b"id" | b"retry" => {}
+            _ => return false,
         }
+        true
     }
+}
+
+/// Where the lines without a name are.
+enum Unnamed {
+    None,
+    Open { from: usize },
+    Closed { from: usize, until: usize },
 }
