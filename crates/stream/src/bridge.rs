@@ -29,6 +29,7 @@ impl Bridge {
             id_fallback: options.id_fallback,
             created: options.created,
             show_usage: options.show_usage,
+            form: options.form,
         };
         Self {
             decoder: Decoder::new(options.framing),
@@ -66,7 +67,9 @@ impl Bridge {
         match &broken {
             None => self.writer.complete(&mut self.written, &mut self.driver.facts_mut().losses),
             Some(error) => {
-                self.written.extend(encode_stream_error(self.client, error, &self.request_id));
+                if !self.writer.fail(error, &self.request_id, &mut self.written) {
+                    self.written.extend(encode_stream_error(self.client, error, &self.request_id));
+                }
             }
         }
         self.hand_over(out);

@@ -55,6 +55,7 @@ use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
 use weighbridge_units::{Loss, Protocol};
 
 pub use weighbridge_protocol::Dialect;
+pub use weighbridge_protocol::gemini::StreamForm;
 
 pub use adapter::{Adapter, adapter, stream_reader, stream_writer};
 pub use answer::{Answer, AnswerFacts, Candidate};
