@@ -142,6 +142,21 @@ pub const UNTOLD: [Bucket; 3] = [Bucket::CacheWrite5m, Bucket::CacheWrite1h, Buc
 /// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`] and for
 /// those of zero.
 pub fn write(usage: &Usage, writer: Writer<'_>) {
+    write_with_tier(usage, None, writer);
+}
+
+/// What a service tier is called here, as another protocol names it; `None` where there is none of the kind.
+pub fn tier_name(tier: Option<&str>) -> Option<&'static str> {
+    match tier? {
+        "default" | "standard" => Some("standard"),
+        "priority" => Some("priority"),
+        "flex" => Some("flex"),
+        _ => None,
+    }
+}
+
+/// As [`write()`], with the service tier that the answer was made in.
+pub fn write_with_tier(usage: &Usage, tier: Option<&str>, writer: Writer<'_>) {
     let mut object = writer.object();
     let prompt = usage.prompt().saturating_sub(usage.get(Bucket::ToolPrompt));
     let answer = usage.answer().saturating_sub(usage.get(Bucket::Reasoning));
@@ -155,6 +170,9 @@ pub fn write(usage: &Usage, writer: Writer<'_>) {
     details(&mut object, "candidatesTokensDetails", answer, &[("AUDIO", audio), ("IMAGE", image)]);
     count(&mut object, "thoughtsTokenCount", usage.get(Bucket::Reasoning));
     count(&mut object, "toolUsePromptTokenCount", usage.get(Bucket::ToolPrompt));
+    if let Some(tier) = tier {
+        object.key("serviceTier").string(tier);
+    }
 }
 
 /// A count of zero is left out.
