@@ -142,21 +142,26 @@ pub const UNTOLD: [Bucket; 3] = [Bucket::CacheWrite5m, Bucket::CacheWrite1h, Buc
 /// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`] and for
 /// those of zero.
 pub fn write(usage: &Usage, writer: Writer<'_>) {
-    write_with_tier(usage, None, writer);
+    write_with_traffic(usage, None, writer);
 }
 
-/// What a service tier is called here, as another protocol names it; `None` where there is none of the kind.
-pub fn tier_name(tier: Option<&str>) -> Option<&'static str> {
-    match tier? {
-        "default" | "standard" => Some("standard"),
-        "priority" => Some("priority"),
-        "flex" => Some("flex"),
+/// The `trafficType` that stands for a service tier, as another protocol names it. Google's SDKs know no
+/// other field for it. `None` for the usual tier, and where there is none of the kind.
+pub fn traffic(tier: &str) -> Option<&'static str> {
+    match tier {
+        "priority" => Some("ON_DEMAND_PRIORITY"),
+        "flex" => Some("ON_DEMAND_FLEX"),
         _ => None,
     }
 }
 
-/// As [`write()`], with the service tier that the answer was made in.
-pub fn write_with_tier(usage: &Usage, tier: Option<&str>, writer: Writer<'_>) {
+/// Whether a service tier is the usual one, under any of its names.
+pub fn is_usual_tier(tier: &str) -> bool {
+    matches!(tier, "default" | "standard")
+}
+
+/// As [`write()`], with the [`traffic`] that the answer belonged to.
+pub fn write_with_traffic(usage: &Usage, traffic: Option<&str>, writer: Writer<'_>) {
     let mut object = writer.object();
     let prompt = usage.prompt().saturating_sub(usage.get(Bucket::ToolPrompt));
     let answer = usage.answer().saturating_sub(usage.get(Bucket::Reasoning));
@@ -170,8 +175,8 @@ pub fn write_with_tier(usage: &Usage, tier: Option<&str>, writer: Writer<'_>) {
     details(&mut object, "candidatesTokensDetails", answer, &[("AUDIO", audio), ("IMAGE", image)]);
     count(&mut object, "thoughtsTokenCount", usage.get(Bucket::Reasoning));
     count(&mut object, "toolUsePromptTokenCount", usage.get(Bucket::ToolPrompt));
-    if let Some(tier) = tier {
-        object.key("serviceTier").string(tier);
+    if let Some(traffic) = traffic {
+        object.key("trafficType").string(traffic);
     }
 }
 

@@ -219,7 +219,7 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, _: &AnswerTarget<'_>, losses: &mut
     }
     match (&answer.usage, &answer.service_tier) {
         (Some(told), _) => write_usage(answer, told, object.key("usageMetadata"), losses),
-        (None, Some(tier)) if usage::tier_name(Some(&tier.value)) != Some("standard") => {
+        (None, Some(tier)) if !usage::is_usual_tier(&tier.value) => {
             losses.dropped(
                 tier.place,
                 "the service tier stands in the usage, and there is none",
@@ -351,10 +351,10 @@ fn write_usage<'a>(answer: &Answer<'a>, told: &Usage, writer: Writer<'_>, losses
     if let Some(raw) = read.filter(|raw| with_searches(usage::read(*raw), searches) == *told) {
         return writer.raw(raw.text());
     }
-    let tier = answer.service_tier.as_ref();
-    let name = usage::tier_name(tier.map(|tier| tier.value.as_ref()));
-    usage::write_with_tier(told, name, writer);
-    if let Some(tier) = tier.filter(|_| name.is_none()) {
+    let tier = answer.service_tier.as_ref().filter(|tier| !usage::is_usual_tier(&tier.value));
+    let traffic = tier.and_then(|tier| usage::traffic(&tier.value));
+    usage::write_with_traffic(told, traffic, writer);
+    if let Some(tier) = tier.filter(|_| traffic.is_none()) {
         losses.dropped(tier.place, "the service tier has no counterpart", "such a service tier");
     }
     let is_grounded = answer.candidates.iter().any(|candidate| grounding_of(&candidate.bag).is_some());

@@ -1,7 +1,6 @@
 //! What the protocol says in several ways, or need not say, brought to one form.
 
-use std::borrow::Cow;
-
+use weighbridge_protocol::gemini::usage::is_usual_tier;
 use weighbridge_protocol::json::Bag;
 
 use super::media_encode;
@@ -118,9 +117,7 @@ fn source(source: &mut MediaSource<'_>, usual: Option<&str>) {
 }
 
 pub(crate) fn answer(same: &mut Answer<'_>) {
-    if let Some(tier) = same.service_tier.as_mut().filter(|tier| tier.value == "default") {
-        tier.value = Cow::Borrowed("standard");
-    }
+    same.service_tier = same.service_tier.take().filter(|tier| !is_usual_tier(&tier.value));
     for candidate in &mut same.candidates {
         if candidate.finish == Some(FinishReason::Stop) && candidate.seen().tool_calls {
             candidate.finish = Some(FinishReason::ToolCalls);

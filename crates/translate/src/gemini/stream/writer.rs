@@ -103,9 +103,16 @@ impl StreamWriter for GeminiWriter {
         if let Some(told) = &told {
             report_untold(told, losses);
         }
-        let tier = usage::tier_name(self.tier.as_deref());
-        if self.tier.is_some() && (tier.is_none() || told.is_none()) {
-            report_tier(self.tier.as_deref(), losses);
+        let tier = self.tier.as_deref().filter(|tier| !usage::is_usual_tier(tier));
+        let traffic = tier.and_then(usage::traffic);
+        if tier.is_some() && (traffic.is_none() || told.is_none()) {
+            report_once(
+                losses,
+                LossKind::Dropped,
+                "/service_tier",
+                "the service tier has no counterpart",
+                "such a service tier",
+            );
         }
         self.frame(out, |object| {
             let mut list = object.key("candidates").array();
@@ -114,7 +121,7 @@ impl StreamWriter for GeminiWriter {
             }
             drop(list);
             if let Some(told) = &told {
-                usage::write_with_tier(told, tier, object.key("usageMetadata"));
+                usage::write_with_traffic(told, traffic, object.key("usageMetadata"));
             }
         });
         if self.form == StreamForm::JsonArray {
@@ -355,7 +362,11 @@ impl GeminiWriter {
         self.frame(out, |object| {
             let mut list = object.key("candidates").array();
             let mut item = list.item().object();
-            item.key("content").object().key("role").string(MODEL);
+            // SDKs drop the whole answer from their history for a content without parts.
+            let mut content = item.key("content").object();
+            content.key("parts").array().item().object().key("text").string("");
+            content.key("role").string(MODEL);
+            drop(content);
             item.key("index").number(candidate);
             let mut result = item.key("logprobsResult").object();
             let likeliest = |list: &mut Array<'_>, tokens: &[TokenLogprob<'_>]| {
@@ -428,18 +439,6 @@ fn report_untold(told: &Usage, losses: &mut Vec<Loss>) {
             format!("/usage/{bucket}"),
             "the usage object does not tell it apart",
             "a field for it",
-        );
-    }
-}
-
-fn report_tier(tier: Option<&str>, losses: &mut Vec<Loss>) {
-    if !matches!(tier, Some("default" | "standard")) {
-        report_once(
-            losses,
-            LossKind::Dropped,
-            "/service_tier",
-            "the service tier has no counterpart",
-            "such a service tier",
         );
     }
 }
