@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use weighbridge_fuzz::{cut, settings};
 use weighbridge_stream::aws::encode_event;
 use weighbridge_stream::testkit::{Verdict, check};
-use weighbridge_stream::{End, Framing, Relay, RelayOptions, RelayState};
+use weighbridge_stream::{End, Framing, Relay, RelayOptions, RelayState, StreamForm};
 use weighbridge_units::Protocol;
 
 /// Runs pieces through a relay, as the pipeline does: it stops at the first end that the relay sees.
@@ -51,6 +51,7 @@ fuzz_target!(|input: &[u8]| {
         client,
         hide_usage: hide % 2 == 1,
         show_usage: hide % 2 == 1,
+        form: StreamForm::Events,
         id_fallback: "fallback-1",
         created: 1_700_000_000,
         request_id: "req_1",

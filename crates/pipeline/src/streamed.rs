@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use weighbridge_routing::{FailureCause, TimeLimit};
-use weighbridge_stream::{Framing, Relay, RelayOptions, RelayState};
+use weighbridge_stream::{Framing, Relay, RelayOptions, RelayState, StreamForm};
 use weighbridge_units::{AttemptOutcome, ErrorClass};
 
 use crate::answer::{AnswerBody, StreamBody};
@@ -67,6 +67,7 @@ fn relay_for(exchange: &Exchange, deployment: &Deployment, framing: Framing) -> 
         client: exchange.client,
         hide_usage: !wants_usage,
         show_usage: wants_usage,
+        form: StreamForm::Events,
         id_fallback: exchange.id().as_str(),
         created: exchange.arrived().as_secs(),
         request_id: exchange.id().as_str(),

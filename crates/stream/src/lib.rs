@@ -40,7 +40,7 @@
 //! ```
 //! use std::collections::VecDeque;
 //! use bytes::Bytes;
-//! use weighbridge_stream::{Framing, Relay, RelayOptions};
+//! use weighbridge_stream::{Framing, Relay, RelayOptions, StreamForm};
 //! use weighbridge_units::Protocol::{AnthropicMessages, OpenAiChat};
 //!
 //! let mut relay = Relay::new(&RelayOptions {
@@ -49,6 +49,7 @@
 //!     client: AnthropicMessages,
 //!     hide_usage: false,
 //!     show_usage: true,
+//!     form: StreamForm::Events,
 //!     id_fallback: "msg_1",
 //!     created: 1_700_000_000,
 //!     request_id: "req_1",
@@ -87,3 +88,4 @@ pub use facts::{End, Facts, RelayState};
 pub use fold::{FoldTooLarge, Folder, fold_stream};
 pub use relay::{Relay, RelayOptions};
 pub use replay::replay;
+pub use weighbridge_translate::StreamForm;

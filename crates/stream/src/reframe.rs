@@ -2,7 +2,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use weighbridge_protocol::json::Raw;
-use weighbridge_translate::{ApiError, Frame, FrameRole, FrameScope, encode_stream_error};
+use weighbridge_translate::{
+    ApiError, Frame, FrameRole, FrameScope, StreamForm, encode_error, encode_stream_error,
+};
 use weighbridge_units::Protocol;
 
 use crate::decoder::{Decoded, Decoder};
@@ -10,7 +12,7 @@ use crate::driver::Driver;
 use crate::facts::{End, Facts, RelayState};
 use crate::relay::RelayOptions;
 
-/// Within one protocol, from another framing to server-sent events: what the frames say passes
+/// Within one protocol, from another framing to that of the client: what the frames say passes
 /// untouched, and is weighed.
 pub(crate) struct Reframe {
     decoder: Decoder,
@@ -18,6 +20,9 @@ pub(crate) struct Reframe {
     /// What is written while one piece is read; its memory is used again for the next.
     written: Vec<u8>,
     protocol: Protocol,
+    form: StreamForm,
+    /// Whether a frame was written: from then on, an array is open.
+    has_frames: bool,
     hide_usage: bool,
     request_id: String,
 }
@@ -29,6 +34,8 @@ impl Reframe {
             driver: Driver::new(options.provider),
             written: Vec::new(),
             protocol: options.client,
+            form: options.form,
+            has_frames: false,
             hide_usage: options.hide_usage,
             request_id: options.request_id.to_owned(),
         }
@@ -38,14 +45,17 @@ impl Reframe {
         if self.driver.state() != RelayState::Running {
             return;
         }
-        let Self { decoder, driver, written, protocol, hide_usage, .. } = self;
+        let Self { decoder, driver, written, protocol, form, has_frames, hide_usage, .. } = self;
         let decoded = decoder.push(chunk, &mut |decoded| match decoded {
             Decoded::Frame(frame) if driver.state() == RelayState::Running => {
                 let role = driver.read(frame, FrameScope::Whole, &mut |_, _| Ok(()));
                 let is_hidden = *hide_usage && role == FrameRole::UsageOnly;
                 // A frame that cannot be read is replaced by our error; the provider's own error passes.
                 if !is_hidden && (driver.state() != RelayState::Failed || driver.failed_in_band()) {
-                    write(*protocol, frame, written);
+                    match form {
+                        StreamForm::Events => write(*protocol, frame, written),
+                        StreamForm::JsonArray => element(frame.data.as_bytes(), has_frames, written),
+                    }
                 }
             }
             other => driver.take(other, &mut |_, _| Ok(())),
@@ -73,9 +83,16 @@ impl Reframe {
             }
             None => {}
             Some(_) if self.driver.failed_in_band() => {}
+            Some(error) if self.form == StreamForm::JsonArray => {
+                let (_, body) = encode_error(self.protocol, error, &self.request_id);
+                element(&body, &mut self.has_frames, &mut self.written);
+            }
             Some(error) => {
                 self.written.extend(encode_stream_error(self.protocol, error, &self.request_id));
             }
+        }
+        if self.form == StreamForm::JsonArray {
+            self.written.extend_from_slice(if self.has_frames { b"]\r\n" } else { b"[]\r\n" });
         }
         self.hand_over(out);
         let facts = self.driver.facts().clone();
@@ -125,6 +142,13 @@ fn write(protocol: Protocol, frame: Frame<'_>, out: &mut Vec<u8>) {
     // In JSON a line end is a blank, never content; clients read events of one line best.
     out.extend(frame.data.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
     out.extend_from_slice(b"\n\n");
+}
+
+/// Writes a frame as the next element of an array.
+fn element(data: &[u8], has_frames: &mut bool, out: &mut Vec<u8>) {
+    out.push(if std::mem::replace(has_frames, true) { b',' } else { b'[' });
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The name of an event, which protocols that name their events repeat in its `type`.

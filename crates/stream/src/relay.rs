@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use weighbridge_translate::ApiError;
+use weighbridge_translate::{ApiError, StreamForm};
 use weighbridge_units::Protocol;
 
 use crate::bridge::Bridge;
@@ -17,13 +17,15 @@ pub struct RelayOptions<'a> {
     pub provider: Protocol,
     /// How the provider divides its stream: [`Framing::of`] its content type.
     pub framing: Framing,
-    /// What the client speaks, in server-sent events. The same protocol in the same framing means
+    /// What the client speaks. The same protocol, in server-sent events on either side, means
     /// pass-through.
     pub client: Protocol,
     /// Pass-through only: usage was asked for on the client's behalf, and is hidden from it.
     pub hide_usage: bool,
     /// Bridges only: the client asked for usage in the stream, where its protocol has such a choice.
     pub show_usage: bool,
+    /// How the client wants its stream framed, where its protocol has two forms (Gemini).
+    pub form: StreamForm,
     /// The answer's id where the provider gives none.
     pub id_fallback: &'a str,
     /// When the answer was made where the provider does not say, in seconds since the epoch.
@@ -39,7 +41,7 @@ pub struct RelayOptions<'a> {
 /// ```
 /// use std::collections::VecDeque;
 /// use bytes::Bytes;
-/// use weighbridge_stream::{End, Framing, Relay, RelayOptions, RelayState};
+/// use weighbridge_stream::{End, Framing, Relay, RelayOptions, RelayState, StreamForm};
 /// use weighbridge_units::Protocol;
 ///
 /// let mut relay = Relay::new(&RelayOptions {
@@ -48,6 +50,7 @@ pub struct RelayOptions<'a> {
 ///     client: Protocol::OpenAiChat,
 ///     hide_usage: false,
 ///     show_usage: false,
+///     form: StreamForm::Events,
 ///     id_fallback: "chatcmpl-1",
 ///     created: 1_700_000_000,
 ///     request_id: "req_1",
@@ -73,9 +76,9 @@ enum Kind {
 impl Relay {
     /// A relay between two protocols, or within one.
     pub fn new(options: &RelayOptions<'_>) -> Self {
-        Self(match options.framing {
+        Self(match (options.framing, options.form) {
             _ if options.provider != options.client => Kind::Bridge(Box::new(Bridge::new(options))),
-            Framing::Sse => Kind::Tee(Box::new(Tee::new(options))),
+            (Framing::Sse, StreamForm::Events) => Kind::Tee(Box::new(Tee::new(options))),
             _ => Kind::Reframe(Box::new(Reframe::new(options))),
         })
     }

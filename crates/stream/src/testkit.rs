@@ -12,12 +12,14 @@
 //! ```
 
 mod anthropic_messages;
+mod gemini;
 mod openai_chat;
 
 use serde_json::Value;
 use thiserror::Error;
 use weighbridge_units::Protocol;
 
+use crate::json_array::JsonArrayDecoder;
 use crate::sse::{SseDecoder, SseItem};
 
 /// How a stream that obeys its grammar stands at its end.
@@ -49,13 +51,22 @@ pub struct GrammarError {
 pub fn check(protocol: Protocol, stream: &[u8]) -> Result<Verdict, GrammarError> {
     let mut grammar: Box<dyn Grammar> = match protocol {
         Protocol::AnthropicMessages => Box::new(anthropic_messages::MessagesGrammar::default()),
+        Protocol::GeminiGenerateContent => Box::new(gemini::GeminiGrammar::default()),
         _ => Box::new(openai_chat::ChatGrammar::default()),
     };
     let mut result = Ok(());
     let mut event = 0;
     let mut verdict = Verdict::Unfinished;
     let mut take = |item: SseItem<'_>| {
-        let SseItem::Message(message) = item else { return };
+        let message = match item {
+            SseItem::Message(message) => message,
+            SseItem::Comment => return,
+            SseItem::Bare(_) => {
+                let what = "something stands outside of any event".to_owned();
+                result = result.clone().and(Err(GrammarError { event, what }));
+                return;
+            }
+        };
         if result.is_ok() {
             let step = match verdict {
                 Verdict::Unfinished => grammar.step(message.event, &message.data),
@@ -73,13 +84,38 @@ pub fn check(protocol: Protocol, stream: &[u8]) -> Result<Verdict, GrammarError>
     if let Err(error) = decoded {
         return Err(GrammarError { event, what: error.to_string() });
     }
-    result.map(|()| verdict)
+    result.map(|()| if verdict == Verdict::Unfinished { grammar.at_end() } else { verdict })
+}
+
+/// As [`check`], of a stream in the form of a JSON array, as Gemini has it for clients that do not ask for
+/// events.
+///
+/// # Errors
+/// The first violation.
+pub fn check_array(stream: &[u8]) -> Result<Verdict, GrammarError> {
+    let mut events = Vec::new();
+    let mut decoder = JsonArrayDecoder::new();
+    let mut take = |element: &[u8]| {
+        events.extend_from_slice(b"data: ");
+        events.extend(element.iter().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+        events.extend_from_slice(b"\n\n");
+    };
+    let decoded = decoder.push(stream, &mut take);
+    match decoded.and_then(|()| decoder.finish()) {
+        Ok(()) => check(Protocol::GeminiGenerateContent, &events),
+        Err(error) => Err(GrammarError { event: 0, what: error.to_string() }),
+    }
 }
 
 /// One protocol's automaton.
 trait Grammar {
     /// Takes the next event.
     fn step(&mut self, name: Option<&[u8]>, data: &[u8]) -> Result<Verdict, String>;
+
+    /// How a stream stands that ends without a marker of the end.
+    fn at_end(&self) -> Verdict {
+        Verdict::Unfinished
+    }
 }
 
 fn parse(data: &[u8]) -> Result<Value, String> {

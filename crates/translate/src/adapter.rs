@@ -1,5 +1,7 @@
 //! What each protocol folder provides, and the registry of them.
 
+use std::time::Duration;
+
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 use weighbridge_units::Protocol;
 
@@ -57,6 +59,12 @@ pub trait Adapter: Sync {
 
     /// Sorts an error; `None` where the document is none.
     fn decode_error(&self, status: u16, body: Raw<'_>) -> Option<ApiError>;
+
+    /// How long the provider asks to wait before the next attempt, where its error's body says so rather
+    /// than a header.
+    fn retry_delay(&self, _body: Raw<'_>) -> Option<Duration> {
+        None
+    }
 
     /// The status and body that tell an error.
     fn encode_error(&self, error: &ApiError, request_id: &str) -> (u16, Vec<u8>);

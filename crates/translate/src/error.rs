@@ -1,7 +1,9 @@
 //! Errors of providers, and refusals of our own, in the client's protocol.
 
+use std::time::Duration;
+
 use thiserror::Error;
-use weighbridge_protocol::json::{ReadError, ScanError};
+use weighbridge_protocol::json::{Raw, ReadError, ScanError};
 use weighbridge_units::{ErrorClass, Protocol};
 
 use crate::adapter::adapter;
@@ -83,9 +85,16 @@ impl TranslateError {
 /// Under a status of success, the class comes from the body, and the status from the body or class.
 pub fn decode_error(provider: Protocol, status: u16, body: &[u8]) -> ApiError {
     let text = std::str::from_utf8(body).unwrap_or_default();
-    let raw = weighbridge_protocol::json::Raw::parse(text, &Default::default()).ok();
+    let raw = Raw::parse(text, &Default::default()).ok();
     raw.and_then(|raw| adapter(provider).decode_error(status, raw))
         .unwrap_or_else(|| without_body(status, text))
+}
+
+/// How long a provider asks to wait before the next attempt, where the body of its error says so. Most say
+/// it in the header `retry-after`, which comes first.
+pub fn retry_delay(provider: Protocol, body: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(body).ok()?;
+    adapter(provider).retry_delay(Raw::parse(text, &Default::default()).ok()?)
 }
 
 /// The status and body that tell `error` to a client, as its SDK expects them.

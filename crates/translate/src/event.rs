@@ -14,6 +14,7 @@ mod split_text;
 use std::borrow::Cow;
 
 use thiserror::Error;
+use weighbridge_protocol::gemini::StreamForm;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 use weighbridge_units::{Loss, LossKind, Protocol, Usage};
 
@@ -276,9 +277,14 @@ pub trait StreamWriter: Send {
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError>;
 
-    /// Writes what ends a complete answer. A broken one is ended by
-    /// [`encode_stream_error`](crate::encode_stream_error) instead.
+    /// Writes what ends a complete answer. A broken one is ended by [`Self::fail`] instead.
     fn complete(&mut self, out: &mut Vec<u8>, losses: &mut Vec<Loss>);
+
+    /// Writes what ends an answer that broke off, and says so; `false` leaves that to
+    /// [`encode_stream_error`](crate::encode_stream_error), which needs to know nothing of the stream.
+    fn fail(&mut self, _error: &ApiError, _request_id: &str, _out: &mut Vec<u8>) -> bool {
+        false
+    }
 
     /// How many events the grammar has forced to wait so far.
     fn held_events(&self) -> u64;
@@ -295,6 +301,8 @@ pub struct StreamTarget<'a> {
     pub show_usage: bool,
     /// As in [`AnswerTarget`](crate::AnswerTarget).
     pub legacy_functions: bool,
+    /// How the stream is framed, where the protocol has two forms (Gemini).
+    pub form: StreamForm,
 }
 
 /// At most this many losses are kept per stream, so that a hostile one cannot fill the memory.

@@ -42,6 +42,8 @@ fn encode_answer(answer: &Answer<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKi
 fn same_conversation<'a>(conversation: &Conversation<'a>, to: Protocol) -> Conversation<'a> {
     let mut same = conversation.clone();
     same.source = to;
+    // The target names its own, in some protocols in the path alone.
+    same.model = Cow::Borrowed("");
     if conversation.source != to {
         same.bag = Bag::EMPTY;
     }

@@ -56,11 +56,14 @@ use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
 use weighbridge_units::{Loss, Protocol};
 
 pub use weighbridge_protocol::Dialect;
+pub use weighbridge_protocol::gemini::StreamForm;
 
 pub use adapter::{Adapter, adapter, stream_reader, stream_writer};
 pub use answer::{Answer, AnswerFacts, Candidate};
 pub use conversation::{Content, Conversation, Message, Part, Role};
-pub use error::{ApiError, TranslateError, decode_error, encode_error, encode_stream_error, usual_status};
+pub use error::{
+    ApiError, TranslateError, decode_error, encode_error, encode_stream_error, retry_delay, usual_status,
+};
 pub use event::*;
 pub use finish::{FinishReason, PartsSeen, StopDetails};
 pub use losses::{LISTED_MAX, Losses};

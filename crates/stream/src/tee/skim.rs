@@ -12,10 +12,11 @@ static USAGE: Key = LazyLock::new(|| Finder::new("\"usage\""));
 static FINISH_REASON: Key = LazyLock::new(|| Finder::new("\"finish_reason\""));
 static ERROR: Key = LazyLock::new(|| Finder::new("\"error\""));
 static TYPE: Key = LazyLock::new(|| Finder::new("\"type\""));
+static ARGS: Key = LazyLock::new(|| Finder::new("\"args\""));
 static DELTA: Key = LazyLock::new(|| Finder::new("\"delta\""));
 
 /// Fields that hold what the model wrote.
-const CONTENT: [&[u8]; 8] = [
+const CONTENT: [&[u8]; 10] = [
     b"content",
     b"text",
     b"arguments",
@@ -24,6 +25,9 @@ const CONTENT: [&[u8]; 8] = [
     b"reasoning_content",
     b"reasoning",
     b"refusal",
+    // Of calls whose arguments Vertex AI streams value by value.
+    b"jsonPath",
+    b"stringValue",
 ];
 
 /// Whether a frame may say more than content. When in doubt it does: then it is parsed.
@@ -57,7 +61,10 @@ pub(super) fn content_bytes(protocol: Protocol, frame: &[u8]) -> u64 {
     };
     let mut rest = start.and_then(|start| frame.get(start..)).unwrap_or_default();
     let mut key: &[u8] = b"";
-    let mut content = 0;
+    let mut content = match protocol {
+        Protocol::GeminiGenerateContent => objects(frame, &ARGS),
+        _ => 0,
+    };
     while let Some((string, after)) = next_string(rest) {
         rest = after;
         if after.trim_ascii_start().starts_with(b":") {
@@ -67,6 +74,32 @@ pub(super) fn content_bytes(protocol: Protocol, frame: &[u8]) -> u64 {
         }
     }
     content
+}
+
+/// How long the objects are that are fields of that name.
+fn objects(frame: &[u8], key: &Key) -> u64 {
+    values(frame, key).filter(|value| value.starts_with(b"{")).map(|value| object_length(value) as u64).sum()
+}
+
+/// How long the object is that a text starts with.
+fn object_length(text: &[u8]) -> usize {
+    let (mut open, mut at) = (0_usize, 0);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => match next_string(text.get(at..).unwrap_or_default()) {
+                Some((_, after)) => at = text.len() - after.len(),
+                None => return text.len(),
+            },
+            b'{' => open += 1,
+            b'}' if open == 1 => return at + 1,
+            b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if *byte != b'"' {
+            at += 1;
+        }
+    }
+    text.len()
 }
 
 /// What follows each place where a field of that name stands.
@@ -125,6 +158,13 @@ mod tests {
             let frame = format!(r#"data: {{ "type" : "{event}"}}"#);
             assert!(is_telling(ANTHROPIC, frame.as_bytes()), "{frame}");
         }
+    }
+
+    #[test]
+    fn arguments_of_gemini_are_objects() {
+        let chunk = br#"data: {"candidates":[{"content":{"parts":[{"text":"Hi"},{"functionCall":{"name":"f","args":{"a":{"}":"\"{"}}}}]}}]}"#;
+        assert_eq!(content_bytes(Protocol::GeminiGenerateContent, chunk), 2 + 17);
+        assert_eq!(object_length(b"{\"a"), 3);
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod anthropic_to_chat;
 mod chat_to_anthropic;
 mod fixtures;
 mod framings;
+mod gemini;
+mod gemini_recordings;
 mod laws;
 mod pass_through;
 mod replayed;

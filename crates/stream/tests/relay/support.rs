@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use weighbridge_stream::{End, Facts, Framing, Relay, RelayOptions, RelayState};
+use weighbridge_stream::{End, Facts, Framing, Relay, RelayOptions, RelayState, StreamForm};
 use weighbridge_translate::ApiError;
 use weighbridge_units::{ErrorClass, Protocol};
 
@@ -23,6 +23,7 @@ pub(crate) fn options(provider: Protocol, client: Protocol) -> RelayOptions<'sta
         client,
         hide_usage: false,
         show_usage: true,
+        form: StreamForm::Events,
         id_fallback: "fallback-1",
         created: 1_700_000_000,
         request_id: "req_1",

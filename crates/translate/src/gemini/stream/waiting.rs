@@ -1,0 +1,275 @@
+use std::collections::VecDeque;
+
+use weighbridge_protocol::json::Object;
+use weighbridge_units::{Loss, LossKind};
+
+use crate::conversation::{Citation, CitationSource, Proof};
+use crate::event::report_once;
+use crate::gemini::citations::{Grounding, is_expressible};
+use crate::gemini::{content_encode, signature};
+use crate::{FinishReason, PartsSeen};
+
+/// One candidate of the answer, as far as it has come.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) index: u32,
+    pub(super) seen: PartsSeen,
+    pub(super) finish: Option<FinishReason>,
+    pub(super) category: Option<String>,
+    pub(super) explanation: Option<String>,
+    /// The parts that have not been written to their end, in the order in which they began.
+    pub(super) queue: VecDeque<Waiting>,
+    /// The signature of a part that is to follow.
+    pub(super) signature: Option<String>,
+    /// Where the text part that is being written begins, in bytes of all visible text.
+    pub(super) said_bytes: usize,
+    pub(super) grounding: Grounding,
+}
+
+/// A part that has not been written to its end.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) part: u32,
+    pub(super) kind: Kind,
+    pub(super) is_closed: bool,
+    /// What of it has not been written.
+    pub(super) text: String,
+    /// What of a text has come so far, for stretches of it.
+    said: String,
+    /// How much of it the writer has counted as waiting, in bytes.
+    pub(super) counted: usize,
+    written: bool,
+    piece: Option<u32>,
+    proof: Option<Proof<'static>>,
+    grounding: Grounding,
+}
+
+/// What a part is.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Text,
+    Thought { id: Option<String> },
+    Call { id: String, name: String },
+    Image { media_type: String },
+    Audio { media_type: String },
+}
+
+impl Kind {
+    /// Whether a piece of the part is a part of its own to the client.
+    pub(super) const fn leaves_at_once(&self) -> bool {
+        matches!(self, Self::Text | Self::Thought { .. } | Self::Audio { .. })
+    }
+
+    pub(super) const fn is_audio(&self) -> bool {
+        matches!(self, Self::Audio { .. })
+    }
+
+    pub(super) const fn is_image(&self) -> bool {
+        matches!(self, Self::Image { .. })
+    }
+}
+
+/// How much of a text is kept to count stretches in it.
+const SAID_MAX: usize = 1 << 20;
+
+/// How much of an answer's sources is kept for its last chunk.
+const GROUNDING_MAX: usize = 1 << 20;
+
+impl Waiting {
+    pub(super) fn new(part: u32, kind: Kind) -> Self {
+        Self {
+            part,
+            kind,
+            is_closed: false,
+            text: String::new(),
+            said: String::new(),
+            counted: 0,
+            written: false,
+            piece: None,
+            proof: None,
+            grounding: Grounding::default(),
+        }
+    }
+
+    /// How much of it waits, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.proof.as_ref().map_or(0, |proof| proof.data.len()) + self.grounding.bytes()
+    }
+
+    /// More of a summary; between its pieces stands a blank line.
+    pub(super) fn summary(&mut self, piece: u32, text: &str) {
+        if self.piece.replace(piece).is_some_and(|before| before != piece) {
+            self.text.push_str("\n\n");
+        }
+        self.text.push_str(text);
+    }
+
+    /// More of the proof: several are one, cut into pieces.
+    pub(super) fn prove(&mut self, proof: &Proof<'_>) {
+        match &mut self.proof {
+            Some(known) => known.data.to_mut().push_str(&proof.data),
+            None => {
+                self.proof = Some(Proof {
+                    format: proof.format.clone().into_owned().into(),
+                    kind: proof.kind,
+                    data: proof.data.clone().into_owned().into(),
+                });
+            }
+        }
+    }
+
+    /// A source of the text so far.
+    pub(super) fn cite(&mut self, citation: &Citation<'_>, losses: &mut Vec<Loss>) {
+        let mut lost = |reason, needed| {
+            report_once(
+                losses,
+                LossKind::Dropped,
+                format!("/content/{}/citations", self.part),
+                reason,
+                needed,
+            );
+        };
+        if !is_expressible(citation) {
+            return lost("only pages and documents can be cited", "such sources");
+        }
+        match &citation.source {
+            CitationSource::Url(_) if citation.quoted.is_some() => {
+                lost("what a page says has no place beside its address", "quotes of pages");
+            }
+            CitationSource::Document { index, file, span }
+                if index.is_some() || file.is_some() || span.is_some() =>
+            {
+                lost("which document is cited, and where in it, cannot be said", "places in documents");
+            }
+            _ => {}
+        }
+        let whole = [self.said.as_str(), self.text.as_str()].concat();
+        self.grounding.add(citation, &whole, 0);
+    }
+}
+
+/// A part of a chunk.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Text { text: String, signature: Option<String> },
+    Thought { text: String, signature: Option<String> },
+    Call { id: String, name: String, arguments: String, signature: Option<String> },
+    Data { media_type: String, data: String },
+}
+
+impl Piece {
+    pub(super) fn write(&self, object: &mut Object<'_>) {
+        let signature = match self {
+            Self::Text { text, signature } => {
+                object.key("text").string(text);
+                signature
+            }
+            Self::Thought { text, signature } => {
+                object.key("text").string(text);
+                object.key("thought").bool(true);
+                signature
+            }
+            Self::Call { id, name, arguments, signature } => {
+                let mut call = object.key("functionCall").object();
+                content_encode::id(id, &mut call);
+                call.key("name").string(name);
+                call.key("args").raw(arguments);
+                drop(call);
+                signature
+            }
+            Self::Data { media_type, data } => {
+                let mut inline = object.key("inlineData").object();
+                inline.key("mimeType").string(media_type);
+                inline.key("data").string(data);
+                return;
+            }
+        };
+        if let Some(signature) = signature {
+            object.key("thoughtSignature").string(signature);
+        }
+    }
+}
+
+impl Candidate {
+    pub(super) fn new(index: u32) -> Self {
+        Self {
+            index,
+            seen: PartsSeen::default(),
+            finish: None,
+            category: None,
+            explanation: None,
+            queue: VecDeque::new(),
+            signature: None,
+            said_bytes: 0,
+            grounding: Grounding::default(),
+        }
+    }
+
+    /// Takes what may leave of the first part; `is_whole` where nothing more comes of it.
+    pub(super) fn advance(&mut self, is_whole: bool, losses: &mut Vec<Loss>) -> Vec<Piece> {
+        let Some(front) = self.queue.front_mut() else { return Vec::new() };
+        let text = std::mem::take(&mut front.text);
+        let mut pieces = Vec::new();
+        match &front.kind {
+            Kind::Text => {
+                if front.said.len() + text.len() <= SAID_MAX {
+                    front.said.push_str(&text);
+                }
+                if !text.is_empty() {
+                    pieces.push(Piece::Text { text, signature: self.signature.take() });
+                }
+                if is_whole {
+                    let grounding = std::mem::take(&mut front.grounding);
+                    if self.grounding.bytes() + grounding.bytes() <= GROUNDING_MAX {
+                        self.grounding.append(grounding, self.said_bytes);
+                    } else {
+                        let pointer = format!("/content/{}/citations", front.part);
+                        let reason = "the sources of an answer are more than is kept";
+                        report_once(losses, LossKind::Dropped, pointer, reason, "sources of any number");
+                    }
+                    self.said_bytes += front.said.len();
+                }
+            }
+            Kind::Thought { id } => {
+                let is_signature = is_whole && !front.written && text.is_empty();
+                // Several pieces are one proof.
+                let proof = if is_whole { front.proof.take() } else { None };
+                let signed = proof.map(|proof| signature::write(&proof, id.as_deref()).into_owned());
+                if !is_signature && (!text.is_empty() || signed.is_some()) {
+                    front.written = true;
+                    // Another signature may wait for a part that is no thought.
+                    if let Some(waiting) = self.signature.take() {
+                        pieces.push(Piece::Thought { text: String::new(), signature: Some(waiting) });
+                    }
+                    pieces.push(Piece::Thought { text, signature: signed });
+                } else if is_signature
+                    && signed.is_some()
+                    && let Some(waiting) = std::mem::replace(&mut self.signature, signed)
+                {
+                    pieces.push(Piece::Thought { text: String::new(), signature: Some(waiting) });
+                }
+            }
+            Kind::Call { id, name } => {
+                let arguments = content_encode::arguments(&text);
+                if matches!(arguments, std::borrow::Cow::Owned(_)) {
+                    report_once(
+                        losses,
+                        LossKind::Approximated,
+                        format!("/content/{}", front.part),
+                        "the arguments are no JSON object: their text stands in its field `arguments`",
+                        "arguments of any form",
+                    );
+                }
+                let arguments = arguments.into_owned();
+                let (id, name) = (id.clone(), name.clone());
+                pieces.push(Piece::Call { id, name, arguments, signature: self.signature.take() });
+            }
+            Kind::Image { media_type } | Kind::Audio { media_type } => {
+                if !text.is_empty() {
+                    pieces.push(Piece::Data { media_type: media_type.clone(), data: text });
+                }
+            }
+        }
+        pieces
+    }
+}
