@@ -65,7 +65,9 @@ impl Bridge {
         match &broken {
             None => self.writer.complete(&mut self.written, &mut self.driver.facts_mut().losses),
             Some(error) => {
-                self.written.extend(encode_stream_error(self.client, error, &self.request_id));
+                if !self.writer.fail(error, &self.request_id, &mut self.written) {
+                    self.written.extend(encode_stream_error(self.client, error, &self.request_id));
+                }
             }
         }
         self.hand_over(out);

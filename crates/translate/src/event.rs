@@ -274,9 +274,14 @@ pub trait StreamWriter: Send {
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError>;
 
-    /// Writes what ends a complete answer. A broken one is ended by
-    /// [`encode_stream_error`](crate::encode_stream_error) instead.
+    /// Writes what ends a complete answer. A broken one is ended by [`Self::fail`] instead.
     fn complete(&mut self, out: &mut Vec<u8>, losses: &mut Vec<Loss>);
+
+    /// Writes what ends an answer that broke off, and says so; `false` leaves that to
+    /// [`encode_stream_error`](crate::encode_stream_error), which needs to know nothing of the stream.
+    fn fail(&mut self, _error: &ApiError, _request_id: &str, _out: &mut Vec<u8>) -> bool {
+        false
+    }
 
     /// How many events the grammar has forced to wait so far.
     fn held_events(&self) -> u64;
