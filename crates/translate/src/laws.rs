@@ -47,6 +47,8 @@ fn same_conversation<'a>(conversation: &Conversation<'a>, to: Protocol) -> Conve
     if same.tools.is_empty() {
         (same.tool_choice, same.parallel_tool_calls) = (None, None);
     }
+    // Not to keep the answer is no wish.
+    same.store = same.store.filter(|store| store.value);
     for message in &mut same.messages {
         message.parts.iter_mut().for_each(same_part);
     }
