@@ -21,24 +21,24 @@ const REQUEST: RequestTarget<'_> =
     RequestTarget { max_output_default: 99, include_usage: false, ..RequestTarget::new("m") };
 const ANSWER: AnswerTarget<'_> = AnswerTarget { id_fallback: "fallback", created: 1_700_000_000 };
 
-fn parse(bytes: &[u8]) -> Raw<'_> {
+pub(crate) fn parse(bytes: &[u8]) -> Raw<'_> {
     Raw::parse(std::str::from_utf8(bytes).unwrap(), &ScanLimits::default()).unwrap()
 }
 
-fn encode_request(conversation: &Conversation<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
+pub(crate) fn encode_request(conversation: &Conversation<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
     let mut losses = Losses::new(conversation.source, to);
     let bytes = adapter(to).encode_request(conversation, &REQUEST, &mut losses);
     (bytes, losses.into_list("null").into_iter().map(|loss| loss.kind).collect())
 }
 
-fn encode_answer(answer: &Answer<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
+pub(crate) fn encode_answer(answer: &Answer<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
     let mut losses = Losses::new(answer.source, to);
     let bytes = adapter(to).encode_answer(answer, &ANSWER, &mut losses);
     (bytes, losses.into_list("null").into_iter().map(|loss| loss.kind).collect())
 }
 
 /// One form for what `to` says in several ways, or does not have to say.
-fn same_conversation<'a>(conversation: &Conversation<'a>, to: Protocol) -> Conversation<'a> {
+pub(crate) fn same_conversation<'a>(conversation: &Conversation<'a>, to: Protocol) -> Conversation<'a> {
     let mut same = conversation.clone();
     same.source = to;
     if conversation.source != to {
@@ -91,7 +91,7 @@ fn same_part(part: &mut Part<'_>) {
 }
 
 /// As [`same_conversation`].
-fn same_answer<'a>(answer: &Answer<'a>, to: Protocol) -> Answer<'a> {
+pub(crate) fn same_answer<'a>(answer: &Answer<'a>, to: Protocol) -> Answer<'a> {
     let mut same = answer.clone();
     same.source = to;
     if answer.source != to {

@@ -81,9 +81,10 @@ impl Items {
         let (id, is_custom) = self.calls.result(result);
         let named_so = losses.is_same_protocol() && bag_names::entry(&part.bag, "type").is_some();
         let mut object = list.item().object();
-        object.key("type").string(if is_custom || named_so { CUSTOM_OUTPUT } else { "function_call_output" });
+        let is_custom = is_custom || named_so;
+        object.key("type").string(if is_custom { CUSTOM_OUTPUT } else { "function_call_output" });
         object.key("call_id").string(&id);
-        if let Some(name) = result.name.as_ref().filter(|_| losses.is_same_protocol()) {
+        if let Some(name) = result.name.as_ref().filter(|_| losses.is_same_protocol() && !is_custom) {
             object.key("name").string(name);
         }
         let parts = expressible(&result.parts, losses);
@@ -267,24 +268,26 @@ fn is_own(reasoning: &Reasoning<'_>) -> bool {
 /// Writes reasoning for the provider. An id that is made up spoils the encrypted content, which names
 /// its own: without one the item has none.
 fn sent_reasoning(reasoning: &Reasoning<'_>, object: &mut Object<'_>) {
-    let token = reasoning.proof.as_ref().map(|proof| {
-        let id = reasoning.id.as_deref().filter(|_| !proof.is(Proof::OPENAI));
-        proof.token(Proof::OPENAI, ProofKind::Sealed, id)
-    });
+    let token = reasoning.proof.as_ref().map(|proof| token(proof, reasoning.id.as_deref()));
     reasoning_item(reasoning, reasoning.id.as_deref(), token.as_deref(), object);
 }
 
 /// Writes reasoning for a client, as the item `item_id`. Its encrypted content tells whether that is the
 /// provider's own id of it: see [`Proof::token`].
 pub(super) fn answered_reasoning(reasoning: &Reasoning<'_>, item_id: &str, object: &mut Object<'_>) {
-    let token = reasoning.proof.as_ref().map(|proof| {
-        let id = match reasoning.id.as_deref() {
-            Some(_) if proof.is(Proof::OPENAI) => None,
-            id => Some(id.unwrap_or_default()),
-        };
-        proof.token(Proof::OPENAI, ProofKind::Sealed, id)
+    let token = reasoning.proof.as_ref().map(|proof| match reasoning.id.as_deref() {
+        // An empty id: the item's own is made up.
+        None => proof.token(Proof::OPENAI, ProofKind::Sealed, Some("")),
+        id => token(proof, id),
     });
     reasoning_item(reasoning, Some(item_id), token.as_deref(), object);
+}
+
+/// A proof as `encrypted_content`. What is the provider's own stays as it is, and belongs to the item's
+/// id; a token of ours has the id in it.
+fn token<'p>(proof: &'p Proof<'_>, id: Option<&str>) -> Cow<'p, str> {
+    let plain = proof.token(Proof::OPENAI, ProofKind::Sealed, None);
+    if plain.len() == proof.data.len() { plain } else { proof.token(Proof::OPENAI, ProofKind::Sealed, id) }
 }
 
 fn reasoning_item(

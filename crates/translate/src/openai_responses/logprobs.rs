@@ -38,8 +38,8 @@ fn token(raw: Raw<'_>) -> Result<TokenLogprob<'_>, ReadError> {
     })
 }
 
-/// Shares the tokens of a candidate out among its texts: each text gets the tokens that spell it.
-/// What is left over goes to the last text.
+/// Shares the tokens of a candidate out among its texts: each text gets the tokens that spell it, and
+/// none if the next token does not begin it. What is left over goes to the last text.
 #[derive(Debug)]
 pub(super) struct Shares<'l, 'a> {
     left: &'l [TokenLogprob<'a>],
@@ -58,13 +58,15 @@ impl<'l, 'a> Shares<'l, 'a> {
         if self.texts == 0 {
             return std::mem::take(&mut self.left);
         }
+        let begins = self.left.first().is_some_and(|token| text.starts_with(token.token.as_ref()));
         let mut length = 0;
+        // By length: a token that is part of a character is not spelled as itself.
         let share = self.left.iter().take_while(|token| {
             let fits = length < text.len();
             length += token.token.len();
             fits
         });
-        let (share, left) = self.left.split_at(share.count());
+        let (share, left) = self.left.split_at(if begins { share.count() } else { 0 });
         self.left = left;
         share
     }
@@ -78,9 +80,9 @@ impl<'l, 'a> Shares<'l, 'a> {
 /// Writes tokens as an answer has them.
 pub(super) fn write<'a>(tokens: &[TokenLogprob<'a>], mut list: Array<'_>, losses: &mut Losses<'a>) {
     for token in tokens {
-        if token.logprob.is_none() {
+        for untold in token.top.iter().chain([token]).filter(|token| token.logprob.is_none()) {
             losses.report(
-                token.place,
+                untold.place,
                 LossKind::Defaulted,
                 "the probability of a token is demanded, and nobody told it",
                 "tokens without a probability",

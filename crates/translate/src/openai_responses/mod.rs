@@ -9,6 +9,8 @@ mod citations;
 mod error;
 mod items_decode;
 mod items_encode;
+#[cfg(test)]
+mod laws;
 mod logprobs;
 mod media;
 mod output_encode;

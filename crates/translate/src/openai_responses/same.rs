@@ -6,14 +6,14 @@ use weighbridge_protocol::json::Bag;
 
 use super::items_decode::{Item, messages};
 use super::request_encode::SCHEMA_NAME;
-use super::{bag_names, parts_encode, response_object};
+use super::{OpenAiResponses, bag_names, parts_encode, response_object};
 use crate::conversation::{
     CitationSource, DocumentSource, Format, MediaSource, Reasoning, ReasoningExtent, Shown, Span, Text,
     ToolKind,
 };
 use crate::generators::raw;
 use crate::laws::joined;
-use crate::{Answer, Content, Conversation, FinishReason, Message, Part, Placed, Role};
+use crate::{Adapter as _, Answer, Content, Conversation, FinishReason, Message, Part, Placed, Role};
 
 pub(crate) fn conversation(same: &mut Conversation<'_>) {
     same.candidates = same.candidates.filter(|count| count.value != 1);
@@ -32,6 +32,12 @@ pub(crate) fn conversation(same: &mut Conversation<'_>) {
     if wish.extent.is_some_and(|extent| extent.value == ReasoningExtent::Off) {
         wish.effort = None;
     }
+    // Reasoning that can be brought back is asked for unasked.
+    let mut bag = Bag::EMPTY;
+    for (name, value) in same.bag.iter().filter(|(name, value)| !OpenAiResponses.is_default(name, *value)) {
+        bag.push(name.to_owned(), value);
+    }
+    same.bag = bag;
     let mut items = Vec::new();
     for message in std::mem::take(&mut same.messages) {
         take_apart(message, &mut items);
@@ -85,12 +91,19 @@ fn take_apart<'a>(mut message: Message<'a>, items: &mut Vec<Item<'a>>) {
 }
 
 fn one_form(part: &mut Part<'_>) {
+    // The call of the same id tells as well what kind of result it is.
+    let bag = std::mem::take(&mut part.bag);
+    for (name, value) in bag.iter().filter(|(name, _)| *name != "type") {
+        part.bag.push(name.to_owned(), value);
+    }
     match &mut part.content {
         Content::Json(json) => part.content = Content::Text(Text::from(json.text().to_owned())),
         Content::Image(image) => {
             image.detail = image.detail.take().filter(|detail| detail.value != "auto");
         }
         Content::Document(document) => {
+            // Not to cite is no wish.
+            document.citations = document.citations.filter(|citations| citations.value);
             if let DocumentSource::Media(MediaSource::Base64 { media_type, .. }) = &document.source {
                 document.title.get_or_insert(parts_encode::file_name(media_type).into());
             }
