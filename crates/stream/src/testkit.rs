@@ -14,6 +14,7 @@
 mod anthropic_messages;
 mod gemini;
 mod openai_chat;
+mod openai_responses;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -52,6 +53,7 @@ pub fn check(protocol: Protocol, stream: &[u8]) -> Result<Verdict, GrammarError>
     let mut grammar: Box<dyn Grammar> = match protocol {
         Protocol::AnthropicMessages => Box::new(anthropic_messages::MessagesGrammar::default()),
         Protocol::GeminiGenerateContent => Box::new(gemini::GeminiGrammar::default()),
+        Protocol::OpenAiResponses => Box::new(openai_responses::ResponsesGrammar::default()),
         _ => Box::new(openai_chat::ChatGrammar::default()),
     };
     let mut result = Ok(());
@@ -70,7 +72,8 @@ pub fn check(protocol: Protocol, stream: &[u8]) -> Result<Verdict, GrammarError>
         if result.is_ok() {
             let step = match verdict {
                 Verdict::Unfinished => grammar.step(message.event, &message.data),
-                _ => Err("an event follows the end".into()),
+                Verdict::EndedWithError => grammar.after_error(message.event, &message.data),
+                Verdict::EndedWell => Err("an event follows the end".into()),
             };
             match step {
                 Ok(next) => verdict = next,
@@ -115,6 +118,11 @@ trait Grammar {
     /// How a stream stands that ends without a marker of the end.
     fn at_end(&self) -> Verdict {
         Verdict::Unfinished
+    }
+
+    /// Takes an event behind an error: there is none, but where the protocol says it in two.
+    fn after_error(&mut self, _name: Option<&[u8]>, _data: &[u8]) -> Result<Verdict, String> {
+        Err("an event follows the end".into())
     }
 }
 

@@ -22,24 +22,24 @@ const REQUEST: RequestTarget<'_> =
     RequestTarget { max_output_default: 99, include_usage: false, ..RequestTarget::new("m") };
 pub(crate) const ANSWER: AnswerTarget<'_> = AnswerTarget::new("fallback", 1_700_000_000);
 
-fn parse(bytes: &[u8]) -> Raw<'_> {
+pub(crate) fn parse(bytes: &[u8]) -> Raw<'_> {
     Raw::parse(std::str::from_utf8(bytes).unwrap(), &ScanLimits::default()).unwrap()
 }
 
-fn encode_request(conversation: &Conversation<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
+pub(crate) fn encode_request(conversation: &Conversation<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
     let mut losses = Losses::new(conversation.source, to);
     let bytes = adapter(to).encode_request(conversation, &REQUEST, &mut losses);
     (bytes, losses.into_list("null").into_iter().map(|loss| loss.kind).collect())
 }
 
-fn encode_answer(answer: &Answer<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
+pub(crate) fn encode_answer(answer: &Answer<'static>, to: Protocol) -> (Vec<u8>, Vec<LossKind>) {
     let mut losses = Losses::new(answer.source, to);
     let bytes = adapter(to).encode_answer(answer, &ANSWER, &mut losses);
     (bytes, losses.into_list("null").into_iter().map(|loss| loss.kind).collect())
 }
 
 /// One form for what `to` says in several ways, or does not have to say.
-fn same_conversation<'a>(conversation: &Conversation<'a>, to: Protocol) -> Conversation<'a> {
+pub(crate) fn same_conversation<'a>(conversation: &Conversation<'a>, to: Protocol) -> Conversation<'a> {
     let mut same = conversation.clone();
     same.source = to;
     // The target names its own, in some protocols in the path alone.
@@ -50,6 +50,8 @@ fn same_conversation<'a>(conversation: &Conversation<'a>, to: Protocol) -> Conve
     if same.tools.is_empty() {
         (same.tool_choice, same.parallel_tool_calls) = (None, None);
     }
+    // Not to keep the answer is no wish.
+    same.store = same.store.filter(|store| store.value);
     for message in &mut same.messages {
         message.parts.iter_mut().for_each(same_part);
     }
@@ -110,7 +112,7 @@ pub(crate) fn without_silent(same: &mut Conversation<'_>) {
 }
 
 /// As [`same_conversation`].
-fn same_answer<'a>(answer: &Answer<'a>, to: Protocol) -> Answer<'a> {
+pub(crate) fn same_answer<'a>(answer: &Answer<'a>, to: Protocol) -> Answer<'a> {
     let mut same = answer.clone();
     same.source = to;
     if answer.source != to {

@@ -1,13 +1,24 @@
 //! The envelope of a request.
 
 use crate::Body;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, model, optional};
 use crate::json::ReadError;
 
-/// Reads the envelope.
+/// Reads the envelope. A stream of this protocol always tells its usage, and an answer has one
+/// candidate.
 ///
 /// # Errors
-/// Always: the format is not described here yet.
+/// [`ReadError`] where `model` is missing, or a field has the wrong type.
 pub fn read(body: &Body) -> Result<Envelope, ReadError> {
-    Err(ReadError::new(body.root(), "a request of a protocol that is described here"))
+    let user = optional(body, "user")?;
+    let safety_identifier = optional(body, "safety_identifier")?;
+    Ok(Envelope {
+        model: model(body)?,
+        stream: optional(body, "stream")?.unwrap_or(false),
+        wants_usage: true,
+        max_output: optional(body, "max_output_tokens")?,
+        candidates: 1,
+        end_user: user.or(safety_identifier),
+        service_tier: optional(body, "service_tier")?,
+    })
 }

@@ -16,8 +16,9 @@ static ARGS: Key = LazyLock::new(|| Finder::new("\"args\""));
 static DELTA: Key = LazyLock::new(|| Finder::new("\"delta\""));
 
 /// Fields that hold what the model wrote.
-const CONTENT: [&[u8]; 10] = [
+const CONTENT: [&[u8]; 11] = [
     b"content",
+    b"delta",
     b"text",
     b"arguments",
     b"partial_json",
@@ -48,8 +49,23 @@ pub(super) fn is_telling(protocol: Protocol, frame: &[u8]) -> bool {
         Protocol::AnthropicMessages => values(frame, &TYPE)
             .next()
             .is_none_or(|kind| !kind.starts_with(b"\"content_block_") && !kind.starts_with(b"\"ping\"")),
+        // Whether items are calls is in their first and last events.
+        Protocol::OpenAiResponses => !is_responses_delta(frame),
         _ => true,
     }
+}
+
+/// Whether a frame is an event of Responses that adds to something. Its name says so, or, where it has
+/// none, its type.
+fn is_responses_delta(frame: &[u8]) -> bool {
+    if let Some(name) = frame.strip_prefix(b"event:") {
+        let line = name.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        return line.trim_ascii().ends_with(b".delta");
+    }
+    values(frame, &TYPE).any(|kind| {
+        let kind = next_string(kind).map_or(&b""[..], |(kind, _)| kind);
+        kind.starts_with(b"response.") && kind.ends_with(b".delta")
+    })
 }
 
 /// How many bytes of JSON text in a frame are content.
@@ -57,6 +73,8 @@ pub(super) fn content_bytes(protocol: Protocol, frame: &[u8]) -> u64 {
     let start = match protocol {
         // What stands before a chunk's delta is the same in every chunk.
         Protocol::OpenAiChat => DELTA.find(frame),
+        // Everything that comes in pieces is repeated whole.
+        Protocol::OpenAiResponses if !is_responses_delta(frame) => None,
         _ => Some(0),
     };
     let mut rest = start.and_then(|start| frame.get(start..)).unwrap_or_default();
@@ -165,6 +183,31 @@ mod tests {
         let chunk = br#"data: {"candidates":[{"content":{"parts":[{"text":"Hi"},{"functionCall":{"name":"f","args":{"a":{"}":"\"{"}}}}]}}]}"#;
         assert_eq!(content_bytes(Protocol::GeminiGenerateContent, chunk), 2 + 17);
         assert_eq!(object_length(b"{\"a"), 3);
+    }
+
+    #[test]
+    fn pieces_of_responses_tell_nothing_and_all_else_is_read() {
+        const RESPONSES: Protocol = Protocol::OpenAiResponses;
+        let named = b"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n";
+        let nameless =
+            br#"data: {"delta":"Hi","logprobs":[],"obfuscation":"x","type":"response.output_text.delta"}"#;
+        for frame in [&named[..], &nameless[..]] {
+            assert!(!is_telling(RESPONSES, frame));
+            assert_eq!(content_bytes(RESPONSES, frame), 2);
+        }
+        for kind in ["response.completed", "response.output_item.done", "response.output_text.done", "error"]
+        {
+            for frame in [
+                format!("event: {kind}\ndata: {{\"type\":\"{kind}\",\"text\":\"Hi\"}}\n\n"),
+                format!(r#"data: {{"text":"Hi","type":"{kind}"}}"#),
+            ] {
+                assert!(is_telling(RESPONSES, frame.as_bytes()), "{frame}");
+                assert_eq!(content_bytes(RESPONSES, frame.as_bytes()), 0, "{frame}");
+            }
+        }
+        // What a tool's schema says in the last event is not its name.
+        let last = b"event: response.completed\ndata: {\"tools\":[{\"type\":\"response.x.delta\"}]}\n\n";
+        assert!(is_telling(RESPONSES, last));
     }
 
     #[test]
