@@ -20,6 +20,9 @@
 //! assert_eq!(refused.consumed, Consumed::No);
 //! ```
 
+mod path_segment;
+mod sign;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -31,6 +34,9 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 
+pub use path_segment::path_segment;
+pub use sign::{Sign, Signer};
+
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -41,7 +47,8 @@ pub type ByteStream = Pin<Box<dyn Body<Data = Bytes, Error = TransportError> + S
 pub trait Transport: Send + Sync {
     /// Sends `request` and waits for the head of the answer.
     ///
-    /// The URI is absolute (`https://host/path`); `host` and `content-length` are the transport's.
+    /// The URI is absolute (`https://host/path`); `host` and `content-length` are the transport's. A
+    /// [`Signer`] among the extensions signs the request last.
     /// Establishing a connection, TLS included, may take `connect_timeout`.
     ///
     /// # Errors

@@ -11,6 +11,9 @@
 //!   end, closes the connection, and the provider sees it.
 //! - **Only the configured providers are called.** [`AllowedOrigins`] lists them; any other address
 //!   is refused before a name is resolved.
+//! - **What is signed is what is sent.** A request may bring its
+//!   [`Signer`](weighbridge_transport::Signer), for instance an [`AwsSigner`]: it signs the path, the
+//!   `host` header and the bytes that go over the wire, last of all.
 //! - The only time-out here is the one of connecting. All others belong to the caller.
 //!
 //! Make one instance per runtime. Instances share nothing but the list of origins and the TLS
@@ -28,6 +31,7 @@
 //! ```
 
 mod answer;
+mod aws;
 mod dial;
 mod error;
 mod origin;
@@ -35,6 +39,7 @@ mod pool;
 mod tls;
 mod transport;
 
+pub use aws::{AwsCredentials, AwsSigner};
 pub use error::UpstreamError;
 pub use origin::{AllowedOrigins, Origin};
 pub use tls::Tls;

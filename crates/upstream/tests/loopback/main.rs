@@ -5,3 +5,4 @@
 mod encrypted;
 mod plain;
 mod provider;
+mod signed;
