@@ -12,6 +12,7 @@
 //! ```
 
 mod anthropic_messages;
+mod bedrock_converse;
 mod openai_chat;
 
 use serde_json::Value;
@@ -49,6 +50,7 @@ pub struct GrammarError {
 pub fn check(protocol: Protocol, stream: &[u8]) -> Result<Verdict, GrammarError> {
     let mut grammar: Box<dyn Grammar> = match protocol {
         Protocol::AnthropicMessages => Box::new(anthropic_messages::MessagesGrammar::default()),
+        Protocol::BedrockConverse => Box::new(bedrock_converse::ConverseGrammar::default()),
         _ => Box::new(openai_chat::ChatGrammar::default()),
     };
     let mut result = Ok(());

@@ -48,6 +48,8 @@ struct Open {
     part: u32,
     index: u64,
     kind: Kind,
+    /// Nothing of the block was written: neither a start nor a delta.
+    is_bare: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,7 +253,7 @@ impl ConverseWriter {
             }
         };
         self.next_index += 1;
-        let block = Open { part, index, kind };
+        let block = Open { part, index, kind, is_bare: frames.is_empty() };
         if self.open.is_none() {
             self.open = Some(block);
             out.append(&mut frames);
@@ -273,7 +275,7 @@ impl ConverseWriter {
         out: &mut Vec<u8>,
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError> {
-        if let Some(open) = self.open.filter(|open| open.part == part) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.part == part) {
             block_delta(open, delta, out, losses);
             return Ok(());
         }
@@ -281,7 +283,7 @@ impl ConverseWriter {
             return Ok(()); // Reported when it opened.
         };
         let before = waiting.frames.len();
-        block_delta(waiting.block, delta, &mut waiting.frames, losses);
+        block_delta(&mut waiting.block, delta, &mut waiting.frames, losses);
         self.waiting_bytes += waiting.frames.len() - before;
         self.held_events += 1;
         if self.waiting_bytes > WAITING_BYTES_MAX {
@@ -319,12 +321,17 @@ fn block_start(out: &mut Vec<u8>, index: u64, kind: &str, fill: impl FnOnce(&mut
     });
 }
 
-fn block_stop(block: Open, out: &mut Vec<u8>) {
+/// Ends a block. One of text or reasoning that said nothing must have begun.
+fn block_stop(mut block: Open, out: &mut Vec<u8>) {
+    if block.is_bare {
+        block_delta(&mut block, &Delta::Text("".into()), out, &mut Vec::new());
+    }
     frame(out, event::BLOCK_STOP, |object| object.key("contentBlockIndex").number(block.index));
 }
 
 /// Writes a delta of the kind that the block has. Reports what no delta can say.
-fn block_delta(block: Open, delta: &Delta<'_>, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
+fn block_delta(block: &mut Open, delta: &Delta<'_>, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
+    let before = out.len();
     let mut write = |fill: &dyn Fn(&mut Object<'_>)| {
         frame(out, event::BLOCK_DELTA, |object| {
             object.key("contentBlockIndex").number(block.index);
@@ -377,6 +384,7 @@ fn block_delta(block: Open, delta: &Delta<'_>, out: &mut Vec<u8>, losses: &mut V
         // A delta of another kind than its part makes no sense in any protocol.
         _ => {}
     }
+    block.is_bare &= out.len() == before;
 }
 
 fn write_proof(proof: &Proof<'_>, content: &mut Object<'_>) {
