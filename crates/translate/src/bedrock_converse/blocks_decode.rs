@@ -266,7 +266,7 @@ fn tool_result<'a>(mut result: Fields<'a>, bag: &mut Bag<'a>) -> Result<Content<
 fn result_block(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let mut bag = Bag::EMPTY;
-    let content = match fields.take::<Raw<'_>>("json")?.value() {
+    let content = match fields.offer::<Raw<'_>>("json") {
         Some(json) => Some(Content::Json(JsonText::from(json))),
         None => plain(&mut fields, &mut bag)?,
     };

@@ -17,6 +17,8 @@ mod document_names;
 mod documents_encode;
 mod error;
 mod family;
+#[cfg(test)]
+mod laws;
 mod leftovers;
 mod media;
 mod model_fields;

@@ -89,19 +89,12 @@ pub(super) fn write<'a>(
         losses.dropped(place, "reasoning has no id here", "ids of reasoning");
     }
     if let Some(proof) = proof.as_ref().filter(|proof| proof.kind == ProofKind::Sealed) {
-        let is_hidden = text.is_empty() && summary.is_empty();
-        if proof.is(BEDROCK) && id.is_none() && (is_hidden || eyes == For::Provider) {
-            return content.key("redactedContent").string(&proof.data);
-        }
-        if eyes == For::Provider && !is_hidden {
+        let has_text = !text.is_empty() || !summary.is_empty();
+        if has_text && eyes == For::Provider {
             losses.dropped(place, "sealed reasoning has no text beside it", "a text beside what is sealed");
         }
-        if eyes == For::Provider {
-            return content.key("redactedContent").string(&base64::encode(proof.data.as_bytes()));
-        }
-        if is_hidden {
-            let token = proof.token(Proof::ANTHROPIC, ProofKind::Sealed, id);
-            return content.key("redactedContent").string(&base64::encode(token.as_bytes()));
+        if !has_text || eyes == For::Provider {
+            return content.key("redactedContent").string(&sealed(proof, id, eyes));
         }
     }
     let mut inner = content.key("reasoningText").object();
@@ -111,6 +104,18 @@ pub(super) fn write<'a>(
         inner.key("signature").string(&proof.token(Proof::ANTHROPIC, ProofKind::Signature, id));
     }
     leftovers::write(bag, "reasoningContent/reasoningText", &mut inner, losses);
+}
+
+/// The value of `redactedContent`: for a client, who need not understand it, perhaps another maker's.
+fn sealed<'p>(proof: &'p Proof<'_>, id: Option<&str>, eyes: For) -> Cow<'p, str> {
+    match eyes {
+        _ if proof.is(BEDROCK) && (id.is_none() || eyes == For::Provider) => Cow::Borrowed(&proof.data),
+        For::Provider => Cow::Owned(base64::encode(proof.data.as_bytes())),
+        For::Client => {
+            let token = proof.token(Proof::ANTHROPIC, ProofKind::Sealed, id);
+            Cow::Owned(base64::encode(token.as_bytes()))
+        }
+    }
 }
 
 /// What a piece of reasoning of a stream adds.

@@ -4,7 +4,7 @@ use weighbridge_protocol::json::Object;
 use weighbridge_units::{LossKind, Protocol};
 
 use super::family::{Family, Version};
-use crate::conversation::{Effort, ReasoningExtent, Shown};
+use crate::conversation::{Effort, ReasoningExtent, ReasoningWish, Shown};
 use crate::{Conversation, Losses, Place, Placed};
 
 /// From here on thinking has a budget of tokens.
@@ -36,7 +36,7 @@ impl Plan {
     pub(super) fn of<'a>(conversation: &Conversation<'a>, family: Family, losses: &mut Losses<'a>) -> Self {
         let wish = &conversation.reasoning;
         if losses.is_same_protocol() {
-            let shown = wish.shown.map(|shown| shown.value);
+            let shown = shown(wish, losses);
             return Self {
                 thinking: wish.extent.map(|extent| (extent.value, shown)),
                 effort: wish.effort.map(|effort| effort.value.as_str()),
@@ -143,17 +143,29 @@ fn claude<'a>(conversation: &Conversation<'a>, version: Version, losses: &mut Lo
             budget(effort.budget(), extent.place, conversation, losses)
         }
     });
-    if let (Some(effort), false, true) =
-        (wish.effort, adapts, is_told || extent == Some(ReasoningExtent::Off))
-    {
+    let is_used = match wish.extent.map(|extent| extent.value) {
+        None => !is_told,
+        Some(ReasoningExtent::Dynamic) => true,
+        Some(ReasoningExtent::Off | ReasoningExtent::Budget(_)) => false,
+    };
+    if let Some(effort) = wish.effort.filter(|_| !adapts && !is_used) {
         losses.dropped(effort.place, "the model takes only a budget", "efforts in words");
     }
-    let shown = wish.shown.filter(|_| extent.is_some_and(|extent| extent != ReasoningExtent::Off));
-    if let Some(shown) = shown.filter(|shown| matches!(shown.value, Shown::Concise | Shown::Detailed)) {
+    let shown = match extent {
+        None | Some(ReasoningExtent::Off) => None,
+        Some(_) => shown(wish, losses),
+    };
+    let thinking = extent.map(|extent| (extent, shown));
+    Plan { thinking, effort: word, ..Plan::default() }
+}
+
+/// How much is to be shown, as far as that can be said.
+fn shown<'a>(wish: &ReasoningWish<'a>, losses: &mut Losses<'a>) -> Option<Shown> {
+    let shown = wish.shown?;
+    if matches!(shown.value, Shown::Concise | Shown::Detailed) {
         approximated(shown.place, "how long a summary is cannot be said", "lengths of summaries", losses);
     }
-    let thinking = extent.map(|extent| (extent, shown.map(|shown| shown.value)));
-    Plan { thinking, effort: word, ..Plan::default() }
+    Some(shown.value)
 }
 
 /// The word for an effort: `minimal` is none, and 4.6 lacks `xhigh`.
@@ -204,7 +216,12 @@ fn in_words<'a>(conversation: &Conversation<'a>, losses: &mut Losses<'a>) -> Opt
         );
     }
     match (wish.effort, wish.extent) {
-        (Some(effort), _) => Some((effort.value, effort.place)),
+        (Some(effort), extent) => {
+            if let Some(Placed { value: ReasoningExtent::Budget(_), place }) = extent {
+                losses.dropped(place, "the model takes efforts in words, not budgets", "a budget of tokens");
+            }
+            Some((effort.value, effort.place))
+        }
         (None, Some(Placed { value: ReasoningExtent::Budget(tokens), place })) => {
             approximated(
                 place,
