@@ -25,6 +25,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often old records are looked for while no new ones come.
 const IDLE_RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// Pages that the write-ahead log grows to before it is carried over: 32 MB. Pages of the indexes change
+/// often, and are carried over once.
+const CHECKPOINT_PAGES: u32 = 8_000;
 /// Records that may wait to be written.
 const BACKLOG: usize = 10_000;
 /// Records that are written in one transaction.
@@ -252,6 +255,7 @@ fn connect(path: &Path) -> Result<Connection, LogError> {
         return Err(store_failed(std::io::Error::other(why)));
     }
     connection.pragma_update(None, "synchronous", "NORMAL").map_err(store_failed)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(store_failed)?;
     migrations::migrations::runner().run(&mut connection).map_err(store_failed)?;
     Ok(connection)
 }

@@ -47,9 +47,10 @@ impl Framing {
     }
 }
 
-/// Whether a protocol streams a JSON array where it is not asked for server-sent events.
-const fn streams_as_array(provider: Protocol) -> bool {
-    !matches!(provider, Protocol::OpenAiChat | Protocol::AnthropicMessages)
+/// Whether a protocol streams a JSON array where it is not asked for server-sent events: Gemini alone.
+fn streams_as_array(provider: Protocol) -> bool {
+    // By its name, since `units` gets the variant together with its adapter.
+    provider.as_str() == "gemini"
 }
 
 /// What a stream says, freed of its framing.
@@ -243,3 +244,29 @@ impl Guarded<'_, '_> {
 
 /// How much memory an idle decoder keeps for the next event to unwrap, in bytes.
 const KEPT_CAPACITY: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_type_tells_the_framing() {
+        for (content_type, framing) in [
+            (None, Some(Framing::Sse)),
+            (Some("text/event-stream"), Some(Framing::Sse)),
+            (Some(" Text/Event-Stream ;charset=utf-8"), Some(Framing::Sse)),
+            (Some("application/vnd.amazon.eventstream"), Some(Framing::AwsEventStream)),
+            (Some("text/html"), None),
+            (Some("text/event-streams"), None),
+            (Some(""), None),
+        ] {
+            for provider in Protocol::ALL {
+                assert_eq!(Framing::of(content_type, provider), framing, "{content_type:?}");
+            }
+        }
+        for provider in Protocol::ALL {
+            let framing = Framing::of(Some("application/json; charset=UTF-8"), provider);
+            assert_eq!(framing, (provider.as_str() == "gemini").then_some(Framing::JsonArray));
+        }
+    }
+}
