@@ -31,6 +31,7 @@
 
 pub mod anthropic_messages;
 pub mod bedrock_converse;
+pub mod bedrock_embeddings;
 pub mod gemini;
 pub mod json;
 pub mod openai_chat;

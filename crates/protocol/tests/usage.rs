@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use weighbridge_protocol::json::{Raw, ScanLimits, Writer};
-use weighbridge_protocol::{anthropic_messages, openai_chat};
+use weighbridge_protocol::{anthropic_messages, bedrock_converse, openai_chat};
 use weighbridge_units::{Bucket, Usage};
 
 fn raw(text: &str) -> Raw<'_> {
@@ -17,6 +17,16 @@ fn chat(text: &str) -> Usage {
 
 fn anthropic(text: &str) -> Usage {
     anthropic_messages::usage::read(raw(text))
+}
+
+fn converse(text: &str) -> Usage {
+    bedrock_converse::usage::read(raw(text))
+}
+
+fn written_converse(usage: &Usage) -> String {
+    let mut out = Vec::new();
+    bedrock_converse::usage::write(usage, &mut Writer::new(&mut out).object());
+    String::from_utf8(out).unwrap()
 }
 
 /// Usage in which the buckets of every answer are told, and others perhaps.
@@ -60,9 +70,37 @@ proptest! {
     }
 
     #[test]
+    fn m5_converse_reads_what_it_writes(usage in usage()) {
+        let mut usage = without(&usage, &bedrock_converse::usage::UNTOLD);
+        if usage.told(Bucket::CacheWrite1h) && !usage.told(Bucket::CacheWrite5m) {
+            usage.set(Bucket::CacheWrite5m, 0);
+        }
+        prop_assert_eq!(converse(&written_converse(&usage)), usage);
+    }
+
+    #[test]
+    fn m5_converse_flags_contradictions_and_never_wraps(
+        figures in prop::collection::vec(prop::option::of(prop_oneof![0_u64..50, any::<u64>()]), 6),
+        long in any::<u64>(),
+    ) {
+        let fields: Vec<String> = bedrock_converse::usage::FIELDS
+            .iter()
+            .zip(&figures)
+            .filter_map(|(name, figure)| Some(format!("\"{name}\":{}", (*figure)?)))
+            .collect();
+        let details = format!(r#""cacheDetails":[{{"ttl":"1h","inputTokens":{long}}},{{"ttl":"5m"}},7]"#);
+        let usage = converse(&format!("{{{}}}", [fields.join(","), details].join(",").trim_start_matches(',')));
+        let whole = figures[4].unwrap_or(long);
+        let written = usage.get(Bucket::CacheWrite5m).saturating_add(usage.get(Bucket::CacheWrite1h));
+        prop_assert_eq!(written, whole);
+        prop_assert!(usage.is_contradictory() || long <= whole);
+        prop_assert!(usage.is_contradictory() || figures[2].is_none_or(|total| total == usage.total()));
+    }
+
+    #[test]
     fn m5_no_token_is_lost_on_the_way(usage in usage()) {
         let (c, a) = (written(&usage, openai_chat::usage::write), written(&usage, anthropic_messages::usage::write));
-        for read in [chat(&c), anthropic(&a)] {
+        for read in [chat(&c), anthropic(&a), converse(&written_converse(&usage))] {
             prop_assert_eq!(read.prompt(), usage.prompt());
             prop_assert_eq!(read.answer(), usage.answer());
             prop_assert!(!read.is_contradictory());
@@ -192,4 +230,21 @@ fn iterations_are_what_is_billed() {
             {"type":"message","input_tokens":682,"output_tokens":1320}]}"#,
     );
     assert_eq!((usage.get(Bucket::Input), usage.get(Bucket::Output)), (61067, 1912));
+}
+
+#[test]
+fn m5_converse_splits_what_was_written_to_caches() {
+    let split = |text: &str| {
+        let usage = converse(text);
+        (usage.get(Bucket::CacheWrite5m), usage.get(Bucket::CacheWrite1h), usage.is_contradictory())
+    };
+    let details = r#""cacheDetails":[{"ttl":"1h","inputTokens":20},{"ttl":"5m","inputTokens":10}]"#;
+    assert_eq!(split(&format!(r#"{{"cacheWriteInputTokens":30,{details}}}"#)), (10, 20, false));
+    // What the details leave out is the usual kind; a sum without details is, too.
+    assert_eq!(split(&format!(r#"{{"cacheWriteInputTokens":50,{details}}}"#)), (30, 20, false));
+    assert_eq!(split(r#"{"cacheWriteInputTokens":30}"#), (30, 0, false));
+    assert_eq!(split(&format!("{{{details}}}")), (10, 20, false));
+    assert_eq!(split(&format!(r#"{{"cacheWriteInputTokens":15,{details}}}"#)), (0, 15, true));
+    // The older name of the same figure.
+    assert_eq!(split(r#"{"cacheWriteInputTokenCount":30}"#), (30, 0, false));
 }

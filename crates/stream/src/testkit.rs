@@ -12,6 +12,7 @@
 //! ```
 
 mod anthropic_messages;
+mod bedrock_converse;
 mod gemini;
 mod openai_chat;
 mod openai_responses;
@@ -54,6 +55,7 @@ pub fn check(protocol: Protocol, stream: &[u8]) -> Result<Verdict, GrammarError>
         Protocol::AnthropicMessages => Box::new(anthropic_messages::MessagesGrammar::default()),
         Protocol::GeminiGenerateContent => Box::new(gemini::GeminiGrammar::default()),
         Protocol::OpenAiResponses => Box::new(openai_responses::ResponsesGrammar::default()),
+        Protocol::BedrockConverse => Box::new(bedrock_converse::ConverseGrammar::default()),
         _ => Box::new(openai_chat::ChatGrammar::default()),
     };
     let mut result = Ok(());

@@ -67,6 +67,44 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
         2 => index.prop_map(block_stop),
     ]
     .prop_map(|event| anthropic(&[&event]));
+    let index = 0_u32..3;
+    let blocks = prop_oneof![
+        2 => (index.clone(), prop_oneof![
+            Just(r#"{"toolUse":{"toolUseId":"tooluse_1","name":"f"}}"#),
+            Just(r#"{"toolUse":{"toolUseId":"a:b","name":"a.b","type":"tool_use"}}"#),
+            Just(r#"{"toolUse":{"toolUseId":"s","name":"nova_grounding","type":"server_tool_use"}}"#),
+            Just(r#"{"image":{"format":"png"}}"#),
+            Just(r#"{"hologram":{}}"#),
+            Just("{}"),
+        ])
+            .prop_map(|(index, start)| ("contentBlockStart", format!(r#"{{"contentBlockIndex":{index},"start":{start}}}"#))),
+        5 => (index.clone(), prop_oneof![
+            Just(r#"{"text":"é😀\ud83d\ude00"}"#),
+            Just(r#"{"text":""}"#),
+            Just(r#"{"text":"half \ud83d"}"#),
+            Just(r#"{"toolUse":{"input":"{\"a\":"}}"#),
+            Just(r#"{"reasoningContent":{"text":"hm"}}"#),
+            Just(r#"{"reasoningContent":{"signature":"s"}}"#),
+            Just(r#"{"reasoningContent":{"redactedContent":"RXZnRg=="}}"#),
+            Just(r#"{"citation":{"title":"t","location":{"web":{"url":"https://example.com"}}}}"#),
+            Just(r#"{"citation":7}"#),
+            Just(r#"{"image":{"source":{"bytes":"aGk="}}}"#),
+            Just(r#"{"toolResult":[{"text":"x"}]}"#),
+            Just(r#"{"odd":1}"#),
+            Just("{}"),
+        ])
+            .prop_map(|(index, delta)| ("contentBlockDelta", format!(r#"{{"contentBlockIndex":{index},"delta":{delta},"p":"a"}}"#))),
+        2 => index.prop_map(|index| ("contentBlockStop", format!(r#"{{"contentBlockIndex":{index}}}"#))),
+    ];
+    let converse_frames = prop_oneof![
+        2 => Just((CONVERSE_START.0, CONVERSE_START.1.to_owned())),
+        1 => Just((CONVERSE_STOP.0, CONVERSE_STOP.1.to_owned())),
+        1 => Just((CONVERSE_METADATA.0, CONVERSE_METADATA.1.to_owned())),
+        1 => Just(("odd", "{}".to_owned())),
+        1 => Just(("throttlingException", r#"{"message":"no"}"#.to_owned())),
+        8 => blocks,
+    ]
+    .prop_map(|(name, payload)| converse(&[(name, &payload)]));
     let odd = prop_oneof![
         Just("data: [DONE]\n\n"),
         Just(": alive\n\n"),
@@ -82,6 +120,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         6 => chat.prop_map(String::into_bytes),
         6 => messages.prop_map(String::into_bytes),
+        6 => converse_frames.prop_map(String::into_bytes),
         1 => odd.prop_map(|frame| frame.as_bytes().to_vec()),
         1 => prop::collection::vec(any::<u8>(), 0..20),
     ]
@@ -102,6 +141,13 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
             &block_stop(0),
             MESSAGE_DELTA,
             MESSAGE_STOP,
+        ])),
+        Just(converse(&[
+            CONVERSE_START,
+            ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"text":"Hi"},"p":"a"}"#),
+            ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
+            CONVERSE_STOP,
+            CONVERSE_METADATA,
         ])),
     ];
     let mixed = (sensible, prop::collection::vec((any::<prop::sample::Index>(), frame()), 0..6), 0_usize..40)
@@ -131,7 +177,11 @@ fn all_options() -> impl Iterator<Item = RelayOptions<'static>> {
 }
 
 fn terminal(protocol: Protocol, stream: &[u8]) -> bool {
-    let marker = if protocol == OpenAiChat { "[DONE]" } else { "message_stop" };
+    let marker = match protocol {
+        OpenAiChat => "[DONE]",
+        BedrockConverse => "event: metadata",
+        _ => "message_stop",
+    };
     String::from_utf8_lossy(stream).contains(marker)
 }
 

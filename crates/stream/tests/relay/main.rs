@@ -5,6 +5,7 @@
 
 mod anthropic_to_chat;
 mod chat_to_anthropic;
+mod converse;
 mod fixtures;
 mod framings;
 mod gemini;

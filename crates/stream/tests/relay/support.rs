@@ -7,13 +7,18 @@ use weighbridge_stream::{End, Facts, Framing, Relay, RelayOptions, RelayState, S
 use weighbridge_translate::ApiError;
 use weighbridge_units::{ErrorClass, Protocol};
 
-pub(crate) use weighbridge_units::Protocol::{AnthropicMessages, OpenAiChat};
+pub(crate) use weighbridge_units::Protocol::{AnthropicMessages, BedrockConverse, OpenAiChat};
 
-pub(crate) const PAIRS: [(Protocol, Protocol); 4] = [
+pub(crate) const PAIRS: [(Protocol, Protocol); 8] = [
     (OpenAiChat, OpenAiChat),
     (OpenAiChat, AnthropicMessages),
     (AnthropicMessages, OpenAiChat),
     (AnthropicMessages, AnthropicMessages),
+    (BedrockConverse, OpenAiChat),
+    (BedrockConverse, AnthropicMessages),
+    // No client speaks it; simulated providers do.
+    (OpenAiChat, BedrockConverse),
+    (AnthropicMessages, BedrockConverse),
 ];
 
 pub(crate) fn options(provider: Protocol, client: Protocol) -> RelayOptions<'static> {
@@ -160,3 +165,15 @@ pub(crate) const TEXT_BLOCK: &str = r#"{"type":"text","text":""}"#;
 pub(crate) fn text_delta(text: &str) -> String {
     format!(r#"{{"type":"text_delta","text":"{text}"}}"#)
 }
+
+/// A ConverseStream of these frames, each a name and a payload, in the form of server-sent events.
+pub(crate) fn converse(frames: &[(&str, &str)]) -> String {
+    frames.iter().map(|(name, payload)| format!("event: {name}\ndata: {payload}\n\n")).collect()
+}
+
+pub(crate) const CONVERSE_START: (&str, &str) = ("messageStart", r#"{"p":"abc","role":"assistant"}"#);
+pub(crate) const CONVERSE_STOP: (&str, &str) = ("messageStop", r#"{"p":"ab","stopReason":"end_turn"}"#);
+pub(crate) const CONVERSE_METADATA: (&str, &str) = (
+    "metadata",
+    r#"{"metrics":{"latencyMs":5},"p":"a","usage":{"inputTokens":11,"outputTokens":7,"totalTokens":23,"cacheReadInputTokens":5}}"#,
+);

@@ -1,0 +1,7 @@
+//! Streams, read and written.
+
+mod reader;
+mod writer;
+
+pub use reader::ConverseReader;
+pub use writer::ConverseWriter;

@@ -1,0 +1,78 @@
+//! `toolConfig`, read.
+
+use weighbridge_protocol::json::{Bag, Fields, Raw, ReadError};
+
+use super::blocks_decode::{cache_point, original};
+use super::leftovers::keep;
+use crate::conversation::{JsonText, Tool, ToolChoice, ToolKind};
+use crate::{Conversation, Placed};
+
+pub(super) fn read<'a>(
+    mut config: Fields<'a>,
+    conversation: &mut Conversation<'a>,
+    bag: &mut Bag<'a>,
+) -> Result<(), ReadError> {
+    for raw in config.take::<Vec<Raw<'a>>>("tools")?.value().unwrap_or_default() {
+        let last = conversation.tools.last_mut().filter(|last| last.cache.is_none());
+        match (last, cache_point(raw)) {
+            (Some(last), Some(mark)) => last.cache = Some(mark),
+            _ => conversation.tools.push(tool(raw)?),
+        }
+    }
+    if let Some(choice) = config.take::<Fields<'a>>("toolChoice")?.value() {
+        conversation.tool_choice = Some(tool_choice(choice, bag)?);
+    }
+    keep(bag, "toolConfig", config);
+    Ok(())
+}
+
+/// A tool of the client's has a specification; others are the provider's, or marks that stand oddly.
+fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
+    let mut fields = Fields::read(raw)?;
+    let mut bag = Bag::EMPTY;
+    let Some(mut spec) = fields.take::<Fields<'_>>("toolSpec")?.value() else {
+        let name = fields.rest().iter().next().map(|(name, _)| name.to_owned()).unwrap_or_default();
+        let kind = ToolKind::Unknown { name: name.into(), raw };
+        return Ok(Tool { place: raw.into(), kind, cache: None, bag });
+    };
+    let parameters = match spec.take::<Fields<'_>>("inputSchema")?.value() {
+        Some(mut schema) => {
+            let json = schema.take::<Raw<'_>>("json")?.value();
+            keep(&mut bag, "toolSpec/inputSchema", schema);
+            json.map(JsonText::from)
+        }
+        None => None,
+    };
+    let kind = ToolKind::Function {
+        name: original(spec.require("name")?),
+        description: spec.take("description")?.value(),
+        parameters,
+        strict: spec.take("strict")?.value(),
+    };
+    keep(&mut bag, "toolSpec", spec);
+    keep(&mut bag, "", fields);
+    Ok(Tool { place: raw.into(), kind, cache: None, bag })
+}
+
+fn tool_choice<'a>(
+    mut choice: Fields<'a>,
+    bag: &mut Bag<'a>,
+) -> Result<Placed<'a, ToolChoice<'a>>, ReadError> {
+    let raw = choice.raw();
+    let mut value = None;
+    for (name, plain) in [("auto", ToolChoice::Auto), ("any", ToolChoice::Required)] {
+        if let Some(inner) = choice.take::<Fields<'a>>(name)?.value() {
+            keep(bag, &format!("toolConfig/toolChoice/{name}"), inner);
+            value = Some(plain);
+        }
+    }
+    if let Some(mut tool) = choice.take::<Fields<'a>>("tool")?.value() {
+        value = Some(ToolChoice::Named(original(tool.require("name")?)));
+        keep(bag, "toolConfig/toolChoice/tool", tool);
+    }
+    let Some(value) = value else {
+        return Ok(Placed { value: ToolChoice::Unknown(raw), place: raw.into() });
+    };
+    keep(bag, "toolConfig/toolChoice", choice);
+    Ok(Placed { value, place: raw.into() })
+}

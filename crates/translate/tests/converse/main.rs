@@ -1,0 +1,10 @@
+//! Bedrock Converse: cases of both directions, traps of its wire format, recorded traffic.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+mod answers;
+mod recorded;
+mod requests;
+mod support;
+mod traps;
+mod wishes;
