@@ -36,7 +36,6 @@ pub mod gemini;
 pub mod openai_chat;
 pub mod openai_responses;
 
-mod absent;
 mod adapter;
 mod answer;
 mod bags;

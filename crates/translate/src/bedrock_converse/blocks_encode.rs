@@ -363,19 +363,29 @@ impl<'l, 'a> Pen<'l, 'a> {
             );
             self.filler(list);
         }
-        cache_point(mark.value, list.item().object());
+        cache_point(mark, list.item().object(), self.losses);
     }
 }
 
-/// Writes a cache point.
-pub(super) fn cache_point(mark: CacheMark, mut object: Object<'_>) {
+/// Writes a cache point. A lifetime that another provider offers becomes the shorter or the longer one.
+pub(super) fn cache_point<'a>(
+    mark: &Placed<'a, CacheMark>,
+    mut object: Object<'_>,
+    losses: &mut Losses<'a>,
+) {
     let mut point = object.key("cachePoint").object();
     point.key("type").string("default");
-    match mark.ttl {
-        Some(CacheTtl::FiveMinutes) => point.key("ttl").string("5m"),
-        Some(CacheTtl::OneHour) => point.key("ttl").string("1h"),
-        None => {}
+    let Some(wanted) = mark.value.ttl else { return };
+    let ttl = if wanted.is_long() { CacheTtl::OneHour } else { CacheTtl::FiveMinutes };
+    if ttl != wanted {
+        losses.report(
+            mark.place,
+            LossKind::Approximated,
+            format!("a cached prompt lives {} instead of {}", ttl.as_str(), wanted.as_str()),
+            "such a lifetime of cached prompts",
+        );
     }
+    point.key("ttl").string(ttl.as_str());
 }
 
 /// The arguments as the JSON object that the format demands: the very text, where it is one.

@@ -241,7 +241,7 @@ fn tool<'a>(tool: &Tool<'a>, list: &mut Array<'_>, pen: &mut Pen<'_, 'a>) {
                 "marks for the prompt cache on tools",
             );
         } else {
-            cache_point(mark.value, list.item().object());
+            cache_point(mark, list.item().object(), pen.losses);
         }
     }
 }

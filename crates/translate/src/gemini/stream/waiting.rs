@@ -104,6 +104,13 @@ impl Waiting {
         self.text.push_str(text);
     }
 
+    /// The id of a thought, where it came late.
+    pub(super) fn name(&mut self, late: &str) {
+        if let Kind::Thought { id } = &mut self.kind {
+            id.get_or_insert_with(|| late.to_owned());
+        }
+    }
+
     /// More of the proof: several are one, cut into pieces.
     pub(super) fn prove(&mut self, proof: &Proof<'_>) {
         match &mut self.proof {

@@ -277,6 +277,7 @@ impl GeminiWriter {
             ),
             Delta::Text(text) | Delta::Arguments(text) | Delta::Data(text) => waiting.text.push_str(text),
             Delta::Summary { piece, text } => waiting.summary(*piece, text),
+            Delta::Id(id) => waiting.name(id),
             Delta::Proof(proof) => waiting.prove(proof),
             Delta::Citation(citation) => waiting.cite(citation, losses),
             Delta::Raw { name, .. } => report_once(
