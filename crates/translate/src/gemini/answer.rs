@@ -111,7 +111,7 @@ fn candidate(raw: Raw<'_>) -> Option<Candidate<'_>> {
     let _place: Option<Raw<'_>> = fields.offer("index");
     let reason: Option<Placed<'_, Cow<'_, str>>> = fields.offer("finishReason");
     let finish = reason.as_ref().map(|reason| finish::read(&reason.value, has_calls(&parts)));
-    let stop_details = finish.as_ref().and_then(|finish| stop_details(finish, reason.as_ref(), &mut fields));
+    let stop_details = stop_details(reason.as_ref(), raw, &mut fields);
     let logprobs = logprobs::take(&mut fields, &mut bag);
     cite(&mut fields, &mut parts, &mut bag);
     append(&mut bag, fields.rest());
@@ -122,22 +122,19 @@ fn has_calls(parts: &[Part<'_>]) -> bool {
     parts.iter().any(|part| matches!(part.content, Content::ToolCall(_)))
 }
 
-/// What the reason says beyond what it means, and the sentence beside it. That the model called tools, or
-/// came to an end, needs none.
+/// What the reason says beyond what it means, and the sentence beside it; that the model called tools needs
+/// none.
 fn stop_details<'a>(
-    finish: &FinishReason,
     reason: Option<&Placed<'a, Cow<'a, str>>>,
+    candidate: Raw<'a>,
     fields: &mut Fields<'a>,
 ) -> Option<StopDetails<'a>> {
-    if matches!(finish, FinishReason::Stop | FinishReason::ToolCalls) {
-        return None;
-    }
-    let reason = reason?;
-    let category = finish::category(&reason.value).map(|name| Cow::Owned(name.to_owned()));
-    let explanation: Option<Cow<'a, str>> = fields.offer("finishMessage");
-    (category.is_some() || explanation.is_some()).then_some(StopDetails {
-        place: reason.place,
-        category,
+    let category = reason.and_then(|reason| finish::category(&reason.value));
+    let is_usual = fields.peek("finishMessage").is_some_and(finish::is_usual_message);
+    let explanation: Option<Cow<'a, str>> = if is_usual { None } else { fields.offer("finishMessage") };
+    (category.is_some() || explanation.is_some()).then(|| StopDetails {
+        place: reason.map_or(candidate.into(), |reason| reason.place),
+        category: category.map(|name| Cow::Owned(name.to_owned())),
         explanation,
         bag: Bag::EMPTY,
     })
@@ -287,6 +284,7 @@ fn standing<'p, 'a>(parts: &'p [Part<'a>], losses: &mut Losses<'a>) -> Vec<&'p P
 fn finish_reason<'a>(candidate: &Candidate<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
     let details = candidate.stop_details.as_ref();
     let category = details.and_then(|details| details.category.as_deref());
+    let mut written = None;
     if let Some(reason) = &candidate.finish {
         let (value, lost) = match reason {
             FinishReason::Pause if losses.is_same_protocol() => (Cow::Borrowed(wire::CONTINUATION), None),
@@ -297,18 +295,16 @@ fn finish_reason<'a>(candidate: &Candidate<'a>, object: &mut Object<'_>, losses:
         if let Some(why) = lost {
             losses.report(candidate.place, LossKind::Approximated, why, "a finish reason that says so");
         }
-        if let (Some(category), Some(details)) = (category, details)
-            && value != category
-        {
-            losses.dropped(details.place, "the category of a refusal has no place", "categories of refusals");
-        }
+        written = Some(value);
     }
-    if let Some(details) = details {
-        if let Some(explanation) = &details.explanation {
-            object.key("finishMessage").string(explanation);
-        }
-        losses.write_bag(&details.bag, object);
+    let Some(details) = details else { return };
+    if category.is_some() && category != written.as_deref() {
+        losses.dropped(details.place, "the category of a refusal has no place", "categories of refusals");
     }
+    if let Some(explanation) = &details.explanation {
+        object.key("finishMessage").string(explanation);
+    }
+    losses.write_bag(&details.bag, object);
 }
 
 /// Writes what texts rest on: as it was read, where that is still true, else from the citations.

@@ -232,7 +232,7 @@ fn file<'a>(fields: &mut Fields<'a>, bag: &mut Bag<'a>) -> Result<Content<'a>, R
         None => Medium::Document,
     };
     let mut rest = Bag::EMPTY;
-    let source = if url.starts_with(FILE_STORE) {
+    let source = if url.starts_with(FILE_STORE) || !url.contains("://") {
         // There is no place for the type beside an id.
         media_type.into_iter().for_each(|(raw, _)| rest.push("mimeType", raw));
         MediaSource::File { id: url }

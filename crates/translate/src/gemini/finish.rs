@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use weighbridge_protocol::gemini::finish as wire;
+use weighbridge_protocol::json::Raw;
 
 use crate::{FinishReason, PartsSeen};
 
@@ -27,6 +28,11 @@ pub fn category(reason: &str) -> Option<&str> {
         FinishReason::MalformedCall if reason != wire::MALFORMED_FUNCTION_CALL => Some(reason),
         _ => None,
     }
+}
+
+/// Whether a `finishMessage` only says that tools are called, as the parts do.
+pub(super) fn is_usual_message(raw: Raw<'_>) -> bool {
+    raw.text().starts_with("\"Model generated function call")
 }
 
 /// The value of `finishReason` for a reason and what its provider adds to it, and why it says less than

@@ -41,10 +41,7 @@ fn token<'a>(raw: Raw<'a>, top: Vec<TokenLogprob<'a>>) -> Option<TokenLogprob<'a
 pub(super) fn write<'a>(tokens: &[TokenLogprob<'a>], object: &mut Object<'_>, losses: &mut Losses<'a>) {
     let mut chosen = object.key("chosenCandidates").array();
     for token in tokens {
-        candidate(token, &mut chosen, |bag, object| losses.write_bag(bag, object));
-        if !is_told_by_text(token) {
-            losses.dropped(token.place, "the bytes of a token are told by its text alone", "bytes of tokens");
-        }
+        write_token(token, &mut chosen, losses);
     }
     drop(chosen);
     if tokens.iter().any(|token| !token.top.is_empty()) {
@@ -52,10 +49,15 @@ pub(super) fn write<'a>(tokens: &[TokenLogprob<'a>], object: &mut Object<'_>, lo
         for token in tokens {
             let mut place = top.item().object();
             let mut list = place.key("candidates").array();
-            for likely in &token.top {
-                candidate(likely, &mut list, |bag, object| losses.write_bag(bag, object));
-            }
+            token.top.iter().for_each(|likely| write_token(likely, &mut list, losses));
         }
+    }
+}
+
+fn write_token<'a>(token: &TokenLogprob<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+    candidate(token, list, |bag, object| losses.write_bag(bag, object));
+    if !is_told_by_text(token) {
+        losses.dropped(token.place, "the bytes of a token are told by its text alone", "bytes of tokens");
     }
 }
 

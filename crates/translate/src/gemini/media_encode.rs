@@ -124,7 +124,12 @@ impl<'a> Medium<'_, '_, 'a> {
                 };
                 self.file(url, media_type, title);
             }
-            MediaSource::File { id } => self.file(id, None, title),
+            MediaSource::File { id } => {
+                // What is known of a file that was read stands in the bag.
+                let is_told = self.left.get(Some("fileData"), "mimeType").is_some();
+                let media_type = usual.filter(|_| !is_told).map(|usual| self.assumed(usual));
+                self.file(id, media_type, title);
+            }
         }
     }
 

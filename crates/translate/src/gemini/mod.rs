@@ -109,7 +109,7 @@ impl Adapter for GeminiGenerateContent {
             "parameters" | "responseSchema" | "createTime" => true,
             "role" | "index" | "tokenId" | "thought" => true,
             "thoughtSignature" => value.str().is_ok_and(|text| signature::is_skipped(&text)),
-            "finishMessage" => value.text().starts_with("\"Model generated function call"),
+            "finishMessage" => finish::is_usual_message(value),
             "trafficType" => value.text() == "\"ON_DEMAND\"",
             "responseModalities" => value.text() == "[\"TEXT\"]",
             "safetyRatings" => all_are_harmless(value),

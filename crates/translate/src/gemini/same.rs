@@ -3,12 +3,12 @@
 use weighbridge_protocol::gemini::usage::is_usual_tier;
 use weighbridge_protocol::json::Bag;
 
-use super::media_encode;
+use super::{base64, media_encode};
 use crate::conversation::{
     AllowedMode, DocumentSource, Format, MediaSource, ReasoningExtent, ServiceTier, Span, ToolChoice,
     ToolKind,
 };
-use crate::{Answer, Content, Conversation, FinishReason, Message, Part, Place, Placed, Role};
+use crate::{Answer, Content, Conversation, FinishReason, Message, Part, Place, Placed, Role, StopDetails};
 
 pub(crate) fn conversation(same: &mut Conversation<'_>) {
     // It stands in the path.
@@ -35,6 +35,7 @@ pub(crate) fn conversation(same: &mut Conversation<'_>) {
         same.reasoning.extent = same.reasoning.extent.filter(|extent| !is_dynamic(extent));
     }
     same.service_tier = same.service_tier.take().filter(|tier| tier.value != ServiceTier::Auto);
+    same.verbosity = same.verbosity.take().filter(|word| word.value != "medium");
 }
 
 /// Google demands the name of the tool with its result.
@@ -81,7 +82,7 @@ fn tools(same: &mut Conversation<'_>) {
 }
 
 fn part(part: &mut Part<'_>) {
-    part.bag = without(&part.bag, "thoughtSignature");
+    part.bag = without(&without(&part.bag, "thoughtSignature"), "thought");
     match &mut part.content {
         Content::ToolResult(result) => {
             if result.is_error && result.parts.is_empty() {
@@ -100,8 +101,21 @@ fn part(part: &mut Part<'_>) {
         Content::Audio(audio) => source(&mut audio.source, Some("audio/wav")),
         Content::Video(video) => source(&mut video.source, Some("video/mp4")),
         Content::Document(document) => {
-            if let DocumentSource::Media(media) = &mut document.source {
-                source(media, None);
+            document.citations = document.citations.filter(|citations| citations.value);
+            let text = match &mut document.source {
+                DocumentSource::Media(MediaSource::Base64 { media_type, data })
+                    if media_type == "text/plain" =>
+                {
+                    base64::decode(data).and_then(|bytes| String::from_utf8(bytes).ok())
+                }
+                DocumentSource::Media(media) => {
+                    source(media, None);
+                    None
+                }
+                _ => None,
+            };
+            if let Some(text) = text {
+                document.source = DocumentSource::Text(text.into());
             }
         }
         _ => {}
@@ -122,8 +136,13 @@ pub(crate) fn answer(same: &mut Answer<'_>) {
         if candidate.finish == Some(FinishReason::Stop) && candidate.seen().tool_calls {
             candidate.finish = Some(FinishReason::ToolCalls);
         }
+        candidate.stop_details =
+            candidate.stop_details.take().filter(|details| *details != StopDetails::default());
         candidate.parts.iter_mut().for_each(part);
-        candidate.logprobs.iter_mut().for_each(|token| token.bytes = None);
+        for token in &mut candidate.logprobs {
+            token.bytes = None;
+            token.top.iter_mut().for_each(|likely| likely.bytes = None);
+        }
         candidate.bag = without(&candidate.bag, "groundingMetadata");
     }
 }

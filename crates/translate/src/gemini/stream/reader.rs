@@ -262,8 +262,8 @@ impl Candidate {
         if self.told.as_ref() != Some(&meaning) {
             sink(Event::Finish { candidate: self.index, reason: meaning.clone() });
         }
-        let is_usual = matches!(meaning, FinishReason::Stop | FinishReason::ToolCalls);
         self.told = Some(meaning);
+        let is_usual = fields.peek("finishMessage").is_some_and(finish::is_usual_message);
         if scope == FrameScope::Whole && !is_usual {
             let category = finish::category(reason).map(|name| Cow::Owned(name.to_owned()));
             let explanation: Option<Cow<'_, str>> = fields.offer("finishMessage");
