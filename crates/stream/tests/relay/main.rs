@@ -8,5 +8,6 @@ mod chat_to_anthropic;
 mod fixtures;
 mod laws;
 mod pass_through;
+mod responses;
 mod stream_equals_whole;
 mod support;

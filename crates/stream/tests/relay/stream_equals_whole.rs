@@ -58,17 +58,17 @@ fn said(answer: &Answer<'_>) -> Said {
 
 /// An answer, from which the whole and the streamed form are made independently of our writers.
 #[derive(Debug, Clone)]
-struct Script {
-    parts: Vec<Spoken>,
+pub(crate) struct Script {
+    pub(crate) parts: Vec<Spoken>,
     /// Where pieces are cut, in characters.
-    piece: usize,
-    finish: usize,
-    cached: Option<u64>,
-    usage_at: usize,
+    pub(crate) piece: usize,
+    pub(crate) finish: usize,
+    pub(crate) cached: Option<u64>,
+    pub(crate) usage_at: usize,
 }
 
 #[derive(Debug, Clone)]
-enum Spoken {
+pub(crate) enum Spoken {
     Text(String),
     Reasoning(String),
     Refusal(String),
@@ -76,7 +76,7 @@ enum Spoken {
     Call(String, String, Option<Value>),
 }
 
-fn script() -> impl Strategy<Value = Script> {
+pub(crate) fn script() -> impl Strategy<Value = Script> {
     let text = "[a-zé😀\"\\\\\n ]{1,12}";
     let arguments = prop_oneof![
         Just(None),
@@ -99,13 +99,13 @@ fn script() -> impl Strategy<Value = Script> {
         })
 }
 
-fn pieces(text: &str, size: usize) -> Vec<String> {
+pub(crate) fn pieces(text: &str, size: usize) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(size).map(|piece| piece.iter().collect()).collect()
 }
 
 /// The whole answer and the stream, as Anthropic sends them.
-fn as_anthropic(script: &Script) -> (String, String) {
+pub(crate) fn as_anthropic(script: &Script) -> (String, String) {
     let (reason, sequence) = [
         ("end_turn", Value::Null),
         ("max_tokens", Value::Null),
@@ -182,7 +182,7 @@ fn as_anthropic(script: &Script) -> (String, String) {
 }
 
 /// The whole answer and the stream, as OpenAI sends them.
-fn as_chat(script: &Script) -> (String, String) {
+pub(crate) fn as_chat(script: &Script) -> (String, String) {
     let reason = ["stop", "length", "tool_calls", "content_filter"][script.finish];
     let join = |wanted: fn(&Spoken) -> Option<&String>| {
         let all: String = script.parts.iter().filter_map(wanted).map(String::as_str).collect();
@@ -277,7 +277,12 @@ fn folded(protocol: Protocol, stream: &[u8]) -> Said {
     said(&answer)
 }
 
-fn laws(provider: Protocol, client: Protocol, whole: &str, stream: &str) -> Result<(), TestCaseError> {
+pub(crate) fn laws(
+    provider: Protocol,
+    client: Protocol,
+    whole: &str,
+    stream: &str,
+) -> Result<(), TestCaseError> {
     prop_assert_eq!(folded(provider, stream.as_bytes()), decoded(provider, whole), "the provider's own");
 
     let target = AnswerTarget { id_fallback: "fallback-1", created: 1_700_000_000 };
