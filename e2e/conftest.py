@@ -13,7 +13,7 @@ from harness.processes import Gateway, Simulator
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[Simulator]:
-    """Both simulated providers, for the whole session."""
+    """All simulated providers, for the whole session."""
     running = Simulator()
     yield running
     running.close()

@@ -14,7 +14,7 @@ import urllib.request
 from typing import Any
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
-VENDORS = ("openai", "anthropic")
+VENDORS = ("openai", "anthropic", "google", "aws")
 
 
 def binary(name: str, variable: str) -> pathlib.Path:
@@ -62,7 +62,7 @@ class Reply:
 
 
 class Simulator:
-    """Both simulated providers, in one process."""
+    """All simulated providers, in one process."""
 
     def __init__(self) -> None:
         program = binary("weighbridge-simulator", "WEIGHBRIDGE_SIMULATOR_BIN")
@@ -90,7 +90,7 @@ class Simulator:
         self.control(vendor, "faults", {"faults": [{"kind": kind, **fields}]})
 
     def invoice(self) -> list[dict[str, Any]]:
-        """Both vendors' invoices."""
+        """All vendors' invoices."""
         return [line for vendor in VENDORS for line in self.control(vendor, "invoice")["lines"]]
 
     def requests(self, vendor: str) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ into JSON schemas, which the simulator reads (`crates/simulator/schemas`), and i
 judge the simulator's verdicts. What is amended on the way is listed in `AMENDMENTS`: each is a place
 where the API is known to be stricter or looser than its own types.
 
+APIs are named as in `apis.py`; "openai" is Chat Completions.
+
     python -m judges.published_schema --write     # refresh the simulator's copies
 """
 
@@ -21,13 +23,33 @@ from typing import Any, List, Union  # noqa: UP035  the packages' modules are gi
 import pydantic
 import pydantic_core
 
+from judges import aws_schema, google_schema
+
 SCHEMAS = pathlib.Path(__file__).parents[2] / "crates" / "simulator" / "schemas"
-VENDORS = ("openai", "anthropic")
+# The package of each API whose request types this module reads.
+PACKAGES = {
+    "openai": "openai",
+    "openai-embeddings": "openai",
+    "openai-responses": "openai",
+    "anthropic": "anthropic",
+    "anthropic-count": "anthropic",
+}
+
+# Each of them has a copy beside the simulator.
+SIMULATED = (*PACKAGES, "gemini", "vertex", "bedrock")
 
 AMENDMENTS = {
     "openai": [
         "`stream` joins the streaming and the non-streaming type",
         "an assistant message may carry `annotations`, as answers do that are sent back unchanged",
+        "fields that no type names are refused",
+    ],
+    "openai-embeddings": ["fields that no type names are refused"],
+    "anthropic-count": ["only the names of fields are kept: what they hold is judged as in a message's request"],
+    "openai-responses": [
+        "`stream` joins the streaming and the non-streaming type",
+        "`strict` of a function and `detail` of an image may be left out, as recorded requests do that were answered",
+        "a message of the assistant may consist of output parts without an id of its own, likewise",
         "fields that no type names are refused",
     ],
     "anthropic": [
@@ -50,61 +72,86 @@ def _lists_for_sequences(package: str) -> None:
             module.SequenceNotStr = List
 
 
-def _lists_for_iterables(node: Any) -> Any:
-    """Replaces lazily checked iterables, which accept anything, by lists."""
+def _closed(node: Any) -> Any:
+    """Replaces lazily checked iterables, which accept anything, by lists, and refuses fields that are not named."""
     if isinstance(node, dict):
-        checked = {key: _lists_for_iterables(value) for key, value in node.items()}
+        checked = {key: _closed(value) for key, value in node.items()}
+        if checked.get("type") == "typed-dict":
+            checked["extra_behavior"] = "forbid"
         return {**checked, "type": "list"} if checked.get("type") == "generator" else checked
     if isinstance(node, list):
-        return [_lists_for_iterables(item) for item in node]
+        return [_closed(item) for item in node]
     if isinstance(node, tuple):
-        return tuple(_lists_for_iterables(item) for item in node)
+        return tuple(_closed(item) for item in node)
     return node
 
 
-def request_types(vendor: str) -> list[Any]:
+def request_types(api: str) -> list[Any]:
     """The published types, non-streaming first."""
-    if vendor == "openai":
+    _lists_for_sequences(PACKAGES[api])
+    if api == "openai-embeddings":
+        from openai.types.embedding_create_params import EmbeddingCreateParams
+
+        return [EmbeddingCreateParams]
+    if api == "anthropic-count":
+        from anthropic.types.message_count_tokens_params import MessageCountTokensParams
+
+        return [MessageCountTokensParams]
+    if api == "openai":
         import openai.types.chat.completion_create_params as params
 
         names = ("CompletionCreateParamsNonStreaming", "CompletionCreateParamsStreaming")
+    elif api == "openai-responses":
+        import openai.types.responses.response_create_params as params
+
+        names = ("ResponseCreateParamsNonStreaming", "ResponseCreateParamsStreaming")
     else:
         import anthropic.types.message_create_params as params
 
         names = ("MessageCreateParamsNonStreaming", "MessageCreateParamsStreaming")
-    _lists_for_sequences(vendor)
+    _lists_for_sequences(PACKAGES[api])
     return [getattr(params, name) for name in names]
 
 
-def validator(vendor: str) -> pydantic_core.SchemaValidator:
+def validator(api: str) -> pydantic_core.SchemaValidator:
     """Judges a request body by the published types alone."""
-    plain, streaming = request_types(vendor)
-    lazy = pydantic.TypeAdapter(Union[plain, streaming]).core_schema
-    return pydantic_core.SchemaValidator(_lists_for_iterables(lazy))
+    lazy = pydantic.TypeAdapter(Union[tuple(request_types(api))]).core_schema
+    return pydantic_core.SchemaValidator(_closed(lazy))
 
 
-def build(vendor: str) -> dict[str, Any]:
+def build(api: str) -> dict[str, Any]:
     """The JSON schema that the simulator checks requests against."""
-    schema = pydantic.TypeAdapter(request_types(vendor)[0]).json_schema()
+    schema = pydantic.TypeAdapter(request_types(api)[0]).json_schema()
     schema = _stripped(schema)
-    definitions = schema["$defs"]
+    definitions = schema.setdefault("$defs", {})
     fields = schema["properties"]
-    fields["stream"] = {"type": "boolean"}
-    if vendor == "openai":
+    if api in ("openai", "openai-responses"):
         fields["stream"] = {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+    if api == "openai":
         assistant = definitions["ChatCompletionAssistantMessageParam"]["properties"]
         assistant["annotations"] = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
-    else:
+    elif api == "openai-responses":
+        definitions["FunctionToolParam"]["required"].remove("strict")
+        definitions["ResponseInputImageParam"]["required"].remove("detail")
+        message = definitions["ResponseOutputMessageParam"]
+        message["required"] = [name for name in message["required"] if name not in ("id", "status")]
+        text = definitions["ResponseOutputTextParam"]
+        text["required"] = [name for name in text["required"] if name != "annotations"]
+    elif api == "anthropic-count":
+        schema["properties"] = {name: {} for name in fields}
+    elif api == "anthropic":
+        fields["stream"] = {"type": "boolean"}
         fields["temperature"] = {"type": "number"}
         fields["top_p"] = {"type": "number"}
         fields["top_k"] = {"type": "integer"}
         definitions["ToolParam"]["properties"]["input_schema"] = {"$ref": "#/$defs/InputSchemaTyped"}
         _request_types_only(schema)
-    version = importlib.metadata.version(vendor)
+    package = PACKAGES[api]
+    version = importlib.metadata.version(package)
     reachable = _reachable(schema)
     return {
-        "$comment": f"From the PyPI package {vendor} {version} by e2e/judges/published_schema.py",
-        "amendments": AMENDMENTS[vendor],
+        "$comment": f"From the PyPI package {package} {version} by e2e/judges/published_schema.py",
+        "amendments": AMENDMENTS[api],
         **{key: value for key, value in schema.items() if key != "$defs"},
         "$defs": {name: definitions[name] for name in sorted(reachable)},
     }
@@ -169,25 +216,27 @@ def _reachable(schema: dict[str, Any]) -> set[str]:
 
 
 @functools.cache
-def rendered(vendor: str) -> str:
+def rendered(api: str) -> str:
     """The text of the simulator's copy."""
-    return json.dumps(build(vendor), indent=1) + "\n"
+    builders = {"gemini": google_schema.gemini, "vertex": google_schema.vertex, "bedrock": aws_schema.bedrock}
+    document = builders[api]() if api in builders else build(api)
+    return json.dumps(document, indent=1) + "\n"
 
 
-def path_of(vendor: str) -> pathlib.Path:
+def path_of(api: str) -> pathlib.Path:
     """Where the simulator's copy lies."""
-    return SCHEMAS / f"{vendor}-request.json"
+    return SCHEMAS / f"{api}-request.json"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="refresh the simulator's copies")
     if parser.parse_args().write:
-        for vendor in VENDORS:
-            path_of(vendor).write_text(rendered(vendor))
-    stale = [vendor for vendor in VENDORS if path_of(vendor).read_text() != rendered(vendor)]
-    for vendor in stale:
-        print(f"{path_of(vendor)} is not what the pinned package publishes: run with --write", file=sys.stderr)
+        for api in SIMULATED:
+            path_of(api).write_text(rendered(api))
+    stale = [api for api in SIMULATED if path_of(api).read_text() != rendered(api)]
+    for api in stale:
+        print(f"{path_of(api)} is not what the pinned package publishes: run with --write", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -14,9 +15,12 @@ WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "requir
 STRANGERS: tuple[Any, ...] = (None, True, -7, 1.5, "stranger", [], {}, [None])
 
 
-def valid(vendor: str) -> list[dict[str, Any]]:
-    """Bodies that the vendor's API accepts."""
-    return _openai() if vendor == "openai" else _anthropic()
+def valid(api: str) -> list[dict[str, Any]]:
+    """Bodies that the API accepts."""
+    corpora = {"openai": _openai, "openai-responses": _responses, "anthropic": _anthropic}
+    corpora |= {"openai-embeddings": _embeddings, "anthropic-count": _counts}
+    corpora |= {"gemini": _gemini, "vertex": _vertex, "bedrock": _bedrock}
+    return corpora[api]()
 
 
 def _openai() -> list[dict[str, Any]]:
@@ -57,6 +61,64 @@ def _openai() -> list[dict[str, Any]]:
         {**base, "messages": [{"role": "user", "content": [{"type": "text", "text": "Look"}, image]}]},
         {**base, "messages": [user, {"role": "assistant", "content": None, "refusal": "No."}, user]},
         {"model": "gpt-5-mini", "messages": [user], "reasoning_effort": "low", "max_completion_tokens": 100},
+    ]
+
+
+def _responses() -> list[dict[str, Any]]:
+    base = {"model": "gpt-4o-mini"}
+    user = {"role": "user", "content": "Hello"}
+    tools = [
+        {"type": "function", "name": "weather", "description": "w", "parameters": WEATHER, "strict": False},
+        {"type": "custom", "name": "note"},
+    ]
+    called = {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "Sunny"}
+    noted = {"type": "custom_tool_call", "call_id": "call_2", "name": "note", "input": "x"}
+    noted_result = {"type": "custom_tool_call_output", "call_id": "call_2", "output": "Done"}
+    image = {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}", "detail": "low"}
+    strict = {**WEATHER, "additionalProperties": False}
+    said = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [{"type": "output_text", "text": "It is sunny.", "annotations": []}],
+    }
+    return [
+        {**base, "input": "Hello"},
+        {**base, "input": [user], "instructions": "Be brief.", "temperature": 0.5, "top_p": 0.9},
+        {**base, "input": [{"role": "developer", "content": "x"}, {**user, "type": "message"}], "store": False},
+        {**base, "input": [user], "max_output_tokens": 50, "metadata": {"a": "b"}, "user": "u", "truncation": "auto"},
+        {**base, "input": [user], "stream": True, "stream_options": {"include_obfuscation": False}},
+        {**base, "input": [user], "include": ["message.output_text.logprobs"], "top_logprobs": 2},
+        {**base, "input": [user], "service_tier": "auto", "safety_identifier": "s", "prompt_cache_key": "k"},
+        {**base, "input": [user], "text": {"format": {"type": "text"}, "verbosity": "medium"}},
+        {
+            **base,
+            "input": [user],
+            "text": {"format": {"type": "json_schema", "name": "w", "schema": strict, "strict": True}},
+        },
+        {**base, "input": [user], "tools": tools, "tool_choice": "auto", "parallel_tool_calls": False},
+        {
+            **base,
+            "input": [user, called, result, said, noted, noted_result],
+            "tools": tools,
+            "tool_choice": {"type": "function", "name": "weather"},
+        },
+        {**base, "input": [{"role": "user", "content": [{"type": "input_text", "text": "Look"}, image]}]},
+        {
+            **base,
+            "input": [user],
+            "tools": tools,
+            "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "custom", "name": "note"}]},
+        },
+        {
+            "model": "gpt-5-mini",
+            "input": [user],
+            "reasoning": {"effort": "low", "summary": "auto"},
+            "include": ["reasoning.encrypted_content"],
+            "max_output_tokens": 100,
+        },
     ]
 
 
@@ -106,9 +168,103 @@ def _anthropic() -> list[dict[str, Any]]:
     ]
 
 
-def api_version(body: dict[str, Any]) -> str:
-    """The version of Anthropic's API that has the body's fields: the packages' own, if possible."""
-    return "2023-06-01" if {"temperature", "top_p", "top_k"} & body.keys() else "2026-10-21"
+def _embeddings() -> list[dict[str, Any]]:
+    base = {"model": "text-embedding-3-small"}
+    return [
+        {**base, "input": "Hello"},
+        {**base, "input": ["Hello", "there"], "encoding_format": "base64", "user": "u"},
+        {**base, "input": [1, 2, 3], "dimensions": 8, "encoding_format": "float"},
+        {**base, "input": [[1, 2], [3]]},
+    ]
+
+
+def _counts() -> list[dict[str, Any]]:
+    left_out = ("max_tokens", "stream", "stop_sequences", "metadata", "service_tier", "temperature", "top_p", "top_k")
+    return [{name: value for name, value in body.items() if name not in left_out} for body in _anthropic()]
+
+
+def _google() -> list[dict[str, Any]]:
+    user = {"role": "user", "parts": [{"text": "Hello"}]}
+    said = {"role": "model", "parts": [{"text": "Hi"}]}
+    weather = {"type": "OBJECT", "properties": {"city": {"type": "STRING"}}, "required": ["city"]}
+    function = {"name": "weather", "description": "Tells the weather.", "parameters": weather}
+    tools = [{"functionDeclarations": [function, {"name": "other", "parametersJsonSchema": WEATHER}]}]
+    called = {"role": "model", "parts": [{"functionCall": {"name": "weather", "args": {"city": "Oslo"}}}]}
+    result = {"role": "user", "parts": [{"functionResponse": {"name": "weather", "response": {"output": "Sunny"}}}]}
+    image = {"inlineData": {"mimeType": "image/png", "data": PIXEL}}
+    file = {"fileData": {"mimeType": "application/pdf", "fileUri": "https://example.com/a.pdf"}}
+    sampling = {"temperature": 0.5, "topP": 0.9, "topK": 40, "seed": 7, "presencePenalty": 0.5, "frequencyPenalty": -1}
+    safety = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]
+    calling = {"mode": "ANY", "allowedFunctionNames": ["weather"]}
+    return [
+        {"contents": [user]},
+        {"contents": [user, said, user], "systemInstruction": {"parts": [{"text": "Be brief."}]}},
+        {"contents": [user], "generationConfig": sampling, "safetySettings": safety},
+        {"contents": [user], "generationConfig": {"maxOutputTokens": 50, "stopSequences": ["a"], "candidateCount": 2}},
+        {"contents": [user], "generationConfig": {"responseMimeType": "application/json", "responseSchema": weather}},
+        {"contents": [user], "generationConfig": {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": 200}}},
+        {
+            "contents": [user],
+            "generationConfig": {"responseLogprobs": True, "logprobs": 2, "responseModalities": ["TEXT"]},
+        },
+        {"contents": [user], "tools": tools, "toolConfig": {"functionCallingConfig": {"mode": "AUTO"}}},
+        {"contents": [user, called, result], "tools": tools, "toolConfig": {"functionCallingConfig": calling}},
+        {"contents": [{"role": "user", "parts": [{"text": "Look"}, image, file]}]},
+        {"contents": [user], "tools": [{"googleSearch": {}}, {"codeExecution": {}}, {"urlContext": {}}]},
+    ]
+
+
+def _gemini() -> list[dict[str, Any]]:
+    newer = {"responseMimeType": "application/json", "responseJsonSchema": WEATHER}
+    return [*_google(), {"contents": _google()[0]["contents"], "generationConfig": newer, "store": False}]
+
+
+def _vertex() -> list[dict[str, Any]]:
+    safety = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF", "method": "SEVERITY"}]
+    return [*_google(), {"contents": _google()[0]["contents"], "labels": {"a": "b"}, "safetySettings": safety}]
+
+
+def _bedrock() -> list[dict[str, Any]]:
+    user = {"role": "user", "content": [{"text": "Hello"}]}
+    said = {"role": "assistant", "content": [{"text": "Hi"}]}
+    tool = {"name": "weather", "description": "Tells the weather.", "inputSchema": {"json": WEATHER}}
+    tools = {"tools": [{"toolSpec": tool}, {"cachePoint": {"type": "default"}}]}
+    called = {
+        "role": "assistant",
+        "content": [
+            {"text": "So"},
+            {"toolUse": {"toolUseId": "tooluse_1", "name": "weather", "input": {"city": "Oslo"}}},
+        ],
+    }
+    image = {"image": {"format": "png", "source": {"bytes": PIXEL}}}
+    document = {"document": {"format": "pdf", "name": "Report (1)", "source": {"bytes": "aGk="}}}
+    result = {"toolUseId": "tooluse_1", "content": [{"text": "Sunny"}, {"json": {"c": 20}}, image], "status": "success"}
+    answered = {"role": "user", "content": [{"toolResult": result}, {"text": "Hello"}]}
+    schema = {"name": "w", "schema": json.dumps(WEATHER)}
+    return [
+        {"messages": [user]},
+        {
+            "messages": [user, said, user],
+            "system": [{"text": "Be brief."}, {"cachePoint": {"type": "default", "ttl": "1h"}}],
+        },
+        {"messages": [user], "inferenceConfig": {"maxTokens": 50, "temperature": 0.5, "stopSequences": ["a"]}},
+        {"messages": [user], "inferenceConfig": {"topP": 0.9}, "additionalModelResponseFieldPaths": ["/stop_sequence"]},
+        {"messages": [user], "toolConfig": {**tools, "toolChoice": {"auto": {}}}},
+        {"messages": [user, called, answered], "toolConfig": {**tools, "toolChoice": {"tool": {"name": "weather"}}}},
+        {"messages": [{"role": "user", "content": [{"text": "Look"}, image, document]}]},
+        {"messages": [user], "additionalModelRequestFields": {"top_k": 5}, "requestMetadata": {"team": "a"}},
+        {
+            "messages": [user],
+            "inferenceConfig": {"maxTokens": 2000},
+            "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+        },
+        {
+            "messages": [user],
+            "outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}},
+            "serviceTier": {"type": "default"},
+            "performanceConfig": {"latency": "standard"},
+        },
+    ]
 
 
 def broken(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -124,10 +280,10 @@ def broken(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield _changed(body, path, "stranger", 1)
 
 
-def shuffled(vendor: str, seed: int, count: int) -> Iterator[dict[str, Any]]:
+def shuffled(api: str, seed: int, count: int) -> Iterator[dict[str, Any]]:
     """Bodies with two or three changes, the same for the same seed."""
-    draw = random.Random(f"{vendor} {seed}")
-    bodies = valid(vendor)
+    draw = random.Random(f"{api} {seed}")
+    bodies = valid(api)
     for _ in range(count):
         body = draw.choice(bodies)
         for _ in range(draw.randint(2, 3)):

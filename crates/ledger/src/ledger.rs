@@ -60,6 +60,11 @@ impl Ledger {
         }
     }
 
+    /// Whether ends that were handed over wait to be flushed, or to be carried along by a reservation.
+    pub fn wants_flush(&self) -> bool {
+        self.store.wants_flush()
+    }
+
     /// Commits the ends that were handed over; call it when an answer's last byte is on its way.
     pub fn flush(&self) {
         self.store.flush();

@@ -83,15 +83,14 @@ impl fmt::Debug for MemoryLedger {
 #[async_trait]
 impl LedgerStore for MemoryLedger {
     fn reserve(&self, reserve: Reserve) -> BoxFuture<'_, Result<(), LedgerError>> {
-        async move {
-            let books = &mut *lock(&self.books);
-            for name in [&reserve.tenant, &reserve.provider, &reserve.model, &reserve.price_version] {
-                books.name(name);
-            }
-            let command = Command::Reserve(reserve);
-            Ok(self.commit(books, |state, writer| decide(state, writer, &command))?)
+        // There is nothing to wait for, so the future need not carry the reservation.
+        let mut books = lock(&self.books);
+        for name in [&reserve.tenant, &reserve.provider, &reserve.model, &reserve.price_version] {
+            books.name(name);
         }
-        .boxed()
+        let command = Command::Reserve(reserve);
+        let done = self.commit(&mut books, |state, writer| decide(state, writer, &command));
+        std::future::ready(done.map_err(LedgerError::from)).boxed()
     }
 
     /// Commits at once: there is nothing to wait for.
@@ -106,6 +105,10 @@ impl LedgerStore for MemoryLedger {
             books.counters.rejected_ends += 1;
         }
         drop(permit);
+    }
+
+    fn wants_flush(&self) -> bool {
+        false
     }
 
     fn flush(&self) {}

@@ -31,6 +31,11 @@ pub trait LedgerStore: Send + Sync {
     /// Takes an end over. It is committed by the next flush or with the next reservation.
     fn hand_over(&self, end: End, permit: Permit);
 
+    /// Whether an end that was handed over just now waits for a flush, or for the next commit.
+    fn wants_flush(&self) -> bool {
+        true
+    }
+
     /// Commits what was handed over; cheap if there is nothing.
     ///
     /// A store whose commits wait for the disk only wakes its writer. Where the store cannot be

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, header};
 use weighbridge_records::ExcludedTarget;
 use weighbridge_routing::{DeadEnd, FailureCause, Pick, Plan, Rejection, Sent, TimeLimit, Verdict};
-use weighbridge_stream::Facts;
+use weighbridge_stream::{Facts, Framing};
 use weighbridge_translate::{ApiError, decode_error};
 use weighbridge_transport::{Consumed, Phase, Transport, TransportError};
 use weighbridge_units::{AttemptOutcome, ErrorClass};
@@ -163,17 +163,13 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
         return refused(in_flight, &deployment, head.status.as_u16(), &head.headers, upstream).await;
     }
     let streamed = in_flight.exchange().is_some_and(|exchange| exchange.envelope.stream);
-    if streamed && is_event_stream(&head.headers) {
-        streamed::answer(in_flight, &deployment, settings, upstream).await
-    } else {
-        whole::answer(in_flight, &deployment, settings, upstream, streamed).await
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match Framing::of(content_type, deployment.provider.protocol) {
+        Some(framing) if streamed => {
+            streamed::answer(in_flight, &deployment, settings, upstream, framing).await
+        }
+        _ => whole::answer(in_flight, &deployment, settings, upstream, streamed).await,
     }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    // Without a content type, the body decides: what is no event stream breaks in the decoder.
-    content_type.is_none_or(|text| text.trim_start().starts_with("text/event-stream"))
 }
 
 /// The connection could not be made, or broke before the head of an answer.

@@ -39,6 +39,8 @@ pub(crate) struct Compiled {
 /// One provider, ready to be called.
 pub(crate) struct Provider {
     pub(crate) name: Arc<str>,
+    /// The name, as answers show it; `None` where no header can carry it.
+    pub(crate) shown: Option<HeaderValue>,
     pub(crate) ledger_name: Name,
     pub(crate) protocol: Protocol,
     pub(crate) uri: Uri,
@@ -62,6 +64,8 @@ pub(crate) struct Credential {
 pub(crate) struct Deployment {
     pub(crate) provider: Arc<Provider>,
     pub(crate) model: Arc<str>,
+    /// The model, as answers show it; `None` where no header can carry it.
+    pub(crate) shown: Option<HeaderValue>,
     pub(crate) ledger_name: Name,
     pub(crate) info: Option<&'static ModelInfo>,
     target: Arc<Target>,
@@ -221,7 +225,8 @@ impl Deployment {
         });
         let info = weighbridge_catalogue::model(&provider.price_as, &model);
         let ledger_name = Name::new(Arc::clone(&model));
-        Arc::new(Self { provider: Arc::clone(provider), model, ledger_name, info, target })
+        let shown = HeaderValue::try_from(&*model).ok();
+        Arc::new(Self { provider: Arc::clone(provider), model, shown, ledger_name, info, target })
     }
 }
 
@@ -250,6 +255,7 @@ impl Provider {
         headers.extend(settings.headers.iter().cloned());
         Ok(Self {
             name: settings.name.clone(),
+            shown: HeaderValue::try_from(&*settings.name).ok(),
             ledger_name: Name::new(Arc::clone(&settings.name)),
             protocol: settings.protocol,
             uri,

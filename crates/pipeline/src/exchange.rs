@@ -58,6 +58,13 @@ impl Exchange {
         self.core().env.now()
     }
 
+    /// Lets go of what only another attempt would need: a stream may run for an hour, and its request
+    /// would hold the buffers that it was read into.
+    pub(crate) fn forget_request(&mut self) {
+        self.body = Body::default();
+        self.client_headers = HeaderMap::new();
+    }
+
     /// What the tenant has been charged so far.
     pub(crate) fn charged(&self) -> NanoUsd {
         self.draft.record.charged()

@@ -83,10 +83,12 @@ impl InFlight {
         }
     }
 
-    /// Content has come: a target that was being probed is back, however long its answer takes.
+    /// Content has come: a target that was being probed is back, however long its answer takes, and no
+    /// other attempt can follow.
     pub(crate) fn committed(&mut self) {
         if let Some(Sent { intent, .. }) = &mut self.0 {
             intent.pick.began(intent.exchange.now());
+            intent.exchange.forget_request();
         }
     }
 
@@ -147,7 +149,9 @@ impl Sent {
             exact,
             reason: absorbed_reason(outcome),
         });
-        exchange.core().settle.notify_one();
+        if exchange.core().ledger.wants_flush() {
+            exchange.core().settle.notify_one();
+        }
 
         let now = exchange.now();
         let draft = &mut exchange.draft;

@@ -2,7 +2,7 @@
 //!
 //! | job | when | what it does |
 //! |---|---|---|
-//! | `settle` | 5 ms after an end | commits the ends that no reservation has carried along |
+//! | `settle` | 1 ms after an end | commits the ends that no reservation has carried along |
 //! | `seal` | each minute | links the ledger's hash chains |
 //! | `expire` | every 10 s | ends intents whose owner is gone |
 //! | `keys` | every 250 ms | takes over keys that were made or revoked elsewhere (rule K2) |
@@ -24,7 +24,7 @@ use crate::pipeline::{Core, Pipeline};
 
 /// How long ends are gathered before they are committed on their own. Under load the next
 /// reservation commits them together with itself, and the job finds nothing to do.
-const SETTLE_AFTER: Duration = Duration::from_millis(5);
+const SETTLE_AFTER: Duration = Duration::from_millis(1);
 const SEAL_EVERY: Duration = Duration::from_secs(60);
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 const KEYS_EVERY: Duration = Duration::from_millis(250);

@@ -105,16 +105,16 @@ async fn prepare(
         Unfit::here(Rejection::Price, Refusal::BadBody { message: message.into(), param: None })
     };
     let cap = outbound::output_cap(exchange, deployment);
-    let command = Command::new(exchange, deployment, &meter);
     let amount = worst(cap).ok_or_else(unpriceable)?;
-    let reservation = match command.commit(exchange, amount).await {
+    let reserve = |amount| exchange.core().ledger.reserve(command(exchange, deployment, &meter, amount));
+    let reservation = match reserve(amount).await {
         Err(LedgerError::Refused(LedgerRefusal::Budget { available, .. }))
             if exchange.envelope.max_output.is_none() =>
         {
             let fitting = cap_that_fits(cap, available, worst).ok_or_else(|| no_room(exchange, available))?;
             outbound = outbound::write(exchange, deployment, Some(fitting))?;
             let amount = worst(fitting).ok_or_else(unpriceable)?;
-            command.commit(exchange, amount).await
+            reserve(amount).await
         }
         other => other,
     };
@@ -191,37 +191,29 @@ fn no_room(exchange: &Exchange, available: NanoUsd) -> Unfit {
     Unfit::here(Rejection::Budget, Refusal::Budget { available, reset })
 }
 
-/// The reservation but for its amount.
-struct Command(Reserve);
-
-impl Command {
-    fn new(exchange: &Exchange, deployment: &Deployment, meter: &Meter) -> Self {
-        let at = exchange.wall();
-        let key = exchange.principal.key();
-        // The request belongs to the window that it arrived in (rule C7).
-        let window = BudgetWindow::Month(exchange.arrived().month());
-        let hold = key.budget.map(|budget| Hold {
-            account: budget_account(Book::Platform, BudgetScope::Key(key.id), window),
-            limit: Some(budget.limit),
-        });
-        Self(Reserve {
-            attempt: AttemptId::new(at, exchange.core().env.random_wide()),
-            at,
-            expires: at + deployment.provider.timeouts.total + EXPIRY_MARGIN,
-            key: key.id,
-            tenant: Name::new(key.tenant.shared()),
-            provider: deployment.provider.ledger_name.clone(),
-            model: deployment.ledger_name.clone(),
-            price_version: meter.prices.version.clone(),
-            billing: Billing::Platform,
-            amount: NanoUsd::ZERO,
-            holds: hold.into_iter().collect(),
-            estimate: NanoUsd::ZERO,
-        })
-    }
-
-    async fn commit(&self, exchange: &Exchange, amount: NanoUsd) -> Result<Reservation, LedgerError> {
-        exchange.core().ledger.reserve(Reserve { amount, estimate: amount, ..self.0.clone() }).await
+/// What is asked of the ledger.
+fn command(exchange: &Exchange, deployment: &Deployment, meter: &Meter, amount: NanoUsd) -> Reserve {
+    let at = exchange.wall();
+    let key = exchange.principal.key();
+    // The request belongs to the window that it arrived in (rule C7).
+    let window = BudgetWindow::Month(exchange.arrived().month());
+    let hold = key.budget.map(|budget| Hold {
+        account: budget_account(Book::Platform, BudgetScope::Key(key.id), window),
+        limit: Some(budget.limit),
+    });
+    Reserve {
+        attempt: AttemptId::new(at, exchange.core().env.random_wide()),
+        at,
+        expires: at + deployment.provider.timeouts.total + EXPIRY_MARGIN,
+        key: key.id,
+        tenant: Name::new(key.tenant.shared()),
+        provider: deployment.provider.ledger_name.clone(),
+        model: deployment.ledger_name.clone(),
+        price_version: meter.prices.version.clone(),
+        billing: Billing::Platform,
+        amount,
+        holds: hold.into_iter().collect(),
+        estimate: amount,
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn whole(mut exchange: Box<Exchange>, body: Bytes) -> Response<Answer
     let mut response = json(200, body);
     exchange.draft.answered(200);
     write_trace(response.headers_mut(), &exchange, 0);
-    write_text(response.headers_mut(), COST, &exchange.charged().to_string());
+    write_text(response.headers_mut(), COST, exchange.charged().to_string());
     response
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Response<AnswerBody> 
 
 /// The id that the client finds its request by.
 pub(crate) fn write_id(headers: &mut HeaderMap, id: &RequestId) {
-    write_text(headers, REQUEST_ID, id.as_str());
+    write_text(headers, REQUEST_ID, id.as_str().to_owned());
 }
 
 /// An answer where something of our own broke.
@@ -107,13 +107,13 @@ fn write_trace(headers: &mut HeaderMap, exchange: &Exchange, in_flight: usize) {
     write_id(headers, exchange.id());
     let record = &exchange.draft.record;
     if let Some(deployment) = &exchange.deployment {
-        write_text(headers, PROVIDER, &deployment.provider.name);
-        write_text(headers, MODEL, &deployment.model);
+        headers.extend(deployment.provider.shown.clone().map(|name| (PROVIDER, name)));
+        headers.extend(deployment.shown.clone().map(|model| (MODEL, model)));
     }
     headers.insert(ATTEMPTS, HeaderValue::from(record.attempts.len() + in_flight));
     headers.insert(OVERHEAD, HeaderValue::from(record.overhead_us));
     if !record.losses.is_empty() && exchange.loss_policy != LossPolicy::Allow {
-        write_text(headers, LOSS, &loss_list(&record.losses));
+        write_text(headers, LOSS, loss_list(&record.losses));
     }
     let now = exchange.now();
     write_standing(headers, &REQUEST_STANDING, exchange.principal.requests(now));
@@ -126,10 +126,11 @@ fn write_standing(headers: &mut HeaderMap, names: &[HeaderName; 3], standing: Op
     let [limit, remaining, reset] = names;
     headers.insert(limit, HeaderValue::from(standing.limit));
     headers.insert(remaining, HeaderValue::from(standing.remaining));
-    write_text(headers, reset.clone(), &format!("{}ms", standing.reset.as_millis()));
+    write_text(headers, reset.clone(), format!("{}ms", standing.reset.as_millis()));
 }
 
-fn write_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+/// Takes the text over, without a copy; one that no header can carry is left out.
+fn write_text(headers: &mut HeaderMap, name: HeaderName, text: String) {
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(name, value);
     }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use weighbridge_routing::{FailureCause, TimeLimit};
-use weighbridge_stream::{Relay, RelayOptions, RelayState};
+use weighbridge_stream::{Framing, Relay, RelayOptions, RelayState};
 use weighbridge_units::{AttemptOutcome, ErrorClass};
 
 use crate::answer::{AnswerBody, StreamBody};
@@ -24,9 +24,10 @@ pub(crate) async fn answer(
     deployment: &Deployment,
     settings: &Compiled,
     mut upstream: Upstream,
+    framing: Framing,
 ) -> Attempted {
     let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
-    let mut relay = relay_for(exchange, deployment);
+    let mut relay = relay_for(exchange, deployment, framing);
     let mut held: VecDeque<Bytes> = VecDeque::new();
     let mut held_bytes = 0;
     loop {
@@ -58,10 +59,11 @@ pub(crate) async fn answer(
     Attempted::Answered(response)
 }
 
-fn relay_for(exchange: &Exchange, deployment: &Deployment) -> Relay {
+fn relay_for(exchange: &Exchange, deployment: &Deployment, framing: Framing) -> Relay {
     let wants_usage = exchange.envelope.wants_usage;
     Relay::new(&RelayOptions {
         provider: deployment.provider.protocol,
+        framing,
         client: exchange.client,
         hide_usage: !wants_usage,
         show_usage: wants_usage,

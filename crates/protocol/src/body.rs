@@ -13,7 +13,9 @@ use crate::json::{FieldSpan, Raw, ScanError, ScanLimits, decode_string, scan_obj
 ///
 /// Cloning it shares the bytes. What was checked is what is sent: no field is there twice, so that
 /// no other reader can see another `model` than the one that was allowed and priced.
-#[derive(Debug, Clone)]
+///
+/// The default holds nothing: it takes the place of a body that is no longer needed.
+#[derive(Debug, Clone, Default)]
 pub struct Body {
     bytes: Bytes,
     object: Range<usize>,
@@ -30,7 +32,8 @@ impl Body {
     pub fn scan(bytes: Bytes, limits: &ScanLimits) -> Result<Self, ScanError> {
         let text = std::str::from_utf8(&bytes)
             .map_err(|error| ScanError::NotUtf8 { offset: error.valid_up_to() })?;
-        let (object, fields) = scan_object(text, limits)?;
+        let mut fields = Vec::with_capacity(16);
+        let object = scan_object(text, limits, |field| fields.push(field))?;
         refuse_duplicates(text, &fields)?;
         Ok(Self { object, fields: fields.into(), bytes })
     }

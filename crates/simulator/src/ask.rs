@@ -2,13 +2,16 @@
 
 use serde_json::Value;
 
+use crate::api::Api;
 use crate::price::Model;
+use crate::{bedrock, gemini, responses};
 
 /// A checked request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
+    pub(crate) own: Own,
     pub(crate) model: &'static Model,
-    pub(crate) stream: bool,
+    pub(crate) form: Form,
     /// OpenAI's `stream_options.include_usage`.
     pub(crate) include_usage: bool,
     /// OpenAI's `n`.
@@ -29,9 +32,33 @@ pub(crate) struct Ask {
     /// A JSON answer of this schema is asked for.
     pub(crate) json: Option<Value>,
     pub(crate) logprobs: bool,
-    /// Most tokens of visible thinking (Anthropic).
-    pub(crate) thinking: Option<u64>,
+    pub(crate) reasoning: Reasoning,
+    /// Whether the vendor's policy forbids the prompt, and the answer says so.
+    pub(crate) blocked: bool,
     pub(crate) prompt: Prompt,
+}
+
+/// Which API is asked, and what only that one asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Own {
+    Chat,
+    Responses(responses::Own),
+    Messages,
+    Gemini(gemini::Own),
+    Converse(bedrock::Own),
+}
+
+/// How an answer is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One JSON document.
+    Whole,
+    /// Server-sent events.
+    Events,
+    /// One JSON array, piece by piece.
+    Array,
+    /// AWS's binary frames.
+    Frames,
 }
 
 /// A tool that the model may call.
@@ -40,6 +67,19 @@ pub(crate) struct Tool {
     pub(crate) name: String,
     /// JSON Schema of its arguments.
     pub(crate) schema: Value,
+    /// Whether it takes text instead of arguments.
+    pub(crate) free_text: bool,
+}
+
+/// How much the model thinks before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reasoning {
+    /// Not at all.
+    Off,
+    /// Unseen, but billed.
+    Hidden,
+    /// Told, with at most so many tokens.
+    Visible(u64),
 }
 
 /// Whether a tool must be called.
@@ -61,6 +101,21 @@ pub(crate) struct Prompt {
 }
 
 impl Ask {
+    pub(crate) const fn api(&self) -> Api {
+        match self.own {
+            Own::Chat => Api::Chat,
+            Own::Responses(_) => Api::Responses,
+            Own::Messages => Api::Messages,
+            Own::Gemini(_) => Api::Gemini,
+            Own::Converse(_) => Api::Converse,
+        }
+    }
+
+    /// Whether the answer is streamed.
+    pub(crate) fn streams(&self) -> bool {
+        self.form != Form::Whole
+    }
+
     /// The number after `name:` in the last user text, which steers the answer.
     pub(crate) fn directive(&self, name: &str) -> Option<u64> {
         directive(&self.last_text, name)

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::api::Api;
+use crate::ask::{Ask, Form};
 use crate::frame::{Frame, Progress};
 use crate::scatter::Scatter;
-use crate::{Fault, Vendor};
+use crate::{Fault, api};
 
 /// How a stream's bytes are cut into chunks; frames are cut anywhere, within characters too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,22 +62,35 @@ pub(crate) struct Cutting {
 pub(crate) fn stream(
     mut frames: Vec<Frame>,
     fault: Option<&Fault>,
-    vendor: Vendor,
+    ask: &Ask,
     cutting: Cutting,
     scatter: &mut Scatter,
 ) -> Delivery {
-    let then = fault.and_then(|fault| break_stream(&mut frames, fault, vendor));
-    if cutting.crlf {
-        frames.iter_mut().for_each(|frame| frame.text = frame.text.replace('\n', "\r\n"));
+    let then = fault.and_then(|fault| break_stream(&mut frames, fault, ask));
+    // Google ends its lines so by itself; arrays and binary frames have none.
+    if cutting.crlf && ask.form == Form::Events && ask.api() != Api::Gemini {
+        frames.iter_mut().for_each(|frame| frame.bytes = with_crlf(&frame.bytes));
     }
     let mut steps = steps(&frames, cutting.chunking, cutting.pause, scatter);
     steps.extend(then);
     Delivery { steps, length: None }
 }
 
+/// The same lines, ended by CR LF.
+pub(crate) fn with_crlf(lines: &[u8]) -> Vec<u8> {
+    let mut ended = Vec::with_capacity(lines.len() + 8);
+    for byte in lines {
+        if *byte == b'\n' {
+            ended.push(b'\r');
+        }
+        ended.push(*byte);
+    }
+    ended
+}
+
 /// A whole answer, with what a fault does to it: everything was generated before it broke.
 pub(crate) fn whole(mut frame: Frame, fault: Option<&Fault>) -> Delivery {
-    let full = frame.text.len();
+    let full = frame.bytes.len();
     let then = match fault {
         Some(Fault::StallMidStream { .. }) => Some(Step::Hang),
         Some(Fault::ResetMidStream { .. }) => Some(Step::Break),
@@ -83,17 +98,17 @@ pub(crate) fn whole(mut frame: Frame, fault: Option<&Fault>) -> Delivery {
         _ => None,
     };
     if fault.is_some_and(Fault::ends_badly) {
-        frame.text.truncate(frame.text.floor_char_boundary(full / 2));
+        frame.bytes.truncate(full / 2);
         frame.tells_usage = false;
     }
     if let Some(Fault::MalformedMidStream { .. }) = fault {
-        frame.text.push_str("}{");
+        frame.bytes.extend_from_slice(b"}{");
     }
     let length = match then {
         Some(Step::Hang | Step::Break) => Some(full as u64),
         Some(_) => None,
         // A body that was cut ends cleanly, or its length would betray it.
-        None => Some(frame.text.len() as u64),
+        None => Some(frame.bytes.len() as u64),
     };
     let no_pause = Duration::ZERO;
     let mut steps = steps(&[frame], Chunking::Bytes(16 * 1024), no_pause, &mut Scatter::new(0, 0));
@@ -104,17 +119,17 @@ pub(crate) fn whole(mut frame: Frame, fault: Option<&Fault>) -> Delivery {
 /// Cuts frames into steps.
 fn steps(frames: &[Frame], chunking: Chunking, pause: Duration, scatter: &mut Scatter) -> VecDeque<Step> {
     let mut steps = VecDeque::new();
-    let mut text: Vec<u8> = Vec::new();
-    // Where each frame ends in `text`.
+    let mut joined: Vec<u8> = Vec::new();
+    // Where each frame ends in `joined`.
     let mut ends = Vec::with_capacity(frames.len());
     for frame in frames {
-        text.extend_from_slice(frame.text.as_bytes());
-        ends.push(text.len());
+        joined.extend_from_slice(&frame.bytes);
+        ends.push(joined.len());
     }
-    let text = Bytes::from(text);
+    let joined = Bytes::from(joined);
     let (mut at, mut begun, mut ended) = (0, 0, 0);
-    while at < text.len() {
-        let frame_end = ends.get(ended).copied().unwrap_or(text.len());
+    while at < joined.len() {
+        let frame_end = ends.get(ended).copied().unwrap_or(joined.len());
         let size = match chunking {
             Chunking::PerFrame => frame_end - at,
             Chunking::Bytes(size) => size.max(1),
@@ -123,7 +138,7 @@ fn steps(frames: &[Frame], chunking: Chunking, pause: Duration, scatter: &mut Sc
                 1 + scatter.below(longest) as usize
             }
         };
-        let bound = if pause.is_zero() { text.len() } else { frame_end };
+        let bound = if pause.is_zero() { joined.len() } else { frame_end };
         let end = (at + size).min(bound);
         let pause =
             if begun <= ended && (begun == 0 || at == ends[begun - 1]) { pause } else { Duration::ZERO };
@@ -134,7 +149,7 @@ fn steps(frames: &[Frame], chunking: Chunking, pause: Duration, scatter: &mut Sc
             ended += 1;
         }
         steps.push_back(Step::Chunk {
-            bytes: text.slice(at..end),
+            bytes: joined.slice(at..end),
             pause,
             progress: frames.get(begun.saturating_sub(1)).map_or(Progress::default(), |frame| frame.progress),
             told: frames[..ended].iter().any(|frame| frame.tells_usage),
@@ -145,27 +160,32 @@ fn steps(frames: &[Frame], chunking: Chunking, pause: Duration, scatter: &mut Sc
 }
 
 /// What a fault does to a stream's frames, and the step that follows them.
-fn break_stream(frames: &mut Vec<Frame>, fault: &Fault, vendor: Vendor) -> Option<Step> {
+fn break_stream(frames: &mut Vec<Frame>, fault: &Fault, ask: &Ask) -> Option<Step> {
+    let endless = Step::Endless { left: ENDLESS_LINE };
+    let last = frames.len().saturating_sub(1);
     let (after, insert, then) = match fault {
         Fault::StallMidStream { after_frames } => (*after_frames, None, Some(Step::Hang)),
         Fault::CutMidStream { after_frames } => (*after_frames, None, None),
         Fault::ResetMidStream { after_frames } => (*after_frames, None, Some(Step::Break)),
-        Fault::ErrorMidStream { after_frames } => (*after_frames, Some(error_frame(vendor)), None),
+        Fault::ErrorMidStream { after_frames } => {
+            (*after_frames, Some(api::error_frame(ask, last.min(*after_frames))), None)
+        }
         Fault::MalformedMidStream { after_frames } => {
-            let place = (*after_frames).min(frames.len().saturating_sub(1));
-            frames.insert(place, malformed_frame(vendor, progress_at(frames, place)));
+            let place = last.min(*after_frames);
+            let progress = progress_at(frames, place);
+            frames.insert(place, Frame { bytes: api::malformed_frame(ask), progress, tells_usage: false });
             return None;
         }
         Fault::EndlessEvent { after_frames } => {
-            (*after_frames, None, Some(Step::Endless { left: ENDLESS_LINE }))
+            (*after_frames, Some(api::endless_head(ask, ENDLESS_LINE)), Some(endless))
         }
         Fault::CutBody => (frames.len() / 2, None, None),
         _ => return None,
     };
-    frames.truncate(after.min(frames.len().saturating_sub(1)));
+    frames.truncate(after.min(last));
     let progress = progress_at(frames, frames.len());
-    if let Some(text) = insert {
-        frames.push(Frame { text, progress, tells_usage: false });
+    if let Some(bytes) = insert {
+        frames.push(Frame { bytes, progress, tells_usage: false });
     }
     then
 }
@@ -178,34 +198,6 @@ fn progress_at(frames: &[Frame], place: usize) -> Progress {
         .map_or(Progress::default(), |frame| frame.progress)
 }
 
-fn error_frame(vendor: Vendor) -> String {
-    match vendor {
-        Vendor::OpenAi => {
-            "data: {\"error\":{\"message\":\"The server had an error while processing your request.\",\
-                           \"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n"
-                .to_owned()
-        }
-        Vendor::Anthropic => {
-            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\
-                              \"message\":\"Overloaded\"}}\n\n"
-                .to_owned()
-        }
-    }
-}
-
-fn malformed_frame(vendor: Vendor, progress: Progress) -> Frame {
-    let text = match vendor {
-        Vendor::OpenAi => {
-            "data: {\"id\":\"chatcmpl-0\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"cut\n\n"
-        }
-        Vendor::Anthropic => {
-            "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
-                              \"delta\":{\"type\":\"text_delta\",\"text\":\"cut\n\n"
-        }
-    };
-    Frame { text: text.to_owned(), progress, tells_usage: false }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,7 +205,7 @@ mod tests {
 
     fn frames(texts: &[String]) -> Vec<Frame> {
         let frame = |(place, text): (usize, &String)| Frame {
-            text: format!("data: {text}\n\n"),
+            bytes: format!("data: {text}\n\n").into_bytes(),
             progress: Progress { output: place as u64 + 1, reasoning: 0 },
             tells_usage: place + 1 == texts.len(),
         };
@@ -231,7 +223,7 @@ mod tests {
             let frames = frames(&texts);
             let pause = Duration::from_millis(u64::from(paused));
             let steps = steps(&frames, chunking, pause, &mut Scatter::new(seed, 0));
-            let whole: String = frames.iter().map(|frame| frame.text.as_str()).collect();
+            let whole: Vec<u8> = frames.iter().flat_map(|frame| frame.bytes.clone()).collect();
             let mut sent = Vec::new();
             let mut pauses = 0;
             for step in &steps {
@@ -243,12 +235,12 @@ mod tests {
                 let mut end = 0;
                 let begun = frames.iter().take_while(|frame| {
                     let begins = end;
-                    end += frame.text.len();
+                    end += frame.bytes.len();
                     begins < sent.len()
                 });
                 prop_assert_eq!(progress.output, begun.count() as u64);
             }
-            prop_assert_eq!(sent, whole.into_bytes());
+            prop_assert_eq!(sent, whole);
             prop_assert_eq!(pauses as usize, if paused { frames.len() } else { 0 });
         }
     }

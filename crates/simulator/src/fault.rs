@@ -4,9 +4,10 @@ use std::time::Duration;
 
 /// One way in which a simulated provider fails the next request.
 ///
-/// "After `after_frames`" counts frames of the vendor's stream (one SSE event each, pings
-/// included). An answer that is not streamed has one frame, so a fault in mid-stream hits it
-/// halfway through its body; [`Fault::ErrorMidStream`] is then a [`Fault::ErrorUnder200`]. What is billed is in the table of [`InvoiceLine`](crate::InvoiceLine).
+/// "After `after_frames`" counts frames of the vendor's stream: server-sent events, pings included;
+/// pieces of Google's arrays; AWS's binary frames. An answer that is not streamed has one frame, so a fault in mid-stream hits it
+/// halfway through its body; [`Fault::ErrorMidStream`] is then a [`Fault::ErrorUnder200`]. What is
+/// billed is in the table of [`InvoiceLine`](crate::InvoiceLine).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -22,11 +23,12 @@ pub enum Fault {
         /// The `retry-after` header, in whole seconds.
         retry_after: Option<u32>,
     },
-    /// The account has no credit: 429 `insufficient_quota` at OpenAI, 400 at Anthropic.
+    /// The account has no credit: 429 `insufficient_quota` at OpenAI, 400 at Anthropic and AWS, 403 at
+    /// Google.
     NoCredit,
     /// The prompt is said to exceed the model's context window.
     ContextTooLong,
-    /// The prompt is said to violate the vendor's content policy.
+    /// The prompt is said to violate the vendor's content policy. Google answers so, with status 200.
     ContentPolicy,
     /// Status 200 around an error object of the vendor's own shape; a stream gets it as plain JSON.
     ErrorUnder200,

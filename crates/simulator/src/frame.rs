@@ -8,7 +8,7 @@ use crate::tokens;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     /// What goes over the wire.
-    pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
     /// Answer tokens generated once this frame is sent.
     pub(crate) progress: Progress,
     /// Whether the frame tells the final usage.
@@ -66,11 +66,12 @@ pub(crate) fn pieces<'a>(text: &'a str, scatter: &mut Scatter, longest: u64) -> 
 }
 
 /// A server-sent event: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
-pub(crate) fn sse(event: Option<&str>, data: &str) -> String {
-    match event {
+pub(crate) fn sse(event: Option<&str>, data: &str) -> Vec<u8> {
+    let text = match event {
         Some(event) => format!("event: {event}\ndata: {data}\n\n"),
         None => format!("data: {data}\n\n"),
-    }
+    };
+    text.into_bytes()
 }
 
 #[cfg(test)]

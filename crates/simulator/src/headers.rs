@@ -2,37 +2,60 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::Vendor;
+use crate::account::ReceivedRequest;
 use crate::anthropic::Version;
+use crate::ask::Form;
 use crate::refusal::Refusal;
 use crate::scatter::Scatter;
+use crate::{Vendor, bedrock, gemini};
 
 /// The media type of whole answers and errors.
 pub(crate) const JSON: &str = "application/json";
 /// The media type of streams.
 pub(crate) const EVENTS: &str = "text/event-stream; charset=utf-8";
 
+/// The media type of an answer of this form.
+pub(crate) const fn media_type(form: Form) -> &'static str {
+    match form {
+        Form::Whole | Form::Array => JSON,
+        Form::Events => EVENTS,
+        Form::Frames => "application/vnd.amazon.eventstream",
+    }
+}
+
 /// An id in the vendor's form.
 pub(crate) fn request_id(ids: &mut Scatter) -> String {
     format!("req_{:016x}{:016x}", ids.next(), ids.next())
 }
 
-/// Checks the credential: `authorization: Bearer`, or at Anthropic also `x-api-key`, which counts
-/// where both are there.
-pub(crate) fn authorised(vendor: Vendor, headers: &HeaderMap, accepted: &[String]) -> Result<(), Refusal> {
+/// Checks the credential: `authorization: Bearer`, at Anthropic also `x-api-key` and at Google
+/// `x-goog-api-key` or `?key=`, which count where both are there. At AWS, a signature.
+pub(crate) fn authorised(
+    vendor: Vendor,
+    request: &ReceivedRequest,
+    accepted: &[String],
+) -> Result<(), Refusal> {
+    let headers = &request.headers;
+    if vendor == Vendor::Aws {
+        return bedrock::sigv4::authorised(request, accepted);
+    }
     let known = |key: &str| match accepted {
         [] => !key.is_empty() && !key.contains("invalid"),
         keys => keys.iter().any(|accepted| accepted == key),
     };
     let bearer = text(headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
     let key = match vendor {
-        Vendor::OpenAi => bearer,
+        Vendor::OpenAi | Vendor::Aws => bearer,
         Vendor::Anthropic => text(headers, "x-api-key").or(bearer),
+        Vendor::Google => {
+            text(headers, "x-goog-api-key").or_else(|| query(&request.target, "key")).or(bearer)
+        }
     };
     match (vendor, key) {
         (_, Some(key)) if known(key) => Ok(()),
+        (Vendor::Google, Some(_)) if bearer.is_none() => Err(gemini::refusal::bad_key()),
         (_, Some(_)) => Err(Refusal::of_status(vendor, 401, None)),
-        (Vendor::OpenAi, None) => Err(Refusal::new(
+        (Vendor::OpenAi | Vendor::Aws, None) => Err(Refusal::new(
             401,
             "invalid_request_error",
             "You didn't provide an API key. You need to provide your API key in an Authorization header using \
@@ -41,6 +64,7 @@ pub(crate) fn authorised(vendor: Vendor, headers: &HeaderMap, accepted: &[String
         (Vendor::Anthropic, None) => {
             Err(Refusal::new(401, "authentication_error", "x-api-key header is required"))
         }
+        (Vendor::Google, None) => Err(gemini::refusal::no_key()),
     }
 }
 
@@ -56,6 +80,12 @@ pub(crate) fn anthropic_version(headers: &HeaderMap) -> Result<Version, Refusal>
     })
 }
 
+/// A field of a query.
+fn query<'a>(target: &'a str, name: &str) -> Option<&'a str> {
+    let pairs = target.split_once('?')?.1.split('&');
+    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
@@ -64,11 +94,14 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 pub(crate) fn write(headers: &mut HeaderMap, vendor: Vendor, request_id: &str, kind: &'static str) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     let id_name = match vendor {
-        Vendor::OpenAi => "x-request-id",
-        Vendor::Anthropic => "request-id",
+        Vendor::OpenAi => Some("x-request-id"),
+        Vendor::Anthropic => Some("request-id"),
+        // Its answers have an id in their bodies.
+        Vendor::Google => None,
+        Vendor::Aws => Some("x-amzn-requestid"),
     };
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(HeaderName::from_static(id_name), id);
+    if let (Some(name), Ok(id)) = (id_name, HeaderValue::from_str(request_id)) {
+        headers.insert(HeaderName::from_static(name), id);
     }
     let fixed: &[(&str, &str)] = match vendor {
         Vendor::OpenAi => &[
@@ -91,6 +124,8 @@ pub(crate) fn write(headers: &mut HeaderMap, vendor: Vendor, request_id: &str, k
             ("anthropic-ratelimit-tokens-remaining", "399000"),
             ("anthropic-ratelimit-tokens-reset", "2026-11-21T00:00:00Z"),
         ],
+        Vendor::Google => &[("vary", "Origin"), ("vary", "X-Origin"), ("server-timing", "gfet4t7; dur=7")],
+        Vendor::Aws => &[],
     };
     for (name, value) in fixed {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

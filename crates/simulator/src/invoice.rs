@@ -64,6 +64,7 @@ impl BilledUsage {
 /// | complete answer | input and output | true |
 /// | complete answer under [`Fault::NoUsage`](crate::Fault::NoUsage), or a stream whose caller did not ask for usage | input and output | false |
 /// | refused: bad credential, bad request, any [`Fault::Status`](crate::Fault::Status), no credit, too long, policy | nothing | – |
+/// | policy at Google, which answers that there is no answer | input | true |
 /// | connection refused or reset before the head; HTML, empty, error under 200 | nothing | – |
 /// | stall before the head | input | false |
 /// | a whole answer cut, reset, stalled or malformed | input and output: it was generated | false |

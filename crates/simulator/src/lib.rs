@@ -12,12 +12,22 @@
 //!
 //! It shares no code with what it judges. It is a [`Transport`](weighbridge_transport::Transport),
 //! for tests in process and in virtual time; it serves any TCP listener ([`Simulator::serve`], with
-//! control routes), and the binary `weighbridge-simulator` serves both vendors.
+//! control routes), and the binary `weighbridge-simulator` serves all vendors.
 //!
 //! What the simulated model says is steered by the last user text: `echo:TEXT` is answered with TEXT,
 //! `words:500` with so many words, `pace:20` pauses so many milliseconds before each piece, "tool"
 //! calls the first tool offered, "parallel" two at once, `cached:100` takes so many prompt tokens from
-//! OpenAI's cache. The table is in `script.rs`.
+//! OpenAI's or Google's cache. The table is in `script.rs`.
+//!
+//! | vendor | simulated |
+//! |---|---|
+//! | [`Vendor::OpenAi`] | Chat Completions; Responses, with kept ones and counts; models |
+//! | [`Vendor::Anthropic`] | Messages; models |
+//! | [`Vendor::Google`] | Gemini: generate, stream (events or one array), count, embed; the same on Vertex but for embeddings; models |
+//! | [`Vendor::Aws`] | Bedrock: Converse, ConverseStream, CountTokens, Titan's embeddings; signatures are checked |
+//!
+//! What a model has thought (signatures, encrypted content) is known again when it comes back, and
+//! refused where it was changed, or is missing although it is needed.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -49,21 +59,29 @@
 //! ```
 
 mod account;
+mod answering;
 mod anthropic;
+mod api;
 mod ask;
 mod base64;
+mod bedrock;
 mod body;
 mod delivery;
+mod embedding;
 mod fault;
 mod fault_queue;
 mod frame;
+mod gemini;
 mod headers;
 mod invoice;
+mod marked_prompt;
 mod network;
 mod openai;
 mod prefix_cache;
 mod price;
 mod refusal;
+mod responses;
+mod route;
 mod scatter;
 mod schema;
 mod script;

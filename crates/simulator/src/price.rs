@@ -15,8 +15,10 @@ pub(crate) struct Model {
     pub(crate) snapshot: &'static str,
     pub(crate) context_window: u64,
     pub(crate) max_output: u64,
-    /// Whether it thinks before it answers, and refuses sampling parameters (OpenAI).
+    /// Whether it thinks before it answers; OpenAI's then refuse sampling parameters.
     pub(crate) reasons: bool,
+    /// Numbers of an embedding, if the model makes those and no texts.
+    pub(crate) dimensions: Option<usize>,
     rates: Rates,
     /// Rates of the whole request once its prompt has more tokens than this.
     long: Option<(u64, Rates)>,
@@ -51,6 +53,7 @@ const fn chat(family: &'static str, snapshot: &'static str, rates: Rates) -> Mod
         context_window: 128_000,
         max_output: 16_384,
         reasons: false,
+        dimensions: None,
         rates,
         long: None,
     }
@@ -64,13 +67,68 @@ const fn claude(family: &'static str, snapshot: &'static str, rates: Rates) -> M
         context_window: 200_000,
         max_output: 64_000,
         reasons: false,
+        dimensions: None,
         rates,
         long: None,
     }
 }
 
+const fn gemini(family: &'static str, rates: Rates) -> Model {
+    Model {
+        vendor: Vendor::Google,
+        family,
+        snapshot: family,
+        context_window: 1_048_576,
+        max_output: 65_536,
+        reasons: true,
+        dimensions: None,
+        rates,
+        long: None,
+    }
+}
+
+const fn nova(family: &'static str, window: u64, rates: Rates) -> Model {
+    Model {
+        vendor: Vendor::Aws,
+        family,
+        snapshot: family,
+        context_window: window,
+        max_output: 5_000,
+        reasons: false,
+        dimensions: None,
+        rates,
+        long: None,
+    }
+}
+
+/// A model of Anthropic's behind an inference profile.
+const fn profile(family: &'static str, rates: Rates) -> Model {
+    Model { vendor: Vendor::Aws, snapshot: family, ..claude(family, family, rates) }
+}
+
+/// A model that turns texts into numbers, for a price per token of the text.
+const fn embedding(
+    vendor: Vendor,
+    family: &'static str,
+    window: u64,
+    dimensions: usize,
+    input: i128,
+) -> Model {
+    Model {
+        vendor,
+        family,
+        snapshot: family,
+        context_window: window,
+        max_output: 0,
+        reasons: false,
+        dimensions: Some(dimensions),
+        rates: openai(input, input, 0),
+        long: None,
+    }
+}
+
 /// What is served. Figures: PyPI `genai-prices` 0.2.3 (November 2026).
-static MODELS: [Model; 11] = [
+static MODELS: [Model; 25] = [
     chat("gpt-4o-mini", "gpt-4o-mini-2024-07-18", openai(150_000, 75_000, 600_000)),
     chat("gpt-4o", "gpt-4o-2024-08-06", openai(2_500_000, 1_250_000, 10_000_000)),
     Model {
@@ -111,6 +169,23 @@ static MODELS: [Model; 11] = [
         max_output: 32_000,
         ..claude("claude-opus-4-1", "claude-opus-4-1-20250805", anthropic(15_000_000, 75_000_000))
     },
+    gemini("gemini-2.5-flash", openai(300_000, 30_000, 2_500_000)),
+    Model { reasons: false, ..gemini("gemini-2.5-flash-lite", openai(100_000, 10_000, 400_000)) },
+    Model {
+        long: Some((200_000, openai(2_500_000, 250_000, 15_000_000))),
+        ..gemini("gemini-2.5-pro", openai(1_250_000, 125_000, 10_000_000))
+    },
+    gemini("gemini-3.5-flash", openai(1_500_000, 150_000, 9_000_000)),
+    embedding(Vendor::Google, "gemini-embedding-001", 2_048, 3_072, 150_000),
+    embedding(Vendor::Google, "gemini-embedding-2", 8_192, 3_072, 200_000),
+    nova("amazon.nova-lite-v1:0", 300_000, openai(60_000, 15_000, 240_000)),
+    nova("amazon.nova-micro-v1:0", 128_000, openai(35_000, 8_750, 140_000)),
+    profile("global.anthropic.claude-haiku-4-5-20251001-v1:0", anthropic(1_000_000, 5_000_000)),
+    profile("us.anthropic.claude-haiku-4-5-20251001-v1:0", anthropic(1_100_000, 5_500_000)),
+    profile("global.anthropic.claude-sonnet-4-5-20250929-v1:0", anthropic(3_000_000, 15_000_000)),
+    embedding(Vendor::OpenAi, "text-embedding-3-small", 8_192, 1_536, 20_000),
+    embedding(Vendor::OpenAi, "text-embedding-3-large", 8_192, 3_072, 130_000),
+    embedding(Vendor::Aws, "amazon.titan-embed-text-v2:0", 8_192, 1_024, 20_000),
 ];
 
 /// The model of that name, dated or not, if the vendor serves it.

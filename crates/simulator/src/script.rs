@@ -5,25 +5,26 @@
 //! | contains `echo:` | exactly what follows |
 //! | contains `words:N` | N words |
 //! | contains `refuse` as a word | a refusal |
+//! | contains `forbidden` as a word | the beginning of an answer, stopped by the vendor's filter |
 //! | contains "tool", where tools may be called | a call of the first tool; with "parallel" two calls at once; with "preface" text before them |
 //! | follows tool results | a text that repeats them |
 //! | anything else | a text that repeats it and counts the images |
 //!
 //! `pace:N` pauses N milliseconds before each frame; `cached:N` lets N prompt tokens come from the
-//! cache (OpenAI). A forced tool is always called. Where JSON is asked for, the answer is an example
+//! cache (OpenAI, Google). A forced tool is always called. Where JSON is asked for, the answer is an example
 //! of the schema. Models that reason spend a quarter of the answer's tokens on it, at least eight.
 
 use serde_json::{Map, Value, json};
 
-use crate::Vendor;
-use crate::ask::{Ask, Choice, Tool};
+use crate::api;
+use crate::ask::{Ask, Choice, Reasoning, Tool};
 use crate::scatter::Scatter;
 use crate::tokens;
 
 /// One answer of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Candidate {
-    /// Visible thinking (Anthropic).
+    /// Visible thinking.
     pub(crate) thinking: Option<String>,
     /// Tokens spent on reasoning, visible or not.
     pub(crate) reasoning_tokens: u64,
@@ -37,8 +38,10 @@ pub(crate) struct Candidate {
 pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) name: String,
-    /// JSON text; cut short where the output limit hit.
+    /// JSON text, or any; cut short where the output limit hit.
     pub(crate) arguments: String,
+    /// Whether it is any text.
+    pub(crate) free_text: bool,
 }
 
 /// Why a candidate ends.
@@ -49,6 +52,8 @@ pub(crate) enum Finish {
     Length,
     ToolCalls,
     Refusal,
+    /// The vendor's filter stopped it.
+    Filtered,
 }
 
 impl Candidate {
@@ -59,13 +64,13 @@ impl Candidate {
     }
 }
 
-/// All candidates of an answer. `ids` makes the ids of tool calls, with the vendor's prefix.
-pub(crate) fn candidates(ask: &Ask, ids: &mut Scatter, id_prefix: &str) -> Vec<Candidate> {
-    (0..ask.candidates).map(|number| candidate(ask, number, ids, id_prefix)).collect()
+/// All candidates of an answer. `ids` makes the ids of tool calls.
+pub(crate) fn candidates(ask: &Ask, ids: &mut Scatter) -> Vec<Candidate> {
+    (0..ask.candidates).map(|number| candidate(ask, number, ids)).collect()
 }
 
-fn candidate(ask: &Ask, number: usize, ids: &mut Scatter, id_prefix: &str) -> Candidate {
-    let mut calls = calls(ask, ids, id_prefix);
+fn candidate(ask: &Ask, number: usize, ids: &mut Scatter) -> Candidate {
+    let mut calls = calls(ask, ids);
     let (mut text, mut finish) = match calls.is_empty() {
         true => said(ask, number),
         false if ask.last_text.contains("preface") => {
@@ -79,23 +84,28 @@ fn candidate(ask: &Ask, number: usize, ids: &mut Scatter, id_prefix: &str) -> Ca
         finish = Finish::StopSequence(stop);
     }
     let wanted = tokens::count(&text) + calls.iter().map(|call| tokens::count(&call.arguments)).sum::<u64>();
-    let thinking = ask.thinking.map(|budget| tokens::first(THOUGHT, budget.min(ask.max_output)).to_owned());
-    let reasoning_tokens = match &thinking {
-        Some(thought) => tokens::count(thought),
-        None if ask.model.reasons => (wanted / 4).max(8).min(ask.max_output),
-        None => 0,
+    let thinking = match ask.reasoning {
+        Reasoning::Visible(budget) => Some(tokens::first(THOUGHT, budget.min(ask.max_output)).to_owned()),
+        Reasoning::Hidden | Reasoning::Off => None,
+    };
+    let reasoning_tokens = match (&thinking, ask.reasoning) {
+        (Some(thought), _) => tokens::count(thought),
+        (None, Reasoning::Hidden) => (wanted / 4).max(8).min(ask.max_output),
+        (None, _) => 0,
     };
     let mut candidate = Candidate { thinking, reasoning_tokens, text, calls, finish };
-    let whole_calls = ask.model.vendor == Vendor::Anthropic;
-    shorten(&mut candidate, ask.max_output.saturating_sub(reasoning_tokens), whole_calls);
+    shorten(&mut candidate, ask.max_output.saturating_sub(reasoning_tokens), ask.api().cuts_calls());
     candidate
 }
 
+/// What a tool is told that takes text.
+const FREE_TEXT: &str = "weigh \"it\" \\ é ⚖ 🚚\n\twell";
+
 const THOUGHT: &str = "The user wants something weighed. I put it on one side, the tokens on the other. ⚖";
 
-/// Cuts a candidate to so many tokens. Anthropic's calls are whole or left out; OpenAI's may end in
-/// half a JSON text, as its API documents.
-fn shorten(candidate: &mut Candidate, limit: u64, whole_calls: bool) {
+/// Cuts a candidate to so many tokens. Most APIs' calls are whole or left out; OpenAI's may end in
+/// half a JSON text, as its documentation says.
+fn shorten(candidate: &mut Candidate, limit: u64, cuts_calls: bool) {
     let mut left = limit;
     let mut fits = keep(&mut candidate.text, &mut left);
     let mut kept = Vec::new();
@@ -106,7 +116,7 @@ fn shorten(candidate: &mut Candidate, limit: u64, whole_calls: bool) {
             break;
         };
         fits = keep(&mut call.arguments, &mut room);
-        if fits || !whole_calls {
+        if fits || cuts_calls {
             left = room;
             kept.push(call);
         }
@@ -143,6 +153,9 @@ fn said(ask: &Ask, number: usize) -> (String, Finish) {
     if ask.last_text.split_whitespace().any(|word| word == "refuse") {
         return ("I cannot help with that.".to_owned(), Finish::Refusal);
     }
+    if ask.last_text.split_whitespace().any(|word| word == "forbidden") {
+        return ("I was going to say".to_owned(), Finish::Filtered);
+    }
     let mut text = match ask.last_text.split_once("echo:") {
         Some((_, rest)) => rest.to_owned(),
         None => match ask.directive("words") {
@@ -164,7 +177,7 @@ fn numbered_words(words: u64) -> String {
 }
 
 /// The tools that the model calls, none if it answers with text.
-fn calls(ask: &Ask, ids: &mut Scatter, id_prefix: &str) -> Vec<Call> {
+fn calls(ask: &Ask, ids: &mut Scatter) -> Vec<Call> {
     let mentioned = ask.results.is_empty() && ask.last_text.to_lowercase().contains("tool");
     let first = match &ask.choice {
         Choice::None => None,
@@ -178,9 +191,13 @@ fn calls(ask: &Ask, ids: &mut Scatter, id_prefix: &str) -> Vec<Call> {
         called.push(ask.tools.iter().find(|tool| tool.name != first.name).unwrap_or(first));
     }
     let call = |tool: &Tool| Call {
-        id: ids.id(id_prefix, 24),
+        id: api::call_id(ask, ids),
         name: tool.name.clone(),
-        arguments: example(&tool.schema, "arguments", 0).to_string(),
+        arguments: match tool.free_text {
+            true => FREE_TEXT.to_owned(),
+            false => example(&tool.schema, "arguments", 0).to_string(),
+        },
+        free_text: tool.free_text,
     };
     called.into_iter().map(call).collect()
 }
@@ -221,13 +238,14 @@ fn example(schema: &Value, name: &str, depth: usize) -> Value {
 mod tests {
     use super::*;
     use crate::Vendor;
-    use crate::ask::Prompt;
+    use crate::ask::{Form, Own, Prompt};
 
     fn ask(text: &str) -> Ask {
         let model = crate::price::model(Vendor::OpenAi, "gpt-4o-mini").expect("served");
         Ask {
+            own: Own::Chat,
             model,
-            stream: false,
+            form: Form::Whole,
             include_usage: false,
             candidates: 1,
             max_output: 1_000,
@@ -239,19 +257,21 @@ mod tests {
                 .map(|name| Tool {
                     name: name.to_owned(),
                     schema: json!({"type": "object", "properties": {"what": {"type": "string"}}}),
+                    free_text: false,
                 })
                 .to_vec(),
             choice: Choice::Auto,
             parallel: true,
             json: None,
             logprobs: false,
-            thinking: None,
+            reasoning: Reasoning::Off,
+            blocked: false,
             prompt: Prompt::default(),
         }
     }
 
     fn answer(ask: &Ask) -> Candidate {
-        candidates(ask, &mut Scatter::new(0, 0), "call_").remove(0)
+        candidates(ask, &mut Scatter::new(0, 0)).remove(0)
     }
 
     #[test]

@@ -2,24 +2,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use serde_json::{Value, json};
-use weighbridge_transport::{BoxFuture, ByteStream, Phase, Rope, Transport, TransportError};
-use weighbridge_units::AttemptId;
+use http::{Request, Response};
+use weighbridge_transport::{BoxFuture, ByteStream, Rope, Transport, TransportError};
 
 use crate::account::{Account, ReceivedRequest, locked};
-use crate::ask::Ask;
-use crate::body::{AnswerBody, Meter};
-use crate::delivery::{self, Chunking, Cutting};
+use crate::delivery::Chunking;
 use crate::fault_queue::FaultQueue;
-use crate::frame::{Frame, Progress, Telling};
-use crate::headers::{self, EVENTS, JSON};
 use crate::prefix_cache::PrefixCache;
-use crate::refusal::Refusal;
-use crate::scatter::Scatter;
-use crate::script::{self, Candidate};
-use crate::{AnswerEnd, BilledUsage, Fault, FaultMix, InvoiceLine, Vendor, anthropic, openai, price};
+use crate::responses::KeptResponses;
+use crate::{Fault, FaultMix, InvoiceLine, Vendor};
 
 /// Decides a request's fault from the request; see [`SimulatorBuilder::fault_of`].
 type FaultOf = Box<dyn Fn(&ReceivedRequest) -> Option<Fault> + Send + Sync>;
@@ -27,25 +18,27 @@ type FaultOf = Box<dyn Fn(&ReceivedRequest) -> Option<Fault> + Send + Sync>;
 /// One simulated provider. Clones are the same provider.
 #[derive(Clone)]
 pub struct Simulator {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    vendor: Vendor,
-    settings: Settings,
-    account: Arc<Account>,
-    faults: Mutex<FaultQueue>,
-    cache: PrefixCache,
-    requests: AtomicU64,
+/// What the clones of a provider share.
+pub(crate) struct Shared {
+    pub(crate) vendor: Vendor,
+    pub(crate) settings: Settings,
+    pub(crate) account: Arc<Account>,
+    pub(crate) faults: Mutex<FaultQueue>,
+    pub(crate) cache: PrefixCache,
+    pub(crate) kept: KeptResponses,
+    pub(crate) requests: AtomicU64,
 }
 
-struct Settings {
-    keys: Vec<String>,
-    chunking: Chunking,
-    latency: Duration,
-    crlf: bool,
-    keep_requests: usize,
-    fault_of: Option<FaultOf>,
+pub(crate) struct Settings {
+    pub(crate) keys: Vec<String>,
+    pub(crate) chunking: Chunking,
+    pub(crate) latency: Duration,
+    pub(crate) crlf: bool,
+    pub(crate) keep_requests: usize,
+    pub(crate) fault_of: Option<FaultOf>,
 }
 
 /// Settings of a [`Simulator`].
@@ -111,6 +104,7 @@ impl SimulatorBuilder {
                 account,
                 faults: Mutex::default(),
                 cache: PrefixCache::default(),
+                kept: KeptResponses::default(),
                 requests: AtomicU64::new(0),
             }),
         }
@@ -184,257 +178,6 @@ impl Simulator {
     /// Forgets invoice and requests; answers under way are billed to the new invoice.
     pub fn forget(&self) {
         self.shared.account.forget();
-    }
-
-    /// Answers one request.
-    ///
-    /// # Errors
-    /// A [`TransportError`] where a fault breaks the connection before the head of an answer.
-    pub async fn answer(&self, request: Request<Bytes>) -> Result<Response<AnswerBody>, TransportError> {
-        let (head, body) = request.into_parts();
-        let received = ReceivedRequest {
-            method: head.method,
-            target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
-            headers: head.headers,
-            body,
-        };
-        let number = self.shared.requests.fetch_add(1, Ordering::AcqRel);
-        self.shared.account.receive(received.clone());
-        let fault = self.fault(&received, number);
-        let mut ids = Scatter::of_bytes(&received.body);
-        if let Some(id) = received.headers.get("x-client-request-id") {
-            ids.mix(id.as_bytes());
-        }
-        let request_id = headers::request_id(&mut ids);
-        let vendor = self.shared.vendor;
-        if let Some(fault) = &fault
-            && let Some(reply) = fails_at_once(fault, vendor, &request_id)
-        {
-            return reply;
-        }
-        match self.read(&received) {
-            Ok(Route::Models) => Ok(response(200, JSON, models(vendor).to_string(), vendor, &request_id)),
-            Ok(Route::Ask(ask)) if !ask.stream && matches!(fault, Some(Fault::ErrorMidStream { .. })) => {
-                let refusal = Refusal { status: 200, ..Refusal::of_status(vendor, 500, None) };
-                Ok(refusal_response(&refusal, vendor, &request_id))
-            }
-            Ok(Route::Ask(ask)) => self.generate(*ask, fault, &received, ids, &request_id).await,
-            Err(refusal) => Ok(refusal_response(&refusal, vendor, &request_id)),
-        }
-    }
-
-    fn fault(&self, request: &ReceivedRequest, number: u64) -> Option<Fault> {
-        // No lock is held while a caller's closure decides: it may queue faults itself.
-        let queued = locked(&self.shared.faults).take(&request.body);
-        queued
-            .or_else(|| self.shared.settings.fault_of.as_ref().and_then(|decide| decide(request)))
-            .or_else(|| locked(&self.shared.faults).mix.draw(number))
-    }
-
-    /// Checks credentials, path and body.
-    fn read(&self, request: &ReceivedRequest) -> Result<Route, Refusal> {
-        let vendor = self.shared.vendor;
-        headers::authorised(vendor, &request.headers, &self.shared.settings.keys)?;
-        let path = request.target.split('?').next().unwrap_or_default();
-        match (vendor, &request.method, path) {
-            (_, &Method::GET, "/v1/models") => Ok(Route::Models),
-            (Vendor::OpenAi, &Method::POST, "/v1/chat/completions")
-            | (Vendor::Anthropic, &Method::POST, "/v1/messages") => {
-                let body: Value = serde_json::from_slice(&request.body).map_err(|_| not_json(vendor))?;
-                let ask = match vendor {
-                    Vendor::OpenAi => openai::read(&body, &self.shared.cache),
-                    Vendor::Anthropic => {
-                        let version = headers::anthropic_version(&request.headers)?;
-                        anthropic::read(&body, version, &self.shared.cache)
-                    }
-                };
-                ask.map(|ask| Route::Ask(Box::new(ask)))
-            }
-            _ => Err(Refusal::of_status(vendor, 404, None)),
-        }
-    }
-
-    /// Answers a request that may be answered.
-    async fn generate(
-        &self,
-        ask: Ask,
-        fault: Option<Fault>,
-        request: &ReceivedRequest,
-        mut ids: Scatter,
-        request_id: &str,
-    ) -> Result<Response<AnswerBody>, TransportError> {
-        let vendor = self.shared.vendor;
-        let line = line(vendor, &ask, &request.headers);
-        let mut meter = Meter::start(self.shared.account.clone(), ask.model, line);
-        if fault.as_ref().is_some_and(Fault::ends_badly) {
-            meter.will_fail();
-        }
-        if fault == Some(Fault::StallBeforeHead) {
-            meter.finished();
-            return std::future::pending().await;
-        }
-        let pause = match fault {
-            Some(Fault::SlowFrames(pause)) => pause,
-            _ => Duration::from_millis(ask.directive("pace").unwrap_or(0)),
-        };
-        let candidates =
-            script::candidates(&ask, &mut ids, if vendor == Vendor::OpenAi { "call_" } else { "toolu_01" });
-        let mut latency = self.shared.settings.latency;
-        if let Some(Fault::SlowHead(late)) = fault {
-            latency += late;
-        }
-        if !ask.stream {
-            // A whole answer takes about the time that its stream would take.
-            let frames = Progress::total(&candidates).output / 2;
-            latency += pause.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX));
-        }
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
-        }
-        let delivery = match ask.stream {
-            true => {
-                let frames = stream_frames(&ask, &candidates, &mut ids, telling(fault.as_ref()));
-                let Settings { chunking, crlf, .. } = self.shared.settings;
-                delivery::stream(frames, fault.as_ref(), vendor, Cutting { chunking, pause, crlf }, &mut ids)
-            }
-            false => {
-                delivery::whole(whole_frame(&ask, &candidates, &mut ids, fault.as_ref()), fault.as_ref())
-            }
-        };
-        let mut response = Response::new(AnswerBody::metered(delivery, meter));
-        headers::write(response.headers_mut(), vendor, request_id, if ask.stream { EVENTS } else { JSON });
-        Ok(response)
-    }
-}
-
-/// Where a request leads.
-enum Route {
-    Models,
-    Ask(Box<Ask>),
-}
-
-fn telling(fault: Option<&Fault>) -> Telling {
-    match fault {
-        Some(Fault::NoUsage) => Telling::Never,
-        Some(Fault::RunningUsage) => Telling::Running,
-        _ => Telling::Documented,
-    }
-}
-
-fn stream_frames(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, telling: Telling) -> Vec<Frame> {
-    match (ask.model.vendor, candidates) {
-        (Vendor::Anthropic, [candidate, ..]) => anthropic::frames(ask, candidate, ids, telling),
-        _ => openai::frames(ask, candidates, ids, telling),
-    }
-}
-
-fn whole_frame(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, fault: Option<&Fault>) -> Frame {
-    let tells_usage = fault != Some(&Fault::NoUsage);
-    let body = match (ask.model.vendor, candidates) {
-        (Vendor::Anthropic, [candidate, ..]) => anthropic::whole(ask, candidate, ids, tells_usage),
-        _ => openai::whole(ask, candidates, ids, tells_usage),
-    };
-    Frame { text: body.to_string(), progress: Progress::total(candidates), tells_usage }
-}
-
-/// The invoice line of a request of which nothing has been generated yet.
-fn line(vendor: Vendor, ask: &Ask, headers: &HeaderMap) -> InvoiceLine {
-    let attempt = headers.get("x-client-request-id").and_then(|id| id.to_str().ok());
-    InvoiceLine {
-        attempt: attempt.and_then(|id| id.parse::<AttemptId>().ok()),
-        vendor,
-        model: ask.model.family.to_owned(),
-        stream: ask.stream,
-        usage: BilledUsage {
-            input: ask.prompt.input,
-            cache_read: ask.prompt.cache_read,
-            cache_write_5m: ask.prompt.cache_write_5m,
-            cache_write_1h: ask.prompt.cache_write_1h,
-            ..BilledUsage::default()
-        },
-        nano_usd: 0,
-        end: AnswerEnd::CallerLeft,
-        told: false,
-    }
-}
-
-/// What a fault does before the request is looked at.
-fn fails_at_once(
-    fault: &Fault,
-    vendor: Vendor,
-    request_id: &str,
-) -> Option<Result<Response<AnswerBody>, TransportError>> {
-    let refused = |refusal: Refusal| Some(Ok(refusal_response(&refusal, vendor, request_id)));
-    match fault {
-        Fault::RefuseConnection => Some(Err(TransportError::new(Phase::Connect, "connection refused"))),
-        Fault::Reset => Some(Err(TransportError::new(Phase::Head, "connection reset"))),
-        Fault::Status { code, retry_after } => refused(Refusal::of_status(vendor, *code, *retry_after)),
-        Fault::NoCredit => refused(Refusal::no_credit(vendor)),
-        Fault::ContextTooLong => refused(Refusal::context_too_long(vendor, 300_000, 200_000)),
-        Fault::ContentPolicy => refused(Refusal::content_policy(vendor)),
-        Fault::ErrorUnder200 => refused(Refusal { status: 200, ..Refusal::of_status(vendor, 500, None) }),
-        Fault::Html { code } => {
-            let page = "<!DOCTYPE html><html><body><h1>Bad Gateway</h1></body></html>";
-            Some(Ok(response(*code, "text/html; charset=utf-8", page, vendor, request_id)))
-        }
-        Fault::Empty => Some(Ok(response(200, JSON, "", vendor, request_id))),
-        _ => None,
-    }
-}
-
-fn refusal_response(refusal: &Refusal, vendor: Vendor, request_id: &str) -> Response<AnswerBody> {
-    let body = refusal.body(vendor, request_id).to_string();
-    let mut response = response(refusal.status, JSON, body, vendor, request_id);
-    if let Some(seconds) = refusal.retry_after {
-        response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
-    }
-    response
-}
-
-/// An answer that costs nothing.
-fn response(
-    status: u16,
-    kind: &'static str,
-    body: impl Into<Bytes>,
-    vendor: Vendor,
-    request_id: &str,
-) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::free(body));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    headers::write(response.headers_mut(), vendor, request_id, kind);
-    response
-}
-
-fn not_json(vendor: Vendor) -> Refusal {
-    let message = match vendor {
-        Vendor::OpenAi => {
-            "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your \
-             HTTP library correctly.)"
-        }
-        Vendor::Anthropic => "The request body is not valid JSON",
-    };
-    Refusal::new(400, "invalid_request_error", message)
-}
-
-/// `GET /v1/models`.
-fn models(vendor: Vendor) -> Value {
-    let models = price::models(vendor);
-    match vendor {
-        Vendor::OpenAi => {
-            let model = |m: &price::Model| json!({"id": m.family, "object": "model", "created": 1_780_000_000, "owned_by": "system"});
-            json!({"object": "list", "data": models.map(model).collect::<Vec<_>>()})
-        }
-        Vendor::Anthropic => {
-            let model = |m: &price::Model| {
-                json!({
-                    "type": "model", "id": m.snapshot, "display_name": m.family, "lifecycle": "active",
-                    "created_at": "2026-01-01T00:00:00Z",
-                })
-            };
-            let data: Vec<Value> = models.map(model).collect();
-            let id = |model: Option<&Value>| model.map_or(Value::Null, |model| model["id"].clone());
-            json!({"first_id": id(data.first()), "last_id": id(data.last()), "has_more": false, "data": data})
-        }
     }
 }
 

@@ -1,22 +1,20 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use weighbridge_translate::{
-    ApiError, Event, FrameScope, StreamTarget, StreamWriter, adapter, encode_stream_error,
-};
+use weighbridge_translate::{ApiError, Event, StreamTarget, StreamWriter, adapter, encode_stream_error};
 use weighbridge_units::{Loss, Protocol};
 
-use crate::driver::{Driver, EventSink, broken};
+use crate::decoder::Decoder;
+use crate::driver::Driver;
 use crate::facts::{End, Facts, RelayState};
 use crate::relay::RelayOptions;
-use crate::sse::{SseDecoder, SseItem};
 
 /// Between two protocols: frames become events, events become frames of the other kind.
 ///
 /// What a piece completes leaves with that piece; only what the client's grammar forbids to send yet
 /// is held, by the writer.
 pub(crate) struct Bridge {
-    decoder: SseDecoder,
+    decoder: Decoder,
     driver: Driver,
     writer: Box<dyn StreamWriter>,
     /// What is written while one piece is read; its memory is used again for the next.
@@ -33,7 +31,7 @@ impl Bridge {
             show_usage: options.show_usage,
         };
         Self {
-            decoder: SseDecoder::new(),
+            decoder: Decoder::new(options.framing),
             driver: Driver::new(options.provider),
             writer: adapter(options.client).stream_writer(&target),
             written: Vec::new(),
@@ -48,9 +46,9 @@ impl Bridge {
         }
         let Self { decoder, driver, writer, written, .. } = self;
         let write = &mut |event: &Event<'_>, losses: &mut Vec<Loss>| writer.write(event, written, losses);
-        let decoded = decoder.push(chunk, &mut |item| take(driver, item, write));
+        let decoded = decoder.push(chunk, &mut |decoded| driver.take(decoded, write));
         if let Err(error) = decoded {
-            self.driver.fail(broken(error.to_string()));
+            self.driver.fail_decoding(error);
         }
         self.hand_over(out);
     }
@@ -58,8 +56,11 @@ impl Bridge {
     pub(crate) fn finish(&mut self, cut: Option<ApiError>, out: &mut VecDeque<Bytes>) -> End {
         let Self { decoder, driver, writer, written, .. } = self;
         let write = &mut |event: &Event<'_>, losses: &mut Vec<Loss>| writer.write(event, written, losses);
-        if cut.is_none() && driver.state() == RelayState::Running {
-            decoder.finish(&mut |item| take(driver, item, write));
+        if cut.is_none()
+            && driver.state() == RelayState::Running
+            && let Err(error) = decoder.finish(&mut |decoded| driver.take(decoded, write))
+        {
+            driver.fail_decoding(error);
         }
         let broken = driver.end(cut, write).err();
         match &broken {
@@ -107,12 +108,3 @@ impl Bridge {
 
 /// How much memory an idle bridge keeps for the next piece, in bytes.
 const KEPT_CAPACITY: usize = 4 * 1024;
-
-fn take(driver: &mut Driver, item: SseItem<'_>, write: &mut EventSink<'_>) {
-    match item {
-        SseItem::Comment => driver.ping(write),
-        SseItem::Message(message) => {
-            driver.frame(message.event, &message.data, FrameScope::Whole, write);
-        }
-    }
-}

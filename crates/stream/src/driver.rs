@@ -1,8 +1,10 @@
+use weighbridge_protocol::json::Raw;
 use weighbridge_translate::{
     ApiError, Event, Frame, FrameError, FrameRole, FrameScope, StreamReader, adapter,
 };
 use weighbridge_units::{ErrorClass, Loss, Protocol};
 
+use crate::decoder::{DecodeError, Decoded};
 use crate::facts::{Facts, RelayState};
 
 /// The one place that decides how a stream stands and how it ended.
@@ -11,6 +13,7 @@ use crate::facts::{Facts, RelayState};
 /// corrupt or unknown, errors in mid-stream, data after the end, an end that never comes. It keeps
 /// the facts, and knows whether the commit point has passed.
 pub(crate) struct Driver {
+    provider: Protocol,
     reader: Box<dyn StreamReader>,
     state: RelayState,
     committed: bool,
@@ -25,6 +28,7 @@ pub(crate) type EventSink<'s> = dyn FnMut(&Event<'_>, &mut Vec<Loss>) -> Result<
 impl Driver {
     pub(crate) fn new(provider: Protocol) -> Self {
         Self {
+            provider,
             reader: adapter(provider).stream_reader(),
             state: RelayState::Running,
             committed: false,
@@ -34,7 +38,20 @@ impl Driver {
         }
     }
 
-    /// Takes one frame. Its events go to the facts and then to `sink`.
+    /// Takes what a decoder gives. Its events go to the facts and then to `sink`.
+    pub(crate) fn take(&mut self, decoded: Decoded<'_>, sink: &mut EventSink<'_>) {
+        match decoded {
+            Decoded::Frame(frame) => {
+                self.read(frame, FrameScope::Whole, sink);
+            }
+            Decoded::Alive => self.ping(sink),
+            Decoded::Bare(json) => self.bare(json),
+            Decoded::Failed(error) => self.fail(*error),
+            Decoded::Unknown => self.facts.unknown_events += 1,
+        }
+    }
+
+    /// Takes one frame as it is on the wire.
     pub(crate) fn frame(
         &mut self,
         name: Option<&[u8]>,
@@ -42,15 +59,27 @@ impl Driver {
         scope: FrameScope,
         sink: &mut EventSink<'_>,
     ) -> FrameRole {
+        let name = name.and_then(|name| std::str::from_utf8(name).ok());
+        match std::str::from_utf8(data) {
+            Ok(data) => self.read(Frame { name, data }, scope, sink),
+            Err(_) => {
+                self.fail_decoding(DecodeError::NotUtf8);
+                FrameRole::Part
+            }
+        }
+    }
+
+    /// Takes one frame. Its events go to the facts and then to `sink`.
+    pub(crate) fn read(
+        &mut self,
+        frame: Frame<'_>,
+        scope: FrameScope,
+        sink: &mut EventSink<'_>,
+    ) -> FrameRole {
         if self.state != RelayState::Running {
             self.facts.unknown_events += 1;
             return FrameRole::Part;
         }
-        let Ok(data) = std::str::from_utf8(data) else {
-            self.fail_frame(&FrameError::Malformed("it is not UTF-8".into()));
-            return FrameRole::Part;
-        };
-        let frame = Frame { name: name.and_then(|name| std::str::from_utf8(name).ok()), data };
         let mut passing = Passing::new(&mut self.facts, &mut self.committed, sink);
         let role = self.reader.read(frame, scope, &mut |event| passing.pass(&event));
         let Passing { in_band, refused, .. } = passing;
@@ -70,8 +99,23 @@ impl Driver {
         FrameRole::Part
     }
 
+    /// Takes a JSON object from outside of the framing: the provider's error, or nothing that is known.
+    pub(crate) fn bare(&mut self, json: &str) {
+        if self.state != RelayState::Running {
+            self.facts.unknown_events += 1;
+            return;
+        }
+        let error = Raw::parse(json, &Default::default())
+            .ok()
+            .and_then(|raw| adapter(self.provider).decode_error(200, raw));
+        match error {
+            Some(error) => self.fail(error),
+            None => self.facts.unknown_events += 1,
+        }
+    }
+
     /// A sign of life below the protocol.
-    pub(crate) fn ping(&mut self, sink: &mut EventSink<'_>) {
+    fn ping(&mut self, sink: &mut EventSink<'_>) {
         if self.state == RelayState::Running
             && let Err(error) = sink(&Event::Ping, &mut self.facts.losses)
         {
@@ -100,10 +144,17 @@ impl Driver {
         }
     }
 
-    /// The stream cannot be read further.
+    /// The stream cannot be read further. Behind its end that changes nothing.
     pub(crate) fn fail(&mut self, error: ApiError) {
-        self.state = RelayState::Failed;
-        self.failure.get_or_insert(error);
+        if self.state == RelayState::Running {
+            self.state = RelayState::Failed;
+            self.failure = Some(error);
+        }
+    }
+
+    /// The stream cannot be decoded further.
+    pub(crate) fn fail_decoding(&mut self, error: impl Into<DecodeError>) {
+        self.fail(broken(error.into().to_string()));
     }
 
     fn fail_frame(&mut self, error: &FrameError) {

@@ -6,13 +6,13 @@ use weighbridge_translate::conversation::{
     Audio, CallKind, Image, MediaSource, Proof, ProofKind, Reasoning, Text, ToolCall,
 };
 use weighbridge_translate::{
-    Answer, ApiError, Candidate, Content, Delta, Event, FinishReason, FrameError, FrameScope, Part, PartKind,
-    Place, Placed,
+    Answer, ApiError, Candidate, Content, Delta, Event, FinishReason, FrameError, Part, PartKind, Place,
+    Placed,
 };
 use weighbridge_units::{Protocol, Usage};
 
-use crate::driver::{Driver, broken};
-use crate::sse::{SseDecoder, SseItem};
+use crate::decoder::{Decoded, Decoder, Framing};
+use crate::driver::Driver;
 
 /// The answer is larger than may be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -28,14 +28,14 @@ pub struct FoldTooLarge {
 /// unstreamed would say. Fields that only the provider's protocol knows are not kept.
 ///
 /// ```
-/// use weighbridge_stream::fold_stream;
+/// use weighbridge_stream::{Framing, fold_stream};
 /// use weighbridge_translate::Content;
 /// use weighbridge_units::Protocol;
 ///
 /// let stream = b"data: {\"id\":\"a\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"}}]}\n\n\
 ///                data: {\"id\":\"a\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\"}}]}\n\n\
 ///                data: [DONE]\n\n";
-/// let (folder, end) = fold_stream(Protocol::OpenAiChat, stream, 1 << 20);
+/// let (folder, end) = fold_stream(Protocol::OpenAiChat, Framing::Sse, stream, 1 << 20);
 /// assert!(end.is_ok());
 /// let answer = folder.answer();
 /// assert_eq!(answer.candidates[0].parts[0].content, Content::Text("Hello".into()));
@@ -276,26 +276,26 @@ fn owned(id: &Option<Cow<'_, str>>) -> Option<String> {
     id.as_deref().map(str::to_owned)
 }
 
-/// Folds a whole recorded stream of server-sent events, keeping at most `limit` bytes of content.
+/// Folds a whole recorded stream, keeping at most `limit` bytes of content.
 ///
 /// # Errors
 /// The second value says why the stream did not end well; what came before is in the folder.
-pub fn fold_stream(source: Protocol, stream: &[u8], limit: usize) -> (Folder, Result<(), ApiError>) {
+pub fn fold_stream(
+    source: Protocol,
+    framing: Framing,
+    stream: &[u8],
+    limit: usize,
+) -> (Folder, Result<(), ApiError>) {
     let mut folder = Folder::new(source, limit);
     let mut driver = Driver::new(source);
-    let mut decoder = SseDecoder::new();
+    let mut decoder = Decoder::new(framing);
     let sink = &mut |event: &Event<'_>, _: &mut Vec<_>| {
         folder.push(event).map_err(|_| FrameError::TooMuch("the answer is larger than may be folded"))
     };
-    let mut take = |item: SseItem<'_>| {
-        if let SseItem::Message(message) = item {
-            driver.frame(message.event, &message.data, FrameScope::Whole, sink);
-        }
-    };
-    let decoded = decoder.push(stream, &mut take);
-    decoder.finish(&mut take);
+    let mut take = |decoded: Decoded<'_>| driver.take(decoded, sink);
+    let decoded = decoder.push(stream, &mut take).and_then(|()| decoder.finish(&mut take));
     if let Err(error) = decoded {
-        driver.fail(broken(error.to_string()));
+        driver.fail_decoding(error);
     }
     let end = driver.end(None, sink);
     (folder, end)

@@ -6,13 +6,16 @@
 //! another provider may still be tried) and how the stream stands ([`Relay::state`]).
 //!
 //! ```text
-//!            same protocol:  bytes ──────────── tee ──────────▶ the same bytes
-//!                                                └─ facts
-//!   different protocols:  bytes ─▶ sse ─▶ reader ─▶ driver ─▶ writer ─▶ bytes
-//!                                                     └─ facts
+//!          same protocol:  bytes ──────────── tee ──────────▶ the same bytes
+//!                                              └─ facts
+//!      in another framing:  bytes ─▶ decoder ─▶ reframe ─────▶ the same frames
+//!                                              └─ facts
+//!    a different protocol:  bytes ─▶ decoder ─▶ reader ─▶ driver ─▶ writer ─▶ bytes
+//!                                                            └─ facts
 //! ```
 //!
-//! - [`sse`] decodes server-sent events from whatever pieces they come in.
+//! - [`Decoder`] frees a stream of its framing, in whatever pieces it comes: server-sent events
+//!   ([`sse`]), AWS event streams ([`aws`]), a JSON array ([`json_array`]).
 //! - Readers and writers are the protocols' own, in `weighbridge-translate`: they meet in its canonical
 //!   [`Event`](weighbridge_translate::Event)s.
 //! - The driver owns what is odd about a stream (frames that are corrupt, unknown, or behind the end;
@@ -29,18 +32,20 @@
 //!
 //! # Memory
 //!
-//! A relay keeps at most one unfinished event (16 MiB, [`sse::SseLimits`]) and what the client's grammar
-//! forbids to send yet (1 MiB, counted in [`Facts::held_events`]). Both are small in practice: an event
-//! usually comes whole, and calls of tools usually one after the other.
+//! A relay keeps at most one unfinished frame (an event or element of 16 MiB, [`sse::SseLimits`]; 24 MiB
+//! of an AWS event stream, [`aws::AwsLimits`]) and what the client's grammar forbids to send yet (1 MiB,
+//! counted in [`Facts::held_events`]). Both are small in practice: a frame usually comes whole, and calls
+//! of tools usually one after the other.
 //!
 //! ```
 //! use std::collections::VecDeque;
 //! use bytes::Bytes;
-//! use weighbridge_stream::{Relay, RelayOptions};
+//! use weighbridge_stream::{Framing, Relay, RelayOptions};
 //! use weighbridge_units::Protocol::{AnthropicMessages, OpenAiChat};
 //!
 //! let mut relay = Relay::new(&RelayOptions {
 //!     provider: OpenAiChat,
+//!     framing: Framing::Sse,
 //!     client: AnthropicMessages,
 //!     hide_usage: false,
 //!     show_usage: true,
@@ -62,15 +67,20 @@
 //! assert!(String::from_utf8_lossy(&out[0]).starts_with("event: error"));
 //! ```
 
+pub mod aws;
 mod bridge;
+mod decoder;
 mod driver;
 mod facts;
 mod fold;
+pub mod json_array;
+mod reframe;
 mod relay;
 pub mod sse;
 mod tee;
 pub mod testkit;
 
+pub use decoder::{DecodeError, Decoded, DecodedSink, Decoder, Framing};
 pub use facts::{End, Facts, RelayState};
 pub use fold::{FoldTooLarge, Folder, fold_stream};
 pub use relay::{Relay, RelayOptions};

@@ -5,7 +5,9 @@ use weighbridge_translate::ApiError;
 use weighbridge_units::Protocol;
 
 use crate::bridge::Bridge;
+use crate::decoder::Framing;
 use crate::facts::{End, Facts, RelayState};
+use crate::reframe::Reframe;
 use crate::tee::Tee;
 
 /// What a [`Relay`] is made for.
@@ -13,7 +15,10 @@ use crate::tee::Tee;
 pub struct RelayOptions<'a> {
     /// What the provider speaks.
     pub provider: Protocol,
-    /// What the client speaks. The same protocol means pass-through.
+    /// How the provider divides its stream: [`Framing::of`] its content type.
+    pub framing: Framing,
+    /// What the client speaks, in server-sent events. The same protocol in the same framing means
+    /// pass-through.
     pub client: Protocol,
     /// Pass-through only: usage was asked for on the client's behalf, and is hidden from it.
     pub hide_usage: bool,
@@ -32,11 +37,12 @@ pub struct RelayOptions<'a> {
 /// ```
 /// use std::collections::VecDeque;
 /// use bytes::Bytes;
-/// use weighbridge_stream::{End, Relay, RelayOptions, RelayState};
+/// use weighbridge_stream::{End, Framing, Relay, RelayOptions, RelayState};
 /// use weighbridge_units::Protocol;
 ///
 /// let mut relay = Relay::new(&RelayOptions {
 ///     provider: Protocol::OpenAiChat,
+///     framing: Framing::Sse,
 ///     client: Protocol::OpenAiChat,
 ///     hide_usage: false,
 ///     show_usage: false,
@@ -57,16 +63,17 @@ pub struct Relay(Kind);
 
 enum Kind {
     Tee(Box<Tee>),
+    Reframe(Box<Reframe>),
     Bridge(Box<Bridge>),
 }
 
 impl Relay {
     /// A relay between two protocols, or within one.
     pub fn new(options: &RelayOptions<'_>) -> Self {
-        Self(if options.provider == options.client {
-            Kind::Tee(Box::new(Tee::new(options)))
-        } else {
-            Kind::Bridge(Box::new(Bridge::new(options)))
+        Self(match options.framing {
+            _ if options.provider != options.client => Kind::Bridge(Box::new(Bridge::new(options))),
+            Framing::Sse => Kind::Tee(Box::new(Tee::new(options))),
+            _ => Kind::Reframe(Box::new(Reframe::new(options))),
         })
     }
 
@@ -77,6 +84,7 @@ impl Relay {
     pub fn push(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) {
         match &mut self.0 {
             Kind::Tee(tee) => tee.push(chunk, out),
+            Kind::Reframe(reframe) => reframe.push(&chunk, out),
             Kind::Bridge(bridge) => bridge.push(&chunk, out),
         }
     }
@@ -85,6 +93,7 @@ impl Relay {
     pub fn committed(&self) -> bool {
         match &self.0 {
             Kind::Tee(tee) => tee.committed(),
+            Kind::Reframe(reframe) => reframe.committed(),
             Kind::Bridge(bridge) => bridge.committed(),
         }
     }
@@ -93,6 +102,7 @@ impl Relay {
     pub fn state(&self) -> RelayState {
         match &self.0 {
             Kind::Tee(tee) => tee.state(),
+            Kind::Reframe(reframe) => reframe.state(),
             Kind::Bridge(bridge) => bridge.state(),
         }
     }
@@ -101,6 +111,7 @@ impl Relay {
     pub fn failure(&self) -> Option<&ApiError> {
         match &self.0 {
             Kind::Tee(tee) => tee.failure(),
+            Kind::Reframe(reframe) => reframe.failure(),
             Kind::Bridge(bridge) => bridge.failure(),
         }
     }
@@ -112,6 +123,7 @@ impl Relay {
     pub fn finish(&mut self, cut: Option<ApiError>, out: &mut VecDeque<Bytes>) -> End {
         match &mut self.0 {
             Kind::Tee(tee) => tee.finish(cut, out),
+            Kind::Reframe(reframe) => reframe.finish(cut, out),
             Kind::Bridge(bridge) => bridge.finish(cut, out),
         }
     }
@@ -120,6 +132,7 @@ impl Relay {
     pub fn facts(&self) -> &Facts {
         match &self.0 {
             Kind::Tee(tee) => tee.facts(),
+            Kind::Reframe(reframe) => reframe.facts(),
             Kind::Bridge(bridge) => bridge.facts(),
         }
     }

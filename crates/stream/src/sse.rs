@@ -2,14 +2,17 @@
 //!
 //! The decoder follows <https://html.spec.whatwg.org/multipage/server-sent-events.html>: a byte order
 //! mark at the start is skipped; lines end with CR, LF or CR LF; several `data` lines are joined;
-//! comments and unknown fields carry nothing. It differs in two points, both on purpose:
+//! comments and unknown fields carry nothing. It differs in three points, all on purpose:
 //!
 //! * An event whose final blank line is missing when the stream ends is delivered by
 //!   [`SseDecoder::finish`], because some providers leave the line out after `[DONE]`.
 //! * Data stays bytes: a bad UTF-8 sequence is the caller's to judge, and is not replaced.
+//! * A JSON object without a field in front of it is not ignored like other lines that have no name,
+//!   but told as [`SseItem::Bare`]: it is how some providers break off.
 //!
 //! `retry` is ignored: a gateway's stream is not resumed.
 
+mod bare;
 mod block;
 mod framing;
 
@@ -17,6 +20,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+pub(crate) use bare::Bare;
 pub(crate) use block::Block;
 pub(crate) use framing::Framer;
 
@@ -52,6 +56,9 @@ pub enum SseError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The stream ended within a bare object ([`SseItem::Bare`]).
+    #[error("the stream ended within a JSON object that stood outside of its events")]
+    Truncated,
 }
 
 /// What a stream says.
@@ -61,6 +68,9 @@ pub enum SseItem<'a> {
     Message(SseMessage<'a>),
     /// One or more comment lines without data: a sign of life.
     Comment,
+    /// What looks like a JSON object of at most 1 MiB, without a field in front of it and over as many
+    /// lines as it likes.
+    Bare(&'a str),
 }
 
 /// One event.
@@ -87,6 +97,7 @@ pub struct SseMessage<'a> {
 ///     decoder.push(piece.as_bytes(), &mut |item| match item {
 ///         SseItem::Message(message) => seen.push(message.data.to_vec()),
 ///         SseItem::Comment => seen.push(b"(comment)".to_vec()),
+///         SseItem::Bare(json) => seen.push(json.as_bytes().to_vec()),
 ///     })?;
 /// }
 /// assert_eq!(seen, [b"hello".to_vec(), b"(comment)".to_vec()]);
@@ -95,9 +106,16 @@ pub struct SseMessage<'a> {
 #[derive(Debug)]
 pub struct SseDecoder {
     framer: Framer,
+    reading: Reading,
+    failed: Option<SseError>,
+}
+
+/// What is remembered from block to block.
+#[derive(Debug)]
+struct Reading {
     last_event_id: Vec<u8>,
     start: bool,
-    failed: Option<SseError>,
+    bare: Bare,
 }
 
 impl Default for SseDecoder {
@@ -114,7 +132,8 @@ impl SseDecoder {
 
     /// A decoder with these limits.
     pub fn with_limits(limits: SseLimits) -> Self {
-        Self { framer: Framer::new(limits), last_event_id: Vec::new(), start: true, failed: None }
+        let reading = Reading { last_event_id: Vec::new(), start: true, bare: Bare::new(&limits) };
+        Self { framer: Framer::new(limits), reading, failed: None }
     }
 
     /// Takes the next piece of the stream and hands every item that it completes to `sink`.
@@ -122,51 +141,63 @@ impl SseDecoder {
     /// # Errors
     /// When a line or an event is over its limit; the decoder stays failed.
     pub fn push(&mut self, chunk: &[u8], sink: &mut dyn FnMut(SseItem<'_>)) -> Result<(), SseError> {
-        if let Some(error) = self.failed {
-            return Err(error);
+        match self.failed {
+            Some(error) => Err(error),
+            None => self.take(chunk, sink).inspect_err(|error| self.failed = Some(*error)),
         }
+    }
+
+    fn take(&mut self, chunk: &[u8], sink: &mut dyn FnMut(SseItem<'_>)) -> Result<(), SseError> {
         let mut rest = chunk;
         loop {
             rest = rest.get(self.framer.take_late_lf(rest)..).unwrap_or_default();
-            match self.framer.find_end(rest) {
-                Ok(Some(end)) => {
+            match self.framer.find_end(rest).map_err(|overrun| overrun.error)? {
+                Some(end) => {
                     let (piece, after) = rest.split_at(end);
-                    let block = self.framer.assemble(piece);
-                    deliver(block, &mut self.start, &mut self.last_event_id, sink);
+                    self.reading.deliver(self.framer.assemble(piece), sink)?;
                     self.framer.forget();
                     rest = after;
                 }
-                Ok(None) => {
+                None => {
                     self.framer.keep(rest);
                     return Ok(());
-                }
-                Err(overrun) => {
-                    self.failed = Some(overrun.error);
-                    return Err(overrun.error);
                 }
             }
         }
     }
 
     /// The stream has ended: delivers an event that lacks only its final blank line.
-    pub fn finish(&mut self, sink: &mut dyn FnMut(SseItem<'_>)) {
-        if self.failed.is_none() {
-            deliver(self.framer.kept(), &mut self.start, &mut self.last_event_id, sink);
-            self.framer.forget();
+    ///
+    /// # Errors
+    /// [`SseError::Truncated`] within a bare object; else as [`SseDecoder::push`].
+    pub fn finish(&mut self, sink: &mut dyn FnMut(SseItem<'_>)) -> Result<(), SseError> {
+        if let Some(error) = self.failed {
+            return Err(error);
         }
+        let delivered = self.reading.deliver(self.framer.kept(), sink);
+        self.framer.forget();
+        delivered.and_then(|()| self.reading.bare.end()).inspect_err(|error| self.failed = Some(*error))
     }
 }
 
-fn deliver(bytes: &[u8], start: &mut bool, last_event_id: &mut Vec<u8>, sink: &mut dyn FnMut(SseItem<'_>)) {
-    let block = Block::read(without_bom(bytes, start));
-    if let Some(id) = block.id {
-        last_event_id.clear();
-        last_event_id.extend_from_slice(id);
-    }
-    match block.data {
-        Some(data) => sink(SseItem::Message(SseMessage { event: block.event, data, last_event_id })),
-        None if block.comment => sink(SseItem::Comment),
-        None => {}
+impl Reading {
+    fn deliver(&mut self, bytes: &[u8], sink: &mut dyn FnMut(SseItem<'_>)) -> Result<(), SseError> {
+        let block = Block::read(without_bom(bytes, &mut self.start));
+        if let Some(id) = block.id {
+            self.last_event_id.clear();
+            self.last_event_id.extend_from_slice(id);
+        }
+        let has_data = block.data.is_some();
+        if let Some(data) = block.data {
+            let message = SseMessage { event: block.event, data, last_event_id: &self.last_event_id };
+            sink(SseItem::Message(message));
+        } else if block.comment {
+            sink(SseItem::Comment);
+        }
+        if let Some(json) = self.bare.follow(has_data, block.unnamed)? {
+            sink(SseItem::Bare(json));
+        }
+        Ok(())
     }
 }
 

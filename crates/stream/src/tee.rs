@@ -6,10 +6,10 @@ use bytes::Bytes;
 use weighbridge_translate::{ApiError, FrameRole, FrameScope, encode_stream_error};
 use weighbridge_units::Protocol;
 
-use crate::driver::{Driver, broken};
+use crate::driver::Driver;
 use crate::facts::{End, Facts, RelayState};
 use crate::relay::RelayOptions;
-use crate::sse::{Block, Framer, SseLimits, without_bom};
+use crate::sse::{Bare, Block, Framer, SseLimits, without_bom};
 
 /// Pass-through with metering: the provider's bytes leave as they came, as slices of the pieces they
 /// came in, while usage, finish and errors are read beside them.
@@ -28,6 +28,7 @@ pub(crate) struct Tee {
     last_hidden: bool,
     /// Nothing was read yet: a byte order mark may come.
     start: bool,
+    bare: Bare,
     request_id: String,
 }
 
@@ -40,6 +41,7 @@ impl Tee {
             hide_usage: options.hide_usage,
             last_hidden: false,
             start: true,
+            bare: Bare::new(&SseLimits::default()),
             request_id: options.request_id.to_owned(),
         }
     }
@@ -76,7 +78,7 @@ impl Tee {
                     break;
                 }
                 Err(overrun) => {
-                    self.driver.fail(broken(overrun.error.to_string()));
+                    self.driver.fail_decoding(overrun.error);
                     self.framer.keep(rest.get(..overrun.within).unwrap_or_default());
                     if !self.hide_usage {
                         read += overrun.within;
@@ -105,10 +107,16 @@ impl Tee {
         }
         let scope = if committed { FrameScope::Facts } else { FrameScope::Whole };
         let block = Block::read(without_bom(frame, &mut self.start));
+        let has_data = block.data.is_some();
         let role = match block.data {
             Some(data) => self.driver.frame(block.event, &data, scope, &mut |_, _| Ok(())),
             None => FrameRole::Part,
         };
+        match self.bare.follow(has_data, block.unnamed) {
+            Ok(None) => {}
+            Ok(Some(json)) => self.driver.bare(json),
+            Err(error) => self.driver.fail_decoding(error),
+        }
         self.last_hidden = self.hide_usage && role == FrameRole::UsageOnly;
     }
 
@@ -117,6 +125,11 @@ impl Tee {
         if unfinished && cut.is_none() {
             // It may lack no more than its final blank line.
             self.frame(&[]);
+        }
+        if cut.is_none()
+            && let Err(error) = self.bare.end()
+        {
+            self.driver.fail_decoding(error);
         }
         let broken = self.driver.end(cut, &mut |_, _| Ok(())).err();
         match &broken {

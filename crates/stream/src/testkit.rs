@@ -72,8 +72,7 @@ pub fn check(protocol: Protocol, stream: &[u8]) -> Result<Verdict, GrammarError>
         }
     };
     let mut decoder = SseDecoder::new();
-    let decoded = decoder.push(stream, &mut take);
-    decoder.finish(&mut take);
+    let decoded = decoder.push(stream, &mut take).and_then(|()| decoder.finish(&mut take));
     if let Err(error) = decoded {
         return Err(GrammarError { event, what: error.to_string() });
     }

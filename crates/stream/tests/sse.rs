@@ -12,6 +12,7 @@ use weighbridge_stream::sse::{SseDecoder, SseError, SseItem, SseLimits};
 enum Seen {
     Event { name: String, data: String, id: String },
     Comment,
+    Bare(String),
 }
 
 fn event(name: &str, data: &str, id: &str) -> Seen {
@@ -26,6 +27,7 @@ fn keep(seen: &mut Vec<Seen>, item: SseItem<'_>) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     seen.push(match item {
         SseItem::Comment => Seen::Comment,
+        SseItem::Bare(json) => Seen::Bare(json.to_owned()),
         SseItem::Message(message) => Seen::Event {
             name: text(message.event.unwrap_or_default()),
             data: text(&message.data),
@@ -40,7 +42,7 @@ fn decode<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Seen> {
     for piece in pieces {
         decoder.push(piece, &mut |item| keep(&mut seen, item)).unwrap();
     }
-    decoder.finish(&mut |item| keep(&mut seen, item));
+    decoder.finish(&mut |item| keep(&mut seen, item)).unwrap();
     seen
 }
 
@@ -130,20 +132,26 @@ fn limits_are_typed_errors_wherever_the_stream_is_cut() {
 }
 
 /// Pieces of streams that hit every branch of the grammar.
-fn hostile_stream() -> impl Strategy<Value = Vec<u8>> {
+const PIECES: [&[u8]; 12] = [
+    b"data: ",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b":",
+    b"data",
+    b"event: e",
+    b"id: 7",
+    "{\"text\":\"é😀\"}".as_bytes(),
+    b" ",
+    b"\xef\xbb\xbf",
+    b"\xff\0",
+];
+
+/// Streams of these pieces; data and line ends are the commonest.
+fn hostile_stream(pieces: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
-        3 => Just(&b"data: "[..]),
-        3 => Just(&b"\n"[..]),
-        1 => Just(&b"\r"[..]),
-        1 => Just(&b"\r\n"[..]),
-        1 => Just(&b":"[..]),
-        1 => Just(&b"data"[..]),
-        1 => Just(&b"event: e"[..]),
-        1 => Just(&b"id: 7"[..]),
-        1 => Just("{\"text\":\"é😀\"}".as_bytes()),
-        1 => Just(&b"\xef\xbb\xbf"[..]),
-        1 => Just(&b"\xff\0"[..]),
-        1 => Just(&b" "[..]),
+        1 => prop::sample::select(&pieces[..2]),
+        2 => prop::sample::select(pieces),
     ];
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
@@ -165,7 +173,7 @@ fn cut(stream: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
 proptest! {
     #[test]
     fn any_cut_gives_the_same_events(
-        stream in hostile_stream(),
+        stream in hostile_stream(&PIECES),
         sizes in prop::collection::vec(1_usize..9, 1..6),
     ) {
         let pieces = cut(&stream, &sizes);
@@ -173,77 +181,152 @@ proptest! {
         prop_assert_eq!(decode(stream.chunks(1)), decode([stream.as_slice()]));
     }
 
-    /// Where the other decoder is right: no byte order mark (it panics), no bare CR (it waits for what
-    /// follows it), an id that is never emptied, a final blank line.
+    /// Where the other decoder is right: no byte order mark, nothing that is not UTF-8, and a final
+    /// blank line that does not end with CR. The tests below tell what it makes of the rest.
     #[test]
     fn it_agrees_with_eventsource_stream(
-        events in prop::collection::vec(
-            (
-                prop::option::of("[a-z]{1,3}"),
-                prop::collection::vec("[a-z :é😀]{0,6}", 1..3),
-                prop::option::of("[0-9]{1,2}"),
-                any::<bool>(),
-            ),
-            0..8,
-        ),
-        crlf in any::<bool>(),
+        stream in hostile_stream(&PIECES[..10]),
         sizes in prop::collection::vec(1_usize..9, 1..6),
     ) {
-        let end = if crlf { "\r\n" } else { "\n" };
-        let mut stream = String::new();
-        for (name, lines, id, comment) in &events {
-            if *comment {
-                stream.push_str(": note");
-                stream.push_str(end);
-            }
-            for (field, value) in [("event", name), ("id", id)] {
-                if let Some(value) = value {
-                    stream.push_str(&format!("{field}: {value}{end}"));
-                }
-            }
-            for line in lines {
-                stream.push_str(&format!("data: {line}{end}"));
-            }
-            stream.push_str(end);
-        }
-        let pieces: Vec<Result<Vec<u8>, std::convert::Infallible>> =
-            cut(stream.as_bytes(), &sizes).into_iter().map(Ok).collect();
-        let theirs: Vec<Seen> = EventStream::new(futures::stream::iter(pieces))
-            .collect::<Vec<_>>()
-            .now_or_never()
-            .unwrap()
-            .into_iter()
-            .map(Result::unwrap)
-            .map(|theirs| {
-                let name = if theirs.event == "message" { "" } else { &theirs.event };
-                event(name, &theirs.data, &theirs.id)
-            })
-            .collect();
-        let ours: Vec<Seen> = decode_whole(&stream)
-            .into_iter()
-            .filter(|seen| *seen != Seen::Comment && !is_empty(seen))
-            .collect();
-        prop_assert_eq!(ours, theirs.into_iter().filter(|seen| !is_empty(seen)).collect::<Vec<_>>());
+        let stream = [stream.as_slice(), b"\n\n"].concat();
+        let told: Vec<Seen> =
+            decode([stream.as_slice()]).into_iter().filter(|seen| matches!(seen, Seen::Event { .. })).collect();
+        let theirs: Vec<Seen> = theirs(&cut(&stream, &sizes)).into_iter().map(Result::unwrap).collect();
+        prop_assert_eq!(told, theirs);
+    }
+
+    /// An object without a field in front of it is found whatever stands around it, and takes nothing
+    /// away from the events.
+    #[test]
+    fn a_bare_object_is_found_wherever_it_stands(
+        before in prop::sample::select(vec!["", "\n\n", "data: 1\n\n", ": alive\r\n\r\n", "foo: bar\n\n", "data: 1\n"]),
+        after in prop::sample::select(vec!["", "\n", "\n\n", "\ndata: 2\n\n", "\n\ndata: 2\n\n", "\r\n\r\n: alive\n\n"]),
+        json in prop::sample::select(vec![
+            "{}",
+            "{\"error\":{\"code\":499}}",
+            "{\n  \"error\": {\n    \"message\": \"data: }\",\n    \"id\": 5\n  }\n}",
+            "{\r\n\r\n\"a\":\r\n[\r\n\r\n]\r\n}",
+        ]),
+        sizes in prop::collection::vec(1_usize..9, 1..6),
+    ) {
+        let stream = [before, json, after].concat();
+        let seen = decode([stream.as_bytes()]);
+        prop_assert_eq!(decode(cut(stream.as_bytes(), &sizes).iter().map(Vec::as_slice)), seen.clone());
+        // Blank lines in it are no part of it: they ended blocks.
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let is_it = |seen: &&Seen| matches!(seen, Seen::Bare(text) if parsed(text) == parsed(json));
+        prop_assert_eq!(seen.iter().filter(is_it).count(), 1, "{:?}", seen);
+        // The events are those of the same stream with other lines to ignore.
+        let noise: String =
+            json.split_inclusive('\n').map(|line| format!("{}{}", if line.trim().is_empty() { "" } else { "foo" }, &line[line.trim_end().len()..])).collect();
+        let events = |seen: Vec<Seen>| seen.into_iter().filter(|seen| matches!(seen, Seen::Event { .. })).collect::<Vec<_>>();
+        prop_assert_eq!(events(seen), events(decode_whole(&[before, &noise, after].concat())));
     }
 }
 
-/// An event whose only data line is empty: the other decoder does not deliver it, the specification
-/// does.
-fn is_empty(seen: &Seen) -> bool {
-    matches!(seen, Seen::Event { data, .. } if data.is_empty())
+/// What the other decoder gives for these pieces.
+fn theirs(pieces: &[Vec<u8>]) -> Vec<Result<Seen, ()>> {
+    let pieces = pieces.iter().map(Ok::<_, std::convert::Infallible>);
+    let events = EventStream::new(futures::stream::iter(pieces)).collect::<Vec<_>>().now_or_never().unwrap();
+    events
+        .into_iter()
+        .map(|theirs| {
+            let theirs = theirs.map_err(|_| ())?;
+            let name = if theirs.event == "message" { "" } else { &theirs.event };
+            Ok(event(name, &theirs.data, &theirs.id))
+        })
+        .collect()
 }
 
-/// Each place where `eventsource-stream` is not right, so that we learn when it changes.
 #[test]
-fn where_the_oracle_is_wrong() {
-    let theirs = |stream: &'static str| {
-        std::panic::catch_unwind(move || {
-            let pieces = [Ok::<_, std::convert::Infallible>(stream)];
-            EventStream::new(futures::stream::iter(pieces)).count().now_or_never().unwrap()
-        })
-    };
-    assert!(theirs("\u{feff}data: 1\n\n").is_err(), "it panics on a byte order mark");
-    assert_eq!(decode_whole("\u{feff}data: 1\n\n").len(), 1);
-    assert_eq!(theirs("data: [DONE]\n").unwrap(), 0, "it drops an event without its final blank line");
-    assert_eq!(decode_whole("data: [DONE]\n").len(), 1);
+fn the_oracle_is_wrong_about_a_byte_order_mark() {
+    let stream = "\u{feff}data: 1\n\n";
+    let panics = std::panic::catch_unwind(|| theirs(&[stream.into()]).len());
+    assert!(panics.is_err(), "it skips one byte of three");
+    assert_eq!(decode_whole(stream), [data("1")]);
+}
+
+#[test]
+fn the_oracle_is_wrong_about_a_final_cr() {
+    let stream = "data: 1\r\r";
+    assert_eq!(theirs(&[stream.into()]), [], "it waits for a line feed");
+    assert_eq!(decode_whole(stream), [data("1")]);
+}
+
+#[test]
+fn the_oracle_is_wrong_about_a_cr_at_the_end_of_a_piece() {
+    let piece = "data: 1\r\r";
+    let pieces = futures::stream::iter([Ok::<_, std::convert::Infallible>(piece)]);
+    let mut theirs = EventStream::new(pieces.chain(futures::stream::pending()));
+    assert!(theirs.next().now_or_never().is_none(), "it withholds an event that is whole");
+    let mut seen = Vec::new();
+    SseDecoder::new().push(piece.as_bytes(), &mut |item| keep(&mut seen, item)).unwrap();
+    assert_eq!(seen, [data("1")]);
+}
+
+#[test]
+fn the_oracle_is_wrong_about_what_is_not_utf_8() {
+    let stream = b"data: \xff\n\ndata: 2\n\n".to_vec();
+    assert_eq!(theirs(std::slice::from_ref(&stream)), [Err(())], "it loses all that follows");
+    assert_eq!(decode([stream.as_slice()]), [data("\u{fffd}"), data("2")]);
+}
+
+#[test]
+fn the_oracle_has_no_bounds() {
+    let stream = format!("data: {}\n\n", "x".repeat(100));
+    assert_eq!(theirs(&[stream.clone().into()]), [Ok(data(&"x".repeat(100)))]);
+    let mut decoder = SseDecoder::with_limits(SseLimits { line_bytes: 50, event_bytes: 50 });
+    assert_eq!(decoder.push(stream.as_bytes(), &mut |_| {}), Err(SseError::LineTooLong { limit: 50 }));
+}
+
+/// Here it is the oracle that keeps to the specification.
+#[test]
+fn the_oracle_drops_an_event_without_its_final_blank_line() {
+    assert_eq!(theirs(&["data: [DONE]\n".into()]), []);
+    assert_eq!(decode_whole("data: [DONE]\n"), [data("[DONE]")]);
+}
+
+#[test]
+fn lines_without_a_name_are_ignored_unless_they_are_an_object() {
+    for noise in ["foo", "foo: bar", "[DONE]", "[{}]", "}", "{]", "<html>", "\"{}\"", "{\"a\":\"\u{fffd}"] {
+        let seen = decode_whole(&format!("data: 1\n\n{noise}\n\ndata: 2\n\n"));
+        assert_eq!(seen, [data("1"), data("2")], "{noise}");
+    }
+    let bare = |json: &str| Seen::Bare(json.into());
+    assert_eq!(decode_whole("  {\"a\":1} x\n\n"), [bare("  {\"a\":1}")]);
+    assert_eq!(decode_whole("{\n\n}\n\n{}\n\n"), [bare("{\n}"), bare("{}")]);
+    assert_eq!(decode([&b"{\"a\":\"\xff\"}\n\ndata: 1\n\n"[..]]), [data("1")]);
+}
+
+#[test]
+fn a_stream_that_ends_within_a_bare_object_is_truncated() {
+    for (stream, ended) in [
+        ("{\n  \"error\": {\n    \"code\": 499,\n", Err(SseError::Truncated)),
+        ("data: 1\n\n{\n\n\"a\":", Err(SseError::Truncated)),
+        ("data: 1\n\n{}", Ok(())),
+        ("{\n\ndata: 1\n\n", Ok(())),
+        ("", Ok(())),
+    ] {
+        let mut decoder = SseDecoder::new();
+        decoder.push(stream.as_bytes(), &mut |_| {}).unwrap();
+        assert_eq!(decoder.finish(&mut |_| {}), ended, "{stream}");
+        assert_eq!(decoder.finish(&mut |_| {}).is_err(), ended.is_err(), "it stays failed");
+    }
+}
+
+#[test]
+fn a_bare_object_is_bounded() {
+    let limits = SseLimits { line_bytes: 100, event_bytes: 20 };
+    for (stream, ended) in [
+        ("{\n\n      \n\n        \n\n}\n\n", Ok(())),
+        ("{\n\n\"a\":\"12345678\"\n\n}\n\n", Ok(())),
+        ("{\n\n\"a\":\"12345678901\"\n\n}", Err(SseError::EventTooLong { limit: 20 })),
+    ] {
+        for size in [1, 1_000] {
+            let mut decoder = SseDecoder::with_limits(limits);
+            let pushed =
+                stream.as_bytes().chunks(size).try_for_each(|piece| decoder.push(piece, &mut |_| {}));
+            assert_eq!(pushed.and_then(|()| decoder.finish(&mut |_| {})), ended, "{stream}");
+        }
+    }
 }

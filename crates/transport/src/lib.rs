@@ -8,6 +8,9 @@
 //! Time-outs after the connection is up belong to the caller, who drops the future or the stream:
 //! dropping cancels the request upstream.
 //!
+//! A [`Fetch`] gets content by a URL that came from outside, within [`FetchBounds`]. What content is,
+//! [`MediaType::settle`] tells from its bytes as well as from its sender's word.
+//!
 //! ```
 //! use bytes::Bytes;
 //! use weighbridge_transport::{Consumed, Phase, Rope, TransportError};
@@ -20,6 +23,14 @@
 //! assert_eq!(refused.consumed, Consumed::No);
 //! ```
 
+mod fetch;
+mod media_type;
+mod path_segment;
+mod sign;
+
+pub use fetch::{Fetch, FetchBounds, FetchError, Fetched};
+pub use media_type::{Accept, InvalidMediaType, MediaType, Miscalled};
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -31,6 +42,9 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 
+pub use path_segment::path_segment;
+pub use sign::{Sign, Signer};
+
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -41,7 +55,8 @@ pub type ByteStream = Pin<Box<dyn Body<Data = Bytes, Error = TransportError> + S
 pub trait Transport: Send + Sync {
     /// Sends `request` and waits for the head of the answer.
     ///
-    /// The URI is absolute (`https://host/path`); `host` and `content-length` are the transport's.
+    /// The URI is absolute (`https://host/path`); `host` and `content-length` are the transport's. A
+    /// [`Signer`] among the extensions signs the request last.
     /// Establishing a connection, TLS included, may take `connect_timeout`.
     ///
     /// # Errors

@@ -18,7 +18,16 @@ pub(crate) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
         Ok(address) => TcpStream::connect((address, port)).await?,
         Err(_) => race(alternating(lookup_host((host, port)).await?)).await?,
     };
-    // Nagle's algorithm against delayed acknowledgement costs 40 ms where a request takes two writes.
+    without_delay(stream)
+}
+
+/// Connects to the first of these addresses that answers, without Nagle's delay.
+pub(crate) async fn dial_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    without_delay(race(alternating(addresses.into_iter())).await?)
+}
+
+/// Nagle's algorithm against delayed acknowledgement costs 40 ms where a request takes two writes.
+fn without_delay(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }

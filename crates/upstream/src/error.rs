@@ -24,4 +24,16 @@ pub enum UpstreamError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Keys of AWS cannot be used. The message names none of them.
+    #[error("these AWS credentials cannot be used: {problem}; take them as AWS shows them")]
+    AwsCredentials {
+        /// What is wrong with them.
+        problem: &'static str,
+    },
+    /// A region or service of AWS cannot be one.
+    #[error("`{name}` is neither a region nor a service of AWS; write them like `us-east-1` and `bedrock`")]
+    AwsScope {
+        /// The name as it was given.
+        name: String,
+    },
 }

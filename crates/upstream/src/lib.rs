@@ -1,4 +1,4 @@
-//! Connections to providers.
+//! Connections to providers, and to wherever content is fetched from.
 //!
 //! [`HttpTransport`] is the [`Transport`](weighbridge_transport::Transport) over real sockets:
 //! HTTP/1.1, TLS by rustls, and a small pool of kept-alive connections. It moves bytes and knows no
@@ -11,9 +11,16 @@
 //!   end, closes the connection, and the provider sees it.
 //! - **Only the configured providers are called.** [`AllowedOrigins`] lists them; any other address
 //!   is refused before a name is resolved.
+//! - **What is signed is what is sent.** A request may bring its
+//!   [`Signer`](weighbridge_transport::Signer), for instance an [`AwsSigner`]: it signs the path, the
+//!   `host` header and the bytes that go over the wire, last of all.
 //! - The only time-out here is the one of connecting. All others belong to the caller.
 //!
-//! Make one instance per runtime. Instances share nothing but the list of origins and the TLS
+//! [`GuardedFetch`] is the [`Fetch`](weighbridge_transport::Fetch) over real sockets. Its URLs come from
+//! strangers, so it shares no list and no connection with the transport: it goes to public addresses
+//! only, by [`AddressPolicy`].
+//!
+//! Make one transport per runtime. Instances share nothing but the list of origins and the TLS
 //! roots, so that a request never leaves its core and the locks inside are never contended.
 //!
 //! ```
@@ -28,14 +35,20 @@
 //! ```
 
 mod answer;
+mod aws;
 mod dial;
 mod error;
+mod fetch;
 mod origin;
 mod pool;
 mod tls;
 mod transport;
 
+pub use aws::{AwsCredentials, AwsSigner};
 pub use error::UpstreamError;
+pub use fetch::{
+    AddressPolicy, FetchOptions, GuardedFetch, Purpose, Resolve, SystemResolver, special_purpose,
+};
 pub use origin::{AllowedOrigins, Origin};
 pub use tls::Tls;
 pub use transport::{HttpTransport, TransportOptions};

@@ -1,14 +1,16 @@
 //! Sending one request.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, Uri};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
-use weighbridge_transport::{BoxFuture, ByteStream, Consumed, Phase, Rope, Transport, TransportError};
+use weighbridge_transport::{
+    BoxFuture, ByteStream, Consumed, Phase, Rope, Signer, Transport, TransportError,
+};
 
 use crate::answer::{Answer, with_causes};
 use crate::dial::dial;
@@ -101,6 +103,7 @@ impl HttpTransport {
         headers.remove(CONTENT_LENGTH);
         headers.remove(TRANSFER_ENCODING);
         headers.insert(HOST, host);
+        Signer::apply(request, SystemTime::now())?;
         Ok(origin)
     }
 

@@ -128,16 +128,15 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`ScanError`] says what is wrong, and where.
     pub fn parse(text: &'a str, limits: &ScanLimits) -> Result<Self, ScanError> {
-        let (object, spans) = scan_object(text, limits)?;
         let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
-        let raw = Raw::trusted(slice(object));
-        let mut entries = Vec::with_capacity(spans.len());
-        for FieldSpan { key, value } in spans {
+        let mut entries = Vec::with_capacity(16);
+        let object = scan_object(text, limits, |FieldSpan { key, value }| {
             let name = slice(key);
             // Half of a surrogate pair is nobody's name; as it stands, nobody will ask for it.
             let key = decode_string(name).unwrap_or(Cow::Borrowed(name));
             entries.push(Entry { key, value: Raw::trusted(slice(value)), taken: false });
-        }
+        })?;
+        let raw = Raw::trusted(slice(object));
         Ok(Self { raw, entries })
     }
 

@@ -85,17 +85,19 @@ pub(super) fn scan_value(text: &str, limits: &ScanLimits) -> Result<Range<usize>
     let mut scanner = Scanner::new(text, limits);
     scanner.space();
     let start = scanner.at;
-    scanner.value(1)?;
-    let end = scanner.at;
-    scanner.end()?;
-    Ok(start..end)
+    let end = scanner.value(1).and_then(|()| {
+        let end = scanner.at;
+        scanner.end().map(|()| end)
+    });
+    end.map(|end| start..end).map_err(|mistake| scanner.error(mistake))
 }
 
-/// Checks a document that must be an object; gives its range and its fields in order.
+/// Checks a document that must be an object; gives its range, and its fields to `field` in order.
 pub(crate) fn scan_object(
     text: &str,
     limits: &ScanLimits,
-) -> Result<(Range<usize>, Vec<FieldSpan>), ScanError> {
+    field: impl FnMut(FieldSpan),
+) -> Result<Range<usize>, ScanError> {
     let mut scanner = Scanner::new(text, limits);
     scanner.space();
     let start = scanner.at;
@@ -105,11 +107,20 @@ pub(crate) fn scan_object(
         scan_value(text, limits)?;
         return Err(ScanError::NotAnObject { found });
     }
-    let mut fields = Vec::with_capacity(16);
-    scanner.object(1, |key, value| fields.push(FieldSpan { key, value }))?;
-    let end = scanner.at;
-    scanner.end()?;
-    Ok((start..end, fields))
+    let end = scanner.object(1, field).and_then(|()| {
+        let end = scanner.at;
+        scanner.end().map(|()| end)
+    });
+    end.map(|end| start..end).map_err(|mistake| scanner.error(mistake))
+}
+
+/// What a scanner stumbles over; where is where it stands. Small, since every step of a scan returns
+/// one or nothing.
+#[derive(Debug, Clone, Copy)]
+enum Mistake {
+    /// What would have been right.
+    Expected(&'static str),
+    TooDeep,
 }
 
 struct Scanner<'a> {
@@ -138,21 +149,25 @@ impl<'a> Scanner<'a> {
     }
 
     /// Steps over one byte that must be there.
-    fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), ScanError> {
+    fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Mistake> {
         if self.peek() == Some(byte) {
             self.at += 1;
             return Ok(());
         }
-        Err(self.mistake(expected))
+        Err(Mistake::Expected(expected))
     }
 
-    fn end(&mut self) -> Result<(), ScanError> {
+    fn end(&mut self) -> Result<(), Mistake> {
         self.space();
-        if self.at == self.text.len() { Ok(()) } else { Err(self.mistake("the end of the document")) }
+        if self.at == self.text.len() { Ok(()) } else { Err(Mistake::Expected("the end of the document")) }
     }
 
     #[cold]
-    fn mistake(&self, expected: &'static str) -> ScanError {
+    fn error(&self, mistake: Mistake) -> ScanError {
+        let expected = match mistake {
+            Mistake::Expected(expected) => expected,
+            Mistake::TooDeep => return ScanError::TooDeep { limit: self.depth_max, offset: self.at },
+        };
         let before = self.text.get(..self.at).unwrap_or(self.text);
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
         ScanError::Syntax {
@@ -163,31 +178,24 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<(), ScanError> {
+    fn value(&mut self, depth: usize) -> Result<(), Mistake> {
         match self.peek() {
             Some(b'"') => self.string().map(drop),
-            Some(b'{') => self.object(depth, |_, _| ()),
+            Some(b'{') => self.object(depth, |_| ()),
             Some(b'[') => self.array(depth),
             Some(b't') => self.literal(b"true"),
             Some(b'f') => self.literal(b"false"),
             Some(b'n') => self.literal(b"null"),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => Err(self.mistake("a value")),
+            _ => Err(Mistake::Expected("a value")),
         }
     }
 
-    fn deeper(&self, depth: usize) -> Result<(), ScanError> {
-        if depth > self.depth_max {
-            return Err(ScanError::TooDeep { limit: self.depth_max, offset: self.at });
-        }
-        Ok(())
+    fn deeper(&self, depth: usize) -> Result<(), Mistake> {
+        if depth > self.depth_max { Err(Mistake::TooDeep) } else { Ok(()) }
     }
 
-    fn object(
-        &mut self,
-        depth: usize,
-        mut field: impl FnMut(Range<usize>, Range<usize>),
-    ) -> Result<(), ScanError> {
+    fn object(&mut self, depth: usize, mut field: impl FnMut(FieldSpan)) -> Result<(), Mistake> {
         self.deeper(depth)?;
         self.expect(b'{', "an object")?;
         self.space();
@@ -196,13 +204,13 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         loop {
-            let key = self.string()?;
+            let key = self.string()?..self.at - 1;
             self.space();
             self.expect(b':', "a colon")?;
             self.space();
             let start = self.at;
             self.value(depth + 1)?;
-            field(key, start..self.at);
+            field(FieldSpan { key, value: start..self.at });
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -210,13 +218,13 @@ impl<'a> Scanner<'a> {
                     self.at += 1;
                     return Ok(());
                 }
-                _ => return Err(self.mistake("a comma or the end of the object")),
+                _ => return Err(Mistake::Expected("a comma or the end of the object")),
             }
             self.space();
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), ScanError> {
+    fn array(&mut self, depth: usize) -> Result<(), Mistake> {
         self.deeper(depth)?;
         self.expect(b'[', "an array")?;
         self.space();
@@ -233,14 +241,14 @@ impl<'a> Scanner<'a> {
                     self.at += 1;
                     return Ok(());
                 }
-                _ => return Err(self.mistake("a comma or the end of the array")),
+                _ => return Err(Mistake::Expected("a comma or the end of the array")),
             }
             self.space();
         }
     }
 
-    /// A string; gives the range between its quotes.
-    fn string(&mut self) -> Result<Range<usize>, ScanError> {
+    /// Steps over a string; gives where the part between its quotes begins.
+    fn string(&mut self) -> Result<usize, Mistake> {
         self.expect(b'"', "a string")?;
         let start = self.at;
         loop {
@@ -248,40 +256,40 @@ impl<'a> Scanner<'a> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(start..self.at - 1);
+                    return Ok(start);
                 }
                 Some(b'\\') => self.escape()?,
-                Some(_) => return Err(self.mistake("an escape in place of the control character")),
-                None => return Err(self.mistake("the end of the string")),
+                Some(_) => return Err(Mistake::Expected("an escape in place of the control character")),
+                None => return Err(Mistake::Expected("the end of the string")),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), ScanError> {
+    fn escape(&mut self) -> Result<(), Mistake> {
         self.at += 1;
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
             Some(b'u') => {
                 let digits = self.text.get(self.at + 1..self.at + 5);
                 if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(self.mistake("four hexadecimal digits"));
+                    return Err(Mistake::Expected("four hexadecimal digits"));
                 }
                 self.at += 5;
             }
-            _ => return Err(self.mistake("an escape")),
+            _ => return Err(Mistake::Expected("an escape")),
         }
         Ok(())
     }
 
-    fn literal(&mut self, word: &[u8]) -> Result<(), ScanError> {
+    fn literal(&mut self, word: &[u8]) -> Result<(), Mistake> {
         if !self.rest().starts_with(word) {
-            return Err(self.mistake("a value"));
+            return Err(Mistake::Expected("a value"));
         }
         self.at += word.len();
         Ok(())
     }
 
-    fn number(&mut self) -> Result<(), ScanError> {
+    fn number(&mut self) -> Result<(), Mistake> {
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
@@ -305,9 +313,9 @@ impl<'a> Scanner<'a> {
     }
 
     /// One digit or more.
-    fn digits(&mut self) -> Result<(), ScanError> {
+    fn digits(&mut self) -> Result<(), Mistake> {
         let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += count;
-        if count == 0 { Err(self.mistake("a digit")) } else { Ok(()) }
+        if count == 0 { Err(Mistake::Expected("a digit")) } else { Ok(()) }
     }
 }

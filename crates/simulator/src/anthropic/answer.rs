@@ -9,6 +9,14 @@ use crate::scatter::Scatter;
 use crate::script::{Candidate, Finish};
 use crate::tokens;
 
+/// What a stream says when the provider fails.
+pub(crate) const ERROR_FRAME: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\
+                                      \"message\":\"Overloaded\"}}\n\n";
+
+/// An event that is not JSON.
+pub(crate) const MALFORMED_FRAME: &str = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\
+                                          \"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"cut\n\n";
+
 /// The whole answer.
 pub(crate) fn whole(ask: &Ask, candidate: &Candidate, ids: &mut Scatter, with_usage: bool) -> Value {
     let mut message = message(ask, ids);
@@ -38,7 +46,7 @@ fn blocks(candidate: &Candidate) -> Vec<Value> {
     if let Some(thinking) = &candidate.thinking {
         blocks.push(json!({"type": "thinking", "thinking": thinking, "signature": signature(thinking)}));
     }
-    if !candidate.text.is_empty() && candidate.finish != Finish::Refusal {
+    if !candidate.text.is_empty() && !refuses(candidate) {
         blocks.push(json!({"type": "text", "text": candidate.text}));
     }
     for call in &candidate.calls {
@@ -48,7 +56,13 @@ fn blocks(candidate: &Candidate) -> Vec<Value> {
     blocks
 }
 
-fn signature(thinking: &str) -> String {
+/// Whether the answer says that there is none, by its end alone.
+fn refuses(candidate: &Candidate) -> bool {
+    matches!(candidate.finish, Finish::Refusal | Finish::Filtered)
+}
+
+/// The signature of a thought.
+pub(crate) fn signature(thinking: &str) -> String {
     Scatter::of_bytes(thinking.as_bytes()).id("Er", 62)
 }
 
@@ -59,7 +73,7 @@ fn stopped(node: &mut Value, candidate: &Candidate) {
         Finish::StopSequence(sequence) => ("stop_sequence", Some(sequence)),
         Finish::Length => ("max_tokens", None),
         Finish::ToolCalls => ("tool_use", None),
-        Finish::Refusal => ("refusal", None),
+        Finish::Refusal | Finish::Filtered => ("refusal", None),
     };
     node["stop_reason"] = json!(reason);
     node["stop_sequence"] = json!(sequence);
@@ -111,7 +125,7 @@ pub(crate) fn frames(ask: &Ask, candidate: &Candidate, ids: &mut Scatter, tellin
     };
     writer.event("message_start", json!({"message": start}));
     writer.thinking(candidate);
-    if !candidate.text.is_empty() && candidate.finish != Finish::Refusal {
+    if !candidate.text.is_empty() && !refuses(candidate) {
         writer.text(&candidate.text);
     }
     for call in &candidate.calls {
@@ -189,7 +203,7 @@ impl EventWriter<'_> {
         if self.scatter.below(2) == 0 {
             self.event("ping", json!({}));
         }
-        if candidate.finish == Finish::Refusal {
+        if refuses(candidate) {
             self.progress.output = candidate.output_tokens();
         }
         let mut fields = json!({"delta": {}});
@@ -208,7 +222,7 @@ impl EventWriter<'_> {
     fn event(&mut self, name: &str, mut fields: Value) {
         fields["type"] = json!(name);
         let padding = " ".repeat(self.scatter.below(8) as usize);
-        let text = sse(Some(name), &format!("{fields}{padding}"));
-        self.frames.push(Frame { text, progress: self.progress, tells_usage: false });
+        let bytes = sse(Some(name), &format!("{fields}{padding}"));
+        self.frames.push(Frame { bytes, progress: self.progress, tells_usage: false });
     }
 }

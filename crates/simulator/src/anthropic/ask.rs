@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::blocks::{Turn, blocks, text_of, turns};
-use crate::Vendor;
-use crate::ask::{Ask, Choice, Prompt, Tool};
+use crate::api::Api;
+use crate::ask::{Ask, Choice, Form, Own, Prompt, Reasoning, Tool};
+use crate::marked_prompt::MarkedPrompt;
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
 use crate::refusal::Refusal;
-use crate::scatter::fnv1a;
 use crate::tokens;
 
 /// Tokens around each turn.
@@ -24,12 +24,13 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
     let prompt = prompt(body, &turns, model, cache);
     let prompt_tokens = prompt.input + prompt.cache_read + prompt.cache_write_5m + prompt.cache_write_1h;
     if prompt_tokens > model.context_window {
-        return Err(Refusal::context_too_long(Vendor::Anthropic, prompt_tokens, model.context_window));
+        return Err(Refusal::context_too_long(Api::Messages, prompt_tokens, model.context_window));
     }
     let limit = body["max_tokens"].as_u64().unwrap_or(model.max_output);
     Ok(Ask {
+        own: Own::Messages,
         model,
-        stream: body["stream"] == true,
+        form: if body["stream"] == true { Form::Events } else { Form::Whole },
         include_usage: true,
         candidates: 1,
         max_output: limit.min(model.context_window - prompt_tokens),
@@ -50,9 +51,11 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
             _ => None,
         },
         logprobs: false,
-        thinking: body["thinking"]["budget_tokens"]
-            .as_u64()
-            .filter(|_| body["thinking"]["type"] == "enabled"),
+        reasoning: match body["thinking"]["budget_tokens"].as_u64() {
+            Some(budget) if body["thinking"]["type"] == "enabled" => Reasoning::Visible(budget),
+            _ => Reasoning::Off,
+        },
+        blocked: false,
         prompt,
     })
 }
@@ -63,6 +66,7 @@ fn tools(body: &Value) -> Vec<Tool> {
     own.map(|tool| Tool {
         name: tool["name"].as_str().unwrap_or_default().to_owned(),
         schema: tool["input_schema"].clone(),
+        free_text: false,
     })
     .collect()
 }
@@ -76,74 +80,41 @@ fn choice(value: &Value) -> Choice {
     }
 }
 
-/// A place up to which the prompt is to be cached.
-struct Mark {
-    /// Prompt tokens up to here.
-    tokens: u64,
-    /// Of everything up to here.
-    hash: u64,
-    one_hour: bool,
+/// All prompt tokens.
+pub(super) fn prompt_tokens(body: &Value, model: &Model) -> u64 {
+    let prompt = prompt(body, &turns(body), model, &PrefixCache::default());
+    prompt.input + prompt.cache_read + prompt.cache_write_5m + prompt.cache_write_1h
 }
 
-/// Counts the prompt. What lies before the last mark that an earlier request left is read from the
-/// cache; what lies between it and the last mark is written, each stretch for its mark's lifetime.
-/// (The real API has a smallest size for this; here there is none.)
+/// Counts the prompt and what of it is cached.
 fn prompt(body: &Value, turns: &[Turn], model: &Model, cache: &PrefixCache) -> Prompt {
-    let mut counter = Counter { tokens: 0, seen: model.family.to_owned(), marks: Vec::new() };
+    let mut prompt = MarkedPrompt::new(model.family);
     for tool in body["tools"].as_array().into_iter().flatten() {
-        counter.block(tool);
+        add(&mut prompt, tool);
     }
     for block in blocks(&body["system"]) {
-        counter.block(&block);
+        add(&mut prompt, &block);
     }
     for turn in turns {
-        counter.tokens += PER_TURN;
-        turn.blocks.iter().for_each(|block| counter.block(block));
+        prompt.add("", PER_TURN);
+        turn.blocks.iter().for_each(|block| add(&mut prompt, block));
     }
-    if !body["cache_control"].is_null() {
-        counter.mark(&body["cache_control"]);
-    }
-    let total = counter.tokens;
-    let known = counter.marks.iter().rposition(|mark| cache.has(mark.hash));
-    let mut prompt = Prompt::default();
-    let mut reached = 0;
-    for (place, mark) in counter.marks.iter().enumerate() {
-        let stretch = mark.tokens - reached;
-        match known {
-            Some(known) if place <= known => prompt.cache_read += stretch,
-            _ if mark.one_hour => prompt.cache_write_1h += stretch,
-            _ => prompt.cache_write_5m += stretch,
-        }
-        reached = mark.tokens;
-        cache.keep(mark.hash);
-    }
-    prompt.input = total - reached;
-    prompt
+    mark(&mut prompt, &body["cache_control"]);
+    prompt.finish(cache)
 }
 
-struct Counter {
-    tokens: u64,
-    /// Everything so far, as text.
-    seen: String,
-    marks: Vec<Mark>,
+fn add(prompt: &mut MarkedPrompt, block: &Value) {
+    let mut bare = block.clone();
+    if let Some(fields) = bare.as_object_mut() {
+        fields.remove("cache_control");
+    }
+    prompt.add(&bare.to_string(), block_tokens(&bare));
+    mark(prompt, &block["cache_control"]);
 }
 
-impl Counter {
-    fn block(&mut self, block: &Value) {
-        let mut bare = block.clone();
-        if let Some(fields) = bare.as_object_mut() {
-            fields.remove("cache_control");
-        }
-        self.tokens += block_tokens(&bare);
-        self.seen.push_str(&bare.to_string());
-        if !block["cache_control"].is_null() {
-            self.mark(&block["cache_control"]);
-        }
-    }
-
-    fn mark(&mut self, control: &Value) {
-        let one_hour = control["ttl"] == "1h";
-        self.marks.push(Mark { tokens: self.tokens, hash: fnv1a(self.seen.as_bytes()), one_hour });
+fn mark(prompt: &mut MarkedPrompt, control: &Value) {
+    if !control.is_null() {
+        prompt.mark(control["ttl"] == "1h");
     }
 }
 
@@ -165,7 +136,7 @@ mod tests {
     use serde_json::json;
 
     fn prompt_of(body: &Value, cache: &PrefixCache) -> Prompt {
-        let model = crate::price::model(Vendor::Anthropic, "claude-haiku-4-5").expect("served");
+        let model = crate::price::model(crate::Vendor::Anthropic, "claude-haiku-4-5").expect("served");
         prompt(body, &turns(body), model, cache)
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Version;
 use super::blocks::{Turn, blocks, turns};
+use super::thinking;
 use crate::base64;
 use crate::price::Model;
 use crate::refusal::Refusal;
@@ -16,17 +17,17 @@ pub(crate) fn check(body: &Value, model: &Model, version: Version) -> Result<(),
         october_2026(body)?;
     }
     ranges(body, model)?;
-    thinking(body)?;
     tools(body)?;
     texts(body)?;
     let turns = turns(body);
     roles(&turns)?;
+    thinking::check(body, &turns)?;
     turns.iter().try_for_each(media)?;
     tool_results(&turns)?;
     cache_marks(body, &turns)
 }
 
-fn refuse<T>(message: impl Into<String>) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::new(400, "invalid_request_error", message))
 }
 
@@ -94,30 +95,6 @@ fn ranges(body: &Value, model: &Model) -> Result<(), Refusal> {
     }
     if body["metadata"]["user_id"].as_str().is_some_and(|id| id.chars().count() > 256) {
         return refuse("metadata.user_id: String should have at most 256 characters");
-    }
-    Ok(())
-}
-
-/// <https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking>
-fn thinking(body: &Value) -> Result<(), Refusal> {
-    if body["thinking"]["type"] != "enabled" {
-        return Ok(());
-    }
-    let budget = body["thinking"]["budget_tokens"].as_i64().unwrap_or(0);
-    if budget < 1_024 {
-        return refuse("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024");
-    }
-    if body["max_tokens"].as_i64().is_none_or(|limit| limit <= budget) {
-        return refuse("`max_tokens` must be greater than `thinking.budget_tokens`.");
-    }
-    if body["temperature"].as_f64().is_some_and(|t| t.total_cmp(&1.0).is_ne()) {
-        return refuse("`temperature` may only be set to 1 when thinking is enabled.");
-    }
-    if !body["top_k"].is_null() {
-        return refuse("`top_k` must be unset when thinking is enabled.");
-    }
-    if matches!(body["tool_choice"]["type"].as_str(), Some("any" | "tool")) {
-        return refuse("Thinking may not be enabled when tool_choice forces tool use.");
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! Serves simulated providers: `weighbridge-simulator --openai 127.0.0.1:0 --anthropic 127.0.0.1:0`.
+//! Each vendor has a flag of its name.
 //!
 //! Once both listen, one line of JSON says where:
 //! `{"openai":"http://127.0.0.1:40001","anthropic":"http://127.0.0.1:40002"}`. It ends with SIGINT or
@@ -11,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use weighbridge_simulator::{Simulator, Vendor};
 
-const USAGE: &str = "usage: weighbridge-simulator [--openai ADDRESS:PORT] [--anthropic ADDRESS:PORT] \
+const USAGE: &str = "usage: weighbridge-simulator [--openai|--anthropic|--google|--aws ADDRESS:PORT]... \
                      [--until-stdin-closes]\nPort 0 takes any free one.";
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,15 +21,13 @@ async fn main() -> Result<()> {
     let mut until_stdin_closes = false;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let vendor = match argument.as_str() {
-            "--openai" => Vendor::OpenAi,
-            "--anthropic" => Vendor::Anthropic,
-            "--until-stdin-closes" => {
-                until_stdin_closes = true;
-                continue;
-            }
-            _ => return Err(Error::new(ErrorKind::InvalidInput, USAGE)),
-        };
+        if argument == "--until-stdin-closes" {
+            until_stdin_closes = true;
+            continue;
+        }
+        let named = |vendor: &Vendor| argument.strip_prefix("--") == Some(vendor.as_str());
+        let vendor =
+            Vendor::ALL.into_iter().find(named).ok_or_else(|| Error::new(ErrorKind::InvalidInput, USAGE))?;
         let address = arguments.next().ok_or_else(|| Error::new(ErrorKind::InvalidInput, USAGE))?;
         servers.push((vendor, TcpListener::bind(&address).await?));
     }

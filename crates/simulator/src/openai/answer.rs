@@ -9,7 +9,16 @@ use crate::scatter::Scatter;
 use crate::script::{Call, Candidate, Finish};
 use crate::tokens;
 
-const CREATED: i64 = 1_790_000_000;
+/// When everything was made.
+pub(crate) const CREATED: i64 = 1_790_000_000;
+
+/// What a stream says when the provider fails.
+pub(crate) const ERROR_FRAME: &str = "data: {\"error\":{\"message\":\"The server had an error while processing your \
+                                      request.\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n";
+
+/// A chunk that is not JSON.
+pub(crate) const MALFORMED_FRAME: &str =
+    "data: {\"id\":\"chatcmpl-0\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"cut\n\n";
 
 /// The whole answer.
 pub(crate) fn whole(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, with_usage: bool) -> Value {
@@ -64,6 +73,7 @@ fn finish_reason(finish: &Finish) -> &'static str {
         Finish::Stop | Finish::StopSequence(_) | Finish::Refusal => "stop",
         Finish::Length => "length",
         Finish::ToolCalls => "tool_calls",
+        Finish::Filtered => "content_filter",
     }
 }
 
@@ -191,7 +201,7 @@ impl ChunkWriter<'_> {
             last.tells_usage = true;
         }
         self.frames.push(Frame {
-            text: "data: [DONE]\n\n".to_owned(),
+            bytes: b"data: [DONE]\n\n".to_vec(),
             progress: self.progress,
             tells_usage: false,
         });
@@ -212,6 +222,7 @@ impl ChunkWriter<'_> {
         }
         let padding = self.ids.below(16) as usize;
         chunk["obfuscation"] = json!(self.ids.id("", padding));
-        self.frames.push(Frame { text: sse(None, &chunk.to_string()), progress: self.progress, tells_usage });
+        let bytes = sse(None, &chunk.to_string());
+        self.frames.push(Frame { bytes, progress: self.progress, tells_usage });
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::Vendor;
-use crate::ask::{Ask, Choice, Prompt, Tool, directive};
+use crate::api::Api;
+use crate::ask::{Ask, Choice, Form, Own, Prompt, Reasoning, Tool, directive};
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
 use crate::refusal::Refusal;
@@ -27,14 +27,15 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
     let limit = body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64());
     let needed = prompt_tokens + limit.unwrap_or(0);
     if needed > model.context_window {
-        return Err(Refusal::context_too_long(Vendor::OpenAi, needed, model.context_window));
+        return Err(Refusal::context_too_long(Api::Chat, needed, model.context_window));
     }
     let answered = messages.iter().rev().take_while(|message| message["role"] == "tool");
     let mut results: Vec<String> = answered.map(|message| text_of(&message["content"])).collect();
     results.reverse();
     Ok(Ask {
+        own: Own::Chat,
         model,
-        stream: body["stream"] == true,
+        form: if body["stream"] == true { Form::Events } else { Form::Whole },
         include_usage: body["stream_options"]["include_usage"] == true,
         candidates: body["n"].as_u64().map_or(1, |n| n.min(128) as usize),
         max_output: limit.unwrap_or(model.max_output).min(model.context_window - prompt_tokens),
@@ -47,7 +48,8 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
         parallel: body["parallel_tool_calls"] != false,
         json: json_format(&body["response_format"]),
         logprobs: body["logprobs"] == true,
-        thinking: None,
+        reasoning: if model.reasons { Reasoning::Hidden } else { Reasoning::Off },
+        blocked: false,
         prompt,
     })
 }
@@ -80,6 +82,7 @@ fn tools(body: &Value) -> Vec<Tool> {
             Value::Null => json!({"type": "object"}),
             schema => schema.clone(),
         },
+        free_text: false,
     };
     functions.map(tool).collect()
 }
@@ -112,21 +115,33 @@ fn prompt(body: &Value, messages: &[Value], last_text: &str, model: &Model, cach
     let total = PER_MESSAGE + messages.iter().map(message_tokens).sum::<u64>() + asides.iter().sum::<u64>();
     let cache_read = match directive(last_text, "cached") {
         Some(cached) => cached.min(total),
-        None if total >= CACHED_PREFIX => {
+        None => {
             let text = messages.iter().map(Value::to_string).collect::<String>();
-            let beginning = tokens::first(&text, CACHED_PREFIX);
-            let hash = fnv1a(format!("{}\n{beginning}", model.family).as_bytes());
-            if cache.keep(hash) { 0 } else { CACHED_PREFIX }
+            cached_prefix(&text, total, model, cache)
         }
-        None => 0,
     };
     Prompt { input: total - cache_read, cache_read, ..Prompt::default() }
 }
 
+/// What of a prompt with that text comes from the cache: its beginning, if it is long enough and was
+/// seen before.
+pub(crate) fn cached_prefix(text: &str, total: u64, model: &Model, cache: &PrefixCache) -> u64 {
+    if total < CACHED_PREFIX {
+        return 0;
+    }
+    let beginning = tokens::first(text, CACHED_PREFIX);
+    let hash = fnv1a(format!("{}\n{beginning}", model.family).as_bytes());
+    if cache.keep(hash) { 0 } else { CACHED_PREFIX }
+}
+
+/// The tokens of an image.
+pub(crate) const fn image_tokens(low_detail: bool) -> u64 {
+    if low_detail { LOW_DETAIL_IMAGE } else { LOW_DETAIL_IMAGE + IMAGE_TILE }
+}
+
 fn message_tokens(message: &Value) -> u64 {
     let parts = parts_of(&message["content"]).map(|part| match part["type"].as_str() {
-        Some("image_url") if part["image_url"]["detail"] == "low" => LOW_DETAIL_IMAGE,
-        Some("image_url") => LOW_DETAIL_IMAGE + IMAGE_TILE,
+        Some("image_url") => image_tokens(part["image_url"]["detail"] == "low"),
         _ => tokens::count_all(part),
     });
     let text = message["content"].as_str().map_or(0, tokens::count);

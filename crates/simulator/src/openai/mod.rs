@@ -2,6 +2,8 @@
 
 mod answer;
 mod ask;
+mod embed;
+pub(crate) mod refusal;
 mod rules;
 
 use std::sync::OnceLock;
@@ -14,7 +16,9 @@ use crate::refusal::Refusal;
 use crate::schema::{Schema, SchemaError};
 use crate::{Vendor, price};
 
-pub(crate) use answer::{frames, whole};
+pub(crate) use answer::{CREATED, ERROR_FRAME, MALFORMED_FRAME, frames, whole};
+pub(crate) use ask::{cached_prefix, image_tokens};
+pub(crate) use embed::embed;
 
 /// Checks a body as the API does, and reads what it asks for.
 pub(crate) fn read(body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {
@@ -26,14 +30,9 @@ pub(crate) fn read(body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {
         Err(error) => return Err(Refusal::new(500, "server_error", error.to_string())),
     }
     let name = body["model"].as_str().unwrap_or_default();
-    let model = price::model(Vendor::OpenAi, name).ok_or_else(|| Refusal {
-        code: Some("model_not_found"),
-        ..Refusal::new(
-            404,
-            "invalid_request_error",
-            format!("The model `{name}` does not exist or you do not have access to it."),
-        )
-    })?;
+    let model = price::model(Vendor::OpenAi, name)
+        .filter(|model| model.dimensions.is_none())
+        .ok_or_else(|| refusal::no_such_model(name))?;
     rules::check(body, model)?;
     ask::read(body, model, cache)
 }

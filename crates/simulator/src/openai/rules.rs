@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::refusal::{out_of_range, unsupported};
 use crate::base64;
 use crate::price::Model;
 use crate::refusal::Refusal;
@@ -30,33 +31,19 @@ fn ranges(body: &Value) -> Result<(), Refusal> {
         ("frequency_penalty", -2.0, 2.0),
         ("presence_penalty", -2.0, 2.0),
     ] {
-        let Some(number) = body[name].as_f64() else { continue };
-        let (side, code, sign, bound) = match number {
-            n if n < low => ("below minimum", "decimal_below_min_value", ">=", low),
-            n if n > high => ("above maximum", "decimal_above_max_value", "<=", high),
-            _ => continue,
-        };
-        let message = format!(
-            "Invalid '{name}': decimal {side} value. Expected a value {sign} {bound}, but got {number} instead."
-        );
-        return Err(Refusal::invalid(name, code, message));
+        if let Some(number) = body[name].as_f64() {
+            out_of_range(name, "decimal", number, low, high)?;
+        }
     }
     for (name, low, high) in [
-        ("n", 1, 128),
-        ("top_logprobs", 0, 20),
-        ("max_tokens", 1, i64::MAX),
-        ("max_completion_tokens", 1, i64::MAX),
+        ("n", 1.0, 128.0),
+        ("top_logprobs", 0.0, 20.0),
+        ("max_tokens", 1.0, f64::INFINITY),
+        ("max_completion_tokens", 1.0, f64::INFINITY),
     ] {
-        let Some(number) = integer(&body[name]) else { continue };
-        let (side, code, sign, bound) = match number {
-            n if n < low => ("below minimum", "integer_below_min_value", ">=", low),
-            n if n > high => ("above maximum", "integer_above_max_value", "<=", high),
-            _ => continue,
-        };
-        let message = format!(
-            "Invalid '{name}': integer {side} value. Expected a value {sign} {bound}, but got {number} instead."
-        );
-        return Err(Refusal::invalid(name, code, message));
+        if let Some(number) = body[name].as_f64() {
+            out_of_range(name, "integer", number, low, high)?;
+        }
     }
     for (token, bias) in body["logit_bias"].as_object().into_iter().flatten() {
         if !integer(bias).is_some_and(|bias| (-100..=100).contains(&bias)) {
@@ -124,11 +111,6 @@ fn empty_array(name: &str) -> Refusal {
         "Invalid '{name}': empty array. Expected an array with minimum length 1, but got an empty array instead."
     );
     Refusal::invalid(name, "empty_array", message)
-}
-
-fn unsupported(name: &str) -> Refusal {
-    let message = format!("Unsupported parameter: '{name}' is not supported with this model.");
-    Refusal::invalid(name, "unsupported_parameter", message)
 }
 
 /// <https://platform.openai.com/docs/guides/reasoning>: no sampling, no stop, another output limit.

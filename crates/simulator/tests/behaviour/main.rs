@@ -3,7 +3,12 @@
 #![expect(clippy::expect_used, reason = "a helper of a test fails the test")]
 
 mod answers;
+mod bedrock;
+mod counts_and_embeddings;
 mod faults;
+mod folding;
+mod gemini;
 mod refusals;
+mod responses;
 mod server;
 mod support;

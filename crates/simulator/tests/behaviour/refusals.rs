@@ -1,38 +1,43 @@
 //! What a simulated provider refuses, and in which words.
 
-use crate::support::{VENDORS, answer, body, request};
+use crate::support::{Call, ENDPOINTS, Endpoint, answer, body, request};
 use bytes::Bytes;
 use futures::executor::block_on;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use weighbridge_simulator::{Simulator, Vendor};
+use weighbridge_simulator::Simulator;
 
 /// The error that a change of the smallest body meets, and its status.
-fn refused(vendor: Vendor, change: Value) -> (u16, String) {
-    let mut body = body(vendor, "hello");
+fn refused(endpoint: Endpoint, change: Value) -> (u16, String) {
+    let mut body = body(endpoint, "hello");
     for (field, value) in change.as_object().expect("an object") {
         match value {
             Value::String(text) if text == "(absent)" => {
-                body.as_object_mut().expect("an object").remove(field);
+                body.body.as_object_mut().expect("an object").remove(field);
             }
             value => body[field] = value.clone(),
         }
     }
-    let simulator = Simulator::new(vendor);
+    let simulator = Simulator::new(endpoint.vendor());
     let (status, answer) = block_on(answer(&simulator, &body));
-    assert!(simulator.invoice().is_empty() || status == 200, "refused and billed: {body}");
-    let message = answer["error"]["message"].as_str().unwrap_or("(accepted)");
+    assert!(simulator.invoice().is_empty() || status == 200, "refused and billed: {body:?}");
+    let message = answer["error"]["message"].as_str().or(answer["message"].as_str()).unwrap_or("(accepted)");
     let param = answer["error"]["param"].as_str().map(|param| format!(" [{param}]")).unwrap_or_default();
     (status, format!("{message}{param}"))
 }
 
-fn all_refused(vendor: Vendor, cases: &[(Value, &str)]) {
+pub(crate) fn all_refused(endpoint: Endpoint, cases: &[(Value, &str)]) {
     for (change, expected) in cases {
-        let (status, message) = refused(vendor, change.clone());
+        let (status, message) = refused(endpoint, change.clone());
         assert!(message.contains(expected), "{change}: {message}");
         assert_eq!(
             status,
-            if expected.contains("exist") || expected.starts_with("model:") { 404 } else { 400 },
+            match endpoint {
+                Endpoint::Responses if expected.contains("Item with id") => 404,
+                Endpoint::Responses | Endpoint::Gemini | Endpoint::Converse => 400,
+                _ if expected.contains("exist") || expected.starts_with("model:") => 404,
+                _ => 400,
+            },
             "{change}"
         );
     }
@@ -52,7 +57,7 @@ fn openai_refuses_by_schema_and_by_rule() {
     let image =
         |url: &str| json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]);
     all_refused(
-        Vendor::OpenAi,
+        Endpoint::Chat,
         &[
             (json!({"messages": "(absent)"}), "Missing required parameter: 'messages'. [messages]"),
             (json!({"messages": []}), "Invalid 'messages': empty array"),
@@ -118,7 +123,7 @@ fn anthropic_refuses_by_schema_and_by_rule() {
     let text = json!({"type": "text", "text": "x"});
     let tools = json!([{"name": "f", "input_schema": {"type": "object"}}]);
     all_refused(
-        Vendor::Anthropic,
+        Endpoint::Messages,
         &[
             (json!({"max_tokens": "(absent)"}), "max_tokens: Field required"),
             (json!({"max_tokens": "5"}), "max_tokens: Input should be a valid integer"),
@@ -180,7 +185,7 @@ fn anthropic_refuses_by_schema_and_by_rule() {
 fn conversations_with_tools_are_accepted() {
     let openai = json!([{"role": "system", "content": "s"}, {"role": "user", "content": "hi"}, call("c1"),
         {"role": "tool", "tool_call_id": "c1", "content": "x"}, {"role": "user", "content": "go on"}]);
-    assert_eq!(refused(Vendor::OpenAi, json!({"messages": openai, "tools": [tool("f")]})).0, 200);
+    assert_eq!(refused(Endpoint::Chat, json!({"messages": openai, "tools": [tool("f")]})).0, 200);
 
     let anthropic = json!([{"role": "user", "content": "hi"},
         {"role": "assistant", "content": [{"type": "text", "text": "so"}, {"type": "tool_use", "id": "t1", "name": "f", "input": {}},
@@ -189,17 +194,17 @@ fn conversations_with_tools_are_accepted() {
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1"}, {"type": "text", "text": "go on"}]}]);
     let tools = json!([{"name": "f", "input_schema": {"type": "object"}, "description": "d"}]);
     assert_eq!(
-        refused(Vendor::Anthropic, json!({"messages": anthropic, "tools": tools})),
+        refused(Endpoint::Messages, json!({"messages": anthropic, "tools": tools})),
         (200, "(accepted)".into())
     );
 }
 
 #[test]
 fn credentials_and_versions_are_checked() {
-    for vendor in VENDORS {
-        let simulator = Simulator::builder(vendor).api_key("sk-right").build();
+    for endpoint in [Endpoint::Chat, Endpoint::Responses, Endpoint::Messages] {
+        let simulator = Simulator::builder(endpoint.vendor()).api_key("sk-right").build();
         let status = |edit: &dyn Fn(&mut http::HeaderMap)| {
-            let mut request = request(vendor, &body(vendor, "hello"));
+            let mut request = request(&body(endpoint, "hello"));
             edit(request.headers_mut());
             let response = block_on(simulator.answer(request)).expect("an answer");
             (response.status().as_u16(), block_on(response.into_body().collect()).expect("bytes").to_bytes())
@@ -216,7 +221,7 @@ fn credentials_and_versions_are_checked() {
             headers.remove("x-api-key");
         };
         assert_eq!(status(&bearer_only).0, 200);
-        if vendor == Vendor::Anthropic {
+        if endpoint == Endpoint::Messages {
             let (code, body) = status(&|headers| {
                 set(headers, "sk-right");
                 headers.remove("anthropic-version");
@@ -245,12 +250,13 @@ fn anthropics_version_of_october_2026_refuses_more() {
             "`document` blocks can only be",
         ),
     ] {
-        let mut body = body(Vendor::Anthropic, "hello");
+        let mut body = body(Endpoint::Messages, "hello");
         change.as_object().expect("an object").iter().for_each(|(name, value)| body[name] = value.clone());
         for (version, status) in [("2023-06-01", 200), ("2026-10-21", 400)] {
-            let mut request = request(Vendor::Anthropic, &body);
+            let mut request = request(&body);
             request.headers_mut().insert("anthropic-version", version.parse().expect("a header"));
-            let response = block_on(Simulator::new(Vendor::Anthropic).answer(request)).expect("an answer");
+            let response =
+                block_on(Simulator::new(Endpoint::Messages.vendor()).answer(request)).expect("an answer");
             assert_eq!(response.status(), status, "{version} {change}");
             let bytes = block_on(response.into_body().collect()).expect("bytes").to_bytes();
             assert_eq!(String::from_utf8_lossy(&bytes).contains(reason), status == 400);
@@ -260,17 +266,20 @@ fn anthropics_version_of_october_2026_refuses_more() {
 
 #[test]
 fn nothing_that_is_sent_makes_it_panic() {
-    for vendor in VENDORS {
+    for endpoint in ENDPOINTS {
         for bytes in
             ["", "{", "null", "[]", "\"x\"", "{}", "{\"model\":{}}", "\u{0}", "{\"messages\":[[[[]]]]}"]
         {
-            let mut request = request(vendor, &json!({}));
+            let mut request = request(&Call::of(endpoint, json!({})));
             *request.body_mut() = Bytes::from(bytes);
-            let response = block_on(Simulator::new(vendor).answer(request)).expect("an answer");
+            let response = block_on(Simulator::new(endpoint.vendor()).answer(request)).expect("an answer");
             assert_eq!(response.status(), 400, "{bytes}");
         }
-        let mut bytes = request(vendor, &json!({}));
+        let mut bytes = request(&Call::of(endpoint, json!({})));
         *bytes.body_mut() = Bytes::from_static(&[0xff, 0xfe]);
-        assert_eq!(block_on(Simulator::new(vendor).answer(bytes)).expect("an answer").status(), 400);
+        assert_eq!(
+            block_on(Simulator::new(endpoint.vendor()).answer(bytes)).expect("an answer").status(),
+            400
+        );
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use weighbridge_simulator::{Simulator, Vendor};
+use weighbridge_simulator::Simulator;
 
-use crate::support::{body, streamed};
+use crate::support::{Call, Endpoint, body, streamed};
 
 /// A simulated provider that serves a port on a thread of its own until it is dropped.
 struct Served {
@@ -20,11 +20,11 @@ struct Served {
 }
 
 impl Served {
-    fn start(vendor: Vendor) -> Self {
+    fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let simulator = Simulator::new(vendor);
+        let simulator = Simulator::new(Endpoint::Chat.vendor());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = simulator.clone();
         let thread = std::thread::spawn(move || {
@@ -63,8 +63,8 @@ impl Served {
         serde_json::from_str(json).expect("JSON")
     }
 
-    fn chat(&self, body: &Value) -> String {
-        self.raw("POST", "/v1/chat/completions", &body.to_string())
+    fn chat(&self, call: &Call) -> String {
+        self.raw("POST", "/v1/chat/completions", &call.body.to_string())
     }
 }
 
@@ -79,8 +79,8 @@ impl Drop for Served {
 
 #[test]
 fn it_answers_invoices_and_remembers() {
-    let server = Served::start(Vendor::OpenAi);
-    let answer = server.chat(&body(Vendor::OpenAi, "echo:over TCP"));
+    let server = Served::start();
+    let answer = server.chat(&body(Endpoint::Chat, "echo:over TCP"));
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("over TCP"), "{answer}");
     assert!(answer.contains("x-request-id: req_"));
 
@@ -97,19 +97,19 @@ fn it_answers_invoices_and_remembers() {
 
 #[test]
 fn faults_are_queued_by_route() {
-    let server = Served::start(Vendor::OpenAi);
+    let server = Served::start();
     let faults = json!({"faults": [
         {"kind": "status", "code": 429, "retry_after": 7},
         {"kind": "reset", "when": "broken"},
         {"kind": "cut-body"},
     ]});
     assert_eq!(server.control("POST", "faults", &faults), json!({}));
-    let refused = server.chat(&body(Vendor::OpenAi, "hello"));
+    let refused = server.chat(&body(Endpoint::Chat, "hello"));
     assert!(refused.starts_with("HTTP/1.1 429") && refused.contains("retry-after: 7"), "{refused}");
-    assert_eq!(server.chat(&body(Vendor::OpenAi, "broken")), "");
-    let cut = server.chat(&body(Vendor::OpenAi, "hello"));
+    assert_eq!(server.chat(&body(Endpoint::Chat, "broken")), "");
+    let cut = server.chat(&body(Endpoint::Chat, "hello"));
     assert!(cut.starts_with("HTTP/1.1 200") && !cut.ends_with('}'), "{cut}");
-    assert!(server.chat(&body(Vendor::OpenAi, "hello")).ends_with('}'));
+    assert!(server.chat(&body(Endpoint::Chat, "hello")).ends_with('}'));
 
     let unknown = server.control("POST", "faults", &json!({"faults": [{"kind": "flood"}]}));
     assert!(unknown["error"].as_str().is_some_and(|text| text.contains("flood")), "{unknown}");
@@ -117,7 +117,7 @@ fn faults_are_queued_by_route() {
 
 #[test]
 fn every_kind_of_fault_has_a_name() {
-    let server = Served::start(Vendor::OpenAi);
+    let server = Served::start();
     let kinds = [
         "refuse-connection",
         "reset",
@@ -144,14 +144,14 @@ fn every_kind_of_fault_has_a_name() {
     assert_eq!(server.control("DELETE", "faults", &Value::Null), json!({}));
     let mix = json!({"seed": 1, "faults": [{"kind": "html", "code": 502, "per_ten_thousand": 10000}]});
     assert_eq!(server.control("POST", "mix", &mix), json!({}));
-    assert!(server.chat(&body(Vendor::OpenAi, "hello")).contains("<html>"));
+    assert!(server.chat(&body(Endpoint::Chat, "hello")).contains("<html>"));
 }
 
 #[test]
 fn a_caller_that_closes_its_connection_is_noticed() {
-    let server = Served::start(Vendor::OpenAi);
-    let stream = streamed(Vendor::OpenAi, "words:5000 pace:20");
-    let mut socket = server.send("POST", "/v1/chat/completions", &stream.to_string());
+    let server = Served::start();
+    let stream = streamed(Endpoint::Chat, "words:5000 pace:20");
+    let mut socket = server.send("POST", "/v1/chat/completions", &stream.body.to_string());
     let mut beginning = [0; 64];
     socket.read_exact(&mut beginning).expect("it has begun");
     assert_eq!(server.simulator.open_answers(), 1);

@@ -1,7 +1,6 @@
 //! The store's own thread: carries the write-ahead log over into the database, sees to ends that nobody
 //! flushed, and with `fsync` makes all commits.
 
-use std::fs;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,10 +17,11 @@ const ROUND: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(5);
 /// How long it leaves a store alone that could not be written.
 const PAUSE: Duration = Duration::from_millis(200);
-/// From this size on the log is carried over.
-const LOG_BYTES: u64 = 16 << 20;
-/// From this size on commits wait while it is: as long as they go on, its end is never reached, and it grows.
-const LOG_BYTES_MAX: u64 = 64 << 20;
+/// From so many pages on that were not carried over, they are: 16 MB.
+const PAGES: i64 = 16_384;
+/// From this length on commits wait while the rest is carried over: 128 MB. As long as they go on, the end is
+/// never reached, and the log is never begun anew.
+const PAGES_MAX: i64 = 131_072;
 
 /// Starts the thread. It ends once [`Shared::stop`] is called.
 pub(super) fn start(shared: Arc<Shared>, checkpoints: Connection) -> Result<JoinHandle<()>, OpenError> {
@@ -51,21 +51,41 @@ pub(super) fn start(shared: Arc<Shared>, checkpoints: Connection) -> Result<Join
 }
 
 fn keep_log_short(shared: &Shared, db: &Connection) -> Result<(), StoreError> {
-    let mut log = shared.path.as_os_str().to_owned();
-    log.push("-wal");
-    let bytes = fs::metadata(&log).map_or(0, |log| log.len());
-    // The file keeps its size after it was carried over; it is used again from its start.
-    if bytes >= LOG_BYTES && checkpoint(db)? > 0 && bytes >= LOG_BYTES_MAX {
+    let log = Log::read(db, "PRAGMA wal_checkpoint(NOOP)")?;
+    if log.left() < PAGES {
+        return Ok(());
+    }
+    let log = checkpoint(db)?;
+    if log.pages >= PAGES_MAX && log.left() > 0 {
+        // Commits came meanwhile. Once more, so that the part for which commits wait is short.
+        checkpoint(db)?;
         let rest = shared.with_writer(|_| checkpoint(db));
         rest.map_err(|error| StoreError::Corrupt(error.to_string()))?;
     }
     Ok(())
 }
 
-/// Carries over what it can without waiting for anybody; says how many pages are left.
-pub(super) fn checkpoint(db: &Connection) -> Result<i64, StoreError> {
-    let (pages, done): (i64, i64) = db
-        .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
-        .query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
-    Ok(pages - done)
+/// The write-ahead log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Log {
+    /// Pages in it. It begins anew with the first commit after all of them were carried over.
+    pages: i64,
+    carried_over: i64,
+}
+
+impl Log {
+    fn read(db: &Connection, sql: &str) -> Result<Self, StoreError> {
+        let read = |row: &rusqlite::Row<'_>| Ok(Self { pages: row.get(1)?, carried_over: row.get(2)? });
+        Ok(db.prepare_cached(sql)?.query_row([], read)?)
+    }
+
+    /// Pages that are not carried over yet.
+    pub(super) const fn left(self) -> i64 {
+        self.pages - self.carried_over
+    }
+}
+
+/// Carries over what it can without waiting for anybody.
+pub(super) fn checkpoint(db: &Connection) -> Result<Log, StoreError> {
+    Log::read(db, "PRAGMA wal_checkpoint(PASSIVE)")
 }

@@ -6,6 +6,7 @@
 mod anthropic_to_chat;
 mod chat_to_anthropic;
 mod fixtures;
+mod framings;
 mod laws;
 mod pass_through;
 mod responses;

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use weighbridge_protocol::json::{Raw, ScanLimits};
-use weighbridge_stream::fold_stream;
+use weighbridge_stream::{Framing, fold_stream};
 use weighbridge_translate::{Answer, AnswerTarget, Content, FinishReason, adapter, response};
 use weighbridge_units::{Protocol, Usage};
 
@@ -268,7 +268,7 @@ fn decoded(protocol: Protocol, whole: &str) -> Said {
 }
 
 fn folded(protocol: Protocol, stream: &[u8]) -> Said {
-    let (folder, end) = fold_stream(protocol, stream, 1 << 20);
+    let (folder, end) = fold_stream(protocol, Framing::Sse, stream, 1 << 20);
     assert_eq!(end, Ok(()), "{}", String::from_utf8_lossy(stream));
     let answer = folder.answer();
     if answer.candidates.is_empty() {

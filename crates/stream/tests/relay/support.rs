@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use weighbridge_stream::{End, Facts, Relay, RelayOptions, RelayState};
+use weighbridge_stream::{End, Facts, Framing, Relay, RelayOptions, RelayState};
 use weighbridge_translate::ApiError;
 use weighbridge_units::{ErrorClass, Protocol};
 
@@ -19,6 +19,7 @@ pub(crate) const PAIRS: [(Protocol, Protocol); 4] = [
 pub(crate) fn options(provider: Protocol, client: Protocol) -> RelayOptions<'static> {
     RelayOptions {
         provider,
+        framing: Framing::Sse,
         client,
         hide_usage: false,
         show_usage: true,

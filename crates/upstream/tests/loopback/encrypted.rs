@@ -13,11 +13,11 @@ use tokio_rustls::TlsAcceptor;
 use weighbridge_transport::{Consumed, Phase, Rope, Transport};
 use weighbridge_upstream::{AllowedOrigins, HttpTransport, Tls, TransportOptions};
 
-const AUTHORITY: &[u8] = include_bytes!("tls/ca.pem");
+pub(crate) const AUTHORITY: &[u8] = include_bytes!("tls/ca.pem");
 const CERTIFICATE: &[u8] = include_bytes!("tls/server.pem");
 const PRIVATE_KEY: &[u8] = include_bytes!("tls/server.key");
 
-fn acceptor() -> TlsAcceptor {
+pub(crate) fn acceptor() -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(PRIVATE_KEY).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -1,7 +1,9 @@
-//! The transport against providers on loopback that behave, and that do not.
+//! The transport and the fetcher against servers on loopback that behave, and that do not.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
 
 mod encrypted;
+mod fetch;
 mod plain;
 mod provider;
+mod signed;

@@ -1,19 +1,34 @@
 //! Checks a body against a vendor's published request schema.
 //!
-//! The schemas lie in `schemas/`: JSON Schema, made from the request types in the vendors' SDK
-//! packages (see `e2e/judges/published_schema.py`). They use few keywords, and this checker knows
-//! only those. Objects refuse fields that the schema does not name, as both vendors do.
+//! The schemas lie in `schemas/`: JSON Schema, made from the request types in the vendors' packages
+//! (see `e2e/judges/published_schema.py` and its neighbours). They use few keywords, and this checker
+//! knows only those, with a few of its own: types of Protocol Buffers (`proto-int32`), groups of fields
+//! of which one may be there (`oneofs`) or must be (`union`). Objects refuse fields that the schema
+//! does not name.
 
+mod compile;
+mod limits;
+mod proto;
+
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 use thiserror::Error;
+
+use compile::compile;
+use limits::Limits;
+use proto::{Scalar, camel};
 
 /// A compiled schema.
 #[derive(Debug)]
 pub(crate) struct Schema {
     root: Node,
     definitions: Vec<Node>,
+    /// Places of the definitions.
+    named: HashMap<String, usize>,
+    /// Whether bodies have the freedoms of [`proto`].
+    is_proto: bool,
 }
 
 #[derive(Debug)]
@@ -27,9 +42,29 @@ enum Node {
     Exactly(Value),
     OneOf(Vec<String>),
     List(Box<Node>),
-    Object { fields: BTreeMap<String, Node>, required: Vec<String>, others: Others },
+    Object(Object),
     AnyOf(Vec<Node>),
     Definition(usize),
+    Proto(Scalar),
+    Limited(Box<Node>, Limits),
+}
+
+#[derive(Debug)]
+struct Object {
+    fields: BTreeMap<String, Node>,
+    required: Vec<String>,
+    others: Others,
+    groups: Vec<Group>,
+    /// Of a message of Protocol Buffers.
+    name: String,
+}
+
+/// Fields of which at most one may be there.
+#[derive(Debug)]
+struct Group {
+    names: Vec<String>,
+    /// Whether one must be.
+    required: bool,
 }
 
 /// What an object says about fields that it does not name.
@@ -57,6 +92,14 @@ pub(crate) enum Defect {
     WrongType { expected: Vec<&'static str>, found: &'static str },
     /// The text at the path is none of those allowed.
     NotAllowed { allowed: Vec<String>, found: String },
+    /// The value at the path is not of that type of Protocol Buffers.
+    NotProto { kind: String, found: String },
+    /// The object at the path has two fields of which only one may be there.
+    Both { first: String, second: String },
+    /// The object at the path has none of the fields of which one must be there.
+    NoneOf(Vec<String>),
+    /// The value at the path has the right type, but breaks a constraint.
+    Constraint { found: String, constraint: String },
 }
 
 /// The first thing wrong with a body, and where.
@@ -79,14 +122,28 @@ impl Schema {
         let places: HashMap<&str, usize> =
             named.keys().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         Ok(Self {
-            root: compile(&document, &places)?,
+            root: match document.get("dialect") {
+                // It has several roots, each of them a definition.
+                Some(_) => Node::Anything,
+                None => compile(&document, &places)?,
+            },
             definitions: named.values().map(|node| compile(node, &places)).collect::<Result<_, _>>()?,
+            named: places.iter().map(|(name, place)| ((*name).to_owned(), *place)).collect(),
+            is_proto: document.get("dialect").is_some_and(|dialect| dialect == "proto"),
         })
     }
 
     /// The violation that lies deepest, if any.
     pub(crate) fn check(&self, body: &Value) -> Result<(), Violation> {
         self.visit(&self.root, body)
+    }
+
+    /// The same by the definition of that name; everything violates one that is not there.
+    pub(crate) fn check_as(&self, name: &str, body: &Value) -> Result<(), Violation> {
+        match self.named.get(name) {
+            Some(place) => self.visit(&Node::Definition(*place), body),
+            None => Err(Violation { path: Vec::new(), defect: Defect::Missing(name.to_owned()) }),
+        }
     }
 
     fn visit(&self, node: &Node, value: &Value) -> Result<(), Violation> {
@@ -111,52 +168,83 @@ impl Schema {
                 Some(text) if allowed.iter().any(|a| a == text) => Ok(()),
                 _ => not_allowed(allowed, value),
             },
-            Node::List(item) => {
-                let items = value.as_array().ok_or_else(|| wrong_type(node, value))?;
-                items.iter().enumerate().try_for_each(|(place, value)| {
+            Node::Proto(scalar) if scalar.fits(value) => Ok(()),
+            Node::Proto(scalar) => not_proto(scalar.name(), value),
+            Node::Limited(bare, limits) => {
+                self.visit(bare, value)?;
+                let broken = limits.check(value);
+                broken.map_or(Ok(()), |defect| Err(Violation { path: Vec::new(), defect }))
+            }
+            Node::List(item) => match value.as_array() {
+                Some(items) => items.iter().enumerate().try_for_each(|(place, value)| {
                     self.visit(item, value).map_err(|violation| violation.below(Step::Item(place)))
-                })
-            }
-            Node::Object { fields, required, others } => {
-                let object = value.as_object().ok_or_else(|| wrong_type(node, value))?;
-                // A wrong tag comes first: the other fields may then be those of another branch.
-                for (name, tag) in fields.iter().filter(|(_, node)| matches!(node, Node::Exactly(_))) {
-                    if let Some(value) = object.get(name) {
-                        self.visit(tag, value)
-                            .map_err(|violation| violation.below(Step::Field(name.clone())))?;
-                    }
-                }
-                let tag = |name: &&String| matches!(fields.get(*name), Some(Node::Exactly(_)));
-                let missing = required.iter().filter(|name| !object.contains_key(*name));
-                if let Some(name) = missing.max_by_key(tag) {
-                    return Err(Violation { path: Vec::new(), defect: Defect::Missing(name.clone()) });
-                }
-                object.iter().try_for_each(|(name, value)| {
-                    let node = match (fields.get(name), others) {
-                        (Some(node), _) => node,
-                        (None, Others::Like(node)) => node,
-                        (None, Others::Refused) => {
-                            return Err(Violation {
-                                path: Vec::new(),
-                                defect: Defect::Unknown(name.clone()),
-                            });
-                        }
-                    };
-                    self.visit(node, value).map_err(|violation| violation.below(Step::Field(name.clone())))
-                })
-            }
+                }),
+                // The only item of a list may stand for the list, as in Google's own examples.
+                None if self.is_proto && !value.is_null() => self.visit(item, value),
+                None => Err(wrong_type(node, value)),
+            },
+            Node::Object(object) => self.visit_object(object, node, value),
             Node::AnyOf(branches) => self.visit_any(branches, value),
         }
     }
 
+    fn visit_object(&self, object: &Object, node: &Node, value: &Value) -> Result<(), Violation> {
+        let Object { fields, required, others, groups, name } = object;
+        let Some(given) = value.as_object() else {
+            return match self.is_proto {
+                true => not_proto(format!("type.googleapis.com/{name}"), value),
+                false => Err(wrong_type(node, value)),
+            };
+        };
+        let here = |defect| Err(Violation { path: Vec::new(), defect });
+        // A wrong tag comes first: the other fields may then be those of another branch.
+        for (name, tag) in fields.iter().filter(|(_, node)| matches!(node, Node::Exactly(_))) {
+            if let Some(value) = given.get(name) {
+                self.visit(tag, value).map_err(|violation| violation.below(Step::Field(name.clone())))?;
+            }
+        }
+        let tag = |name: &&String| matches!(fields.get(*name), Some(Node::Exactly(_)));
+        let missing = required.iter().filter(|name| !given.contains_key(*name));
+        if let Some(name) = missing.max_by_key(tag) {
+            return here(Defect::Missing(name.clone()));
+        }
+        let mut known: Vec<String> = Vec::with_capacity(given.len());
+        for (name, value) in given {
+            let read = if self.is_proto { camel(name) } else { name.clone() };
+            let node = match (fields.get(&read), others) {
+                (Some(_), _) if self.is_proto && value.is_null() => continue,
+                (Some(_), _) if known.contains(&read) => {
+                    return here(Defect::Both { first: read.clone(), second: read });
+                }
+                (Some(node), _) => node,
+                (None, Others::Like(node)) => node,
+                (None, Others::Refused) => return here(Defect::Unknown(name.clone())),
+            };
+            self.visit(node, value).map_err(|violation| violation.below(Step::Field(name.clone())))?;
+            known.push(read);
+        }
+        for Group { names, required } in groups {
+            let mut there = names.iter().filter(|name| known.contains(name));
+            match (there.next(), there.next()) {
+                (Some(first), Some(second)) => {
+                    return here(Defect::Both { first: first.clone(), second: second.clone() });
+                }
+                (None, _) if *required => return here(Defect::NoneOf(names.clone())),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Tries each branch. Where all fail, the branch that the sender must have meant gives the
-    /// reason: the one whose tag (`type`, `role`) fits, then the one that failed deepest.
+    /// reason: the one whose tag (`type`, `role`) fits, then the one in which least is wrong, then the
+    /// one that failed deepest.
     fn visit_any(&self, branches: &[Node], value: &Value) -> Result<(), Violation> {
         let mut failures = Vec::new();
         for branch in branches {
             match self.visit(branch, value) {
                 Ok(()) => return Ok(()),
-                Err(violation) => failures.push((self.fits_tags(branch, value), violation)),
+                Err(violation) => failures.push((self.closeness(branch, value), violation)),
             }
         }
         let shallow = |violation: &Violation| {
@@ -165,26 +253,61 @@ impl Schema {
         if failures.iter().all(|(_, violation)| shallow(violation)) {
             return Err(merged_types(failures.into_iter().map(|(_, violation)| violation), value));
         }
-        if failures.iter().all(|(fits, _)| !fits)
-            && let Some(violation) = merged_tags(&failures)
+        if failures.iter().all(|((fits, _), _)| !fits)
+            && let Some(violation) = merged_tags(failures.iter().map(|(_, violation)| violation))
         {
             return Err(violation);
         }
-        let best = failures
-            .into_iter()
-            .max_by_key(|(fits, violation)| (*fits, !shallow(violation), violation.path.len()));
+        let best = failures.into_iter().max_by_key(|((fits, wrong), violation)| {
+            let named = matches!(violation.defect, Defect::NotAllowed { .. });
+            (*fits, !shallow(violation), Reverse(*wrong), violation.path.len(), named)
+        });
         best.map_or(Ok(()), |(_, violation)| Err(violation))
     }
 
-    /// Whether every constant field of an object schema has the right value here.
+    /// Whether the tags fit, and how much is wrong.
+    fn closeness(&self, node: &Node, value: &Value) -> (bool, usize) {
+        (self.fits_tags(node, value), self.count(node, value))
+    }
+
+    /// How many things are wrong with a value.
+    fn count(&self, node: &Node, value: &Value) -> usize {
+        match (node, value) {
+            (Node::Definition(place), _) => {
+                self.definitions.get(*place).map_or(0, |node| self.count(node, value))
+            }
+            (Node::AnyOf(branches), _) => {
+                branches.iter().map(|branch| self.count(branch, value)).min().unwrap_or(0)
+            }
+            (Node::List(item), Value::Array(items)) => {
+                items.iter().map(|value| self.count(item, value)).sum()
+            }
+            (Node::Object(Object { fields, required, others, .. }), Value::Object(object)) => {
+                let missing = required.iter().filter(|name| !object.contains_key(*name)).count();
+                let wrong = object.iter().map(|(name, value)| match (fields.get(name), others) {
+                    (Some(node), _) => self.count(node, value),
+                    (None, Others::Like(node)) => self.count(node, value),
+                    (None, Others::Refused) => 1,
+                });
+                missing + wrong.sum::<usize>()
+            }
+            _ => usize::from(self.visit(node, value).is_err()),
+        }
+    }
+
+    /// Whether every constant field of an object schema has the right value here, or may be absent.
     fn fits_tags(&self, node: &Node, value: &Value) -> bool {
         match (node, value) {
             (Node::Definition(place), _) => {
                 self.definitions.get(*place).is_some_and(|node| self.fits_tags(node, value))
             }
-            (Node::Object { fields, .. }, Value::Object(object)) => fields.iter().all(
-                |(name, node)| !matches!(node, Node::Exactly(constant) if object.get(name) != Some(constant)),
-            ),
+            (Node::Object(Object { fields, required, .. }), Value::Object(object)) => {
+                fields.iter().all(|(name, node)| match (node, object.get(name)) {
+                    (Node::Exactly(constant), Some(value)) => value == constant,
+                    (Node::Exactly(_), None) => !required.contains(name),
+                    _ => true,
+                })
+            }
             (Node::List(_), Value::Array(_)) => true,
             _ => false,
         }
@@ -211,10 +334,10 @@ fn merged_types(violations: impl Iterator<Item = Violation>, value: &Value) -> V
 }
 
 /// One violation that names every tag that would have done, where all branches failed at one tag.
-fn merged_tags(failures: &[(bool, Violation)]) -> Option<Violation> {
+fn merged_tags<'a>(violations: impl Iterator<Item = &'a Violation>) -> Option<Violation> {
     let mut all = Vec::new();
     let mut place: Option<(&[Step], &str)> = None;
-    for (_, violation) in failures {
+    for violation in violations {
         let Defect::NotAllowed { allowed, found } = &violation.defect else { continue };
         if violation.path.len() > 1 || place.is_some_and(|(path, _)| path != violation.path) {
             return None;
@@ -237,6 +360,11 @@ fn not_allowed(allowed: &[String], value: &Value) -> Result<(), Violation> {
     Err(Violation { path: Vec::new(), defect })
 }
 
+fn not_proto(kind: String, value: &Value) -> Result<(), Violation> {
+    let found: String = value.to_string().chars().take(200).collect();
+    Err(Violation { path: Vec::new(), defect: Defect::NotProto { kind, found } })
+}
+
 fn wrong_type(node: &Node, value: &Value) -> Violation {
     let expected = match node {
         Node::Null => "null",
@@ -244,7 +372,7 @@ fn wrong_type(node: &Node, value: &Value) -> Violation {
         Node::Integer => "integer",
         Node::Number => "decimal",
         Node::List(_) => "array",
-        Node::Object { .. } => "object",
+        Node::Object(_) => "object",
         _ => "string",
     };
     let defect = Defect::WrongType { expected: vec![expected], found: type_name(value) };
@@ -262,52 +390,6 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     }
-}
-
-fn compile(node: &Value, places: &HashMap<&str, usize>) -> Result<Node, SchemaError> {
-    let unreadable = || SchemaError(format!("cannot read {node}"));
-    if let Some(reference) = node.get("$ref").and_then(Value::as_str) {
-        let name = reference.strip_prefix("#/$defs/").ok_or_else(unreadable)?;
-        return places.get(name).map(|place| Node::Definition(*place)).ok_or_else(unreadable);
-    }
-    if let Some(branches) = node.get("anyOf").and_then(Value::as_array) {
-        let branches = branches.iter().map(|branch| compile(branch, places));
-        return Ok(Node::AnyOf(branches.collect::<Result<_, _>>()?));
-    }
-    if let Some(constant) = node.get("const") {
-        return Ok(Node::Exactly(constant.clone()));
-    }
-    if let Some(allowed) = node.get("enum").and_then(Value::as_array) {
-        let allowed = allowed.iter().map(|text| text.as_str().map(str::to_owned));
-        return allowed.collect::<Option<_>>().map(Node::OneOf).ok_or_else(unreadable);
-    }
-    match node.get("type").and_then(Value::as_str) {
-        Some("null") => Ok(Node::Null),
-        Some("boolean") => Ok(Node::Boolean),
-        Some("integer") => Ok(Node::Integer),
-        Some("number") => Ok(Node::Number),
-        Some("string") => Ok(Node::Text),
-        Some("array") => {
-            let item = node.get("items").map_or(Ok(Node::Anything), |item| compile(item, places))?;
-            Ok(Node::List(Box::new(item)))
-        }
-        Some("object") => compile_object(node, places),
-        None if node.as_object().is_some_and(serde_json::Map::is_empty) => Ok(Node::Anything),
-        _ => Err(unreadable()),
-    }
-}
-
-fn compile_object(node: &Value, places: &HashMap<&str, usize>) -> Result<Node, SchemaError> {
-    let others = match node.get("additionalProperties") {
-        None | Some(Value::Bool(false)) => Others::Refused,
-        Some(Value::Bool(true)) => Others::Like(Box::new(Node::Anything)),
-        Some(node) => Others::Like(Box::new(compile(node, places)?)),
-    };
-    let named = node.get("properties").and_then(Value::as_object);
-    let fields = named.into_iter().flatten().map(|(name, node)| Ok((name.clone(), compile(node, places)?)));
-    let required = node.get("required").and_then(Value::as_array);
-    let required = required.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-    Ok(Node::Object { fields: fields.collect::<Result<_, _>>()?, required: required.collect(), others })
 }
 
 #[cfg(test)]
