@@ -49,8 +49,7 @@ impl Framing {
 
 /// Whether a protocol streams a JSON array where it is not asked for server-sent events: Gemini alone.
 fn streams_as_array(provider: Protocol) -> bool {
-    // By its name, since `units` gets the variant together with its adapter.
-    provider.as_str() == "gemini"
+    provider == Protocol::GeminiGenerateContent
 }
 
 /// What a stream says, freed of its framing.

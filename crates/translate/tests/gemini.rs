@@ -12,7 +12,7 @@ use weighbridge_units::Protocol::{
 };
 use weighbridge_units::{Bucket, ErrorClass, Loss, LossKind, Usage};
 
-const ANSWER: AnswerTarget<'_> = AnswerTarget { id_fallback: "made-up", created: 1_700_000_000 };
+const ANSWER: AnswerTarget<'_> = AnswerTarget::new("made-up", 1_700_000_000);
 
 /// One field per line, and one item of a list, so that a change shows where it is.
 fn shown(body: &[u8], losses: &[Loss]) -> String {

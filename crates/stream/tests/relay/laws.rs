@@ -127,7 +127,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A stream that makes sense, with a few frames of another put in, left out or cut.
-fn stream() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn stream() -> impl Strategy<Value = Vec<u8>> {
     let sensible = prop_oneof![
         Just(chat(&[
             &delta(r#"{"role":"assistant","content":""}"#),

@@ -13,5 +13,6 @@ mod gemini_recordings;
 mod laws;
 mod pass_through;
 mod replayed;
+mod responses;
 mod stream_equals_whole;
 mod support;

@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use weighbridge_protocol::json::{Bag, Raw, ScanLimits};
 use weighbridge_stream::testkit::{Verdict, check};
-use weighbridge_stream::{Folder, fold_stream, replay};
+use weighbridge_stream::{Folder, Framing, StreamForm, fold_stream, replay};
 use weighbridge_translate::conversation::{
     Audio, CallKind, Citation, CitationSource, Image, MediaSource, Proof, Reasoning, Span, Text,
     TokenLogprob, ToolCall,
@@ -236,6 +236,7 @@ fn streamed(answer: &Answer<'_>, client: Protocol) -> Vec<u8> {
         created: 1_700_000_000,
         show_usage: true,
         legacy_functions: false,
+        form: StreamForm::Events,
     };
     let mut writer = stream_writer(client, &target);
     let (mut out, mut losses) = (Vec::new(), Vec::new());
@@ -256,7 +257,7 @@ proptest! {
         for client in Protocol::ALL.into_iter().filter(|client| client.is_clients()) {
             let stream = streamed(&answer, client);
             prop_assert_eq!(check(client, &stream), Ok(Verdict::EndedWell));
-            let (folder, end) = fold_stream(client, &stream, 1 << 20);
+            let (folder, end) = fold_stream(client, Framing::Sse, &stream, 1 << 20);
             prop_assert!(end.is_ok(), "{:?}", end);
             let folded = folder.answer();
 

@@ -368,11 +368,7 @@ impl<'l, 'a> Pen<'l, 'a> {
 }
 
 /// Writes a cache point. A lifetime that another provider offers becomes the shorter or the longer one.
-pub(super) fn cache_point<'a>(
-    mark: &Placed<'a, CacheMark>,
-    mut object: Object<'_>,
-    losses: &mut Losses<'a>,
-) {
+pub(super) fn cache_point<'a>(mark: &Placed<'a, CacheMark>, mut object: Object<'_>, losses: &mut Losses<'a>) {
     let mut point = object.key("cachePoint").object();
     point.key("type").string("default");
     let Some(wanted) = mark.value.ttl else { return };

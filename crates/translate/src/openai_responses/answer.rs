@@ -82,7 +82,7 @@ pub(super) fn facts(mut fields: Fields<'_>) -> Result<AnswerFacts, ReadError> {
 }
 
 /// Whether an item is a call of one of the client's tools, and one that can be read.
-pub(super) fn calls_tool(item: Raw<'_>) -> bool {
+fn calls_tool(item: Raw<'_>) -> bool {
     let kind = item.get("type").and_then(|kind| kind.str().ok());
     let may_be = matches!(kind.as_deref(), Some("function_call" | "custom_tool_call"));
     may_be && {

@@ -2,6 +2,7 @@
 
 mod reader;
 mod reader_items;
+mod reader_parts;
 mod writer;
 mod writer_items;
 mod writer_parts;

@@ -4,7 +4,8 @@ use weighbridge_protocol::json::{Bag, Fields, Raw, ScanLimits};
 use weighbridge_protocol::openai_responses::{event, finish as wire, usage};
 use weighbridge_units::Protocol;
 
-use super::reader_items::{Items, Spoken};
+use super::reader_items::Items;
+use super::reader_parts::Kind;
 use crate::event::{extras, usage_extras};
 use crate::openai_responses::{answer, bag_names, finish};
 use crate::{Event, EventSink, Frame, FrameError, FrameRole, FrameScope, PartsSeen, StreamReader};
@@ -62,9 +63,7 @@ impl StreamReader for ResponsesReader {
                 sink(Event::Failed(crate::decode_error(PROTOCOL, 200, frame.data.as_bytes())));
             }
             event::KEEPALIVE => sink(Event::Ping),
-            event::ITEM_ADDED | event::ITEM_DONE if scope == FrameScope::Facts => {
-                self.items.note(&mut fields);
-            }
+            event::ITEM_ADDED | event::ITEM_DONE if scope == FrameScope::Facts => self.note(&name, fields),
             _ if scope == FrameScope::Facts => {}
             own => match self.content(own, fields, sink)? {
                 Known::Yes => {}
@@ -99,6 +98,17 @@ impl ResponsesReader {
         Ok(())
     }
 
+    /// Looks at an item only for whether it is a call. What is odd about it is for those to judge who
+    /// read all of it.
+    fn note(&mut self, name: &str, mut fields: Fields<'_>) {
+        let Some(raw) = fields.offer::<Raw<'_>>("item") else { return };
+        let index = fields.offer("output_index").unwrap_or(0);
+        let _odd = match name {
+            event::ITEM_ADDED => self.items.added(index, raw, &mut |_| {}),
+            _ => self.items.done(index, raw, &mut |_| {}),
+        };
+    }
+
     fn content(
         &mut self,
         name: &str,
@@ -113,10 +123,10 @@ impl ResponsesReader {
             event::PART_DONE => self.items.part_done(at, fields.require("part")?, sink)?,
             event::TEXT_DELTA => {
                 let tokens = fields.take::<Raw<'_>>("logprobs")?.value();
-                self.items.said(at, Spoken::Text, fields.require("delta")?, tokens, sink)?;
+                self.items.said(at, Kind::Text, fields.require("delta")?, tokens, sink)?;
             }
             event::REFUSAL_DELTA => {
-                self.items.said(at, Spoken::Refusal, fields.require("delta")?, None, sink)?;
+                self.items.said(at, Kind::Refusal, fields.require("delta")?, None, sink)?;
             }
             event::ANNOTATION_ADDED => {
                 let _place: Option<Raw<'_>> = fields.offer("annotation_index");
@@ -163,7 +173,9 @@ impl ResponsesReader {
         let output = response.offer::<Raw<'_>>("output");
         match scope {
             FrameScope::Whole => self.items.end(output, sink)?,
-            FrameScope::Facts => self.items.note_all(output),
+            FrameScope::Facts => {
+                let _odd = self.items.end(output, &mut |_| {});
+            }
         }
         let reason = response.offer::<Raw<'_>>("incomplete_details").and_then(|raw| raw.get("reason"));
         let reason = reason.and_then(|reason| reason.str().ok());

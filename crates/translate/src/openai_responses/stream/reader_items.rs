@@ -2,11 +2,15 @@ use std::borrow::Cow;
 
 use weighbridge_protocol::json::{Fields, Raw};
 
-use super::reader::{Address, PROTOCOL};
-use crate::conversation::{CallKind, Citation, TokenLogprob};
-use crate::event::{SplitText, says_nothing};
-use crate::openai_responses::{answer, citations, items_decode, logprobs};
-use crate::{Content, Delta, Event, EventSink, FrameError, Part, PartKind, adapter};
+use super::reader::Address;
+use super::reader_parts::{
+    Kind, Written, arguments, complete, open_part, tell_citation, tell_extras, tell_summary, tell_tokens,
+    text,
+};
+use crate::conversation::{CallKind, TokenLogprob};
+use crate::event::says_nothing;
+use crate::openai_responses::{citations, items_decode, logprobs};
+use crate::{Content, Delta, Event, EventSink, FrameError, Part, PartKind};
 
 /// More items than this in one answer is an attack on memory, not an answer.
 const ITEMS_MAX: usize = 4096;
@@ -45,78 +49,10 @@ enum State {
     Other,
 }
 
-/// A part of which pieces have come.
-#[derive(Debug)]
-struct Written {
-    place: u64,
-    part: u32,
-    is_open: bool,
-    /// Whether any of its text has come.
-    any: bool,
-    text: SplitText,
-    citations: usize,
-    tokens: usize,
-}
-
-/// What a part of a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spoken {
-    Text,
-    Refusal,
-}
-
-impl Written {
-    fn new(place: u64, part: u32) -> Self {
-        Self { place, part, is_open: true, any: false, text: SplitText::default(), citations: 0, tokens: 0 }
-    }
-
-    /// More text of it, as `delta` says it.
-    fn more(
-        &mut self,
-        raw: Raw<'_>,
-        delta: impl FnOnce(Cow<'_, str>) -> Delta<'_>,
-        sink: &mut EventSink<'_>,
-    ) -> Result<(), FrameError> {
-        if !self.is_open {
-            return Err(FrameError::OutOfOrder("more of a part that was whole"));
-        }
-        let text = self.text.read(raw)?;
-        if !text.is_empty() {
-            self.any = true;
-            sink(Event::Delta { part: self.part, delta: delta(text) });
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, sink: &mut EventSink<'_>) -> Result<(), FrameError> {
-        if !self.text.is_whole() {
-            return Err(FrameError::Malformed("a part ends with half of a character".into()));
-        }
-        if std::mem::take(&mut self.is_open) {
-            sink(Event::Close { part: self.part });
-        }
-        Ok(())
-    }
-}
-
 impl Items {
     /// Whether a tool of the client's was called.
     pub(super) fn called(&self) -> bool {
         self.called
-    }
-
-    /// Looks at an item only for whether it is a call.
-    pub(super) fn note(&mut self, fields: &mut Fields<'_>) {
-        if let Some(item) = fields.offer::<Raw<'_>>("item") {
-            self.called |= answer::calls_tool(item);
-        }
-    }
-
-    /// As [`Self::note`], for a whole list.
-    pub(super) fn note_all(&mut self, output: Option<Raw<'_>>) {
-        for item in output.and_then(|list| list.items().ok()).into_iter().flatten() {
-            self.called |= answer::calls_tool(item);
-        }
     }
 
     pub(super) fn added(
@@ -135,7 +71,7 @@ impl Items {
                 match fields.offer::<Cow<'_, str>>("name") {
                     Some(name) => {
                         let part = self.open_part(index, PartKind::ToolCall { id, name, kind }, sink);
-                        State::Call(Written::new(0, part))
+                        State::Call(Written::new(0, part, Kind::Call))
                     }
                     None => State::Other,
                 }
@@ -181,13 +117,13 @@ impl Items {
         raw: Raw<'_>,
         sink: &mut EventSink<'_>,
     ) -> Result<(), FrameError> {
-        let spoken = match raw.get("type").and_then(|kind| kind.str().ok()).as_deref() {
-            Some("output_text") => Spoken::Text,
-            Some("refusal") => Spoken::Refusal,
+        let kind = match raw.get("type").and_then(|kind| kind.str().ok()).as_deref() {
+            Some("output_text") => Kind::Text,
+            Some("refusal") => Kind::Refusal,
             // Of reasoning, or of a kind that is not known: it comes with its item.
             _ => return Ok(()),
         };
-        self.written(at, spoken, sink)?;
+        self.written(at, kind, sink)?;
         Ok(())
     }
 
@@ -195,7 +131,7 @@ impl Items {
     fn written(
         &mut self,
         at: Address,
-        spoken: Spoken,
+        kind: Kind,
         sink: &mut EventSink<'_>,
     ) -> Result<Option<&mut Written>, FrameError> {
         let (mut next_part, mut called) = (self.next_part, self.called);
@@ -208,12 +144,9 @@ impl Items {
                 return Err(FrameError::TooMuch("more than 4096 parts in one message"));
             }
             None => {
-                let kind = match spoken {
-                    Spoken::Text => PartKind::Text,
-                    Spoken::Refusal => PartKind::Refusal,
-                };
-                let part = open_part(&mut next_part, &mut called, at.item, kind, sink);
-                parts.push(Written::new(at.part, part));
+                let opened = if kind == Kind::Refusal { PartKind::Refusal } else { PartKind::Text };
+                let part = open_part(&mut next_part, &mut called, at.item, opened, sink);
+                parts.push(Written::new(at.part, part, kind));
                 parts.len() - 1
             }
         };
@@ -228,12 +161,12 @@ impl Items {
     pub(super) fn said(
         &mut self,
         at: Address,
-        spoken: Spoken,
+        kind: Kind,
         delta: Raw<'_>,
         tokens: Option<Raw<'_>>,
         sink: &mut EventSink<'_>,
     ) -> Result<(), FrameError> {
-        let Some(written) = self.written(at, spoken, sink)? else { return Ok(()) };
+        let Some(written) = self.written(at, kind, sink)? else { return Ok(()) };
         if let Some(tokens) = tokens.and_then(|list| logprobs::read(list).ok()) {
             tell_tokens(written, tokens, sink);
         }
@@ -246,7 +179,7 @@ impl Items {
         raw: Raw<'_>,
         sink: &mut EventSink<'_>,
     ) -> Result<(), FrameError> {
-        let Some(written) = self.written(at, Spoken::Text, sink)? else { return Ok(()) };
+        let Some(written) = self.written(at, Kind::Text, sink)? else { return Ok(()) };
         if let Ok(citation) = citations::annotation(raw) {
             tell_citation(written, citation, sink);
         }
@@ -259,14 +192,14 @@ impl Items {
         raw: Raw<'_>,
         sink: &mut EventSink<'_>,
     ) -> Result<(), FrameError> {
-        let spoken = match raw.get("type").and_then(|kind| kind.str().ok()).as_deref() {
-            Some("output_text") => Spoken::Text,
-            Some("refusal") => Spoken::Refusal,
+        let kind = match raw.get("type").and_then(|kind| kind.str().ok()).as_deref() {
+            Some("output_text") => Kind::Text,
+            Some("refusal") => Kind::Refusal,
             _ => return Ok(()),
         };
         let mut tokens = Vec::new();
         let whole = items_decode::output_part(raw, &mut tokens);
-        let Some(written) = self.written(at, spoken, sink)? else { return Ok(()) };
+        let Some(written) = self.written(at, kind, sink)? else { return Ok(()) };
         complete(written, whole.as_ref(), tokens, sink);
         written.close(sink)
     }
@@ -334,7 +267,7 @@ impl Items {
             }
             let kind = PartKind::Reasoning { id: id.as_deref().map(Cow::Borrowed) };
             let part = open_part(&mut next_part, &mut false, index, kind, sink);
-            *written = Some(Written::new(0, part));
+            *written = Some(Written::new(0, part, Kind::Reasoning));
         }
         self.next_part = next_part;
         match self.open.iter_mut().rev().find(|item| item.index == index).map(|item| &mut item.state) {
@@ -462,7 +395,11 @@ impl Items {
                     sink(Event::Delta { part: number, delta: Delta::Data(Cow::Borrowed(data)) });
                 }
             }
-            _ => complete(&mut Written::new(0, number), Some(part), tokens, sink),
+            content => {
+                if let Some(kind) = Kind::of(content) {
+                    complete(&mut Written::new(0, number, kind), Some(part), tokens, sink);
+                }
+            }
         }
         sink(Event::Close { part: number });
     }
@@ -497,85 +434,6 @@ impl State {
             Self::Call(_) => matches!(kind.as_deref(), Some("function_call" | "custom_tool_call")),
             Self::Reasoning { .. } => kind.as_deref() == Some("reasoning"),
             Self::Other => true,
-        }
-    }
-}
-
-fn open_part(
-    next_part: &mut u32,
-    called: &mut bool,
-    index: u64,
-    kind: PartKind<'_>,
-    sink: &mut EventSink<'_>,
-) -> u32 {
-    let part = *next_part;
-    *next_part = part.wrapping_add(1);
-    *called |= matches!(kind, PartKind::ToolCall { .. });
-    let group = u32::try_from(index).unwrap_or(u32::MAX);
-    sink(Event::Open { part, group, candidate: 0, kind });
-    part
-}
-
-/// Tells what the whole part says and its pieces did not.
-fn complete(
-    written: &mut Written,
-    whole: Option<&Part<'_>>,
-    tokens: Vec<TokenLogprob<'_>>,
-    sink: &mut EventSink<'_>,
-) {
-    let Some(whole) = whole.filter(|_| written.is_open) else { return };
-    if written.tokens == 0 {
-        tell_tokens(written, tokens, sink);
-    }
-    let delta = match &whole.content {
-        Content::Text(text) => Delta::Text(Cow::Borrowed(text.text.as_ref())),
-        Content::Refusal(text) => Delta::Text(Cow::Borrowed(text.as_ref())),
-        Content::ToolCall(call) => Delta::Arguments(Cow::Borrowed(call.arguments.as_ref())),
-        _ => return,
-    };
-    if !written.any && delta.content_bytes() > 0 {
-        written.any = true;
-        sink(Event::Delta { part: written.part, delta });
-    }
-    if let Content::Text(text) = &whole.content {
-        for citation in text.citations.iter().skip(written.citations) {
-            tell_citation(written, citation.clone(), sink);
-        }
-    }
-}
-
-fn text(more: Cow<'_, str>) -> Delta<'_> {
-    Delta::Text(more)
-}
-
-fn arguments(more: Cow<'_, str>) -> Delta<'_> {
-    Delta::Arguments(more)
-}
-
-fn tell_tokens<'t>(written: &mut Written, tokens: Vec<TokenLogprob<'t>>, sink: &mut EventSink<'_>) {
-    if !tokens.is_empty() {
-        written.tokens += tokens.len();
-        sink(Event::Logprobs { candidate: 0, tokens });
-    }
-}
-
-fn tell_citation(written: &mut Written, citation: Citation<'_>, sink: &mut EventSink<'_>) {
-    written.citations += 1;
-    sink(Event::Delta { part: written.part, delta: Delta::Citation(citation) });
-}
-
-fn tell_summary(part: u32, summary: &[Cow<'_, str>], told: usize, sink: &mut EventSink<'_>) {
-    for (piece, text) in (0_u32..).zip(summary).skip(told) {
-        let delta = Delta::Summary { piece, text: Cow::Borrowed(text.as_ref()) };
-        sink(Event::Delta { part, delta });
-    }
-}
-
-/// Reports the fields of an item that no event expresses.
-fn tell_extras(parts: &[Part<'_>], sink: &mut EventSink<'_>) {
-    for (name, value) in parts.iter().flat_map(|part| part.bag.iter()) {
-        if !says_nothing(value) && !adapter(PROTOCOL).is_default(name, value) {
-            sink(Event::Extra { under: "/item", name: Cow::Borrowed(name), text: value.text() });
         }
     }
 }
