@@ -142,6 +142,16 @@ pub(crate) fn usage_rest<'a>(usage: Raw<'a>, known: &[&str], inner: &[(&str, &[&
     rest
 }
 
+/// The usage object as it stood, where it goes back to its own protocol and still says what was used.
+pub(crate) fn usage_as_told<'a>(
+    answer: &Answer<'a>,
+    read: fn(Raw<'_>) -> Usage,
+    losses: &Losses<'a>,
+) -> Option<Raw<'a>> {
+    let raw = answer.usage_place.raw().filter(|_| losses.is_same_protocol())?;
+    (answer.usage == Some(read(raw))).then_some(raw)
+}
+
 /// Reports what a usage object cannot tell: buckets of `untold`, and fields that are not understood.
 pub(crate) fn report_usage<'a>(answer: &Answer<'a>, untold: &[Bucket], losses: &mut Losses<'a>) {
     let usage = answer.usage.unwrap_or_default();

@@ -18,6 +18,11 @@ impl<'a> Place<'a> {
         self.0
     }
 
+    /// Whether a value is a piece of what stands there.
+    pub(crate) fn holds(self, value: Raw<'_>) -> bool {
+        self.0.is_some_and(|raw| raw.text().as_bytes().as_ptr_range().contains(&value.text().as_ptr()))
+    }
+
     /// The text at this place, for [`pointers_of`](weighbridge_protocol::json::pointers_of); `root`
     /// itself for nowhere.
     pub(crate) fn text<'t>(self, root: &'t str) -> &'t str

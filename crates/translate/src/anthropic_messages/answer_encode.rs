@@ -1,13 +1,15 @@
 //! The canonical answer, written as a whole answer.
 //! <https://docs.anthropic.com/en/api/messages#response-id>
 
+use std::borrow::Cow;
+
 use weighbridge_protocol::anthropic_messages::{MESSAGE, usage};
 use weighbridge_protocol::json::{Array, Object, Writer};
 use weighbridge_units::LossKind;
 
 use super::blocks_encode::{self, Blocks};
 use super::finish;
-use crate::answer::report_usage;
+use crate::answer::{report_usage, usage_as_told};
 use crate::conversation::ServiceTier;
 use crate::{Answer, AnswerTarget, Candidate, Content, Losses, Place, StopDetails, tool_id};
 
@@ -80,12 +82,30 @@ fn stop_reason<'a>(candidate: Option<&Candidate<'a>>, object: &mut Object<'_>, l
         object.key("stop_reason").string(finish::ended(seen));
         return object.key("stop_sequence").null();
     };
+    let told = candidate.and_then(|candidate| as_told(candidate, losses));
+    if let Some((word, sequence)) = told {
+        object.key("stop_reason").string(&word);
+        return object.key("stop_sequence").string_or_null(sequence.as_deref());
+    }
     let (written, lost) = finish::write(reason, seen);
     if let (Some(why), Some(candidate)) = (lost, candidate) {
         losses.report(candidate.place, LossKind::Approximated, why, "a stop reason that says so");
     }
     object.key("stop_reason").string(written);
     object.key("stop_sequence").string_or_null(finish::sequence(reason));
+}
+
+/// The provider's own words for why the answer ended, where they go back to their own protocol and
+/// say what the answer says.
+fn as_told<'a>(
+    candidate: &Candidate<'a>,
+    losses: &Losses<'a>,
+) -> Option<(Cow<'a, str>, Option<Cow<'a, str>>)> {
+    let body = candidate.place.raw().filter(|_| losses.is_same_protocol())?;
+    let word = body.get("stop_reason")?.str().ok()?;
+    let sequence = body.get("stop_sequence").and_then(|sequence| sequence.str().ok());
+    let reason = finish::read(&word, sequence.as_deref());
+    (candidate.finish == Some(reason)).then_some((word, sequence))
 }
 
 /// The categories are a closed list of Anthropic's.
@@ -103,6 +123,9 @@ fn stop_details<'a>(details: &StopDetails<'a>, object: &mut Object<'_>, losses: 
 
 /// `usage` is required: what nobody told is written as zero, and reported.
 fn write_usage<'a>(answer: &Answer<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
+    if let Some(raw) = usage_as_told(answer, usage::read, losses) {
+        return object.key("usage").raw(raw.text());
+    }
     if answer.usage.is_none() {
         losses.report(
             Place::NOWHERE,

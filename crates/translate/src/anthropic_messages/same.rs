@@ -69,10 +69,8 @@ fn part(part: &mut Part<'_>) {
 
 pub(crate) fn answer(same: &mut Answer<'_>) {
     same.created = None;
-    if let Some(tier) = &mut same.service_tier {
-        if tier.value == "default" {
-            tier.value = Cow::Borrowed("standard");
-        }
+    if let Some(tier) = same.service_tier.as_mut().filter(|tier| tier.value == "default") {
+        tier.value = Cow::Borrowed("standard");
     }
     for candidate in &mut same.candidates {
         let seen = candidate.seen();

@@ -41,7 +41,7 @@ fn choice(raw: Raw<'_>) -> Result<Candidate<'_>, ReadError> {
         parts = message_decode::assistant(&mut message)?;
         bag = message.rest();
     }
-    let reason: Option<Cow<'_, str>> = fields.offer("finish_reason");
+    let reason = fields.offer::<Cow<'_, str>>("finish_reason").filter(|reason| !reason.is_empty());
     let logprobs = logprobs::take(&mut fields, &mut bag);
     append(&mut bag, fields.rest());
     Ok(Candidate { parts, finish: reason.as_deref().map(finish::read), logprobs, bag, ..Candidate::new(raw) })
@@ -51,6 +51,7 @@ pub(super) fn facts(mut fields: Fields<'_>) -> Result<AnswerFacts, ReadError> {
     let choices: Raw<'_> = fields.require("choices")?;
     let first = choices.items()?.next();
     let reason = first.and_then(|choice| choice.get("finish_reason")).and_then(|reason| reason.str().ok());
+    let reason = reason.filter(|reason| !reason.is_empty());
     let raw_usage = fields.offer::<Raw<'_>>("usage").filter(|usage| !usage.is_null());
     Ok(AnswerFacts {
         id: fields.offer("id"),

@@ -1,15 +1,17 @@
 //! The canonical answer, written as a whole answer.
 //! <https://platform.openai.com/docs/api-reference/chat/object>
 
-use weighbridge_protocol::json::{Bag, Object, Writer};
+use std::borrow::Cow;
+
+use weighbridge_protocol::json::{Bag, Object, Raw, Writer};
 use weighbridge_protocol::openai_chat::{OBJECT, usage};
 use weighbridge_units::LossKind;
 
 use super::content_encode::{self, Takes};
 use super::{cache_mark, citations, finish, logprobs, message_encode, reasoning};
-use crate::answer::report_usage;
+use crate::answer::{report_usage, usage_as_told};
 use crate::conversation::{Audio, CallKind, CitationSource, MediaSource, ServiceTier, Text, ToolCall};
-use crate::{Answer, AnswerTarget, Candidate, Content, FinishReason, Losses, Part, tool_id};
+use crate::{Answer, AnswerTarget, Candidate, Content, FinishReason, Losses, Part, Place, tool_id};
 
 /// An answer has no marks for a cache.
 const TAKES: Takes = Takes { marks: cache_mark::Marks::No, more_content: true, developer: true };
@@ -28,7 +30,9 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
         self::choice(candidate, target, &mut choice, losses);
     }
     drop(choices);
-    if let Some(told) = &answer.usage {
+    if let Some(raw) = usage_as_told(answer, usage::read, losses) {
+        object.key("usage").raw(raw.text());
+    } else if let Some(told) = &answer.usage {
         usage::write(told, object.key("usage"));
         report_usage(answer, &usage::UNTOLD, losses);
     }
@@ -44,22 +48,59 @@ fn choice<'a>(
     choice: &mut Object<'_>,
     losses: &mut Losses<'a>,
 ) {
+    let rest = Rest::of(candidate, losses);
     let mut object = choice.key("message").object();
     object.key("role").string("assistant");
     message(candidate, target, &mut object, losses);
+    rest.message.iter().for_each(|(name, value)| object.key(name).raw(value.text()));
     drop(object);
-    if candidate.logprobs.is_empty() {
+    if candidate.logprobs.is_empty() && rest.logprobs.is_empty() {
         // Required, though it may be null; a bag that is kept may have its own.
-        if !candidate.bag.iter().any(|(name, _)| losses.is_same_protocol() && name == "logprobs") {
+        if !rest.choice.iter().any(|(name, _)| *name == "logprobs") {
             choice.key("logprobs").null();
         }
     } else {
-        logprobs::write(&candidate.logprobs, choice, &mut |bag: &Bag<'a>, object| {
+        logprobs::write(&candidate.logprobs, &rest.logprobs, choice, &mut |bag: &Bag<'a>, object| {
             losses.write_bag(bag, object)
         });
     }
-    choice.key("finish_reason").string(finish_reason(candidate, target, losses));
-    losses.write_bag(&candidate.bag, choice);
+    choice.key("finish_reason").string(&finish_reason(candidate, target, losses));
+    rest.choice.iter().for_each(|(name, value)| choice.key(name).raw(value.text()));
+    if !losses.is_same_protocol() {
+        losses.bag(&candidate.bag);
+    }
+}
+
+/// What is kept of a candidate for its own protocol, by the object that it stood in.
+#[derive(Default)]
+struct Rest<'p, 'a> {
+    choice: Vec<(&'p str, Raw<'a>)>,
+    message: Vec<(&'p str, Raw<'a>)>,
+    logprobs: Vec<(&'p str, Raw<'a>)>,
+}
+
+impl<'p, 'a> Rest<'p, 'a> {
+    fn of(candidate: &'p Candidate<'a>, losses: &Losses<'a>) -> Self {
+        let mut rest = Self::default();
+        if !losses.keeps(&candidate.bag) {
+            return rest;
+        }
+        let inner = |name: &str| -> Place<'a> {
+            candidate.place.raw().and_then(|choice| choice.get(name)).map_or(Place::NOWHERE, Place::from)
+        };
+        let (message, logprobs) = (inner("message"), inner("logprobs"));
+        for (name, value) in candidate.bag.iter() {
+            let object = match name {
+                _ if message.holds(value) => &mut rest.message,
+                // The whole of it, where it is something else.
+                "logprobs" => &mut rest.choice,
+                _ if logprobs.holds(value) => &mut rest.logprobs,
+                _ => &mut rest.choice,
+            };
+            object.push((name, value));
+        }
+        rest
+    }
 }
 
 /// What the model said: one text, one refusal, its sound, images, reasoning and calls.
@@ -239,7 +280,10 @@ fn finish_reason<'a>(
     candidate: &Candidate<'a>,
     target: &AnswerTarget<'_>,
     losses: &mut Losses<'a>,
-) -> &'static str {
+) -> Cow<'a, str> {
+    if let Some(word) = as_told(candidate, losses) {
+        return finish::for_client(word, target.legacy_functions);
+    }
     let seen = candidate.seen();
     let written = if let Some(reason) = &candidate.finish {
         let (written, lost) = finish::write(reason, seen);
@@ -256,7 +300,16 @@ fn finish_reason<'a>(
         );
         finish::ended(seen)
     };
-    finish::for_client(written, target.legacy_functions)
+    finish::for_client(written.into(), target.legacy_functions)
+}
+
+/// The provider's own word for why the answer ended, where it goes back to its own protocol and says
+/// what the answer says.
+fn as_told<'a>(candidate: &Candidate<'a>, losses: &Losses<'a>) -> Option<Cow<'a, str>> {
+    let choice = candidate.place.raw().filter(|_| losses.is_same_protocol())?;
+    let word = choice.get("finish_reason")?.str().ok()?;
+    let reason = (!word.is_empty()).then(|| finish::read(&word));
+    (candidate.finish == reason).then_some(word)
 }
 
 fn needed(reason: &FinishReason) -> String {

@@ -1,5 +1,7 @@
 //! `finish_reason`, read and written.
 
+use std::borrow::Cow;
+
 use weighbridge_protocol::openai_chat::finish as wire;
 
 use crate::{FinishReason, PartsSeen};
@@ -51,7 +53,11 @@ pub fn ended(seen: PartsSeen) -> &'static str {
     if seen.tool_calls { wire::TOOL_CALLS } else { wire::STOP }
 }
 
-/// The value for a client that may know the form of calls before tools only.
-pub fn for_client(written: &'static str, legacy_functions: bool) -> &'static str {
-    if legacy_functions && written == wire::TOOL_CALLS { wire::FUNCTION_CALL } else { written }
+/// The value for a client that knows either the form of calls before tools or the one with them.
+pub fn for_client(written: Cow<'_, str>, legacy_functions: bool) -> Cow<'_, str> {
+    match written.as_ref() {
+        wire::TOOL_CALLS if legacy_functions => wire::FUNCTION_CALL.into(),
+        wire::FUNCTION_CALL if !legacy_functions => wire::TOOL_CALLS.into(),
+        _ => written,
+    }
 }

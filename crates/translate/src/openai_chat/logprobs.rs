@@ -42,15 +42,24 @@ fn token(raw: Raw<'_>) -> Option<TokenLogprob<'_>> {
     Some(TokenLogprob { place: raw.into(), token, logprob, bytes, top, bag: fields.rest() })
 }
 
-/// Writes `logprobs` of a choice.
+/// Writes `logprobs` of a choice, with what else stood there.
 pub(super) fn write<'a>(
     tokens: &[TokenLogprob<'a>],
+    more: &[(&str, Raw<'a>)],
     choice: &mut Object<'_>,
     rest: &mut dyn FnMut(&Bag<'a>, &mut Object<'_>),
 ) {
+    let has = |wanted: &str| more.iter().any(|(name, _)| *name == wanted);
     let mut logprobs = choice.key("logprobs").object();
-    list(tokens, true, &mut logprobs.key("content").array(), rest);
-    logprobs.key("refusal").null();
+    if !tokens.is_empty() {
+        list(tokens, true, &mut logprobs.key("content").array(), rest);
+    } else if !has("content") {
+        logprobs.key("content").null();
+    }
+    if !has("refusal") {
+        logprobs.key("refusal").null();
+    }
+    more.iter().for_each(|(name, value)| logprobs.key(name).raw(value.text()));
 }
 
 fn list<'a>(

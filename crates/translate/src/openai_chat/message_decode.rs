@@ -201,6 +201,10 @@ fn function_call<'a>(fields: &mut Fields<'a>) -> Result<Option<Part<'a>>, ReadEr
         arguments: arguments(&mut function)?,
         kind: CallKind::Function,
     };
+    // Snowflake fills in what is not there.
+    if call.name.is_empty() && call.arguments.is_empty() {
+        return Ok(None);
+    }
     Ok(Some(Part { bag: function.rest(), ..Part::new(place, Content::ToolCall(call)) }))
 }
 

@@ -156,7 +156,7 @@ impl StreamWriter for ChatWriter {
                     |_| {},
                     None,
                     |choice| {
-                        logprobs::write(tokens, choice, &mut |bag, _| lost |= !bag.is_empty());
+                        logprobs::write(tokens, &[], choice, &mut |bag, _| lost |= !bag.is_empty());
                     },
                 );
                 if lost {
@@ -197,8 +197,9 @@ impl StreamWriter for ChatWriter {
         for candidate in &mut std::mem::take(&mut self.candidates) {
             let _nothing_follows = self.place(candidate, false, out, losses);
             self.explain(candidate, out, losses);
-            let reason = finish::for_client(finish_reason(candidate, losses), self.legacy_functions);
-            self.chunk(candidate.index, out, |_| {}, Some(reason));
+            let reason = finish_reason(candidate, losses).into();
+            let reason = finish::for_client(reason, self.legacy_functions);
+            self.chunk(candidate.index, out, |_| {}, Some(&reason));
         }
         if let Some(told) = self.usage {
             for bucket in usage::UNTOLD.into_iter().filter(|bucket| told.get(*bucket) > 0) {
