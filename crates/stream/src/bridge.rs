@@ -29,6 +29,7 @@ impl Bridge {
             id_fallback: options.id_fallback,
             created: options.created,
             show_usage: options.show_usage,
+            legacy_functions: options.legacy_functions,
         };
         Self {
             decoder: Decoder::new(options.framing),

@@ -13,6 +13,11 @@ impl Place<'_> {
 }
 
 impl<'a> Place<'a> {
+    /// What stands there, for an encoder that writes it back to its own protocol.
+    pub(crate) const fn raw(self) -> Option<Raw<'a>> {
+        self.0
+    }
+
     /// The text at this place, for [`pointers_of`](weighbridge_protocol::json::pointers_of); `root`
     /// itself for nowhere.
     pub(crate) fn text<'t>(self, root: &'t str) -> &'t str

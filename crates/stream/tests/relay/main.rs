@@ -9,6 +9,7 @@ mod fixtures;
 mod framings;
 mod laws;
 mod pass_through;
+mod replayed;
 mod responses;
 mod stream_equals_whole;
 mod support;

@@ -10,7 +10,7 @@ pub(crate) const ANTHROPIC: Protocol = Protocol::AnthropicMessages;
 
 pub(crate) const REQUEST: RequestTarget<'_> =
     RequestTarget { max_output_default: 1000, ..RequestTarget::new("target-model") };
-pub(crate) const ANSWER: AnswerTarget<'_> = AnswerTarget { id_fallback: "made-up", created: 1_700_000_000 };
+pub(crate) const ANSWER: AnswerTarget<'_> = AnswerTarget::new("made-up", 1_700_000_000);
 
 /// One field per line, and one item per line in lists, so that a change shows where it is.
 fn shown(body: &[u8], losses: &[Loss]) -> String {
