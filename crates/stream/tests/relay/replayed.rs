@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use weighbridge_protocol::json::{Bag, Raw, ScanLimits};
 use weighbridge_stream::testkit::{Verdict, check};
-use weighbridge_stream::{Folder, Framing, StreamForm, fold_stream, replay};
+use weighbridge_stream::{Folder, Framing, fold_stream, replay};
 use weighbridge_translate::conversation::{
     Audio, CallKind, Citation, CitationSource, Image, MediaSource, Proof, Reasoning, Span, Text,
     TokenLogprob, ToolCall,
@@ -236,7 +236,6 @@ fn streamed(answer: &Answer<'_>, client: Protocol) -> Vec<u8> {
         created: 1_700_000_000,
         show_usage: true,
         legacy_functions: false,
-        form: StreamForm::Events,
     };
     let mut writer = stream_writer(client, &target);
     let (mut out, mut losses) = (Vec::new(), Vec::new());

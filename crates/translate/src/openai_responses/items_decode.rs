@@ -11,7 +11,7 @@ use crate::conversation::{
     CallKind, Image, MediaSource, Proof, ProofKind, Reasoning, TokenLogprob, ToolCall, ToolResult,
     media_type_of,
 };
-use crate::{Content, Message, Part, Role};
+use crate::{Content, Message, Part, Role, tool_id};
 
 /// What an item is.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ fn call<'a>(
 ) -> Result<Content<'a>, ReadError> {
     Ok(Content::ToolCall(ToolCall {
         id: fields.take("call_id")?.value().unwrap_or_default(),
-        name: fields.require("name")?,
+        name: original(fields.require("name")?),
         // Some servers send the object itself instead of its text.
         arguments: match fields.take::<Raw<'a>>(arguments)?.value() {
             Some(object) if object.kind() == Kind::Object => Cow::Borrowed(object.text()),
@@ -113,6 +113,14 @@ fn call<'a>(
         },
         kind,
     }))
+}
+
+/// The name that a tool has where any name is legal.
+pub(super) fn original(name: Cow<'_, str>) -> Cow<'_, str> {
+    match tool_id::original(&name) {
+        Cow::Owned(original) => Cow::Owned(original),
+        Cow::Borrowed(_) => name,
+    }
 }
 
 fn result<'a>(kind: &str, mut fields: Fields<'a>) -> Result<Item<'a>, ReadError> {

@@ -1,7 +1,7 @@
 //! Canonical messages, written as the items of a request's `input`.
 
 use std::borrow::Cow;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use weighbridge_protocol::json::{Array, Object};
 use weighbridge_units::LossKind;
@@ -10,17 +10,24 @@ use super::items_decode::CUSTOM_OUTPUT;
 use super::parts_encode::{self, expressible};
 use super::{bag_names, citations};
 use crate::conversation::{CallKind, Image, MediaSource, Proof, ProofKind, Reasoning, ToolCall, ToolResult};
-use crate::{Content, Losses, Message, Part, Role};
+use crate::{Content, Losses, Message, Part, Role, tool_id};
 
 /// Writes items, and knows of those that it wrote what later ones need.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Items {
+    /// Whether the provider takes marks for the prompt cache.
+    marks: bool,
     calls: Calls,
     /// How many ids of messages were made up.
     messages: usize,
 }
 
 impl Items {
+    /// No items yet, for a provider that takes marks for the prompt cache, or does not.
+    pub(super) fn new(marks: bool) -> Self {
+        Self { marks, calls: Calls::default(), messages: 0 }
+    }
+
     pub(super) fn message<'a>(
         &mut self,
         message: &Message<'a>,
@@ -28,8 +35,8 @@ impl Items {
         losses: &mut Losses<'a>,
     ) {
         match &message.role {
-            Role::System => written("system", message, &message.parts, list, losses),
-            Role::Developer => written("developer", message, &message.parts, list, losses),
+            Role::System => self.written("system", message, &message.parts, list, losses),
+            Role::Developer => self.written("developer", message, &message.parts, list, losses),
             Role::User => self.user(message, list, losses),
             Role::Assistant => {
                 self.assistant(message, list, losses);
@@ -49,18 +56,37 @@ impl Items {
         }
     }
 
+    /// A message of anybody but the model.
+    fn written<'a>(
+        &self,
+        role: &str,
+        message: &Message<'a>,
+        parts: &[Part<'a>],
+        list: &mut Array<'_>,
+        losses: &mut Losses<'a>,
+    ) {
+        let kept = expressible(parts, losses);
+        if kept.is_empty() && !parts.is_empty() {
+            return losses.bag(&message.bag);
+        }
+        let mut object = list.item().object();
+        object.key("role").string(role);
+        parts_encode::content(&kept, self.marks, object.key("content"), losses);
+        losses.write_bag(&message.bag, &mut object);
+    }
+
     /// Results are items of their own; what stands between them is a message.
     fn user<'a>(&mut self, message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
         let is_result = |part: &Part<'_>| matches!(part.content, Content::ToolResult(_));
         if message.parts.is_empty() {
-            return written("user", message, &[], list, losses);
+            return self.written("user", message, &[], list, losses);
         }
         for run in message.parts.chunk_by(|a, b| !is_result(a) && !is_result(b)) {
             match run {
                 [Part { content: Content::ToolResult(result), .. }] => {
                     self.result(&run[0], result, list, losses);
                 }
-                said => written("user", message, said, list, losses),
+                said => self.written("user", message, said, list, losses),
             }
         }
         if message.parts.iter().all(is_result) {
@@ -88,7 +114,7 @@ impl Items {
             object.key("name").string(name);
         }
         let parts = expressible(&result.parts, losses);
-        parts_encode::content(&parts, object.key("output"), losses);
+        parts_encode::content(&parts, self.marks, object.key("output"), losses);
         losses.uncached(part.cache.as_ref());
         if !losses.is_same_protocol() {
             return losses.bag(&part.bag);
@@ -242,24 +268,6 @@ fn output_part<'a>(part: &Part<'a>, object: &mut Object<'_>, losses: &mut Losses
     bag_names::write_part_fields(&part.bag, object, losses);
 }
 
-/// A message of anybody but the model.
-fn written<'a>(
-    role: &str,
-    message: &Message<'a>,
-    parts: &[Part<'a>],
-    list: &mut Array<'_>,
-    losses: &mut Losses<'a>,
-) {
-    let kept = expressible(parts, losses);
-    if kept.is_empty() && !parts.is_empty() {
-        return losses.bag(&message.bag);
-    }
-    let mut object = list.item().object();
-    object.key("role").string(role);
-    parts_encode::content(&kept, object.key("content"), losses);
-    losses.write_bag(&message.bag, &mut object);
-}
-
 /// Whether the provider accepts reasoning: it is encrypted, by the provider itself.
 fn is_own(reasoning: &Reasoning<'_>) -> bool {
     reasoning.proof.as_ref().is_some_and(|proof| proof.is(Proof::OPENAI) && proof.kind == ProofKind::Sealed)
@@ -276,9 +284,9 @@ fn sent_reasoning(reasoning: &Reasoning<'_>, object: &mut Object<'_>) {
 /// provider's own id of it: see [`Proof::token`].
 pub(super) fn answered_reasoning(reasoning: &Reasoning<'_>, item_id: &str, object: &mut Object<'_>) {
     let token = reasoning.proof.as_ref().map(|proof| match reasoning.id.as_deref() {
-        // An empty id: the item's own is made up.
-        None => proof.token(Proof::OPENAI, ProofKind::Sealed, Some("")),
-        id => token(proof, id),
+        Some(id) if id == item_id => token(proof, Some(id)),
+        // The item's id is made up; an empty one says that the provider has none.
+        id => proof.token(Proof::OPENAI, ProofKind::Sealed, Some(id.unwrap_or_default())),
     });
     reasoning_item(reasoning, Some(item_id), token.as_deref(), object);
 }
@@ -318,13 +326,13 @@ fn reasoning_item(
     }
 }
 
-/// The fields of a call, the same in requests and answers.
+/// The fields of a call, the same in requests and answers. Names have the alphabet of ids.
 pub(super) fn call(call: &ToolCall<'_>, id: &str, object: &mut Object<'_>) {
     match call.kind {
         CallKind::Function => {
             object.key("type").string("function_call");
             object.key("call_id").string(id);
-            object.key("name").string(&call.name);
+            object.key("name").string(&tool_id::legal(&call.name));
             // Nothing at all is not JSON, and clients parse this.
             let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
             object.key("arguments").string(arguments);
@@ -332,7 +340,7 @@ pub(super) fn call(call: &ToolCall<'_>, id: &str, object: &mut Object<'_>) {
         CallKind::Custom => {
             object.key("type").string("custom_tool_call");
             object.key("call_id").string(id);
-            object.key("name").string(&call.name);
+            object.key("name").string(&tool_id::legal(&call.name));
             object.key("input").string(&call.arguments);
         }
     }
@@ -352,40 +360,34 @@ pub(super) fn made_image(image: &Image<'_>, object: &mut Object<'_>) {
 #[derive(Debug, Default)]
 struct Calls {
     made: usize,
-    /// Name and id of calls whose results have not come, where the ids were made up.
-    open: VecDeque<(String, String)>,
-    /// Ids of calls of custom tools.
-    custom: HashSet<String>,
+    /// Name, id and kind of the calls whose results have not come.
+    open: VecDeque<(String, String, CallKind)>,
 }
 
 impl Calls {
     fn call<'c>(&mut self, call: &'c ToolCall<'_>) -> Cow<'c, str> {
-        let id = if call.id.is_empty() {
-            let id = self.next();
-            self.open.push_back((call.name.as_ref().to_owned(), id.clone()));
-            Cow::Owned(id)
-        } else {
-            Cow::Borrowed(call.id.as_ref())
+        let id = match call.id.is_empty() {
+            true => Cow::Owned(self.next()),
+            false => Cow::Borrowed(call.id.as_ref()),
         };
-        if call.kind == CallKind::Custom {
-            self.custom.insert(id.as_ref().to_owned());
-        }
+        self.open.push_back((call.name.as_ref().to_owned(), id.as_ref().to_owned(), call.kind));
         id
     }
 
-    /// The id of a result's call, and whether the call was of a custom tool.
+    /// The id of a result's call, and whether the call was of a custom tool. A result without an id
+    /// belongs to the first call that has none yet: of its name, where it has one.
     fn result<'r>(&mut self, result: &'r ToolResult<'_>) -> (Cow<'r, str>, bool) {
-        let id = if result.call_id.is_empty() {
-            let is_its = |(name, _): &(String, String)| result.name.as_ref().is_none_or(|own| own == name);
-            let place = self.open.iter().position(is_its);
-            match place.and_then(|place| self.open.remove(place)) {
-                Some((_, id)) => Cow::Owned(id),
-                None => Cow::Owned(self.next()),
-            }
-        } else {
-            Cow::Borrowed(result.call_id.as_ref())
+        let is_its = |(name, id, _): &(String, String, CallKind)| match result.call_id.is_empty() {
+            true => result.name.as_ref().is_none_or(|own| own == name),
+            false => result.call_id == *id,
         };
-        let is_custom = self.custom.contains(id.as_ref());
+        let call = self.open.iter().position(is_its).and_then(|place| self.open.remove(place));
+        let is_custom = call.as_ref().is_some_and(|(_, _, kind)| *kind == CallKind::Custom);
+        let id = match (result.call_id.is_empty(), call) {
+            (false, _) => Cow::Borrowed(result.call_id.as_ref()),
+            (true, Some((_, id, _))) => Cow::Owned(id),
+            (true, None) => Cow::Owned(self.next()),
+        };
         (id, is_custom)
     }
 

@@ -61,28 +61,30 @@ pub(super) fn items<'a>(
     losses: &mut Losses<'a>,
 ) {
     let keeps_items = losses.is_same_protocol();
-    let goes_on = |a: &Part<'_>, b: &Part<'_>| {
+    let goes_on = |a: &&Part<'_>, b: &&Part<'_>| {
         is_said(a) && is_said(b) && !(keeps_items && bag_names::begins_item(&b.bag))
     };
-    let texts = candidate.parts.iter().filter(|part| has_tokens(part)).count();
+    // What is left out parts no message from the next.
+    let parts: Vec<&Part<'a>> = candidate.parts.iter().filter(|part| is_expressible(part, losses)).collect();
+    let texts = parts.iter().filter(|part| has_tokens(part)).count();
     let mut shares = Shares::new(&candidate.logprobs, texts);
     let mut calls = 0;
-    let last = candidate.parts.iter().rposition(|part| is_said(part) || is_call(part));
+    let last = parts.iter().rposition(|part| is_said(part) || is_call(part));
     let is_cut = matches!(candidate.finish, Some(FinishReason::Length | FinishReason::ContentFilter));
     let mut seen = 0;
-    for run in candidate.parts.chunk_by(goes_on) {
+    for run in parts.chunk_by(goes_on) {
         seen += run.len();
         let status = if is_cut && last == Some(seen - 1) { "incomplete" } else { "completed" };
         match run {
             [first, ..] if is_said(first) => message(run, status, &mut ids, &mut shares, list, losses),
-            [Part { content: Content::ToolCall(call), .. }] => {
+            [part @ Part { content: Content::ToolCall(call), .. }] => {
                 let id = match call.id.is_empty() {
                     true => tool_id::fallback(target.id_fallback, calls).into(),
                     false => call.id.clone(),
                 };
                 calls += 1;
                 let mut object = list.item().object();
-                self::call(call, &id, status, &run[0], &mut ids, &mut object, losses);
+                self::call(call, &id, status, part, &mut ids, &mut object, losses);
             }
             [part] => made(part, &mut ids, list, losses),
             _ => {}
@@ -94,6 +96,28 @@ pub(super) fn items<'a>(
             "probabilities belong to a text, and there is none",
             "probabilities of tokens without a text",
         );
+    }
+}
+
+/// Whether a part will be an item or stand in one; others are reported.
+fn is_expressible<'a>(part: &Part<'a>, losses: &mut Losses<'a>) -> bool {
+    match &part.content {
+        Content::Reasoning(_) | Content::ToolCall(_) => true,
+        Content::Image(image) if matches!(image.source, MediaSource::Base64 { .. }) => true,
+        Content::Unknown { .. } if losses.is_same_protocol() => true,
+        Content::Unknown { name, raw } => {
+            losses.unknown(*raw, "content", name);
+            false
+        }
+        Content::Audio(audio) if audio.transcript.is_none() => {
+            losses.report(part.place, LossKind::Approximated, SOUND, "sound in an answer");
+            false
+        }
+        _ if is_said(part) => true,
+        _ => {
+            losses.dropped(part.place, "it cannot stand in an answer", "such parts in an answer");
+            false
+        }
     }
 }
 
@@ -116,7 +140,7 @@ fn is_call(part: &Part<'_>) -> bool {
 }
 
 fn message<'a>(
-    run: &[Part<'a>],
+    run: &[&Part<'a>],
     status: &str,
     ids: &mut ItemIds,
     shares: &mut Shares<'_, 'a>,
@@ -215,7 +239,7 @@ fn made<'a>(part: &Part<'a>, ids: &mut ItemIds, list: &mut Array<'_>, losses: &m
             items_encode::answered_reasoning(reasoning, &id, &mut object);
             losses.write_bag(&part.bag, &mut object);
         }
-        Content::Image(image) if matches!(image.source, MediaSource::Base64 { .. }) => {
+        Content::Image(image) => {
             if !image.source.media_type().is_some_and(is_named_format) {
                 losses.report(part.place, LossKind::Approximated, IMAGE_FORMAT, "images of any format");
             }
@@ -223,9 +247,8 @@ fn made<'a>(part: &Part<'a>, ids: &mut ItemIds, list: &mut Array<'_>, losses: &m
             items_encode::made_image(image, &mut object);
             item_fields(part, "ig", Some("completed"), ids, &mut object, losses);
         }
-        Content::Unknown { raw, .. } if losses.is_same_protocol() => list.item().raw(raw.text()),
-        Content::Unknown { name, raw } => losses.unknown(*raw, "content", name),
-        Content::Audio(_) => losses.report(part.place, LossKind::Approximated, SOUND, "sound in an answer"),
-        _ => losses.dropped(part.place, "it cannot stand in an answer", "such parts in an answer"),
+        Content::Unknown { raw, .. } => list.item().raw(raw.text()),
+        // Reported before.
+        _ => {}
     }
 }

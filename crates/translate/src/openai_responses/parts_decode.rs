@@ -6,7 +6,8 @@ use weighbridge_protocol::json::{Bag, Fields, Kind, Raw, ReadError};
 
 use super::{bag_names, citations, logprobs, media};
 use crate::conversation::{
-    Audio, CacheMark, Document, DocumentSource, Image, MediaSource, Text, TokenLogprob, media_type_of,
+    Audio, CacheMark, CacheTtl, Document, DocumentSource, Image, MediaSource, Text, TokenLogprob,
+    media_type_of,
 };
 use crate::{Content, Part, Placed};
 
@@ -68,8 +69,7 @@ fn text<'a>(fields: &mut Fields<'a>, tokens: Tokens<'_, 'a>) -> Result<Content<'
     Ok(Content::Text(Text { text, citations }))
 }
 
-/// `prompt_cache_breakpoint`. Its lifetimes (30 minutes, 12 hours) are nobody else's: one that is named
-/// is kept in the bag, so that others report it.
+/// `prompt_cache_breakpoint`. A lifetime that is not known is kept.
 fn cache_mark<'a>(
     fields: &mut Fields<'a>,
     bag: &mut Bag<'a>,
@@ -79,8 +79,13 @@ fn cache_mark<'a>(
     };
     let place = mark.raw().into();
     let _always_explicit: Option<Raw<'a>> = mark.offer("mode");
+    let named = mark.peek("ttl").and_then(|ttl| ttl.str().ok());
+    let ttl = named.and_then(|name| CacheTtl::from_name(&name));
+    if ttl.is_some() {
+        let _understood: Option<Raw<'a>> = mark.offer("ttl");
+    }
     bag_names::keep(bag, bag_names::BREAKPOINT, mark.rest());
-    Ok(Some(Placed { value: CacheMark::default(), place }))
+    Ok(Some(Placed { value: CacheMark { ttl }, place }))
 }
 
 /// `None` where neither an address nor a file is named.

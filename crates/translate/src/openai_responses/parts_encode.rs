@@ -1,18 +1,21 @@
 //! Canonical parts, written as what goes into a request: in messages of anybody but the model, and in
 //! results of tools.
 
-use weighbridge_protocol::json::{Array, Object, Writer};
+use weighbridge_protocol::json::{Array, Bag, Object, Writer};
 use weighbridge_units::LossKind;
 
 use super::{bag_names, media};
-use crate::conversation::{Audio, Document, DocumentSource, Image, MediaSource, format_of};
-use crate::{Content, Losses, Part};
+use crate::conversation::{
+    Audio, CacheMark, CacheTtl, Document, DocumentSource, Image, MediaSource, format_of,
+};
+use crate::{Content, Losses, Part, Placed};
 
 /// Writes parts as a string where they are one text, as a list otherwise.
-pub(super) fn content<'a>(parts: &[&Part<'a>], writer: Writer<'_>, losses: &mut Losses<'a>) {
+pub(super) fn content<'a>(parts: &[&Part<'a>], marks: bool, writer: Writer<'_>, losses: &mut Losses<'a>) {
+    let marks = marks || losses.is_same_protocol();
     match parts {
         [] => return writer.string(""),
-        [part] if !losses.is_same_protocol() || (part.bag.is_empty() && part.cache.is_none()) => {
+        [part] if !losses.keeps(&part.bag) && (part.cache.is_none() || !marks) => {
             let text = match &part.content {
                 Content::Text(text) => Some(text.text.as_ref()),
                 Content::Json(json) => Some(json.text()),
@@ -28,7 +31,7 @@ pub(super) fn content<'a>(parts: &[&Part<'a>], writer: Writer<'_>, losses: &mut 
     }
     let mut list = writer.array();
     for part in parts {
-        input(part, &mut list, losses);
+        input(part, marks, &mut list, losses);
     }
 }
 
@@ -88,10 +91,10 @@ fn report_beside<'a>(part: &Part<'a>, losses: &mut Losses<'a>) {
     losses.uncached(part.cache.as_ref());
 }
 
-fn input<'a>(part: &Part<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+fn input<'a>(part: &Part<'a>, marks: bool, list: &mut Array<'_>, losses: &mut Losses<'a>) {
     match &part.content {
         Content::Unknown { raw, .. } => return list.item().raw(raw.text()),
-        Content::Document(document) => return self::document(document, part, list, losses),
+        Content::Document(document) => return self::document(document, part, marks, list, losses),
         _ => {}
     }
     let mut object = list.item().object();
@@ -109,32 +112,39 @@ fn input<'a>(part: &Part<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
         Content::Audio(sound) => audio(sound, &mut object),
         _ => {}
     }
-    end(part, &mut object, losses);
+    end(part, marks, &mut object, losses);
 }
 
 /// What any part may have: a mark for the prompt cache, and fields that are not understood.
-///
-/// The marks of others are left out: only the newest models take them, and the provider caches on its
-/// own.
-fn end<'a>(part: &Part<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    if let Some(mark) = &part.cache {
-        if losses.is_same_protocol() {
-            if mark.value.ttl.is_some() {
-                losses.report(
-                    mark.place,
-                    LossKind::Approximated,
-                    "the lifetime of a cached prompt is the request's",
-                    "such a lifetime",
-                );
-            }
-            let mut breakpoint = object.key("prompt_cache_breakpoint").object();
-            breakpoint.key("mode").string("explicit");
-            bag_names::write_kept(&part.bag, bag_names::BREAKPOINT, &mut breakpoint, losses);
-        } else {
-            losses.uncached(Some(mark));
-        }
+fn end<'a>(part: &Part<'a>, marks: bool, object: &mut Object<'_>, losses: &mut Losses<'a>) {
+    match &part.cache {
+        Some(mark) if marks => cache_mark(mark, &part.bag, object, losses),
+        mark => losses.uncached(mark.as_ref()),
     }
     bag_names::write_part_fields(&part.bag, object, losses);
+}
+
+fn cache_mark<'a>(
+    mark: &Placed<'a, CacheMark>,
+    bag: &Bag<'a>,
+    object: &mut Object<'_>,
+    losses: &mut Losses<'a>,
+) {
+    let mut breakpoint = object.key("prompt_cache_breakpoint").object();
+    breakpoint.key("mode").string("explicit");
+    if let Some(wanted) = mark.value.ttl {
+        let ttl = if wanted.is_long() { CacheTtl::TwelveHours } else { CacheTtl::HalfHour };
+        if ttl != wanted {
+            losses.report(
+                mark.place,
+                LossKind::Approximated,
+                format!("a cached prompt lives {} instead of {}", ttl.as_str(), wanted.as_str()),
+                "such a lifetime of cached prompts",
+            );
+        }
+        breakpoint.key("ttl").string(ttl.as_str());
+    }
+    bag_names::write_kept(bag, bag_names::BREAKPOINT, &mut breakpoint, losses);
 }
 
 fn input_text(text: &str, object: &mut Object<'_>) {
@@ -164,7 +174,13 @@ fn audio(audio: &Audio<'_>, object: &mut Object<'_>) {
     }
 }
 
-fn document<'a>(document: &Document<'a>, part: &Part<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+fn document<'a>(
+    document: &Document<'a>,
+    part: &Part<'a>,
+    marks: bool,
+    list: &mut Array<'_>,
+    losses: &mut Losses<'a>,
+) {
     if let Some(context) = &document.context {
         losses.dropped(
             context.place,
@@ -181,12 +197,12 @@ fn document<'a>(document: &Document<'a>, part: &Part<'a>, list: &mut Array<'_>, 
             as_text(part, losses);
             let mut object = list.item().object();
             input_text(text, &mut object);
-            return end(part, &mut object, losses);
+            return end(part, marks, &mut object, losses);
         }
         DocumentSource::Parts(parts) => {
             as_text(part, losses);
             for part in expressible(parts, losses) {
-                input(part, list, losses);
+                input(part, marks, list, losses);
             }
             losses.uncached(part.cache.as_ref());
             return losses.bag(&part.bag);
@@ -217,7 +233,7 @@ fn document<'a>(document: &Document<'a>, part: &Part<'a>, list: &mut Array<'_>, 
             }
         }
     }
-    end(part, &mut object, losses);
+    end(part, marks, &mut object, losses);
 }
 
 /// A name for a file that has none.

@@ -2,13 +2,14 @@
 //! <https://platform.openai.com/docs/api-reference/responses/create>
 
 use weighbridge_protocol::json::{Object, Writer};
+use weighbridge_protocol::openai_chat::models::{self, ModelFacts};
 use weighbridge_protocol::openai_responses::{INCLUDE_LOGPROBS, INCLUDE_REASONING, MAX_OUTPUT_LEAST};
 use weighbridge_units::{LossKind, Protocol};
 
 use super::items_encode::Items;
 use super::{bag_names, tools_encode};
 use crate::conversation::{Effort, Format, ReasoningExtent, ServiceTier, Shown, Wish};
-use crate::{Content, Conversation, Losses, Message, Part, RequestTarget, Role};
+use crate::{Content, Conversation, Losses, Message, Part, Place, Placed, RequestTarget, Role};
 
 /// What a request of this protocol can wish.
 const HEARD: [Wish; 14] = [
@@ -29,29 +30,26 @@ const HEARD: [Wish; 14] = [
 ];
 
 /// A name for a schema that has none: the format demands one.
-pub(super) const SCHEMA_NAME: &str = "output";
+pub(super) const SCHEMA_NAME: &str = "answer";
 
 pub(super) fn encode<'a>(
     conversation: &Conversation<'a>,
     target: &RequestTarget<'_>,
     losses: &mut Losses<'a>,
 ) -> Vec<u8> {
+    // The same protocol's client knows what it asks for.
+    let facts = models::facts(target.model).filter(|_| !losses.is_same_protocol());
     let mut out = Vec::with_capacity(1024);
     let mut object = Writer::new(&mut out).object();
     object.key("model").string(target.model);
-    input(conversation, &mut object, losses);
+    input(conversation, facts, &mut object, losses);
     report_prefill(conversation, losses);
     max_output(conversation, &mut object, losses);
-    if let Some(temperature) = conversation.sampling.temperature {
-        object.key("temperature").raw(temperature.text());
-    }
-    if let Some(top_p) = conversation.sampling.top_p {
-        object.key("top_p").raw(top_p.text());
-    }
     tools_encode::tools(conversation, &mut object, losses);
     text(conversation, &mut object, losses);
-    reasoning(conversation, &mut object, losses);
-    include(conversation, &mut object, losses);
+    let effort = reasoning(conversation, facts, &mut object, losses);
+    sampling(conversation, facts, effort, &mut object, losses);
+    include(conversation, facts, &mut object, losses);
     service_tier(conversation, &mut object, losses);
     if let Some(user) = &conversation.end_user {
         object.key("user").string(&user.value);
@@ -85,7 +83,12 @@ pub(super) fn encode<'a>(
 
 /// The items. What a client of this protocol said in `instructions` goes back there; others' leading
 /// instructions are items, which every server of this protocol has.
-fn input<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
+fn input<'a>(
+    conversation: &Conversation<'a>,
+    facts: Option<ModelFacts>,
+    object: &mut Object<'_>,
+    losses: &mut Losses<'a>,
+) {
     let mut messages = conversation.messages.as_slice();
     if losses.is_same_protocol()
         && let [Message { role: Role::System, parts, bag, .. }, rest @ ..] = messages
@@ -97,7 +100,7 @@ fn input<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &
         messages = rest;
     }
     let mut list = object.key("input").array();
-    let mut items = Items::default();
+    let mut items = Items::new(facts.is_some_and(|facts| facts.cache_marks));
     for message in messages {
         items.message(message, &mut list, losses);
     }
@@ -194,38 +197,30 @@ fn format<'a>(
     bag_names::write_kept(&conversation.bag, bag_names::FORMAT, &mut object, losses);
 }
 
-/// Effort in words, and a summary. A budget in tokens becomes the word that stands for it.
-fn reasoning<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    let wish = &conversation.reasoning;
-    let by_budget = |tokens, losses: &mut Losses<'a>| {
-        let effort = wish.effort.map_or_else(|| Effort::of_budget(tokens), |effort| effort.value);
-        if let Some(extent) = wish.extent {
-            losses.report(
-                extent.place,
-                LossKind::Approximated,
-                format!("an effort in words stands for the budget: `{}`", effort.as_str()),
-                "a budget for reasoning in tokens",
-            );
-        }
-        effort.as_str()
-    };
-    let effort = match wish.extent.map(|extent| extent.value) {
-        Some(ReasoningExtent::Off) => Some("none"),
-        Some(ReasoningExtent::Budget(tokens)) => Some(by_budget(tokens, losses)),
-        // To reason as the model sees fit is the default.
-        Some(ReasoningExtent::Dynamic) | None => wish.effort.map(|effort| effort.value.as_str()),
-    };
-    let summary = match wish.shown.map(|shown| shown.value) {
+/// Effort in words, and a summary; gives the word that was written. A budget in tokens becomes the word
+/// that stands for it.
+fn reasoning<'a>(
+    conversation: &Conversation<'a>,
+    facts: Option<ModelFacts>,
+    object: &mut Object<'_>,
+    losses: &mut Losses<'a>,
+) -> Option<&'static str> {
+    let effort = effort(conversation, facts, losses);
+    let shown = conversation.reasoning.shown;
+    let mut summary = match shown.map(|shown| shown.value) {
         Some(Shown::Auto) => Some("auto"),
         Some(Shown::Concise) => Some("concise"),
         Some(Shown::Detailed) => Some("detailed"),
         // Nothing is shown unless asked for.
         Some(Shown::Hidden) | None => None,
     };
+    if facts.is_some_and(|facts| !facts.reasons) {
+        summary = None;
+    }
     let bag = &conversation.bag;
     let has_more = losses.is_same_protocol() && bag_names::kept(bag, bag_names::REASONING).next().is_some();
     if effort.is_none() && summary.is_none() && !has_more {
-        return;
+        return None;
     }
     let mut reasoning = object.key("reasoning").object();
     if let Some(effort) = effort {
@@ -235,16 +230,104 @@ fn reasoning<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losse
         reasoning.key("summary").string(summary);
     }
     bag_names::write_kept(bag, bag_names::REASONING, &mut reasoning, losses);
+    effort
+}
+
+fn effort<'a>(
+    conversation: &Conversation<'a>,
+    facts: Option<ModelFacts>,
+    losses: &mut Losses<'a>,
+) -> Option<&'static str> {
+    let wish = &conversation.reasoning;
+    let (word, place) = match (wish.effort, wish.extent) {
+        (_, Some(Placed { value: ReasoningExtent::Off, place })) => return off(place, facts, losses),
+        (Some(effort), extent) => {
+            if let Some(Placed { value: ReasoningExtent::Budget(_), place }) = extent {
+                losses.dropped(place, "an effort is said in its place", "a budget beside an effort");
+            }
+            (effort.value.as_str(), effort.place)
+        }
+        (None, Some(Placed { value: ReasoningExtent::Budget(tokens), place })) => {
+            let effort = Effort::of_budget(tokens).as_str();
+            if facts.is_none_or(|facts| facts.reasons) {
+                losses.report(
+                    place,
+                    LossKind::Approximated,
+                    format!("a budget of {tokens} tokens stands as the effort `{effort}`"),
+                    "a budget for reasoning",
+                );
+            }
+            (effort, place)
+        }
+        // Left to itself, a model that reasons does so as it sees fit.
+        (None, Some(Placed { value: ReasoningExtent::Dynamic, .. }) | None) => return None,
+    };
+    if facts.is_some_and(|facts| !facts.reasons) {
+        losses.dropped(place, "the model does not reason", "a model that reasons");
+        return None;
+    }
+    Some(word)
+}
+
+/// `none` is refused by models that always reason, and by those that never do.
+fn off<'a>(place: Place<'a>, facts: Option<ModelFacts>, losses: &mut Losses<'a>) -> Option<&'static str> {
+    let word = match facts {
+        _ if losses.is_same_protocol() => return Some("none"),
+        Some(facts) if !facts.reasons => return None,
+        Some(facts) => facts.effort_min,
+        None => {
+            losses.dropped(place, "whether the model reasons is left to it", "switching reasoning off");
+            return None;
+        }
+    };
+    if word != "none" {
+        losses.report(
+            place,
+            LossKind::Approximated,
+            format!("the model always reasons: its effort is `{word}`"),
+            "switching reasoning off",
+        );
+    }
+    Some(word)
+}
+
+/// Models that reason refuse what steers sampling.
+fn sampling<'a>(
+    conversation: &Conversation<'a>,
+    facts: Option<ModelFacts>,
+    effort: Option<&'static str>,
+    object: &mut Object<'_>,
+    losses: &mut Losses<'a>,
+) {
+    let refuses = facts.is_some_and(|facts| facts.refuses_sampling(effort));
+    let fields = [("temperature", conversation.sampling.temperature), ("top_p", conversation.sampling.top_p)];
+    for (name, number) in fields {
+        let Some(number) = number else { continue };
+        if !refuses {
+            object.key(name).raw(number.text());
+        } else if number.text().parse::<f64>().is_ok_and(|value| (value - 1.0).abs() > f64::EPSILON) {
+            losses.dropped(
+                number,
+                format!("a model that reasons takes no `{name}`"),
+                format!("a model that takes `{name}`"),
+            );
+        }
+    }
 }
 
 /// Probabilities; and, for clients of other protocols, reasoning in the form in which they can bring
 /// it back, where there is any: some models refuse to be asked for it.
-fn include<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
+fn include<'a>(
+    conversation: &Conversation<'a>,
+    facts: Option<ModelFacts>,
+    object: &mut Object<'_>,
+    losses: &mut Losses<'a>,
+) {
     let mut wanted: Vec<&str> = Vec::new();
     if conversation.logprobs.is_some() {
         wanted.push(INCLUDE_LOGPROBS);
     }
-    if !losses.is_same_protocol() && reasons(conversation) {
+    if !losses.is_same_protocol() && facts.map_or_else(|| reasons(conversation), |facts| facts.reasons) {
         wanted.push(INCLUDE_REASONING);
     }
     let kept: Vec<&str> = match losses.is_same_protocol() {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use weighbridge_protocol::json::{Bag, Fields, Kind, Raw, ReadError};
 
 use super::bag_names;
+use super::items_decode::original;
 use crate::conversation::{AllowedMode, CustomFormat, JsonText, Tool, ToolChoice, ToolKind};
 
 /// Reads a tool. Those that the provider runs are kept as they are.
@@ -16,7 +17,7 @@ pub(super) fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
     let name = fields.variant("type").unwrap_or_default();
     let kind = match name.as_ref() {
         "function" => ToolKind::Function {
-            name: fields.require("name")?,
+            name: original(fields.require("name")?),
             description: fields.take("description")?.value(),
             parameters: fields.take::<Raw<'_>>("parameters")?.value().map(JsonText::from),
             strict: fields.take("strict")?.value(),
@@ -51,7 +52,7 @@ fn custom<'a>(fields: &mut Fields<'a>) -> Result<Option<ToolKind<'a>>, ReadError
         },
     };
     Ok(Some(ToolKind::Custom {
-        name: fields.require("name")?,
+        name: original(fields.require("name")?),
         description: fields.take("description")?.value(),
         format,
     }))
@@ -69,7 +70,7 @@ pub(super) fn tool_choice<'a>(raw: Raw<'a>, bag: &mut Bag<'a>) -> Result<ToolCho
     }
     let mut fields = Fields::read(raw)?;
     let choice = match fields.variant("type").as_deref() {
-        Some("function" | "custom") => ToolChoice::Named(fields.require("name")?),
+        Some("function" | "custom") => ToolChoice::Named(original(fields.require("name")?)),
         Some("allowed_tools") => match allowed(&mut fields)? {
             Some(choice) => choice,
             None => return Ok(ToolChoice::Unknown(raw)),
@@ -90,7 +91,7 @@ fn allowed<'a>(fields: &mut Fields<'a>) -> Result<Option<ToolChoice<'a>>, ReadEr
     let mut names = Vec::new();
     for mut tool in fields.require::<Vec<Fields<'a>>>("tools")? {
         match (tool.variant("type").as_deref(), tool.offer("name")) {
-            (Some("function" | "custom"), Some(name)) => names.push(name),
+            (Some("function" | "custom"), Some(name)) => names.push(original(name)),
             _ => return Ok(None),
         }
     }

@@ -4,7 +4,7 @@ use weighbridge_protocol::json::{Array, Object};
 
 use super::bag_names;
 use crate::conversation::{AllowedMode, CustomFormat, Tool, ToolChoice, ToolKind, schema_or_empty};
-use crate::{Conversation, Losses};
+use crate::{Conversation, Losses, tool_id};
 
 pub(super) fn tools<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
     let mut kept: Vec<&Tool<'a>> = Vec::with_capacity(conversation.tools.len());
@@ -36,7 +36,7 @@ fn tool<'a>(tool: &Tool<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
     match &tool.kind {
         ToolKind::Function { name, description, parameters, strict } => {
             object.key("type").string("function");
-            object.key("name").string(name);
+            object.key("name").string(&tool_id::legal(name));
             if let Some(description) = description {
                 object.key("description").string(description);
             }
@@ -52,7 +52,7 @@ fn tool<'a>(tool: &Tool<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
         }
         ToolKind::Custom { name, description, format } => {
             object.key("type").string("custom");
-            object.key("name").string(name);
+            object.key("name").string(&tool_id::legal(name));
             if let Some(description) = description {
                 object.key("description").string(description);
             }
@@ -100,7 +100,7 @@ fn choice<'a>(
     };
     let named = |name: &str, object: &mut Object<'_>| {
         object.key("type").string(if is_custom(name) { "custom" } else { "function" });
-        object.key("name").string(name);
+        object.key("name").string(&tool_id::legal(name));
     };
     match choice {
         ToolChoice::Auto => object.key("tool_choice").string("auto"),

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use weighbridge_protocol::json::{Raw, ScanLimits};
-use weighbridge_stream::fold_stream;
 use weighbridge_stream::testkit::{Verdict, check};
+use weighbridge_stream::{Framing, fold_stream};
 use weighbridge_translate::{Answer, Content, adapter};
 use weighbridge_units::Protocol::{self, OpenAiResponses};
 
@@ -73,7 +73,7 @@ fn the_fold_of_a_recording_is_its_final_response() {
     let mut compared = 0;
     for (name, stream) in recorded() {
         let Some(whole) = last_response(&stream).filter(|_| name != SHORTENED) else { continue };
-        let (folder, end) = fold_stream(OpenAiResponses, weighbridge_stream::Framing::Sse, &stream, 1 << 24);
+        let (folder, end) = fold_stream(OpenAiResponses, Framing::Sse, &stream, 1 << 24);
         assert_eq!(end, Ok(()), "{name}");
         let raw = Raw::parse(&whole, &ScanLimits::default()).unwrap();
         let decoded = adapter(OpenAiResponses).decode_answer(raw).unwrap();

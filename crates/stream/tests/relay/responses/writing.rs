@@ -1,8 +1,8 @@
 //! A client that speaks Responses: what its streams look like, and each rule of theirs by name.
 
 use weighbridge_protocol::json::{Bag, Raw, ScanLimits};
-use weighbridge_stream::fold_stream;
 use weighbridge_stream::testkit::{Verdict, check};
+use weighbridge_stream::{Framing, fold_stream};
 use weighbridge_translate::conversation::{CallKind, Citation, CitationSource, Proof, Span, TokenLogprob};
 use weighbridge_translate::{
     Content, Delta, Event, FinishReason, FrameError, PartKind, Place, StreamTarget, StreamWriter, adapter,
@@ -26,13 +26,8 @@ fn short(text: &str) -> String {
 }
 
 fn writer() -> Box<dyn StreamWriter> {
-    let target = StreamTarget {
-        id_fallback: "resp_made",
-        created: 7,
-        show_usage: true,
-        legacy_functions: false,
-        form: weighbridge_stream::StreamForm::Events,
-    };
+    let target =
+        StreamTarget { id_fallback: "resp_made", created: 7, show_usage: true, legacy_functions: false };
     adapter(OpenAiResponses).stream_writer(&target)
 }
 
@@ -172,7 +167,7 @@ fn parts_that_interleave_keep_their_places_and_nothing_waits() {
     writer.complete(&mut out, &mut losses);
     assert_eq!(check(OpenAiResponses, &out), Ok(Verdict::EndedWell));
     assert_eq!((writer.held_events(), losses.len()), (0, 0));
-    let (folder, _) = fold_stream(OpenAiResponses, weighbridge_stream::Framing::Sse, &out, 1 << 20);
+    let (folder, _) = fold_stream(OpenAiResponses, Framing::Sse, &out, 1 << 20);
     let answer = folder.answer();
     let calls = answer.candidates[0].parts.iter().filter_map(|part| match &part.content {
         Content::ToolCall(call) => Some((call.id.as_ref(), call.arguments.as_ref())),

@@ -70,6 +70,7 @@ impl Items {
                 let id = fields.offer("call_id").unwrap_or_default();
                 match fields.offer::<Cow<'_, str>>("name") {
                     Some(name) => {
+                        let name = items_decode::original(name);
                         let part = self.open_part(index, PartKind::ToolCall { id, name, kind }, sink);
                         State::Call(Written::new(0, part, Kind::Call))
                     }

@@ -310,7 +310,6 @@ impl ResponsesWriter {
                     "a part of the provider's own kind has no counterpart in OpenAI Responses",
                     "an item of the same kind",
                 );
-                self.end_message(out);
                 Kind::Nowhere
             }
         };

@@ -3,6 +3,7 @@ use weighbridge_protocol::openai_responses::event;
 
 use crate::conversation::{CallKind, Image, MediaSource, Proof, ProofKind, Reasoning, ToolCall};
 use crate::openai_responses::items_encode;
+use crate::tool_id;
 
 /// The client's side of a stream: numbers its events.
 #[derive(Debug, Default)]
@@ -183,7 +184,7 @@ fn begin_call(call: &Call, item: &mut Object<'_>) {
     };
     item.key("type").string(kind);
     item.key("call_id").string(&call.id);
-    item.key("name").string(&call.name);
+    item.key("name").string(&tool_id::legal(&call.name));
     item.key(field).string("");
 }
 

@@ -138,6 +138,14 @@ impl ResponsesWriter {
                 self.summarise(*item, text, out)
             }
             (Kind::Reasoning { item, .. }, Delta::Proof(proof)) => self.prove(*item, proof),
+            (Kind::Reasoning { item, .. }, Delta::Id(id)) => {
+                self.keep(id.len())?;
+                // The item's own stands already; this one goes with the proof.
+                if let Some(Body::Reasoning(thought)) = self.body(*item) {
+                    thought.id = Some(id.as_ref().to_owned());
+                }
+                Ok(())
+            }
             (Kind::Image { item }, Delta::Data(more)) => {
                 self.keep(more.len())?;
                 if let Some(Body::Image { data, .. }) = self.body(*item) {
