@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderMap;
 use weighbridge_access::{Admission, LossPolicy, Principal};
 use weighbridge_protocol::{Body, Envelope};
+use weighbridge_translate::openai_chat;
 use weighbridge_units::{Monotonic, NanoUsd, Protocol, RequestId, Timestamp};
 
 use crate::compiled::Deployment;
@@ -41,6 +42,11 @@ impl Exchange {
 
     pub(crate) fn id(&self) -> &RequestId {
         &self.draft.record.id
+    }
+
+    /// Whether the client asked with `functions`, and expects calls in that form.
+    pub(crate) fn legacy_functions(&self) -> bool {
+        self.client == Protocol::OpenAiChat && openai_chat::asks_with_functions(self.body.root())
     }
 
     /// When the request arrived, by the wall clock.

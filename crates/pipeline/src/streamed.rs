@@ -71,6 +71,7 @@ fn relay_for(exchange: &Exchange, deployment: &Deployment, framing: Framing) -> 
         id_fallback: exchange.id().as_str(),
         created: exchange.arrived().as_secs(),
         request_id: exchange.id().as_str(),
+        legacy_functions: exchange.legacy_functions(),
     })
 }
 

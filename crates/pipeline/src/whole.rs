@@ -33,8 +33,10 @@ pub(crate) async fn answer(
     let read = if provider == client {
         answer_facts(provider, text).map(|facts| (bytes.clone(), facts, Vec::new()))
     } else {
-        let target =
-            AnswerTarget { id_fallback: exchange.id().as_str(), created: exchange.arrived().as_secs() };
+        let target = AnswerTarget {
+            legacy_functions: exchange.legacy_functions(),
+            ..AnswerTarget::new(exchange.id().as_str(), exchange.arrived().as_secs())
+        };
         response(provider, client, text, &target).map(|translated| {
             let (answer, facts) = translated.value;
             (answer.into(), facts, translated.losses)

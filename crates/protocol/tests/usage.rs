@@ -126,6 +126,14 @@ fn what_each_dialect_includes() {
             r#"{"prompt_tokens":9,"completion_tokens":201,"total_tokens":585,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":375}}"#,
         ),
         (
+            "vercel to gemini: reasoning beside, and not in the total",
+            r#"{"prompt_tokens":40,"completion_tokens":14,"total_tokens":54,"completion_tokens_details":{"reasoning_tokens":43,"image_tokens":0}}"#,
+        ),
+        (
+            "openrouter: images",
+            r#"{"prompt_tokens":9,"completion_tokens":1300,"total_tokens":1309,"completion_tokens_details":{"reasoning_tokens":0,"image_tokens":1290}}"#,
+        ),
+        (
             "grok on azure: more cached than there is",
             r#"{"prompt_tokens":7,"completion_tokens":1,"total_tokens":8,"prompt_tokens_details":{"cached_tokens":163}}"#,
         ),
@@ -137,7 +145,9 @@ fn what_each_dialect_includes() {
     gemini: reasoning unnamed: {"input": 10, "output": 5, "reasoning": 25}
     deepseek: {"input": 6, "cache_read": 4, "output": 5}
     mistral: audio beside: {"input": 9, "cache_read": 0, "input_audio": 375, "output": 201}
-    grok on azure: more cached than there is: {"input": 0, "cache_read": 7, "output": 1, "contradictory": true}
+    vercel to gemini: reasoning beside, and not in the total: {"input": 40, "output": 14, "reasoning": 43, "output_image": 0, "contradictory": true}
+    openrouter: images: {"input": 9, "output": 10, "reasoning": 0, "output_image": 1290}
+    grok on azure: more cached than there is: {"input": 7, "cache_read": 163, "output": 1, "contradictory": true}
     "#);
 }
 

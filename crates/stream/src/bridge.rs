@@ -30,6 +30,7 @@ impl Bridge {
             created: options.created,
             show_usage: options.show_usage,
             form: options.form,
+            legacy_functions: options.legacy_functions,
         };
         Self {
             decoder: Decoder::new(options.framing),

@@ -1,3 +1,5 @@
+mod owned;
+
 use std::borrow::Cow;
 
 use thiserror::Error;
@@ -11,6 +13,7 @@ use weighbridge_translate::{
 };
 use weighbridge_units::{Protocol, Usage};
 
+use self::owned::{OwnedCitation, OwnedLogprob, OwnedStopDetails};
 use crate::decoder::{Decoded, Decoder, Framing};
 use crate::driver::Driver;
 
@@ -50,6 +53,8 @@ pub struct Folder {
     created: Option<i64>,
     parts: Vec<FoldedPart>,
     finishes: Vec<(u32, FinishReason)>,
+    stop_details: Vec<(u32, OwnedStopDetails)>,
+    logprobs: Vec<(u32, OwnedLogprob)>,
     usage: Option<Usage>,
     service_tier: Option<String>,
 }
@@ -63,6 +68,7 @@ struct FoldedPart {
     text: String,
     summary: Vec<String>,
     proof: Option<(String, ProofKind, String)>,
+    citations: Vec<OwnedCitation>,
     data: String,
 }
 
@@ -89,6 +95,8 @@ impl Folder {
             created: None,
             parts: Vec::new(),
             finishes: Vec::new(),
+            stop_details: Vec::new(),
+            logprobs: Vec::new(),
             usage: None,
             service_tier: None,
         }
@@ -111,11 +119,22 @@ impl Folder {
                 self.finishes.retain(|(finished, _)| finished != candidate);
                 self.finishes.push((*candidate, reason.clone()));
             }
+            Event::StopDetails { candidate, details } => {
+                let details = OwnedStopDetails::of(details);
+                self.grow(details.bytes())?;
+                self.stop_details.retain(|(of, _)| of != candidate);
+                self.stop_details.push((*candidate, details));
+            }
+            Event::Logprobs { candidate, tokens } => {
+                for token in tokens {
+                    let token = OwnedLogprob::of(token);
+                    self.grow(token.size())?;
+                    self.logprobs.push((*candidate, token));
+                }
+            }
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
             Event::ServiceTier(tier) => self.service_tier = Some(tier.clone().into_owned()),
             Event::Close { .. }
-            | Event::Logprobs { .. }
-            | Event::StopDetails { .. }
             | Event::Raw { .. }
             | Event::Extra { .. }
             | Event::Ping
@@ -151,6 +170,7 @@ impl Folder {
             text: String::new(),
             summary: Vec::new(),
             proof: None,
+            citations: Vec::new(),
             data: String::new(),
         });
         Ok(())
@@ -176,6 +196,13 @@ impl Folder {
                     }
                 }
             }
+            Delta::Id(id) => {
+                self.grow(id.len())?;
+                if let Some(FoldedPart { kind: FoldedKind::Reasoning { id: known }, .. }) = self.part(number)
+                {
+                    known.get_or_insert_with(|| id.to_string());
+                }
+            }
             Delta::Proof(proof) => {
                 self.grow(proof.data.len())?;
                 if let Some(part) = self.part(number) {
@@ -189,7 +216,14 @@ impl Folder {
                     part.data.push_str(data);
                 }
             }
-            Delta::Citation(_) | Delta::Raw { .. } => {}
+            Delta::Citation(citation) => {
+                let citation = OwnedCitation::of(citation);
+                self.grow(citation.bytes())?;
+                if let Some(part) = self.part(number) {
+                    part.citations.push(citation);
+                }
+            }
+            Delta::Raw { .. } => {}
         }
         Ok(())
     }
@@ -217,6 +251,8 @@ impl Folder {
         let candidate = |index: u32| Candidate {
             parts: self.parts.iter().filter(|part| part.candidate == index).map(FoldedPart::part).collect(),
             finish: self.finishes.iter().find(|(of, _)| *of == index).map(|(_, reason)| reason.clone()),
+            stop_details: self.stop_details.iter().find(|(of, _)| *of == index).map(|(_, d)| d.details()),
+            logprobs: self.logprobs.iter().filter(|(of, _)| *of == index).map(|(_, t)| t.token()).collect(),
             ..Candidate::new(Place::NOWHERE)
         };
         Answer {
@@ -235,7 +271,10 @@ impl FoldedPart {
     fn part(&self) -> Part<'_> {
         let text = Cow::Borrowed(self.text.as_str());
         let content = match &self.kind {
-            FoldedKind::Text => Content::Text(text.into()),
+            FoldedKind::Text => Content::Text(Text {
+                text,
+                citations: self.citations.iter().filter_map(OwnedCitation::citation).collect(),
+            }),
             FoldedKind::Reasoning { id } => Content::Reasoning(Reasoning {
                 id: id.as_deref().map(Cow::Borrowed),
                 text,

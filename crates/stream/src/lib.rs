@@ -53,6 +53,7 @@
 //!     id_fallback: "msg_1",
 //!     created: 1_700_000_000,
 //!     request_id: "req_1",
+//!     legacy_functions: false,
 //! });
 //! let mut out = VecDeque::new();
 //! relay.push(
@@ -77,6 +78,7 @@ mod fold;
 pub mod json_array;
 mod reframe;
 mod relay;
+mod replay;
 pub mod sse;
 mod tee;
 pub mod testkit;
@@ -85,4 +87,5 @@ pub use decoder::{DecodeError, Decoded, DecodedSink, Decoder, Framing};
 pub use facts::{End, Facts, RelayState};
 pub use fold::{FoldTooLarge, Folder, fold_stream};
 pub use relay::{Relay, RelayOptions};
+pub use replay::replay;
 pub use weighbridge_translate::StreamForm;

@@ -32,6 +32,8 @@ pub struct RelayOptions<'a> {
     pub created: i64,
     /// The id of the request, which an error event names.
     pub request_id: &'a str,
+    /// Bridges only: as in [`AnswerTarget`](weighbridge_translate::AnswerTarget).
+    pub legacy_functions: bool,
 }
 
 /// One provider's stream on its way to one client.
@@ -52,6 +54,7 @@ pub struct RelayOptions<'a> {
 ///     id_fallback: "chatcmpl-1",
 ///     created: 1_700_000_000,
 ///     request_id: "req_1",
+///     legacy_functions: false,
 /// });
 /// let mut out = VecDeque::new();
 /// relay.push(Bytes::from_static(b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n"), &mut out);

@@ -123,7 +123,7 @@ fn parse(data: &[u8]) -> Result<Value, String> {
 }
 
 /// Checks that `object` has a field of a kind.
-fn need(object: &Value, field: &str, kind: fn(&Value) -> bool) -> Result<(), String> {
+fn need(object: &Value, field: &str, kind: impl Fn(&Value) -> bool) -> Result<(), String> {
     match object.get(field) {
         Some(value) if kind(value) => Ok(()),
         Some(value) => Err(format!("`{field}` is {value}")),

@@ -5,6 +5,7 @@
 //! stays in the bag that each node has: encoding to another protocol reports each entry of each bag
 //! as a [`Loss`](weighbridge_units::Loss).
 
+pub(crate) mod base64;
 mod citation;
 mod content;
 mod json_text;

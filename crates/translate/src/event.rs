@@ -162,6 +162,8 @@ pub enum Delta<'a> {
     },
     /// More of a tool call's arguments: a fragment of JSON text, cut anywhere.
     Arguments(Cow<'a, str>),
+    /// The provider's id of a reasoning part, where it came after the part had begun.
+    Id(Cow<'a, str>),
     /// The proof of a reasoning part. Several are one proof, cut into pieces of its data.
     Proof(Proof<'a>),
     /// A source of a text part, as far as the part has come or for a stretch of it.
@@ -183,7 +185,7 @@ impl Delta<'_> {
     pub fn content_bytes(&self) -> u64 {
         match self {
             Self::Text(text) | Self::Summary { text, .. } | Self::Arguments(text) => text.len() as u64,
-            Self::Proof(_) | Self::Citation(_) | Self::Data(_) | Self::Raw { .. } => 0,
+            Self::Id(_) | Self::Proof(_) | Self::Citation(_) | Self::Data(_) | Self::Raw { .. } => 0,
         }
     }
 }
@@ -299,6 +301,8 @@ pub struct StreamTarget<'a> {
     pub show_usage: bool,
     /// How the stream is framed, where the protocol has two forms (Gemini).
     pub form: StreamForm,
+    /// As in [`AnswerTarget`](crate::AnswerTarget).
+    pub legacy_functions: bool,
 }
 
 /// At most this many losses are kept per stream, so that a hostile one cannot fill the memory.

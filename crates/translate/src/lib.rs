@@ -24,7 +24,7 @@
 //! let lost: Vec<String> = sent.losses.iter().map(ToString::to_string).collect();
 //! assert_eq!(lost, [
 //!     "defaulted : anthropic-messages demands an output cap, and the request has none",
-//!     "dropped /seed: the field `seed` is not carried over to anthropic-messages",
+//!     "dropped /seed: anthropic-messages has no word for a seed",
 //! ]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -50,6 +50,7 @@ mod laws;
 mod losses;
 mod place;
 pub mod tool_id;
+mod tool_name;
 
 use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
 use weighbridge_units::{Loss, Protocol};
@@ -105,6 +106,16 @@ pub struct AnswerTarget<'a> {
     pub id_fallback: &'a str,
     /// When it was made, in seconds since the epoch.
     pub created: i64,
+    /// Whether a client of Chat Completions asked with `functions`, the form before tools
+    /// ([`openai_chat::asks_with_functions`]): a call is then told as `function_call`.
+    pub legacy_functions: bool,
+}
+
+impl<'a> AnswerTarget<'a> {
+    /// An answer of that id and time for a client that knows today's forms.
+    pub const fn new(id_fallback: &'a str, created: i64) -> Self {
+        Self { id_fallback, created, legacy_functions: false }
+    }
 }
 
 /// Translates a request.

@@ -199,7 +199,7 @@ proptest! {
         status in 100_u16..600,
     ) {
         let target = RequestTarget { max_output_default: 9, ..RequestTarget::new("m") };
-        let answer = AnswerTarget { id_fallback: "id", created: 0 };
+        let answer = AnswerTarget::new("id", 0);
         for from in Protocol::ALL {
             let error = decode_error(from, status, text.as_bytes());
             prop_assert!(error.status >= 400 && !error.message.is_empty());

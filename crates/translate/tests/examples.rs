@@ -43,8 +43,7 @@ fn request_shown(from: Protocol, body: &str) -> String {
 
 fn answer_shown(from: Protocol, body: &str) -> String {
     let to = if from == CHAT { ANTHROPIC } else { CHAT };
-    let translated =
-        response(from, to, body, &AnswerTarget { id_fallback: "made-up", created: 1_700_000_000 }).unwrap();
+    let translated = response(from, to, body, &AnswerTarget::new("made-up", 1_700_000_000)).unwrap();
     shown(&translated.value.0, &translated.losses)
 }
 

@@ -13,7 +13,7 @@ use weighbridge_translate::{
 use weighbridge_units::{ErrorClass, Protocol};
 
 const REQUEST: RequestTarget<'_> = RequestTarget { max_output_default: 99, ..RequestTarget::new("m") };
-const ANSWER: AnswerTarget<'_> = AnswerTarget { id_fallback: "id", created: 1_700_000_000 };
+const ANSWER: AnswerTarget<'_> = AnswerTarget::new("id", 1_700_000_000);
 
 struct Fixture {
     name: String,

@@ -17,7 +17,7 @@ use weighbridge_units::{ErrorClass, Protocol};
 
 const GEMINI: Protocol = Protocol::GeminiGenerateContent;
 const REQUEST: RequestTarget<'_> = RequestTarget::new("gemini-2.5-flash");
-const ANSWER: AnswerTarget<'_> = AnswerTarget { id_fallback: "id", created: 1_700_000_000 };
+const ANSWER: AnswerTarget<'_> = AnswerTarget::new("id", 1_700_000_000);
 
 struct Fixture {
     name: String,

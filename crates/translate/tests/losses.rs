@@ -8,7 +8,7 @@ use weighbridge_translate::{AnswerTarget, LISTED_MAX, RequestTarget, request, re
 use weighbridge_units::{Loss, LossKind, Protocol};
 
 const REQUEST: RequestTarget<'_> = RequestTarget { max_output_default: 99, ..RequestTarget::new("m") };
-const ANSWER: AnswerTarget<'_> = AnswerTarget { id_fallback: "id", created: 1_700_000_000 };
+const ANSWER: AnswerTarget<'_> = AnswerTarget::new("id", 1_700_000_000);
 
 fn other(protocol: Protocol) -> Protocol {
     Protocol::ALL.into_iter().find(|candidate| *candidate != protocol).unwrap()
@@ -19,6 +19,7 @@ fn chat_request() -> Value {
         "model": "m", "max_completion_tokens": 5, "stream": true, "stream_options": {"include_usage": true},
         "messages": [
             {"role": "system", "content": "Be brief."},
+            {"role": "developer", "content": [{"type": "text", "text": "Be briefer."}]},
             {"role": "user", "content": [
                 {"type": "text", "text": "Look"},
                 {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "auto"}},
@@ -27,7 +28,6 @@ fn chat_request() -> Value {
                 {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\":{}}"}},
             ]},
             {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "1"}]},
-            {"role": "developer", "content": [{"type": "text", "text": "Be briefer."}]},
             {"role": "user", "content": "Go on"},
         ],
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],

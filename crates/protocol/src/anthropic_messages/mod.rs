@@ -3,6 +3,7 @@
 pub mod envelope;
 pub mod error;
 pub mod finish;
+pub mod models;
 pub mod usage;
 
 /// The path below a provider's base URL, which ends in `/v1`.

@@ -158,6 +158,11 @@ pub const UNTOLD: [Bucket; 4] =
 ///
 /// Cache figures that nobody told are `null`, which is not zero.
 pub fn write(usage: &Usage, writer: Writer<'_>) {
+    write_with_tier(usage, None, writer);
+}
+
+/// As [`write()`], with the service tier that the answer was made in.
+pub fn write_with_tier(usage: &Usage, tier: Option<&str>, writer: Writer<'_>) {
     let told = |bucket| usage.told(bucket).then(|| usage.get(bucket));
     let number = |writer: Writer<'_>, count: Option<u64>| match count {
         Some(count) => writer.number(count),
@@ -185,5 +190,8 @@ pub fn write(usage: &Usage, writer: Writer<'_>) {
         server_tools.key("web_search_requests").number(searches);
         // Required beside it by the format; fetches are not billed by call.
         server_tools.key("web_fetch_requests").number(0_u64);
+    }
+    if let Some(tier) = tier {
+        object.key("service_tier").string(tier);
     }
 }

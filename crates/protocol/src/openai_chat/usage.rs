@@ -6,19 +6,25 @@
 //! | `prompt_tokens_details.cached_tokens` | the part read from a cache |
 //! | `prompt_tokens_details.cache_write_tokens` | the part written to a cache |
 //! | `prompt_tokens_details.audio_tokens` | the part that is audio |
+//! | `prompt_tokens_details.text_tokens` | the part that is text: what the others leave |
 //! | `completion_tokens` | everything of the answer: reasoning, audio, tool calls |
 //! | `completion_tokens_details.reasoning_tokens` | the part spent on reasoning |
 //! | `completion_tokens_details.audio_tokens` | the part that is audio |
+//! | `completion_tokens_details.image_tokens` | the part that is images (OpenRouter) |
 //! | `total_tokens` | `prompt_tokens + completion_tokens` |
 //!
-//! Dialects are told by the total, which then is larger than the sum of the two:
+//! Dialects are told by the total, or by a part that is larger than its whole:
 //!
-//! | dialect | what stands beside `completion_tokens` or `prompt_tokens` |
-//! |---|---|
-//! | xAI | `reasoning_tokens` |
-//! | Gemini's compatible route | reasoning that no field names: the rest of the total |
-//! | Mistral | the prompt's `audio_tokens` |
-//! | DeepSeek | nothing; the cached part is called `prompt_cache_hit_tokens` |
+//! | dialect | what stands beside `completion_tokens` or `prompt_tokens` | how it is known |
+//! |---|---|---|
+//! | xAI | `reasoning_tokens` | the total counts it too |
+//! | Gemini's compatible route | reasoning that no field names | the rest of the total |
+//! | Vercel's gateway to Gemini | `reasoning_tokens` | more than `completion_tokens`; not in the total, so flagged |
+//! | Grok on Azure | `cached_tokens` | more than `prompt_tokens`; not in the total, so flagged |
+//! | Mistral | the prompt's `audio_tokens` | the total counts it too |
+//! | DeepSeek | nothing; the cached part is called `prompt_cache_hit_tokens` | |
+//! | Groq | nothing; in a stream the object may stand in `x_groq` | |
+//! | Databricks, Perplexity | nothing; running figures on many chunks, of which the last counts | |
 
 use weighbridge_units::{Bucket, Usage};
 
@@ -37,8 +43,8 @@ pub const FIELDS: [&str; 7] = [
 
 /// The fields that are understood inside others of them.
 pub const INNER_FIELDS: [(&str, &[&str]); 2] = [
-    ("prompt_tokens_details", &["cached_tokens", "cache_write_tokens", "audio_tokens"]),
-    ("completion_tokens_details", &["reasoning_tokens", "audio_tokens"]),
+    ("prompt_tokens_details", &["cached_tokens", "cache_write_tokens", "audio_tokens", "text_tokens"]),
+    ("completion_tokens_details", &["reasoning_tokens", "audio_tokens", "image_tokens", "text_tokens"]),
 ];
 
 /// Reads a usage object. Never fails: what is not understood is not told, and figures that
@@ -61,6 +67,7 @@ pub fn update(usage: &mut Usage, raw: Raw<'_>) {
     let written = detail(&mut of_prompt, "cache_write_tokens");
     let audio = detail(&mut of_prompt, "audio_tokens");
     let answer_audio = detail(&mut of_answer, "audio_tokens");
+    let images = detail(&mut of_answer, "image_tokens");
     let mut reasoning = detail(&mut of_answer, "reasoning_tokens");
 
     // What the total holds beyond the two figures that normally make it up tells the dialect.
@@ -78,10 +85,24 @@ pub fn update(usage: &mut Usage, raw: Raw<'_>) {
             Some(_) | None => usage.flag_contradiction(),
         }
     }
+    // A part that is larger than its whole stands beside it. It is billed, so it counts.
+    if let (Some(whole), Some(part)) = (prompt_whole, cached)
+        && part > whole
+    {
+        usage.flag_contradiction();
+        prompt_whole = Some(whole.saturating_add(part));
+    }
+    if let (Some(whole), Some(part)) = (answer_whole, reasoning)
+        && part > whole
+    {
+        usage.flag_contradiction();
+        answer_whole = Some(whole.saturating_add(part));
+    }
     let prompt_parts =
         [(Bucket::CacheRead, cached), (Bucket::CacheWrite5m, written), (Bucket::InputAudio, audio)];
     split(usage, prompt_whole, &prompt_parts, Bucket::Input);
-    let answer_parts = [(Bucket::Reasoning, reasoning), (Bucket::OutputAudio, answer_audio)];
+    let answer_parts =
+        [(Bucket::Reasoning, reasoning), (Bucket::OutputAudio, answer_audio), (Bucket::OutputImage, images)];
     split(usage, answer_whole, &answer_parts, Bucket::Output);
 }
 
@@ -106,9 +127,8 @@ fn detail(details: &mut Option<Fields<'_>>, name: &'static str) -> Option<u64> {
 }
 
 /// What [`write()`] cannot tell apart or at all: caches are not told apart by their lifetime, the
-/// provider's tools and images are part of their whole, and searches are not counted.
-pub const UNTOLD: [Bucket; 4] =
-    [Bucket::CacheWrite1h, Bucket::WebSearch, Bucket::ToolPrompt, Bucket::OutputImage];
+/// provider's tools are part of their whole, and searches are not counted.
+pub const UNTOLD: [Bucket; 3] = [Bucket::CacheWrite1h, Bucket::WebSearch, Bucket::ToolPrompt];
 
 /// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`].
 pub fn write(usage: &Usage, writer: Writer<'_>) {
@@ -123,10 +143,11 @@ pub fn write(usage: &Usage, writer: Writer<'_>) {
         count(&mut details, "cache_write_tokens", usage, &[Bucket::CacheWrite5m, Bucket::CacheWrite1h]);
         count(&mut details, "audio_tokens", usage, &[Bucket::InputAudio]);
     }
-    if any(&[Bucket::Reasoning, Bucket::OutputAudio]) {
+    if any(&[Bucket::Reasoning, Bucket::OutputAudio, Bucket::OutputImage]) {
         let mut details = object.key("completion_tokens_details").object();
         count(&mut details, "reasoning_tokens", usage, &[Bucket::Reasoning]);
         count(&mut details, "audio_tokens", usage, &[Bucket::OutputAudio]);
+        count(&mut details, "image_tokens", usage, &[Bucket::OutputImage]);
     }
 }
 

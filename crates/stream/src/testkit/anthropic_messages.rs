@@ -84,6 +84,7 @@ impl MessagesGrammar {
                 need(block, "thinking", Value::is_string)?;
                 need(block, "signature", Value::is_string)?;
             }
+            "redacted_thinking" => need(block, "data", Value::is_string)?,
             "tool_use" => {
                 need(block, "id", |id| id.as_str().is_some_and(is_tool_id))?;
                 need(block, "name", Value::is_string)?;
@@ -104,12 +105,18 @@ impl MessagesGrammar {
             "text_delta" => (open == "text", "text"),
             "thinking_delta" => (open == "thinking", "thinking"),
             "signature_delta" => (open == "thinking", "signature"),
+            "citations_delta" => {
+                let citation = delta.get("citation").unwrap_or(&Value::Null);
+                need(citation, "type", Value::is_string)?;
+                need(citation, "cited_text", Value::is_string)?;
+                (open == "text", "citation")
+            }
             // `tool_use`, `server_tool_use`, `mcp_tool_use`.
             "input_json_delta" => (open.ends_with("tool_use"), "partial_json"),
             _ => return Ok(()),
         };
         ensure(fits, "its delta is of another kind than its block")?;
-        need(delta, field, Value::is_string)
+        need(delta, field, |value| value.is_string() || kind == "citations_delta")
     }
 }
 

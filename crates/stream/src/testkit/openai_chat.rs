@@ -67,10 +67,36 @@ impl ChatGrammar {
         }
         let candidate = self.candidates.entry(index).or_default();
         ensure(!candidate.finished, "a candidate goes on after its finish")?;
-        for text in ["content", "refusal"] {
+        for text in ["content", "refusal", "reasoning_content"] {
             ensure(delta.get(text).is_none_or(is_string_or_null), "text that is no string")?;
         }
-        for call in delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
+        for annotation in items(delta, "annotations") {
+            need(annotation, "type", |kind| kind == "url_citation")?;
+            let cited = annotation.get("url_citation").unwrap_or(&Value::Null);
+            for (field, kind) in CITATION {
+                need(cited, field, kind)?;
+            }
+        }
+        for detail in items(delta, "reasoning_details") {
+            need(detail, "type", |kind| kind.as_str().is_some_and(|kind| kind.starts_with("reasoning.")))?;
+            need(detail, "index", Value::is_u64)?;
+        }
+        if let Some(audio) = delta.get("audio") {
+            for field in ["id", "data", "transcript"] {
+                ensure(audio.get(field).is_none_or(Value::is_string), "sound that is no string")?;
+            }
+        }
+        if let Some(call) = delta.get("function_call") {
+            need(call, "arguments", Value::is_string)?;
+        }
+        if let Some(logprobs) = choice.get("logprobs").filter(|logprobs| !logprobs.is_null()) {
+            for token in items(logprobs, "content") {
+                need(token, "token", Value::is_string)?;
+                need(token, "logprob", Value::is_number)?;
+                need(token, "top_logprobs", Value::is_array)?;
+            }
+        }
+        for call in items(delta, "tool_calls") {
             candidate.call(call)?;
         }
         if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
@@ -82,16 +108,32 @@ impl ChatGrammar {
     }
 }
 
+type Kind = fn(&Value) -> bool;
+
+/// What a `url_citation` must say.
+const CITATION: [(&str, Kind); 4] = [
+    ("start_index", Value::is_u64),
+    ("end_index", Value::is_u64),
+    ("title", Value::is_string),
+    ("url", Value::is_string),
+];
+
+fn items<'v>(object: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
+    object.get(field).and_then(Value::as_array).into_iter().flatten()
+}
+
 impl Candidate {
     fn call(&mut self, call: &Value) -> Result<(), String> {
         need(call, "index", Value::is_u64)?;
         let index = call.get("index").and_then(Value::as_u64).unwrap_or_default();
-        let function = call.get("function").unwrap_or(&Value::Null);
-        need(function, "arguments", Value::is_string)?;
+        let is_custom = call.get("custom").is_some();
+        let (kind, arguments) = if is_custom { ("custom", "input") } else { ("function", "arguments") };
+        let inner = call.get(kind).unwrap_or(&Value::Null);
+        need(inner, arguments, Value::is_string)?;
         if index == self.calls {
             need(call, "id", Value::is_string)?;
-            need(call, "type", |kind| kind == "function")?;
-            need(function, "name", Value::is_string)?;
+            ensure(call.get("type").is_some_and(|named| named == kind), "its type is not what it holds")?;
+            need(inner, "name", Value::is_string)?;
             self.calls += 1;
         }
         ensure(index < self.calls, "a tool call that never began")

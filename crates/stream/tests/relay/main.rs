@@ -11,5 +11,6 @@ mod gemini;
 mod gemini_recordings;
 mod laws;
 mod pass_through;
+mod replayed;
 mod stream_equals_whole;
 mod support;

@@ -285,7 +285,7 @@ pub(crate) fn laws(
 ) -> Result<(), TestCaseError> {
     prop_assert_eq!(folded(provider, stream.as_bytes()), decoded(provider, whole), "the provider's own");
 
-    let target = AnswerTarget { id_fallback: "fallback-1", created: 1_700_000_000 };
+    let target = AnswerTarget::new("fallback-1", 1_700_000_000);
     let translated = response(provider, client, whole, &target).unwrap();
     let bridged = run_text(&options(provider, client), stream);
     prop_assert!(bridged.end.is_complete());

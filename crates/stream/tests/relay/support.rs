@@ -27,6 +27,7 @@ pub(crate) fn options(provider: Protocol, client: Protocol) -> RelayOptions<'sta
         id_fallback: "fallback-1",
         created: 1_700_000_000,
         request_id: "req_1",
+        legacy_functions: false,
     }
 }
 

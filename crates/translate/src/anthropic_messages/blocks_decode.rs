@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
-use weighbridge_protocol::json::{Fields, Kind, Raw, ReadError};
+use weighbridge_protocol::json::{Bag, Fields, Kind, Raw, ReadError};
 
+use super::{cache_mark, citations};
 use crate::bags::append;
-use crate::conversation::{CallKind, Image, MediaSource, Proof, Reasoning, ToolCall, ToolResult};
-use crate::{Content, Message, Part, Role, tool_id};
+use crate::conversation::{
+    Document, DocumentSource, Image, MediaSource, Proof, ProofKind, Reasoning, Text, ToolResult,
+};
+use crate::{Content, Message, Part, Placed, Role, tool_id, tool_name};
 
 /// `content`: a string, which is shorthand for one text block, or a list of blocks.
 pub(super) fn content(raw: Raw<'_>) -> Result<Vec<Part<'_>>, ReadError> {
@@ -27,20 +30,31 @@ pub(super) fn unknown_message<'a>(role: Cow<'a, str>, raw: Raw<'a>) -> Message<'
 fn block(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let name = fields.variant("type").unwrap_or(Cow::Borrowed(""));
+    let mut inner = Bag::EMPTY;
     let content = match name.as_ref() {
-        "text" => Content::Text(fields.require::<Cow<'_, str>>("text")?.into()),
+        "text" => {
+            let text = fields.require("text")?;
+            let citations = fields.peek("citations").and_then(citations::read);
+            if citations.is_some() {
+                let _taken: Option<Raw<'_>> = fields.offer("citations");
+            }
+            Content::Text(Text { text, citations: citations.unwrap_or_default() })
+        }
         "thinking" => {
             let text = fields.take("thinking")?.value().unwrap_or_default();
-            let signature: Option<Cow<'_, str>> = fields.take("signature")?.value();
-            let proof = signature.map(|data| Proof::signature(Proof::ANTHROPIC, data));
-            Content::Reasoning(Reasoning { text, proof, ..Reasoning::default() })
+            let signature = fields.take("signature")?.value();
+            Content::Reasoning(reasoning(text, signature, ProofKind::Signature))
         }
-        "tool_use" => Content::ToolCall(ToolCall {
-            id: original_id(fields.take("id")?.value().unwrap_or_default()),
-            name: fields.require("name")?,
-            arguments: Cow::Borrowed(fields.take::<Raw<'_>>("input")?.value().map_or("", Raw::text)),
-            kind: CallKind::Function,
-        }),
+        "redacted_thinking" => {
+            let data = fields.require("data")?;
+            Content::Reasoning(reasoning(Cow::Borrowed(""), Some(data), ProofKind::Sealed))
+        }
+        "tool_use" => {
+            let id = original_id(fields.take("id")?.value().unwrap_or_default());
+            let name = fields.require("name")?;
+            let input = fields.take::<Raw<'_>>("input")?.value().map_or("", Raw::text);
+            Content::ToolCall(tool_name::original_call(id, name, Cow::Borrowed(input)))
+        }
         "tool_result" => {
             let parts = match fields.take::<Raw<'_>>("content")?.value() {
                 Some(raw) => content(raw)?,
@@ -54,29 +68,85 @@ fn block(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
             })
         }
         "image" => {
-            let mut source: Fields<'_> = fields.require("source")?;
-            let Some(content) = image(&mut source)? else {
-                return Ok(Part::new(raw, Content::Unknown { name, raw }));
+            let Some(mut source) = fields.offer::<Fields<'_>>("source") else {
+                return Ok(unknown(name, raw));
             };
-            let mut bag = source.rest();
-            append(&mut bag, fields.rest());
-            return Ok(Part { bag, ..Part::new(raw, content) });
+            let Some(media) = media(&mut source)? else { return Ok(unknown(name, raw)) };
+            inner = source.rest();
+            Content::Image(Image { source: media, detail: None })
         }
-        _ => return Ok(Part::new(raw, Content::Unknown { name, raw })),
+        "document" => {
+            let Some(mut source) = fields.offer::<Fields<'_>>("source") else {
+                return Ok(unknown(name, raw));
+            };
+            let Some(document) = document(&mut source)? else { return Ok(unknown(name, raw)) };
+            inner = source.rest();
+            Content::Document(details(document, &mut fields, &mut inner)?)
+        }
+        _ => return Ok(unknown(name, raw)),
     };
-    Ok(Part { bag: fields.rest(), ..Part::new(raw, content) })
+    let cache = cache_mark::take(&mut fields);
+    append(&mut inner, fields.rest());
+    Ok(Part { cache, bag: inner, ..Part::new(raw, content) })
 }
 
-/// `None` for sources that only this protocol has, such as an uploaded file.
-fn image<'a>(source: &mut Fields<'a>) -> Result<Option<Content<'a>>, ReadError> {
-    let source = match source.variant("type").as_deref() {
+fn unknown<'a>(name: Cow<'a, str>, raw: Raw<'a>) -> Part<'a> {
+    Part::new(raw, Content::Unknown { name, raw })
+}
+
+/// Reasoning with its proof, which may be another provider's that a client was given to bring back.
+pub(super) fn reasoning<'a>(
+    text: Cow<'a, str>,
+    token: Option<Cow<'a, str>>,
+    kind: ProofKind,
+) -> Reasoning<'a> {
+    let (proof, id) = token
+        .filter(|token| !token.is_empty())
+        .map(|token| Proof::from_token(token, Proof::ANTHROPIC, kind))
+        .unzip();
+    Reasoning { id: id.flatten(), text, summary: Vec::new(), proof }
+}
+
+/// `None` for sources that are not known.
+fn media<'a>(source: &mut Fields<'a>) -> Result<Option<MediaSource<'a>>, ReadError> {
+    Ok(Some(match source.variant("type").as_deref() {
         Some("base64") => {
             MediaSource::Base64 { media_type: source.require("media_type")?, data: source.require("data")? }
         }
-        Some("url") => MediaSource::url(source.require::<Cow<'_, str>>("url")?),
+        Some("url") => MediaSource::url(source.require::<Cow<'a, str>>("url")?),
+        Some("file") => MediaSource::File { id: source.require("file_id")? },
         _ => return Ok(None),
-    };
-    Ok(Some(Content::Image(Image { source, detail: None })))
+    }))
+}
+
+fn document<'a>(source: &mut Fields<'a>) -> Result<Option<DocumentSource<'a>>, ReadError> {
+    let kind = source.peek("type").and_then(|kind| kind.str().ok()).unwrap_or_default();
+    Ok(match kind.as_ref() {
+        "text" => {
+            let _known: (Option<Raw<'a>>, Option<Raw<'a>>) =
+                (source.offer("type"), source.offer("media_type"));
+            Some(DocumentSource::Text(source.require("data")?))
+        }
+        "content" => {
+            let _known: Option<Raw<'a>> = source.offer("type");
+            Some(DocumentSource::Parts(content(source.require("content")?)?))
+        }
+        _ => media(source)?.map(DocumentSource::Media),
+    })
+}
+
+fn details<'a>(
+    source: DocumentSource<'a>,
+    fields: &mut Fields<'a>,
+    bag: &mut Bag<'a>,
+) -> Result<Document<'a>, ReadError> {
+    let mut citations = None;
+    if let Some(mut config) = fields.take::<Fields<'a>>("citations")?.value() {
+        citations = config.take::<Placed<'a, bool>>("enabled")?.value();
+        append(bag, config.rest());
+    }
+    let title = fields.take("title")?.value();
+    Ok(Document { source, title, context: fields.take("context")?.value(), citations })
 }
 
 /// The id that another protocol gave the call, where it had to be escaped for this one.

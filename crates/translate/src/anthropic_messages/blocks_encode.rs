@@ -5,120 +5,232 @@ use std::borrow::Cow;
 use weighbridge_protocol::json::{Array, Kind, Object, Raw, ScanLimits, Writer};
 use weighbridge_units::LossKind;
 
-use crate::conversation::{CallKind, Image, MediaSource, Proof, ToolCall, ToolResult};
-use crate::{Content, Losses, Part, tool_id};
+use super::cache_mark::{Among, Marks};
+use super::{citations, media_encode};
+use crate::conversation::{
+    Audio, CallKind, Citation, Proof, ProofKind, Reasoning, Text, ToolCall, ToolResult,
+};
+use crate::{Content, Losses, Part, tool_id, tool_name};
 
-/// Writes `content`: as a string where it is one text, as a list of blocks otherwise.
-pub(super) fn content<'a>(parts: &[&Part<'a>], writer: Writer<'_>, losses: &mut Losses<'a>) {
-    if let [Part { content: Content::Text(text), bag, cache, .. }] = parts
-        && !losses.keeps(bag)
-    {
-        losses.uncited(&text.citations);
-        losses.uncached(cache.as_ref());
-        losses.bag(bag);
-        return writer.string(&text.text);
+/// Where blocks are written: not everything may stand everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Where {
+    /// In instructions: text.
+    System,
+    /// In a message of the user, or in the result of a tool.
+    User,
+    /// In a message of the model that a request repeats.
+    Assistant,
+    /// In an answer.
+    Answer,
+}
+
+/// What the writing of blocks depends on.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    pub(super) place: Where,
+    /// Whether the provider opens addresses.
+    pub(super) addresses: bool,
+    pub(super) marks: Marks,
+}
+
+impl Blocks {
+    pub(super) const ANSWER: Self = Self { place: Where::Answer, addresses: true, marks: Marks::NONE };
+
+    /// Writes `content`: as a string where it is one text, as a list of blocks otherwise.
+    pub(super) fn content<'a>(&mut self, parts: &[&Part<'a>], writer: Writer<'_>, losses: &mut Losses<'a>) {
+        if let [Part { content: Content::Text(text), bag, cache: None, .. }] = parts
+            && !losses.keeps(bag)
+            && text.citations.is_empty()
+        {
+            losses.bag(bag);
+            return writer.string(&text.text);
+        }
+        let mut list = writer.array();
+        for part in parts {
+            self.block(part, &mut list, losses);
+        }
     }
-    let mut list = writer.array();
-    for part in parts {
-        block(part, &mut list, losses);
+
+    /// Splits parts into those that will be blocks and those that are reported as lost.
+    pub(super) fn expressible<'p, 'a: 'p>(
+        &self,
+        parts: impl IntoIterator<Item = &'p Part<'a>>,
+        losses: &mut Losses<'a>,
+    ) -> Vec<&'p Part<'a>> {
+        let mut kept = Vec::new();
+        for part in parts {
+            match self.lost(part, losses.is_same_protocol()) {
+                None => kept.push(part),
+                Some(lost) => report(part, lost, losses),
+            }
+        }
+        kept
+    }
+
+    /// Why a part will be no block, if so.
+    fn lost(&self, part: &Part<'_>, same: bool) -> Option<Lost> {
+        let lost = |reason, needed| Some(Lost::Because { reason, needed });
+        match &part.content {
+            // Empty texts are refused by the provider, and say nothing.
+            Content::Text(text) if text.text.is_empty() => Some(Lost::Nothing),
+            Content::Refusal(text) if text.is_empty() => Some(Lost::Nothing),
+            Content::Text(_) | Content::Refusal(_) | Content::Json(_) => None,
+            Content::Unknown { .. } => (!same).then_some(Lost::Unknown),
+            _ if self.place == Where::System => {
+                lost("instructions are text only", "such content in instructions")
+            }
+            Content::Reasoning(reasoning) => self.lost_reasoning(reasoning, same),
+            Content::ToolCall(_) => None,
+            Content::ToolResult(_) if self.place == Where::Answer => IN_ANSWERS,
+            Content::ToolResult(_) => None,
+            Content::Audio(Audio { transcript: Some(_), .. }) => None,
+            Content::Audio(_) => lost("sound is not taken", "sound"),
+            Content::Video(_) => lost("films are not taken", "films"),
+            Content::Image(_) | Content::Document(_) if self.place == Where::Answer => IN_ANSWERS,
+            Content::Image(_) | Content::Document(_) if self.place == Where::Assistant => {
+                if same {
+                    None
+                } else {
+                    lost("only the user can send it", "such content in messages of the model")
+                }
+            }
+            Content::Image(image) => media_encode::lost_image(image, self.addresses, same),
+            Content::Document(document) => media_encode::lost_document(document, self.addresses, same),
+        }
+    }
+
+    /// A client is shown all reasoning, and brings every proof back. A provider takes its own proofs.
+    fn lost_reasoning(&self, reasoning: &Reasoning<'_>, same: bool) -> Option<Lost> {
+        let is_own = reasoning.proof.as_ref().is_some_and(|proof| proof.is(Proof::ANTHROPIC));
+        if same || is_own {
+            return None;
+        }
+        if self.place == Where::Answer {
+            let is_empty = reasoning.visible().is_empty() && reasoning.proof.is_none();
+            return is_empty.then_some(Lost::Nothing);
+        }
+        Some(match reasoning.proof {
+            None => Lost::Because {
+                reason: "reasoning is taken only with a signature of the provider",
+                needed: "reasoning without a signature",
+            },
+            Some(_) => Lost::Because {
+                reason: "reasoning of another provider is not taken",
+                needed: "reasoning with the signature of another provider",
+            },
+        })
+    }
+
+    /// Writes a part that is [`Self::expressible`].
+    pub(super) fn block<'a>(&mut self, part: &Part<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+        if let Content::Unknown { raw, .. } = &part.content {
+            return list.item().raw(raw.text());
+        }
+        let mut object = list.item().object();
+        match &part.content {
+            Content::Text(text) => {
+                text_block(&text.text, &mut object);
+                self.citations(text, &mut object, losses);
+            }
+            Content::Json(json) => text_block(json.text(), &mut object),
+            Content::Refusal(text) => {
+                losses.report(
+                    part.place,
+                    LossKind::Approximated,
+                    "a refusal stands as ordinary text",
+                    "a part for refusals",
+                );
+                text_block(text, &mut object);
+            }
+            Content::Audio(audio) => {
+                losses.report(
+                    part.place,
+                    LossKind::Approximated,
+                    "the words of a sound stand in its place",
+                    "sound",
+                );
+                text_block(audio.transcript.as_deref().unwrap_or_default(), &mut object);
+            }
+            Content::Image(image) => media_encode::image(image, &mut object, losses),
+            Content::Document(document) => self.document(document, &mut object, losses),
+            Content::ToolCall(call) => tool_use(call, &tool_id::legal(&call.id), part, &mut object, losses),
+            Content::ToolResult(result) => self.tool_result(result, &mut object, losses),
+            Content::Reasoning(thought) => reasoning(part, thought, &mut object, losses),
+            Content::Video(_) | Content::Unknown { .. } => {}
+        }
+        self.marks.write(part.cache.as_ref(), Among::Messages, &mut object, losses);
+        losses.write_bag(&part.bag, &mut object);
+    }
+
+    /// A history's citations are its own provider's: they need what only that one gives.
+    fn citations<'a>(&self, text: &Text<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
+        let same = losses.is_same_protocol();
+        if self.place != Where::Answer && !same {
+            return losses.uncited(&text.citations);
+        }
+        let kept: Vec<&Citation<'a>> =
+            text.citations.iter().filter(|citation| citations::lost(citation, same).is_none()).collect();
+        for citation in &text.citations {
+            if let Some(why) = citations::lost(citation, same) {
+                losses.dropped(citation.place, why, "citations of such sources");
+            }
+        }
+        if kept.is_empty() {
+            return;
+        }
+        let mut list = object.key("citations").array();
+        for citation in kept {
+            if citation.span.is_some_and(|span| span.start > 0 || span.end < text.text.chars().count() as u64)
+            {
+                losses.report(
+                    citation.place,
+                    LossKind::Approximated,
+                    "a source supports its whole block, not a stretch of it",
+                    "sources of a stretch of text",
+                );
+            }
+            let mut object = list.item().object();
+            citations::write(citation, same, &mut object);
+            losses.write_bag(&citation.bag, &mut object);
+        }
+    }
+
+    fn tool_result<'a>(&mut self, result: &ToolResult<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
+        object.key("type").string("tool_result");
+        object.key("tool_use_id").string(&tool_id::legal(&result.call_id));
+        let parts = self.expressible(&result.parts, losses);
+        if !parts.is_empty() {
+            self.content(&parts, object.key("content"), losses);
+        }
+        if result.is_error {
+            object.key("is_error").bool(true);
+        }
     }
 }
 
-/// Whether a part will be a block. Empty texts are refused by the provider, and say nothing.
-pub(super) fn is_expressible(part: &Part<'_>, losses: &Losses<'_>) -> bool {
-    match &part.content {
-        Content::Text(text) => !text.text.is_empty(),
-        Content::Refusal(text) => !text.is_empty(),
-        Content::Reasoning(reasoning) => {
-            reasoning.proof.as_ref().is_some_and(|proof| proof.is(Proof::ANTHROPIC))
-        }
-        Content::Unknown { .. } => losses.is_same_protocol(),
-        Content::Image(image) => is_reachable(image),
-        Content::ToolCall(call) => call.kind == CallKind::Function,
-        Content::ToolResult(_) | Content::Json(_) => true,
-        Content::Audio(_) | Content::Video(_) | Content::Document(_) => false,
-    }
+/// Why a part is no block.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lost {
+    /// It says nothing.
+    Nothing,
+    /// Only its own protocol knows it.
+    Unknown,
+    Because {
+        reason: &'static str,
+        needed: &'static str,
+    },
 }
 
-/// Splits parts into those that will be blocks and those that are reported as lost.
-pub(super) fn expressible<'p, 'a>(
-    parts: impl IntoIterator<Item = &'p Part<'a>>,
-    losses: &mut Losses<'a>,
-) -> Vec<&'p Part<'a>> {
-    let mut kept = Vec::new();
-    for part in parts {
-        if is_expressible(part, losses) {
-            kept.push(part);
-        } else {
-            report(part, losses);
-        }
-    }
-    kept
-}
+const IN_ANSWERS: Option<Lost> =
+    Some(Lost::Because { reason: "it cannot stand in an answer", needed: "such parts in an answer" });
 
-fn report<'a>(part: &Part<'a>, losses: &mut Losses<'a>) {
-    match &part.content {
-        Content::Unknown { name, raw } => losses.unknown(*raw, "content", name),
-        Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::ToolCall(_) => {
-            losses.dropped(part.place, "it is not carried over", "such content");
-        }
-        Content::Reasoning(_) => losses.dropped(
-            part.place,
-            "reasoning is taken only with a signature of the provider",
-            "reasoning without a signature",
-        ),
-        Content::Image(_) => losses.dropped(
-            part.place,
-            "a `data:` URL is taken only in base64 and with a media type",
-            "images in other `data:` URLs",
-        ),
+fn report<'a>(part: &Part<'a>, lost: Lost, losses: &mut Losses<'a>) {
+    match (lost, &part.content) {
+        (Lost::Unknown, Content::Unknown { name, raw }) => losses.unknown(*raw, "content", name),
+        (Lost::Because { reason, needed }, _) => losses.dropped(part.place, reason, needed),
         _ => losses.bag(&part.bag),
     }
-}
-
-/// An image at an address, or whose bytes are given in the one form that the format has.
-fn is_reachable(image: &Image<'_>) -> bool {
-    match &image.source {
-        MediaSource::Base64 { .. } => true,
-        MediaSource::Url { url, .. } => !url.starts_with("data:"),
-        MediaSource::File { .. } => false,
-    }
-}
-
-/// Writes a part that [`is_expressible`].
-pub(super) fn block<'a>(part: &Part<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
-    if let Content::Unknown { raw, .. } = &part.content {
-        return list.item().raw(raw.text());
-    }
-    let mut object = list.item().object();
-    match &part.content {
-        Content::Text(text) => {
-            text_block(&text.text, &mut object);
-            losses.uncited(&text.citations);
-        }
-        Content::Json(json) => text_block(json.text(), &mut object),
-        Content::Refusal(text) => {
-            losses.report(
-                part.place,
-                LossKind::Approximated,
-                "a refusal stands as ordinary text",
-                "a part for refusals",
-            );
-            text_block(text, &mut object);
-        }
-        Content::Image(picture) => image(picture, &mut object, losses),
-        Content::ToolCall(call) => tool_use(call, &tool_id::legal(&call.id), part, &mut object, losses),
-        Content::ToolResult(result) => tool_result(result, &mut object, losses),
-        Content::Reasoning(reasoning) => {
-            object.key("type").string("thinking");
-            object.key("thinking").string(&reasoning.text);
-            let signature = reasoning.proof.as_ref().map_or("", |proof| &proof.data);
-            object.key("signature").string(signature);
-        }
-        Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::Unknown { .. } => {}
-    }
-    losses.uncached(part.cache.as_ref());
-    losses.write_bag(&part.bag, &mut object);
 }
 
 fn text_block(text: &str, object: &mut Object<'_>) {
@@ -126,23 +238,37 @@ fn text_block(text: &str, object: &mut Object<'_>) {
     object.key("text").string(text);
 }
 
-fn image<'a>(image: &Image<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    object.key("type").string("image");
-    let mut source = object.key("source").object();
-    match &image.source {
-        MediaSource::Base64 { media_type, data } => {
-            source.key("type").string("base64");
-            source.key("media_type").string(media_type);
-            source.key("data").string(data);
+/// Reasoning as a block that a client brings back: what can be read, and the proof. Encrypted
+/// reasoning without a text has a block of its own.
+fn reasoning<'a>(
+    part: &Part<'a>,
+    reasoning: &Reasoning<'a>,
+    object: &mut Object<'_>,
+    losses: &mut Losses<'a>,
+) {
+    let text = reasoning.visible();
+    let id = reasoning.id.as_deref();
+    match &reasoning.proof {
+        Some(proof) if text.is_empty() && proof.kind == ProofKind::Sealed => {
+            object.key("type").string("redacted_thinking");
+            object.key("data").string(&proof.token(Proof::ANTHROPIC, ProofKind::Sealed, id));
         }
-        MediaSource::File { .. } => {}
-        MediaSource::Url { url, .. } => {
-            source.key("type").string("url");
-            source.key("url").string(url);
+        proof => {
+            if !reasoning.summary.is_empty() {
+                losses.report(
+                    part.place,
+                    LossKind::Approximated,
+                    "a summary stands as the text of the reasoning",
+                    "summaries of reasoning",
+                );
+            } else if proof.is_none() && id.is_some() {
+                losses.dropped(part.place, "the id of reasoning cannot be said", "ids of reasoning");
+            }
+            object.key("type").string("thinking");
+            object.key("thinking").string(&text);
+            let token = proof.as_ref().map(|proof| proof.token(Proof::ANTHROPIC, ProofKind::Signature, id));
+            object.key("signature").string(&token.unwrap_or_default());
         }
-    }
-    if let Some(detail) = image.detail.as_ref().filter(|detail| detail.value != "auto") {
-        losses.dropped(detail.place, "how closely an image is looked at cannot be said", "a level of detail");
     }
 }
 
@@ -156,7 +282,10 @@ pub(super) fn tool_use<'a>(
 ) {
     object.key("type").string("tool_use");
     object.key("id").string(id);
-    object.key("name").string(&call.name);
+    object.key("name").string(&tool_name::legal(&call.name, call.kind));
+    if call.kind == CallKind::Custom {
+        return tool_name::write_custom(&call.arguments, &mut object.key("input").object());
+    }
     let input = input(&call.arguments);
     if let Cow::Owned(_) = input {
         losses.report(
@@ -181,17 +310,5 @@ fn input(arguments: &str) -> Cow<'_, str> {
             Writer::new(&mut wrapped).object().key("arguments").string(arguments);
             Cow::Owned(String::from_utf8(wrapped).unwrap_or_default())
         }
-    }
-}
-
-fn tool_result<'a>(result: &ToolResult<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    object.key("type").string("tool_result");
-    object.key("tool_use_id").string(&tool_id::legal(&result.call_id));
-    let parts = expressible(&result.parts, losses);
-    if !parts.is_empty() {
-        content(&parts, object.key("content"), losses);
-    }
-    if result.is_error {
-        object.key("is_error").bool(true);
     }
 }

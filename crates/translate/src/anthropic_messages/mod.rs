@@ -4,13 +4,21 @@ pub mod finish;
 pub mod stream;
 
 mod answer;
+mod answer_encode;
 mod blocks_decode;
 mod blocks_encode;
+mod cache_mark;
+mod citations;
 mod error;
+mod media_encode;
+mod plan;
 mod request_decode;
 mod request_encode;
 #[cfg(test)]
 pub(crate) mod same;
+mod tools_encode;
+mod wishes_decode;
+mod wishes_encode;
 
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
@@ -47,7 +55,7 @@ impl Adapter for AnthropicMessages {
         target: &AnswerTarget<'_>,
         losses: &mut Losses<'a>,
     ) -> Vec<u8> {
-        answer::encode(answer, target, losses)
+        answer_encode::encode(answer, target, losses)
     }
 
     fn answer_facts(&self, answer: Fields<'_>) -> Result<AnswerFacts, ReadError> {
@@ -81,9 +89,10 @@ impl Adapter for AnthropicMessages {
     fn is_default(&self, name: &str, value: Raw<'_>) -> bool {
         let kind = || value.get("type").map(Raw::text);
         match (name, value.text()) {
-            ("service_tier", "\"auto\"") | ("speed", "\"standard\"") | ("defer_loading", "false") => true,
+            ("speed", "\"standard\"") | ("defer_loading", "false") => true,
             ("inference_geo", "\"global\"" | "\"not_available\"") => true,
-            ("thinking", _) => kind() == Some("\"disabled\""),
+            // Which version of the format it is, where the body says it.
+            ("anthropic_version", _) => true,
             ("caller", _) => kind() == Some("\"direct\""),
             _ => false,
         }

@@ -5,15 +5,14 @@ use std::borrow::Cow;
 use weighbridge_protocol::json::{Bag, Fields, Raw, ReadError};
 use weighbridge_units::Protocol;
 
-use super::blocks_decode;
+use super::{blocks_decode, cache_mark, wishes_decode};
 use crate::bags::append;
-use crate::conversation::{JsonText, Sampling, Tool, ToolChoice, ToolKind};
-use crate::{Conversation, Message, Placed, Role};
+use crate::conversation::{CallKind, JsonText, Sampling, ServiceTier, Tool, ToolChoice, ToolKind};
+use crate::{Conversation, Message, Placed, Role, tool_name};
 
 pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
     let mut fields = Fields::read(body)?;
-    // On some routes the model stands in the path; the target names its own in any case.
-    let model = fields.take("model")?.value().unwrap_or_default();
+    let mut bag = Bag::EMPTY;
     let mut messages = Vec::new();
     if let Some(raw) = fields.take::<Raw<'_>>("system")?.value() {
         let parts = blocks_decode::content(raw)?;
@@ -24,7 +23,6 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
     for raw in fields.require::<Raw<'_>>("messages")?.items()? {
         messages.push(message(raw)?);
     }
-    let mut bag = Bag::EMPTY;
     let mut end_user = None;
     if let Some(mut metadata) = fields.take::<Fields<'_>>("metadata")?.value() {
         end_user = metadata.take("user_id")?.value();
@@ -35,30 +33,35 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
         None => Vec::new(),
     };
     let (tool_choice, parallel_tool_calls) = match fields.take::<Raw<'_>>("tool_choice")?.value() {
-        Some(raw) => tool_choice(raw, &mut bag)?,
+        Some(raw) => self::tool_choice(raw, &mut bag)?,
         None => (None, None),
     };
-    Ok(Conversation {
-        model,
+    let (reasoning, format) = wishes_decode::output(&mut fields, &mut bag)?;
+    let tier = fields.take::<Placed<'_, Cow<'_, str>>>("service_tier")?.value();
+    let conversation = Conversation {
+        // On some routes the model stands in the path; the target names its own in any case.
+        model: fields.take("model")?.value().unwrap_or_default(),
         messages,
         tools,
         tool_choice,
         parallel_tool_calls,
-        stop: fields.take("stop_sequences")?.value().unwrap_or_default(),
         sampling: Sampling {
             temperature: fields.number("temperature")?,
             top_p: fields.number("top_p")?,
+            top_k: fields.number("top_k")?,
             ..Sampling::NONE
         },
+        stop: fields.take("stop_sequences")?.value().unwrap_or_default(),
         max_output: fields.take("max_tokens")?.value(),
+        format,
+        reasoning,
+        service_tier: tier.map(|tier| Placed { value: ServiceTier::named(tier.value), place: tier.place }),
         end_user,
         stream: fields.take("stream")?.value().unwrap_or(false),
-        bag: {
-            append(&mut bag, fields.rest());
-            bag
-        },
         ..Conversation::new(Protocol::AnthropicMessages)
-    })
+    };
+    append(&mut bag, fields.rest());
+    Ok(Conversation { bag, ..conversation })
 }
 
 fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
@@ -71,7 +74,7 @@ fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
         _ => return Ok(blocks_decode::unknown_message(role, raw)),
     };
     let parts = blocks_decode::content(fields.require("content")?)?;
-    Ok(Message { place: raw.into(), role, parts, bag: fields.rest() })
+    Ok(Message { bag: fields.rest(), ..Message::new(raw, role, parts) })
 }
 
 /// A tool that the client runs has no type, or `custom`; those that the provider runs have others.
@@ -82,13 +85,27 @@ fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
         let kind = ToolKind::Unknown { name, raw };
         return Ok(Tool { place: raw.into(), kind, cache: None, bag: Bag::EMPTY });
     }
-    let kind = ToolKind::Function {
-        name: fields.require("name")?,
-        description: fields.take("description")?.value(),
-        parameters: fields.take::<Raw<'_>>("input_schema")?.value().map(JsonText::from),
-        strict: fields.take("strict")?.value(),
+    let name = original_name(fields.require("name")?);
+    let description = fields.take("description")?.value();
+    let schema = fields.take::<Raw<'_>>("input_schema")?.value();
+    let strict = fields.take("strict")?.value();
+    let kind = match name {
+        (name, CallKind::Function) => {
+            ToolKind::Function { name, description, parameters: schema.map(JsonText::from), strict }
+        }
+        (name, CallKind::Custom) => ToolKind::Custom { name, description, format: None },
     };
-    Ok(Tool { place: raw.into(), kind, cache: None, bag: fields.rest() })
+    let cache = cache_mark::take(&mut fields);
+    Ok(Tool { place: raw.into(), kind, cache, bag: fields.rest() })
+}
+
+/// The name that another protocol gave the tool, where it had to be escaped for this one.
+fn original_name(name: Cow<'_, str>) -> (Cow<'_, str>, CallKind) {
+    let (original, kind) = tool_name::original(&name);
+    match original {
+        Cow::Borrowed(same) if same.len() == name.len() => (name, kind),
+        other => (Cow::Owned(other.into_owned()), kind),
+    }
 }
 
 type Choice<'a> = (Option<Placed<'a, ToolChoice<'a>>>, Option<Placed<'a, bool>>);
@@ -99,7 +116,7 @@ fn tool_choice<'a>(raw: Raw<'a>, bag: &mut Bag<'a>) -> Result<Choice<'a>, ReadEr
         Some("auto") => ToolChoice::Auto,
         Some("none") => ToolChoice::None,
         Some("any") => ToolChoice::Required,
-        Some("tool") => ToolChoice::Named(fields.require("name")?),
+        Some("tool") => ToolChoice::Named(original_name(fields.require("name")?).0),
         _ => return Ok((Some(Placed { value: ToolChoice::Unknown(raw), place: raw.into() }), None)),
     };
     let disabled: Option<Placed<'a, bool>> = fields.take("disable_parallel_tool_use")?.value();

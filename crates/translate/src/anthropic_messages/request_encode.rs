@@ -1,76 +1,72 @@
 //! The canonical conversation, written as a request. <https://docs.anthropic.com/en/api/messages>
 
+use weighbridge_protocol::Dialect;
+use weighbridge_protocol::anthropic_messages::models::Claude;
 use weighbridge_protocol::json::{Array, Object, Writer};
 use weighbridge_units::LossKind;
 
-use super::blocks_encode::{content, expressible};
-use crate::conversation::{Tool, ToolChoice, ToolKind, Wish, schema_or_empty};
-use crate::{Content, Conversation, Losses, Message, Part, Place, Placed, RequestTarget, Role};
-
-/// What a request of this protocol can wish.
-const HEARD: [Wish; 7] = [
-    Wish::ToolChoice,
-    Wish::ParallelToolCalls,
-    Wish::Temperature,
-    Wish::TopP,
-    Wish::Stop,
-    Wish::MaxOutput,
-    Wish::EndUser,
-];
+use super::blocks_encode::{Blocks, Where};
+use super::cache_mark::Marks;
+use super::plan::Plan;
+use super::{tools_encode, wishes_encode};
+use crate::conversation::Text;
+use crate::{Content, Conversation, Losses, Message, Part, Place, RequestTarget, Role};
 
 pub(super) fn encode<'a>(
     conversation: &Conversation<'a>,
     target: &RequestTarget<'_>,
     losses: &mut Losses<'a>,
 ) -> Vec<u8> {
+    let plan = Plan::of(conversation, target, losses);
     let mut out = Vec::with_capacity(1024);
     let mut object = Writer::new(&mut out).object();
-    object.key("model").string(target.model);
-    max_tokens(conversation, target, &mut object, losses);
-    // Instructions that stand first have a field of their own; later ones keep their place.
-    let first = conversation.messages.iter().take_while(|message| is_system(message)).count();
-    let (leading, others) = conversation.messages.split_at(first);
-    system(leading, &mut object, losses);
-    let mut messages = object.key("messages").array();
-    for message in others {
-        self::message(message, &mut messages, losses);
-    }
-    drop(messages);
-    report_prefill(conversation, losses);
-    sampling(conversation, &mut object, losses);
-    stop_sequences(conversation, &mut object, losses);
-    tools(conversation, &mut object, losses);
-    if let Some(user) = &conversation.end_user {
-        object.key("metadata").object().key("user_id").string(&user.value);
-    }
-    if conversation.stream {
+    dialect(conversation, target, &mut object, losses);
+    object.key("max_tokens").number(plan.max_tokens);
+    let mut turns = Turns {
+        blocks: Blocks {
+            place: Where::System,
+            addresses: target.dialect != Dialect::Bedrock,
+            marks: Marks::of(conversation),
+        },
+        late_system: plan.claude.is_some_and(Claude::takes_late_system) && target.dialect == Dialect::Native,
+        goes_on: plan.claude.is_none_or(Claude::goes_on),
+    };
+    turns.write(&conversation.messages, &mut object, losses);
+    wishes_encode::write(conversation, target, &plan, &mut object, losses);
+    tools_encode::write(conversation, &plan, &mut turns.blocks.marks, &mut object, losses);
+    if conversation.stream && target.dialect != Dialect::Bedrock {
         object.key("stream").bool(true);
     }
-    losses.unheard(conversation, &HEARD);
     losses.write_bag(&conversation.bag, &mut object);
     drop(object);
     out
 }
 
-fn max_tokens<'a>(
+/// Elsewhere than at Anthropic the model stands in the path, and the version in the body.
+fn dialect<'a>(
     conversation: &Conversation<'a>,
     target: &RequestTarget<'_>,
     object: &mut Object<'_>,
-    losses: &mut Losses<'a>,
+    losses: &Losses<'a>,
 ) {
-    let cap = conversation.max_output.map_or_else(
-        || {
-            losses.report(
-                Place::NOWHERE,
-                LossKind::Defaulted,
-                "anthropic-messages demands an output cap, and the request has none",
-                "a request without an output cap",
-            );
-            target.max_output_default
-        },
-        |cap| cap.value,
-    );
-    object.key("max_tokens").number(cap);
+    let version = match target.dialect {
+        Dialect::Vertex => "vertex-2023-10-16",
+        Dialect::Bedrock => "bedrock-2023-05-31",
+        _ => return object.key("model").string(target.model),
+    };
+    let has_own = conversation.bag.iter().any(|(name, _)| name == "anthropic_version");
+    if !(losses.is_same_protocol() && has_own) {
+        object.key("anthropic_version").string(version);
+    }
+}
+
+/// The messages of a request, in the order and with the roles that the provider takes.
+struct Turns {
+    blocks: Blocks,
+    /// Whether the model takes system messages behind a message of the user.
+    late_system: bool,
+    /// Whether the model goes on with a message of its own that stands last.
+    goes_on: bool,
 }
 
 /// `developer` is OpenAI's newer name for the same thing.
@@ -78,72 +74,154 @@ fn is_system(message: &Message<'_>) -> bool {
     matches!(message.role, Role::System | Role::Developer)
 }
 
-/// Each part of each leading instruction becomes a block: nothing stands between them that was not
-/// there before.
-fn system<'a>(leading: &[Message<'a>], object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    for message in leading {
-        losses.bag(&message.bag);
-    }
-    let parts = text_only(leading.iter().flat_map(|message| &message.parts), losses);
-    if !parts.is_empty() {
-        content(&parts, object.key("system"), losses);
-    }
-}
-
-/// Instructions are text; anything else in them is reported.
-fn text_only<'p, 'a: 'p>(
-    parts: impl Iterator<Item = &'p Part<'a>>,
-    losses: &mut Losses<'a>,
-) -> Vec<&'p Part<'a>> {
-    let mut kept = expressible(parts, losses);
-    kept.retain(|part| {
-        let fits = matches!(part.content, Content::Text(_) | Content::Unknown { .. });
-        if !fits {
-            losses.dropped(part.place, "instructions are text only", "such content in instructions");
+impl Turns {
+    fn write<'a>(&mut self, messages: &[Message<'a>], object: &mut Object<'_>, losses: &mut Losses<'a>) {
+        let same = losses.is_same_protocol();
+        // Instructions that stand first have a field of their own.
+        let first = messages.iter().take_while(|message| is_system(message)).count();
+        let (leading, others) = messages.split_at(first);
+        let mut instructions: Vec<&Message<'a>> = leading.iter().collect();
+        let mut turns: Vec<&Message<'a>> = Vec::with_capacity(others.len());
+        for (place, message) in others.iter().enumerate() {
+            let before = place.checked_sub(1).and_then(|place| others.get(place));
+            let after = others.get(place + 1);
+            let stays = same
+                || !is_system(message)
+                || (self.late_system
+                    && before.is_some_and(|before| before.role == Role::User)
+                    && after.is_none_or(|after| after.role == Role::Assistant));
+            if stays {
+                turns.push(message);
+                continue;
+            }
+            losses.report(
+                message.place,
+                LossKind::Moved,
+                "instructions stand before all messages",
+                "instructions between messages",
+            );
+            instructions.push(message);
         }
-        fits
-    });
-    kept
+        self.system(&instructions, object, losses);
+        let mut list = object.key("messages").array();
+        if !same && turns.first().is_none_or(|first| first.role != Role::User) {
+            stand_in(Place::NOWHERE, "the user must speak first", &mut list, losses);
+        }
+        let last = turns.len().saturating_sub(1);
+        for (place, message) in turns.iter().enumerate() {
+            self.message(message, place == last, &mut list, losses);
+        }
+        if let Some(last) = turns.last().filter(|last| !same && last.role == Role::Assistant) {
+            self.after_own(last, &mut list, losses);
+        }
+    }
+
+    /// Each part of each instruction becomes a block: nothing stands between them that was not there
+    /// before.
+    fn system<'a>(&mut self, messages: &[&Message<'a>], object: &mut Object<'_>, losses: &mut Losses<'a>) {
+        self.blocks.place = Where::System;
+        for message in messages {
+            losses.bag(&message.bag);
+        }
+        let parts = self.blocks.expressible(messages.iter().flat_map(|message| &message.parts), losses);
+        if !parts.is_empty() {
+            self.blocks.content(&parts, object.key("system"), losses);
+        }
+    }
+
+    fn message<'a>(
+        &mut self,
+        message: &Message<'a>,
+        is_last: bool,
+        list: &mut Array<'_>,
+        losses: &mut Losses<'a>,
+    ) {
+        let (role, place) = match &message.role {
+            Role::System | Role::Developer => ("system", Where::System),
+            Role::User => ("user", Where::User),
+            Role::Assistant => ("assistant", Where::Assistant),
+            Role::Other(_) => return other(message, list, losses),
+        };
+        self.blocks.place = place;
+        let mut parts = match place {
+            Where::System => self.blocks.expressible(&message.parts, losses),
+            _ => self.ordered(message, losses),
+        };
+        // What the model is to go on with must not end with white space.
+        let trimmed = parts.last().filter(|_| is_last && place == Where::Assistant).and_then(|p| trimmed(p));
+        if let (Some(trimmed), Some(last), false) = (&trimmed, parts.last_mut(), losses.is_same_protocol()) {
+            losses.report(
+                last.place,
+                LossKind::Approximated,
+                "white space at the end of the last message is left out",
+                "a message of the model that ends with white space",
+            );
+            *last = trimmed;
+        }
+        parts.retain(|part| !matches!(&part.content, Content::Text(text) if text.text.is_empty()));
+        if parts.is_empty() {
+            losses.dropped(message.place, "a message without content is refused", "messages without content");
+            return losses.bag(&message.bag);
+        }
+        let mut object = list.item().object();
+        object.key("role").string(role);
+        self.blocks.content(&parts, object.key("content"), losses);
+        losses.write_bag(&message.bag, &mut object);
+    }
+
+    /// Results of tools stand before anything else in a message, or they are refused.
+    fn ordered<'p, 'a: 'p>(&self, message: &'p Message<'a>, losses: &mut Losses<'a>) -> Vec<&'p Part<'a>> {
+        let is_result = |part: &Part<'_>| matches!(part.content, Content::ToolResult(_));
+        let mut parts = self.blocks.expressible(&message.parts, losses);
+        let last_result = parts.iter().rposition(|part| is_result(part));
+        let moved: Vec<&Part<'a>> =
+            parts.iter().take(last_result.unwrap_or(0)).filter(|part| !is_result(part)).copied().collect();
+        for part in moved {
+            losses.report(
+                part.place,
+                LossKind::Moved,
+                "it stands behind the results of tools, which must come first",
+                "results of tools behind other content",
+            );
+        }
+        parts.sort_by_key(|part| !is_result(part));
+        parts
+    }
+
+    /// What stands last is history to others. Older models go on with it here; newer ones refuse it.
+    fn after_own<'a>(&self, last: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+        if last.parts.iter().any(|part| matches!(part.content, Content::ToolCall(_))) {
+            return;
+        }
+        if self.goes_on {
+            losses.report(
+                last.place,
+                LossKind::Approximated,
+                "the model continues the last message instead of answering it",
+                "a message of the model that stands last and is not continued",
+            );
+        } else {
+            stand_in(last.place, "the user must speak last", list, losses);
+        }
+    }
 }
 
-fn message<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
-    let role = match &message.role {
-        Role::System | Role::Developer => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Other(_) => return other(message, list, losses),
-    };
-    let parts = match &message.role {
-        Role::System | Role::Developer => text_only(message.parts.iter(), losses),
-        _ => ordered(message, losses),
-    };
-    if parts.is_empty() {
-        losses.dropped(message.place, "a message without content is refused", "messages without content");
-        return losses.bag(&message.bag);
-    }
+/// A message of the user that says nothing, where there must be one.
+fn stand_in<'a>(place: Place<'a>, why: &'static str, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+    losses.report(place, LossKind::Defaulted, format!("{why}: a full stop stands in"), why);
     let mut object = list.item().object();
-    object.key("role").string(role);
-    content(&parts, object.key("content"), losses);
-    losses.write_bag(&message.bag, &mut object);
+    object.key("role").string("user");
+    object.key("content").string(".");
 }
 
-/// Results of tools stand before anything else in a message, or they are refused.
-fn ordered<'p, 'a>(message: &'p Message<'a>, losses: &mut Losses<'a>) -> Vec<&'p Part<'a>> {
-    let is_result = |part: &Part<'_>| matches!(part.content, Content::ToolResult(_));
-    let mut parts = expressible(&message.parts, losses);
-    let last_result = parts.iter().rposition(|part| is_result(part));
-    let moved: Vec<&Part<'a>> =
-        parts.iter().take(last_result.unwrap_or(0)).filter(|part| !is_result(part)).copied().collect();
-    for part in moved {
-        losses.report(
-            part.place,
-            LossKind::Moved,
-            "it stands behind the results of tools, which must come first",
-            "results of tools behind other content",
-        );
-    }
-    parts.sort_by_key(|part| !is_result(part));
-    parts
+/// A text without the white space at its end, if there is any.
+fn trimmed<'a>(part: &Part<'a>) -> Option<Part<'a>> {
+    let Content::Text(text) = &part.content else { return None };
+    let end = text.text.trim_end();
+    (end.len() < text.text.len()).then(|| {
+        let text = Text { text: end.to_owned().into(), citations: text.citations.clone() };
+        Part { content: Content::Text(text), ..part.clone() }
+    })
 }
 
 fn other<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
@@ -155,142 +233,5 @@ fn other<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a
                 losses.unknown(*raw, "role", name);
             }
         }
-    }
-}
-
-/// What stands last is history to others; here the model continues it.
-fn report_prefill<'a>(conversation: &Conversation<'a>, losses: &mut Losses<'a>) {
-    let Some(last) = conversation.messages.last().filter(|last| last.role == Role::Assistant) else { return };
-    let is_call = last.parts.iter().any(|part| matches!(part.content, Content::ToolCall(_)));
-    if !losses.is_same_protocol() && !is_call {
-        losses.report(
-            last.place,
-            LossKind::Approximated,
-            "the model continues the last message instead of answering it",
-            "a message of the model that stands last and is not continued",
-        );
-    }
-}
-
-fn sampling<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    if let Some(temperature) = conversation.sampling.temperature {
-        // The range ends at 1 here and at 2 elsewhere.
-        if temperature.text().parse::<f64>().is_ok_and(|number| number > 1.0) {
-            losses.report(
-                temperature,
-                LossKind::Approximated,
-                "the highest temperature is 1",
-                "temperatures above 1",
-            );
-            object.key("temperature").number(1);
-        } else {
-            object.key("temperature").raw(temperature.text());
-        }
-    }
-    if let Some(top_p) = conversation.sampling.top_p {
-        object.key("top_p").raw(top_p.text());
-    }
-}
-
-fn stop_sequences<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    let mut kept = Vec::with_capacity(conversation.stop.len());
-    for sequence in &conversation.stop {
-        if losses.is_same_protocol() || !sequence.value.trim().is_empty() {
-            kept.push(&sequence.value);
-        } else {
-            losses.dropped(
-                sequence.place,
-                "a stop sequence of nothing but white space is refused",
-                "stop sequences of white space",
-            );
-        }
-    }
-    if !kept.is_empty() {
-        let mut list = object.key("stop_sequences").array();
-        kept.into_iter().for_each(|sequence| list.item().string(sequence));
-    }
-}
-
-fn tools<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    let mut kept: Vec<&Tool<'a>> = Vec::with_capacity(conversation.tools.len());
-    for tool in &conversation.tools {
-        match &tool.kind {
-            ToolKind::Unknown { name, raw } if !losses.is_same_protocol() => {
-                losses.unknown(*raw, "tool", name);
-            }
-            ToolKind::Custom { name, .. } => losses.dropped(
-                tool.place,
-                format!("the custom tool `{name}` is not carried over"),
-                "tools that take free text",
-            ),
-            _ => kept.push(tool),
-        }
-    }
-    if !kept.is_empty() {
-        let mut list = object.key("tools").array();
-        kept.iter().for_each(|tool| self::tool(tool, &mut list, losses));
-    }
-    tool_choice(conversation, !kept.is_empty(), object, losses);
-}
-
-fn tool<'a>(tool: &Tool<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
-    match &tool.kind {
-        ToolKind::Function { name, description, parameters, strict } => {
-            let mut object = list.item().object();
-            object.key("name").string(name);
-            if let Some(description) = description {
-                object.key("description").string(description);
-            }
-            object.key("input_schema").raw(schema_or_empty(parameters.as_ref()));
-            if let Some(strict) = strict {
-                object.key("strict").bool(*strict);
-            }
-            losses.uncached(tool.cache.as_ref());
-            losses.write_bag(&tool.bag, &mut object);
-        }
-        ToolKind::Custom { .. } => {}
-        ToolKind::Unknown { raw, .. } => list.item().raw(raw.text()),
-    }
-}
-
-/// `tool_choice` also says whether several tools may be called in one turn.
-fn tool_choice<'a>(
-    conversation: &Conversation<'a>,
-    has_tools: bool,
-    object: &mut Object<'_>,
-    losses: &mut Losses<'a>,
-) {
-    let wanted = conversation.tool_choice.as_ref();
-    if let Some(ToolChoice::Unknown(raw)) = wanted.map(|choice| &choice.value) {
-        if losses.is_same_protocol() {
-            return object.key("tool_choice").raw(raw.text());
-        }
-        losses.unknown(*raw, "field", "tool_choice");
-    }
-    // Without tools there is nothing to choose, and the provider refuses a choice.
-    let parallel = conversation.parallel_tool_calls;
-    if !has_tools || (wanted.is_none() && parallel.is_none()) {
-        return;
-    }
-    let mut choice = object.key("tool_choice").object();
-    if let Some(Placed { value: ToolChoice::Allowed { .. }, place }) = wanted {
-        losses.dropped(
-            *place,
-            "a choice among some of the tools is not carried over",
-            "a list of allowed tools",
-        );
-    }
-    let (kind, name) = match wanted.map(|choice| &choice.value) {
-        Some(ToolChoice::None) => return choice.key("type").string("none"),
-        Some(ToolChoice::Required) => ("any", None),
-        Some(ToolChoice::Named(name)) => ("tool", Some(name)),
-        Some(ToolChoice::Auto | ToolChoice::Allowed { .. } | ToolChoice::Unknown(_)) | None => ("auto", None),
-    };
-    choice.key("type").string(kind);
-    if let Some(name) = name {
-        choice.key("name").string(name);
-    }
-    if let Some(parallel) = parallel {
-        choice.key("disable_parallel_tool_use").bool(!parallel.value);
     }
 }

@@ -210,10 +210,15 @@ impl Effort {
         }
     }
 
-    /// The effort that stands for a budget where only words are understood: the greatest whose own
-    /// budget is not larger. Using it is reported as approximated.
+    /// The effort that stands for a budget where only words are understood: the one whose own budget is
+    /// nearest, in proportion. Using it is reported as approximated.
     pub fn of_budget(tokens: u64) -> Self {
-        Self::ALL.into_iter().rev().find(|effort| effort.budget() <= tokens).unwrap_or(Self::Minimal)
+        let tokens = u128::from(tokens);
+        let is_nearer = |pair: &&[Self]| match pair {
+            [less, more] => tokens * tokens <= u128::from(less.budget()) * u128::from(more.budget()),
+            _ => false,
+        };
+        Self::ALL.windows(2).find(is_nearer).and_then(|pair| pair.first()).copied().unwrap_or(Self::Max)
     }
 }
 
@@ -242,7 +247,9 @@ mod tests {
             assert_eq!(Effort::of_budget(effort.budget()), effort);
             assert_eq!(Effort::from_name(effort.as_str()), Some(effort));
         }
-        assert_eq!(Effort::of_budget(1), Effort::Minimal);
+        assert_eq!(Effort::of_budget(0), Effort::Minimal);
+        assert_eq!(Effort::of_budget(2_000), Effort::Low);
+        assert_eq!(Effort::of_budget(16_000), Effort::High);
         assert_eq!(Effort::of_budget(u64::MAX), Effort::Max);
     }
 

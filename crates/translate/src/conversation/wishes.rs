@@ -102,13 +102,42 @@ pub struct CacheMark {
     pub ttl: Option<CacheTtl>,
 }
 
-/// How long a cached prompt lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How long a cached prompt lives at least. Each provider offers two of them, a short and a long one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CacheTtl {
-    /// Five minutes.
+    /// Five minutes: Anthropic's and Bedrock's short one.
     FiveMinutes,
-    /// One hour.
+    /// Half an hour: OpenAI's short one.
+    HalfHour,
+    /// One hour: Anthropic's and Bedrock's long one.
     OneHour,
+    /// Twelve hours: OpenAI's long one.
+    TwelveHours,
+}
+
+impl CacheTtl {
+    /// Every lifetime, from the shortest.
+    pub const ALL: [Self; 4] = [Self::FiveMinutes, Self::HalfHour, Self::OneHour, Self::TwelveHours];
+
+    /// The name that its provider has for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FiveMinutes => "5m",
+            Self::HalfHour => "30m",
+            Self::OneHour => "1h",
+            Self::TwelveHours => "12h",
+        }
+    }
+
+    /// The lifetime of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ttl| ttl.as_str() == name)
+    }
+
+    /// Whether it is the longer of the two that its provider offers.
+    pub const fn is_long(self) -> bool {
+        matches!(self, Self::OneHour | Self::TwelveHours)
+    }
 }
 
 /// A wish of a request that a protocol may have no word for.

@@ -45,3 +45,13 @@ pub fn write(reason: &FinishReason, seen: PartsSeen) -> (&'static str, Option<&'
         FinishReason::Other(_) => (wire::STOP, Some("the reason has no counterpart here")),
     }
 }
+
+/// The value for an answer whose provider did not say why it ended.
+pub fn ended(seen: PartsSeen) -> &'static str {
+    if seen.tool_calls { wire::TOOL_CALLS } else { wire::STOP }
+}
+
+/// The value for a client that may know the form of calls before tools only.
+pub fn for_client(written: &'static str, legacy_functions: bool) -> &'static str {
+    if legacy_functions && written == wire::TOOL_CALLS { wire::FUNCTION_CALL } else { written }
+}

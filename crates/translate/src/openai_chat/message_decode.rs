@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use weighbridge_protocol::json::{Fields, Kind, Raw, ReadError};
 
+use super::{cache_mark, citations, content_decode, reasoning};
 use crate::bags::append;
-use crate::conversation::{CallKind, Image, MediaSource, Reasoning, ToolCall, ToolResult};
+use crate::conversation::{Audio, CallKind, Image, MediaSource, ToolCall, ToolResult};
 use crate::{Content, Message, Part, Placed, Role};
 
 /// The messages of a request. What tools gave back in one turn becomes one message of the user,
@@ -13,8 +14,10 @@ use crate::{Content, Message, Part, Placed, Role};
 /// it is written back as it was.
 pub(super) fn messages(list: Raw<'_>) -> Result<Vec<Message<'_>>, ReadError> {
     let mut messages: Vec<Message<'_>> = Vec::new();
+    let mut older = OlderCalls::default();
     for raw in list.items()? {
-        let message = message(raw)?;
+        let mut message = message(raw)?;
+        older.name(&mut message);
         match messages.last_mut().filter(|last| continues(last, &message)) {
             Some(last) => last.parts.extend(message.parts),
             None => messages.push(message),
@@ -31,19 +34,54 @@ fn continues(last: &Message<'_>, next: &Message<'_>) -> bool {
     ends_with_result && next.role == Role::User && next.bag.is_empty()
 }
 
+/// Calls in the form before tools have no ids: a result names the function alone. They get ids here,
+/// the same in each request of a conversation.
+#[derive(Debug, Default)]
+struct OlderCalls<'a> {
+    count: usize,
+    /// The last call: its name and id.
+    last: Option<(Cow<'a, str>, String)>,
+}
+
+impl<'a> OlderCalls<'a> {
+    fn name(&mut self, message: &mut Message<'a>) {
+        for part in &mut message.parts {
+            match &mut part.content {
+                Content::ToolCall(call) if call.id.is_empty() => {
+                    let id = format!("call_{}_{}", call.name, self.count);
+                    self.count += 1;
+                    self.last = Some((call.name.clone(), id.clone()));
+                    call.id = Cow::Owned(id);
+                }
+                Content::ToolResult(ToolResult { call_id, name: Some(name), .. }) if call_id.is_empty() => {
+                    if let Some((_, id)) = self.last.as_ref().filter(|(called, _)| called == name) {
+                        *call_id = Cow::Owned(id.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let role: Cow<'_, str> = fields.require("role")?;
-    let (role, parts) = match role.as_ref() {
-        "system" => (Role::System, content(&mut fields)?),
-        "developer" => (Role::Developer, content(&mut fields)?),
-        "user" => (Role::User, content(&mut fields)?),
+    let (role, mut parts) = match role.as_ref() {
+        "system" => (Role::System, content_decode::content(&mut fields)?),
+        "developer" => (Role::Developer, content_decode::content(&mut fields)?),
+        "user" => (Role::User, content_decode::content(&mut fields)?),
         "assistant" => (Role::Assistant, assistant(&mut fields)?),
-        "tool" => {
-            let call_id = fields.require("tool_call_id")?;
-            let result = ToolResult { call_id, name: None, parts: content(&mut fields)?, is_error: false };
+        "tool" | "function" => {
+            let (call_id, name) = match role.as_ref() {
+                "tool" => (fields.require("tool_call_id")?, None),
+                _ => (Cow::Borrowed(""), Some(fields.require("name")?)),
+            };
+            let parts = content_decode::content(&mut fields)?;
+            let result = ToolResult { call_id, name, parts, is_error: false };
             // The message is the part: what is left of it is reported there.
-            let part = Part { bag: fields.rest(), ..Part::new(raw, Content::ToolResult(result)) };
+            let cache = cache_mark::take(&mut fields);
+            let part = Part { cache, bag: fields.rest(), ..Part::new(raw, Content::ToolResult(result)) };
             return Ok(Message::new(raw, Role::User, vec![part]));
         }
         _ => {
@@ -52,87 +90,103 @@ fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
             return Ok(Message::new(raw, Role::Other(role), parts));
         }
     };
-    Ok(Message { place: raw.into(), role, parts, bag: fields.rest() })
+    // Routers take a mark on the whole message as well: it stands behind its last part.
+    if let Some(last) = parts.last_mut().filter(|last| last.cache.is_none()) {
+        last.cache = cache_mark::take(&mut fields);
+    }
+    Ok(Message { bag: fields.rest(), ..Message::new(raw, role, parts) })
 }
 
-/// What the model said: text, refusal and calls.
+/// What the model said: reasoning, text, refusal, sound, images and calls.
 pub(super) fn assistant<'a>(fields: &mut Fields<'a>) -> Result<Vec<Part<'a>>, ReadError> {
-    let mut parts = content(fields)?;
+    let mut calls = Vec::new();
+    for call in fields.take::<Vec<Raw<'a>>>("tool_calls")?.value().unwrap_or_default() {
+        calls.push(tool_call(call)?);
+    }
+    calls.extend(function_call(fields)?);
+    let ids: Vec<Cow<'a, str>> = calls.iter().filter_map(id_of_call).cloned().collect();
+    let reasoning = reasoning::Read::take(fields, &ids);
+    let mut parts = reasoning.leading;
+    let first = parts.len();
+    parts.extend(content_decode::content(fields)?);
+    annotations(fields, parts.get_mut(first..).unwrap_or_default());
     if let Some(refusal) = fields.take::<Placed<'a, Cow<'a, str>>>("refusal")?.value() {
         parts.push(Part::new(refusal.place, Content::Refusal(refusal.value)));
     }
-    for call in fields.take::<Vec<Raw<'a>>>("tool_calls")?.value().unwrap_or_default() {
-        parts.push(tool_call(call)?);
+    parts.extend(audio(fields)?);
+    images(fields, &mut parts);
+    let mut between = reasoning.between;
+    for call in calls {
+        let mut after = Vec::new();
+        for own in between.extract_if(.., |between| Some(&between.call) == id_of_call(&call)) {
+            parts.push(own.before);
+            after.extend(own.after);
+        }
+        parts.push(call);
+        parts.extend(after);
     }
     Ok(parts)
 }
 
-/// `content`: a string, or a list of parts. An empty string says nothing.
-fn content<'a>(fields: &mut Fields<'a>) -> Result<Vec<Part<'a>>, ReadError> {
-    let Some(raw) = fields.take::<Raw<'a>>("content")?.value() else { return Ok(Vec::new()) };
-    match raw.kind() {
-        Kind::String if raw.text() == "\"\"" => Ok(Vec::new()),
-        Kind::String => Ok(vec![Part::new(raw, Content::Text(raw.str()?.into()))]),
-        Kind::Array => raw.items()?.map(part).collect(),
-        _ => Err(ReadError::new(raw, "a string or a list of content parts")),
+fn id_of_call<'p, 'a>(part: &'p Part<'a>) -> Option<&'p Cow<'a, str>> {
+    match &part.content {
+        Content::ToolCall(call) => Some(&call.id).filter(|id| !id.is_empty()),
+        _ => None,
     }
 }
 
-fn part(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
-    let mut fields = Fields::read(raw)?;
-    let name = fields.variant("type").unwrap_or(Cow::Borrowed(""));
-    let content = match name.as_ref() {
-        "text" => Content::Text(fields.require::<Cow<'_, str>>("text")?.into()),
-        "refusal" => Content::Refusal(fields.require("refusal")?),
-        "thinking" => match thinking(&mut fields)? {
-            Some(text) => Content::Reasoning(Reasoning::text(text)),
-            None => return Ok(Part::new(raw, Content::Unknown { name, raw })),
-        },
-        "image_url" => {
-            let mut image: Fields<'_> = fields.require("image_url")?;
-            let source = image_source(image.require("url")?);
-            let content = Content::Image(Image { source, detail: image.take("detail")?.value() });
-            let mut bag = image.rest();
-            append(&mut bag, fields.rest());
-            return Ok(Part { bag, ..Part::new(raw, content) });
-        }
-        _ => return Ok(Part::new(raw, Content::Unknown { name, raw })),
+/// `annotations` belong to the one text that an answer has. Where there is none, they stay.
+fn annotations<'a>(fields: &mut Fields<'a>, parts: &mut [Part<'a>]) {
+    let mut texts = parts.iter_mut().filter_map(|part| match &mut part.content {
+        Content::Text(text) => Some(text),
+        _ => None,
+    });
+    if let (Some(text), None) = (texts.next(), texts.next())
+        && let Some(found) = fields.peek("annotations").and_then(citations::read)
+    {
+        let _taken: Option<Raw<'a>> = fields.offer("annotations");
+        text.citations = found;
+    }
+}
+
+/// What the model spoke: in an answer its bytes, in a request its id.
+fn audio<'a>(fields: &mut Fields<'a>) -> Result<Option<Part<'a>>, ReadError> {
+    let Some(mut audio) = fields.take::<Fields<'a>>("audio")?.value() else { return Ok(None) };
+    let place = audio.raw();
+    let id: Option<Cow<'a, str>> = audio.take("id")?.value();
+    let source = match audio.take("data")?.value() {
+        Some(data) => MediaSource::Base64 { media_type: Cow::Borrowed(""), data },
+        None => MediaSource::File { id: id.clone().unwrap_or_default() },
     };
-    Ok(Part { bag: fields.rest(), ..Part::new(raw, content) })
+    let content = Content::Audio(Audio {
+        source,
+        id,
+        transcript: audio.take::<Cow<'a, str>>("transcript")?.value().filter(|words| !words.is_empty()),
+        expires_at: audio.take("expires_at")?.value(),
+    });
+    Ok(Some(Part { bag: audio.rest(), ..Part::new(place, content) }))
 }
 
-/// Mistral's form of reasoning: a list of texts, which is one text in pieces.
-fn thinking<'a>(fields: &mut Fields<'a>) -> Result<Option<Cow<'a, str>>, ReadError> {
-    let Some(pieces) = fields.offer::<Vec<Fields<'a>>>("thinking") else { return Ok(None) };
-    let texts = pieces.into_iter().map(|mut piece| piece.require::<Cow<'a, str>>("text"));
-    texts.collect::<Result<String, _>>().map(|text| Some(Cow::Owned(text)))
-}
-
-/// An address, or the bytes themselves in a `data:` URL (RFC 2397) of base64.
-fn image_source(url: Cow<'_, str>) -> MediaSource<'_> {
-    let Some((media_type, data)) = base64_data_url(&url) else { return MediaSource::url(url) };
-    match &url {
-        Cow::Borrowed(text) => match base64_data_url(text) {
-            Some((media_type, data)) => {
-                MediaSource::Base64 { media_type: Cow::Borrowed(media_type), data: Cow::Borrowed(data) }
-            }
-            None => MediaSource::url(url),
-        },
-        Cow::Owned(_) => MediaSource::Base64 {
-            media_type: Cow::Owned(media_type.to_owned()),
-            data: Cow::Owned(data.to_owned()),
-        },
+/// OpenRouter's form of images in an answer; odd ones stay.
+fn images<'a>(fields: &mut Fields<'a>, parts: &mut Vec<Part<'a>>) {
+    let Some(list) = fields.peek("images").and_then(|raw| raw.items().ok()) else { return };
+    let image = |raw: Raw<'a>| {
+        let mut fields = Fields::read(raw).ok()?;
+        let mut bag = weighbridge_protocol::json::Bag::EMPTY;
+        fields.variant("type").filter(|kind| kind == "image_url")?;
+        let image: Image<'a> = content_decode::image(&mut fields, &mut bag).ok()?;
+        let _place: Option<Raw<'a>> = fields.offer("index");
+        append(&mut bag, fields.rest());
+        Some(Part { bag, ..Part::new(raw, Content::Image(image)) })
+    };
+    if let Some(images) = list.map(image).collect::<Option<Vec<_>>>() {
+        let _taken: Option<Raw<'a>> = fields.offer("images");
+        parts.extend(images);
     }
-}
-
-fn base64_data_url(url: &str) -> Option<(&str, &str)> {
-    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
-    let media_type = head.strip_suffix(";base64")?;
-    (!media_type.is_empty() && !media_type.contains(';')).then_some((media_type, data))
 }
 
 /// The one call of an answer in the form before tools, which has no id.
-pub(super) fn function_call<'a>(fields: &mut Fields<'a>) -> Result<Option<Part<'a>>, ReadError> {
+fn function_call<'a>(fields: &mut Fields<'a>) -> Result<Option<Part<'a>>, ReadError> {
     let Some(mut function) = fields.take::<Fields<'a>>("function_call")?.value() else { return Ok(None) };
     let place = function.raw();
     let call = ToolCall {
@@ -157,19 +211,29 @@ fn tool_call(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     // Some servers leave the type out.
     let name = fields.variant("type").unwrap_or(Cow::Borrowed("function"));
-    if name != "function" {
-        return Ok(Part::new(raw, Content::Unknown { name, raw }));
-    }
-    let mut function: Fields<'_> = fields.require("function")?;
+    let (kind, mut inner, arguments) = match name.as_ref() {
+        "function" => {
+            let mut function: Fields<'_> = fields.require("function")?;
+            let arguments = arguments(&mut function)?;
+            (CallKind::Function, function, arguments)
+        }
+        "custom" => {
+            let mut custom: Fields<'_> = fields.require("custom")?;
+            let input = custom.require("input")?;
+            (CallKind::Custom, custom, input)
+        }
+        _ => return Ok(Part::new(raw, Content::Unknown { name, raw })),
+    };
     let call = ToolCall {
         id: fields.take("id")?.value().unwrap_or_default(),
-        name: function.require("name")?,
-        arguments: arguments(&mut function)?,
-        kind: CallKind::Function,
+        name: inner.require("name")?,
+        arguments,
+        kind,
     };
     // The place within a stream's chunks; in a whole message the order says the same.
     let _: Option<Raw<'_>> = fields.offer("index");
-    let mut bag = function.rest();
+    let cache = cache_mark::take(&mut fields);
+    let mut bag = inner.rest();
     append(&mut bag, fields.rest());
-    Ok(Part { bag, ..Part::new(raw, Content::ToolCall(call)) })
+    Ok(Part { cache, bag, ..Part::new(raw, Content::ToolCall(call)) })
 }

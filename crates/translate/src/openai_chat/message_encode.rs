@@ -1,20 +1,32 @@
-//! Messages of the canonical conversation, written; also the message of an answer.
+//! Messages of the canonical conversation, written as those of a request.
 
-use weighbridge_protocol::json::{Array, Object, Writer};
+use weighbridge_protocol::json::{Array, Object};
 use weighbridge_units::LossKind;
 
-use crate::conversation::{CallKind, Image, MediaSource, ToolCall, ToolResult};
+use super::cache_mark;
+use super::content_encode::{Takes, Where, Written, content, expressible, is_reachable};
+use super::reasoning;
+use crate::conversation::{Audio, CallKind, DocumentSource, MediaSource, ToolCall, ToolResult};
 use crate::{Content, Losses, Message, Part, Role};
 
-pub(super) fn message<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+pub(super) fn message<'a>(
+    message: &Message<'a>,
+    takes: Takes,
+    list: &mut Array<'_>,
+    losses: &mut Losses<'a>,
+) {
     match &message.role {
-        Role::System => plain("system", message, list, losses),
-        Role::Developer => plain("developer", message, list, losses),
-        Role::User => user(message, list, losses),
+        Role::System => plain("system", message, takes, list, losses),
+        // A server that does not know the newer name knows the older one.
+        Role::Developer => {
+            let role = if takes.developer || losses.is_same_protocol() { "developer" } else { "system" };
+            plain(role, message, takes, list, losses);
+        }
+        Role::User => user(message, takes, list, losses),
         Role::Assistant => {
             let mut object = list.item().object();
             object.key("role").string("assistant");
-            assistant(&message.parts, &mut object, losses);
+            assistant(&message.parts, takes, &mut object, losses);
             losses.write_bag(&message.bag, &mut object);
         }
         Role::Other(_) => {
@@ -30,53 +42,17 @@ pub(super) fn message<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &
 }
 
 /// A message with nothing but text.
-fn plain<'a>(role: &str, message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+fn plain<'a>(role: &str, message: &Message<'a>, takes: Takes, list: &mut Array<'_>, losses: &mut Losses<'a>) {
     let mut object = list.item().object();
     object.key("role").string(role);
-    let parts = expressible(&message.parts, is_text, losses);
-    content(&parts, object.key("content"), losses);
+    let parts = expressible(&message.parts, Where::TextOnly, takes, losses);
+    content(&parts, takes.marks, object.key("content"), losses);
     losses.write_bag(&message.bag, &mut object);
-}
-
-fn is_text(content: &Content<'_>) -> bool {
-    matches!(content, Content::Text(_) | Content::Json(_))
-}
-
-/// An image that can be reached: files of other providers cannot.
-fn is_image(content: &Content<'_>) -> bool {
-    matches!(content, Content::Image(image) if !matches!(image.source, MediaSource::File { .. }))
-}
-
-/// The parts that a message can have, if `fits` allows its kind there; others are reported.
-fn expressible<'p, 'a: 'p>(
-    parts: impl IntoIterator<Item = &'p Part<'a>>,
-    fits: fn(&Content<'_>) -> bool,
-    losses: &mut Losses<'a>,
-) -> Vec<&'p Part<'a>> {
-    let mut kept = Vec::new();
-    for part in parts {
-        match &part.content {
-            Content::Unknown { name, raw } if !losses.is_same_protocol() => {
-                losses.unknown(*raw, "content", name);
-            }
-            Content::Unknown { .. } => kept.push(part),
-            content if fits(content) => kept.push(part),
-            Content::Reasoning(_) => {
-                losses.dropped(part.place, "reasoning has no place in messages", "a part for reasoning");
-            }
-            _ => losses.dropped(
-                part.place,
-                "it cannot stand in a message of this role",
-                "such content in any message",
-            ),
-        }
-    }
-    kept
 }
 
 /// Results of tools become messages of their own, which must follow the calls directly: first the
 /// results, then what the user says.
-fn user<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+fn user<'a>(message: &Message<'a>, takes: Takes, list: &mut Array<'_>, losses: &mut Losses<'a>) {
     let is_result = |part: &&Part<'a>| matches!(part.content, Content::ToolResult(_));
     let last_result = message.parts.iter().rposition(|part| is_result(&part));
     let mut said: Vec<&Part<'a>> = Vec::new();
@@ -93,14 +69,13 @@ fn user<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>
             said.push(part);
             continue;
         };
-        tool_result(part, result, &mut said, list, losses);
+        tool_result(part, result, takes, &mut said, list, losses);
     }
     if !said.is_empty() || last_result.is_none() {
         let mut object = list.item().object();
         object.key("role").string("user");
-        let fits = |content: &Content<'_>| is_text(content) || is_image(content);
-        let said = expressible(said, fits, losses);
-        content(&said, object.key("content"), losses);
+        let said = expressible(said, Where::User, takes, losses);
+        content(&said, takes.marks, object.key("content"), losses);
         losses.write_bag(&message.bag, &mut object);
     } else {
         losses.bag(&message.bag);
@@ -110,6 +85,7 @@ fn user<'a>(message: &Message<'a>, list: &mut Array<'_>, losses: &mut Losses<'a>
 fn tool_result<'r, 'a>(
     part: &Part<'a>,
     result: &'r ToolResult<'a>,
+    takes: Takes,
     said: &mut Vec<&'r Part<'a>>,
     list: &mut Array<'_>,
     losses: &mut Losses<'a>,
@@ -120,144 +96,61 @@ fn tool_result<'r, 'a>(
     let mut object = list.item().object();
     object.key("role").string("tool");
     object.key("tool_call_id").string(&result.call_id);
-    let (moved, kept): (Vec<&Part<'a>>, Vec<&Part<'a>>) =
-        result.parts.iter().partition(|part| is_image(&part.content));
-    let kept = expressible(kept, is_text, losses);
-    content(&kept, object.key("content"), losses);
+    let same = losses.is_same_protocol();
+    let moves = |part: &&Part<'a>| match &part.content {
+        Content::Image(image) => is_reachable(&image.source, same),
+        Content::Document(document) => {
+            matches!(document.source, DocumentSource::Media(MediaSource::Base64 { .. }))
+        }
+        _ => false,
+    };
+    let (moved, kept): (Vec<&Part<'a>>, Vec<&Part<'a>>) = result.parts.iter().partition(moves);
+    let kept = expressible(kept, Where::TextOnly, takes, losses);
+    content(&kept, takes.marks, object.key("content"), losses);
+    cache_mark::write(part.cache.as_ref(), takes.marks, &mut object, losses);
     losses.write_bag(&part.bag, &mut object);
-    for image in moved {
+    for part in moved {
         losses.report(
-            image.place,
+            part.place,
             LossKind::Moved,
-            "results of tools are text only: the image stands in the user's message behind them",
-            "images in results of tools",
+            "results of tools are text only: it stands in the user's message behind them",
+            "images and documents in results of tools",
         );
-        said.push(image);
-    }
-}
-
-/// `content` as a string where it is one text, as a list of parts otherwise.
-fn content<'a>(parts: &[&Part<'a>], writer: Writer<'_>, losses: &mut Losses<'a>) {
-    match parts {
-        [] => return writer.string(""),
-        [part] if matches!(part.content, Content::Text(_)) && !losses.keeps(&part.bag) => {
-            if let Content::Text(text) = &part.content {
-                losses.uncited(&text.citations);
-                losses.uncached(part.cache.as_ref());
-                losses.bag(&part.bag);
-                writer.string(&text.text);
-            }
-            return;
-        }
-        _ => {}
-    }
-    let mut list = writer.array();
-    for part in parts {
-        content_part(part, list.item(), losses);
-    }
-}
-
-/// Writes a part that is [`expressible`].
-fn content_part<'a>(part: &Part<'a>, writer: Writer<'_>, losses: &mut Losses<'a>) {
-    if let Content::Unknown { raw, .. } = &part.content {
-        return writer.raw(raw.text());
-    }
-    let mut object = writer.object();
-    match &part.content {
-        Content::Text(text) => {
-            object.key("type").string("text");
-            object.key("text").string(&text.text);
-            losses.uncited(&text.citations);
-        }
-        Content::Json(json) => {
-            object.key("type").string("text");
-            object.key("text").string(json.text());
-        }
-        Content::Refusal(text) => {
-            object.key("type").string("refusal");
-            object.key("refusal").string(text);
-        }
-        Content::Image(picture) => {
-            object.key("type").string("image_url");
-            image(picture, object.key("image_url"));
-        }
-        _ => {}
-    }
-    losses.uncached(part.cache.as_ref());
-    losses.write_bag(&part.bag, &mut object);
-}
-
-fn image(image: &Image<'_>, writer: Writer<'_>) {
-    let mut object = writer.object();
-    match &image.source {
-        MediaSource::Url { url, .. } => object.key("url").string(url),
-        MediaSource::File { .. } => {}
-        MediaSource::Base64 { media_type, data } => {
-            object.key("url").string(&format!("data:{media_type};base64,{data}"));
-        }
-    }
-    if let Some(detail) = &image.detail {
-        object.key("detail").string(&detail.value);
+        said.push(part);
     }
 }
 
 /// What the model said, in a request's history. Calls stand apart from content, behind it.
-fn assistant<'a>(parts: &[Part<'a>], object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    let (calls, said): (Vec<&Part<'a>>, Vec<&Part<'a>>) =
-        parts.iter().partition(|part| is_tool_call(part, losses));
-    report_moved(parts, losses);
-    let fits = |content: &Content<'_>| is_text(content) || matches!(content, Content::Refusal(_));
-    let said = expressible(said, fits, losses);
-    if !said.is_empty() || calls.is_empty() {
-        content(&said, object.key("content"), losses);
-    }
-    tool_calls(&calls, object, losses);
-}
-
-/// What the model said, in an answer: one text, one refusal, and the calls.
-pub(super) fn answer<'a>(parts: &[Part<'a>], object: &mut Object<'_>, losses: &mut Losses<'a>) {
-    let mut texts: Vec<&str> = Vec::new();
-    let mut refusals: Vec<&str> = Vec::new();
-    let mut calls: Vec<&Part<'a>> = Vec::new();
-    report_moved(parts, losses);
-    for part in parts {
-        match &part.content {
-            Content::Text(text) => {
-                texts.push(&text.text);
-                losses.uncited(&text.citations);
-            }
-            Content::Refusal(text) => refusals.push(text),
-            _ if is_tool_call(part, losses) => {
-                calls.push(part);
-                continue;
-            }
-            Content::Reasoning(_) => {
-                losses.dropped(part.place, "reasoning has no place in an answer", "a part for reasoning");
-            }
-            Content::Unknown { name, raw } => losses.unknown(*raw, "content", name),
-            _ => losses.dropped(part.place, "it cannot stand in an answer", "such parts in an answer"),
-        }
-        losses.bag(&part.bag);
-    }
-    // Pieces of one text, split by citations for instance: anything between them would change it.
-    let text = (!texts.is_empty() || (calls.is_empty() && refusals.is_empty())).then(|| texts.concat());
-    object.key("content").string_or_null(text.as_deref());
-    let refusal = (!refusals.is_empty()).then(|| refusals.concat());
-    object.key("refusal").string_or_null(refusal.as_deref());
-    tool_calls(&calls, object, losses);
-}
-
-/// A call of a function, or, on the way back to this protocol, of what only this protocol has.
-fn is_tool_call(part: &Part<'_>, losses: &Losses<'_>) -> bool {
-    match &part.content {
-        Content::ToolCall(call) => call.kind == CallKind::Function,
-        Content::Unknown { name, .. } => losses.is_same_protocol() && name == "custom",
+fn assistant<'a>(parts: &[Part<'a>], takes: Takes, object: &mut Object<'_>, losses: &mut Losses<'a>) {
+    let same = losses.is_same_protocol();
+    let is_call = |part: &Part<'_>| matches!(part.content, Content::ToolCall(_));
+    let by_id = |part: &Part<'_>| match &part.content {
+        Content::Audio(Audio { source: MediaSource::File { .. }, .. }) => same,
         _ => false,
+    };
+    report_moved(parts, losses);
+    let said = parts.iter().filter(|part| !is_call(part) && !by_id(part));
+    let said = expressible(said, Where::Assistant, takes, losses);
+    let calls: Vec<&Part<'a>> = parts.iter().filter(|part| is_call(part)).collect();
+    if !said.is_empty() || calls.is_empty() {
+        content(&said, takes.marks, object.key("content"), losses);
     }
+    drop::<Vec<Written<'_, '_>>>(said);
+    if let Some(part) = parts.iter().find(|part| by_id(part))
+        && let Content::Audio(Audio { source: MediaSource::File { id }, .. }) = &part.content
+    {
+        let mut audio = object.key("audio").object();
+        audio.key("id").string(id);
+        losses.write_bag(&part.bag, &mut audio);
+    }
+    if same || takes.more_content {
+        reasoning::write(parts, &|call, _| call.id.to_string(), object, losses);
+    }
+    tool_calls(&calls, takes, object, losses);
 }
 
 /// Text behind a call will stand before it.
-fn report_moved<'a>(parts: &[Part<'a>], losses: &mut Losses<'a>) {
+pub(super) fn report_moved<'a>(parts: &[Part<'a>], losses: &mut Losses<'a>) {
     let after_call = parts.iter().skip_while(|part| !matches!(part.content, Content::ToolCall(_)));
     for part in after_call.filter(|part| matches!(part.content, Content::Text(_) | Content::Refusal(_))) {
         losses.report(
@@ -269,30 +162,45 @@ fn report_moved<'a>(parts: &[Part<'a>], losses: &mut Losses<'a>) {
     }
 }
 
-fn tool_calls<'a>(calls: &[&Part<'a>], object: &mut Object<'_>, losses: &mut Losses<'a>) {
+pub(super) fn tool_calls<'a>(
+    calls: &[&Part<'a>],
+    takes: Takes,
+    object: &mut Object<'_>,
+    losses: &mut Losses<'a>,
+) {
     if calls.is_empty() {
         return;
     }
     let mut list = object.key("tool_calls").array();
     for part in calls {
-        match &part.content {
-            Content::ToolCall(call) => {
-                let mut object = list.item().object();
-                tool_call(call, &mut object);
-                losses.write_bag(&part.bag, &mut object);
-            }
-            Content::Unknown { raw, .. } => list.item().raw(raw.text()),
-            _ => {}
+        if let Content::ToolCall(call) = &part.content {
+            let mut object = list.item().object();
+            tool_call(call, &call.id, &mut object);
+            cache_mark::write(part.cache.as_ref(), takes.marks, &mut object, losses);
+            losses.write_bag(&part.bag, &mut object);
         }
     }
 }
 
-fn tool_call(call: &ToolCall<'_>, object: &mut Object<'_>) {
-    object.key("id").string(&call.id);
-    object.key("type").string("function");
-    let mut function = object.key("function").object();
-    function.key("name").string(&call.name);
-    // Nothing at all is not JSON, and clients parse this.
-    let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
-    function.key("arguments").string(arguments);
+pub(super) fn tool_call(call: &ToolCall<'_>, id: &str, object: &mut Object<'_>) {
+    object.key("id").string(id);
+    match call.kind {
+        CallKind::Function => {
+            object.key("type").string("function");
+            let mut function = object.key("function").object();
+            function.key("name").string(&call.name);
+            function.key("arguments").string(arguments(call));
+        }
+        CallKind::Custom => {
+            object.key("type").string("custom");
+            let mut custom = object.key("custom").object();
+            custom.key("name").string(&call.name);
+            custom.key("input").string(&call.arguments);
+        }
+    }
+}
+
+/// Nothing at all is not JSON, and clients parse this.
+pub(super) fn arguments<'c>(call: &'c ToolCall<'_>) -> &'c str {
+    if call.arguments.is_empty() { "{}" } else { &call.arguments }
 }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod calls;
+mod candidate;
 mod reader;
 mod writer;
 

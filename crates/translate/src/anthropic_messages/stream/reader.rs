@@ -4,12 +4,10 @@ use weighbridge_protocol::anthropic_messages::usage;
 use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
 use weighbridge_units::{Protocol, Usage};
 
-use crate::anthropic_messages::finish;
-use crate::conversation::{CallKind, Proof};
-use crate::event::{SplitText, extras, usage_extras};
-use crate::{
-    Delta, Event, EventSink, Frame, FrameError, FrameRole, FrameScope, PartKind, StreamReader, tool_id,
-};
+use super::block::{Block, Opened};
+use crate::anthropic_messages::{answer, finish};
+use crate::event::{extras, usage_extras};
+use crate::{Event, EventSink, FinishReason, Frame, FrameError, FrameRole, FrameScope, StreamReader};
 
 const PROTOCOL: Protocol = Protocol::AnthropicMessages;
 
@@ -26,26 +24,10 @@ pub struct MessagesReader {
     next_part: u32,
     blocks: Vec<Block>,
     usage: Usage,
-}
-
-/// A content block that is open.
-#[derive(Debug)]
-struct Block {
-    index: u64,
-    part: u32,
-    kind: BlockKind,
-    text: SplitText,
-}
-
-#[derive(Debug)]
-enum BlockKind {
-    Text,
-    /// `input` is what the opening frame gave, until a fragment comes: a call without arguments
-    /// streams none, and means `{}`.
-    ToolUse {
-        input: Option<String>,
-    },
-    Other,
+    /// Whether the client's tools were called.
+    has_called: bool,
+    /// Whether the structured answer was given, which comes as a call.
+    has_answered: bool,
 }
 
 impl StreamReader for MessagesReader {
@@ -112,7 +94,7 @@ impl MessagesReader {
             }
             self.tell_usage(raw, scope, sink);
         }
-        for known in ["type", "role", "content", "stop_reason", "stop_sequence"] {
+        for known in ["type", "role", "content", "stop_reason", "stop_sequence", "stop_details"] {
             let _says_nothing_yet: Option<Raw<'_>> = message.offer(known);
         }
         if scope == FrameScope::Whole {
@@ -136,7 +118,14 @@ impl MessagesReader {
         if let Some(mut delta) = event.take::<Fields<'_>>("delta")?.value() {
             let sequence: Option<Cow<'_, str>> = delta.take("stop_sequence")?.value();
             if let Some(reason) = delta.take::<Cow<'_, str>>("stop_reason")?.value() {
-                sink(Event::Finish { candidate: 0, reason: finish::read(&reason, sequence.as_deref()) });
+                let reason = match finish::read(&reason, sequence.as_deref()) {
+                    FinishReason::ToolCalls if self.has_answered && !self.has_called => FinishReason::Stop,
+                    reason => reason,
+                };
+                sink(Event::Finish { candidate: 0, reason });
+            }
+            if let Some(details) = delta.offer::<answer::Details<'_>>("stop_details") {
+                sink(Event::StopDetails { candidate: 0, details: details.0 });
             }
             if scope == FrameScope::Whole {
                 extras(PROTOCOL, "/delta", delta, sink);
@@ -163,9 +152,7 @@ impl MessagesReader {
     fn block_start(&mut self, mut event: Fields<'_>, sink: &mut EventSink<'_>) -> Result<(), FrameError> {
         self.must_have_started()?;
         let index: u64 = event.require("index")?;
-        let mut content: Fields<'_> = event.require("content_block")?;
-        let raw = content.raw();
-        let name = content.variant("type").unwrap_or_default();
+        let content: Fields<'_> = event.require("content_block")?;
         if let Some(place) = self.blocks.iter().position(|block| block.index == index) {
             self.blocks.remove(place).close(sink)?;
         }
@@ -174,43 +161,10 @@ impl MessagesReader {
         }
         let part = self.next_part;
         self.next_part = part.wrapping_add(1);
-        let mut first = None;
-        let (kind, opened) = match name.as_ref() {
-            "text" => {
-                first = content.take("text")?.value();
-                (BlockKind::Text, PartKind::Text)
-            }
-            "thinking" => {
-                first = content.take("thinking")?.value();
-                (BlockKind::Text, PartKind::Reasoning { id: None })
-            }
-            "tool_use" => {
-                let id: Cow<'_, str> = content.take("id")?.value().unwrap_or_default();
-                let id = Cow::Owned(tool_id::original(&id).into_owned());
-                let name = content.require("name")?;
-                let input = content.take::<Raw<'_>>("input")?.value();
-                let input = input.map_or_else(|| "{}".to_owned(), |input| input.text().to_owned());
-                (
-                    BlockKind::ToolUse { input: Some(input) },
-                    PartKind::ToolCall { id, name, kind: CallKind::Function },
-                )
-            }
-            _ => (BlockKind::Other, PartKind::Unknown { name: name.clone(), text: raw.text() }),
-        };
-        let is_known = !matches!(kind, BlockKind::Other);
-        sink(Event::Open { part, group: 0, candidate: 0, kind: opened });
-        let mut block = Block { index, part, kind, text: SplitText::default() };
-        if let Some(text) = first {
-            block.text(text, sink)?;
-        }
-        let signature = content.take::<Cow<'_, str>>("signature")?.value().filter(|text| !text.is_empty());
-        if let Some(text) = signature.filter(|_| is_known) {
-            sink(Event::Delta { part, delta: Delta::Proof(Proof::signature(Proof::ANTHROPIC, text)) });
-        }
+        let (block, opened) = Block::open(index, part, content, sink)?;
+        self.has_called |= opened == Opened::Call;
+        self.has_answered |= opened == Opened::Answer;
         self.blocks.push(block);
-        if is_known {
-            extras(PROTOCOL, "/content_block", content, sink);
-        }
         extras(PROTOCOL, "", event, sink);
         Ok(())
     }
@@ -219,26 +173,7 @@ impl MessagesReader {
         let index: u64 = event.require("index")?;
         let block = self.blocks.iter_mut().find(|block| block.index == index);
         let block = block.ok_or(FrameError::OutOfOrder("a delta for a content block that is not open"))?;
-        let mut delta: Fields<'_> = event.require("delta")?;
-        let raw = delta.raw();
-        let name = delta.variant("type").unwrap_or_default();
-        match (name.as_ref(), &mut block.kind) {
-            ("text_delta", BlockKind::Text) => block.text(delta.require("text")?, sink)?,
-            ("thinking_delta", BlockKind::Text) => block.text(delta.require("thinking")?, sink)?,
-            ("signature_delta", BlockKind::Text) => {
-                let signature: Cow<'_, str> = delta.require("signature")?;
-                let signature = Delta::Proof(Proof::signature(Proof::ANTHROPIC, signature));
-                sink(Event::Delta { part: block.part, delta: signature });
-            }
-            ("input_json_delta", BlockKind::ToolUse { .. }) => {
-                block.text(delta.require("partial_json")?, sink)?;
-            }
-            _ => {
-                sink(Event::Delta { part: block.part, delta: Delta::Raw { name, text: raw.text() } });
-                return Ok(());
-            }
-        }
-        extras(PROTOCOL, "/delta", delta, sink);
+        block.delta(event.require("delta")?, sink)?;
         extras(PROTOCOL, "", event, sink);
         Ok(())
     }
@@ -248,34 +183,5 @@ impl MessagesReader {
         let place = self.blocks.iter().position(|block| block.index == index);
         let place = place.ok_or(FrameError::OutOfOrder("the end of a content block that is not open"))?;
         self.blocks.remove(place).close(sink)
-    }
-}
-
-impl Block {
-    fn text(&mut self, raw: Raw<'_>, sink: &mut EventSink<'_>) -> Result<(), FrameError> {
-        let text = self.text.read(raw)?;
-        if text.is_empty() {
-            return Ok(());
-        }
-        let delta = match &mut self.kind {
-            BlockKind::ToolUse { input } => {
-                *input = None;
-                Delta::Arguments(text)
-            }
-            BlockKind::Text | BlockKind::Other => Delta::Text(text),
-        };
-        sink(Event::Delta { part: self.part, delta });
-        Ok(())
-    }
-
-    fn close(self, sink: &mut EventSink<'_>) -> Result<(), FrameError> {
-        if !self.text.is_whole() {
-            return Err(FrameError::Malformed("a content block ends with half of a character".into()));
-        }
-        if let BlockKind::ToolUse { input: Some(input) } = self.kind {
-            sink(Event::Delta { part: self.part, delta: Delta::Arguments(Cow::Owned(input)) });
-        }
-        sink(Event::Close { part: self.part });
-        Ok(())
     }
 }

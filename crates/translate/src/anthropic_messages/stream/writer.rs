@@ -1,13 +1,17 @@
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use weighbridge_protocol::anthropic_messages::{event, usage};
 use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_units::{Loss, LossKind, Usage};
 
-use crate::anthropic_messages::finish;
+use super::opening::{Opening, Piece};
+use crate::anthropic_messages::{citations, finish};
+use crate::conversation::CallKind;
 use crate::event::report_once;
 use crate::{
-    Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter, tool_id,
+    Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StopDetails, StreamTarget, StreamWriter,
+    tool_id, tool_name,
 };
 
 /// How much may wait for the open block to end, in bytes of content, and in parts.
@@ -28,30 +32,24 @@ pub struct MessagesWriter {
     started: bool,
     /// Index of the next block.
     next_index: u64,
-    /// The part whose block is open. The block's index is `next_index - 1`.
-    open: Option<u32>,
+    /// The part whose block is open, or will be with the next thing that it says.
+    open: Option<Opening>,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     held_events: u64,
     calls: usize,
     seen: PartsSeen,
     finish: Option<FinishReason>,
+    explanation: Option<String>,
     usage: Option<Usage>,
 }
 
 /// A part that began while another was open.
 #[derive(Debug)]
 struct Waiting {
-    part: u32,
-    block: BlockStart,
-    text: String,
+    opening: Opening,
+    pieces: Vec<Piece<'static>>,
     closed: bool,
-}
-
-#[derive(Debug)]
-enum BlockStart {
-    Text,
-    ToolUse { id: String, name: String },
 }
 
 impl MessagesWriter {
@@ -68,6 +66,7 @@ impl MessagesWriter {
             calls: 0,
             seen: PartsSeen::default(),
             finish: None,
+            explanation: None,
             usage: None,
         }
     }
@@ -93,6 +92,14 @@ impl StreamWriter for MessagesWriter {
             Event::Delta { part, delta } => return self.delta(*part, delta, out, losses),
             Event::Close { part } => self.end(*part, out),
             Event::Finish { candidate: 0, reason } => self.finish = Some(reason.clone()),
+            Event::StopDetails { candidate: 0, details } => self.stop_details(details, losses),
+            Event::Logprobs { candidate: 0, .. } => report_once(
+                losses,
+                LossKind::Dropped,
+                "/logprobs",
+                "probabilities of tokens cannot be told",
+                "probabilities of tokens",
+            ),
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
             Event::Ping if self.started => frame(out, event::PING, |_| {}),
             Event::Raw { name, .. } => report_once(
@@ -109,28 +116,26 @@ impl StreamWriter for MessagesWriter {
                 "the field has no counterpart in Anthropic Messages",
                 "a field of the same meaning",
             ),
-            Event::Logprobs { .. } | Event::StopDetails { .. } => report_once(
-                losses,
-                LossKind::Dropped,
-                "/choices/0",
-                "probabilities and details of the end are not carried over",
-                "fields of the same meaning",
-            ),
-            Event::ServiceTier(tier) if tier != "default" => report_once(
+            Event::ServiceTier(tier) if tier != "default" && tier != "standard" => report_once(
                 losses,
                 LossKind::Dropped,
                 "/service_tier",
-                "the service tier has no counterpart",
-                "such a service tier",
+                "the service tier cannot be told in a stream",
+                "a service tier at the end of a stream",
             ),
-            Event::Finish { .. } | Event::Ping | Event::ServiceTier(_) | Event::Failed(_) => {}
+            Event::Finish { .. }
+            | Event::StopDetails { .. }
+            | Event::Logprobs { .. }
+            | Event::Ping
+            | Event::ServiceTier(_)
+            | Event::Failed(_) => {}
         }
         Ok(())
     }
 
     fn complete(&mut self, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
         self.start(None, None, out);
-        while let Some(part) = self.open {
+        while let Some(part) = self.open.as_ref().map(Opening::part) {
             self.end(part, out);
         }
         let reason = self.stop_reason(losses);
@@ -145,10 +150,25 @@ impl StreamWriter for MessagesWriter {
             );
             Usage::new()
         });
+        for bucket in usage::UNTOLD.into_iter().filter(|bucket| told.get(*bucket) > 0) {
+            report_once(
+                losses,
+                LossKind::Approximated,
+                format!("/usage/{bucket}"),
+                "the usage object does not tell it apart",
+                "a field for it",
+            );
+        }
         frame(out, event::MESSAGE_DELTA, |object| {
             let mut delta = object.key("delta").object();
             delta.key("stop_reason").string(reason);
             delta.key("stop_sequence").string_or_null(sequence);
+            if let Some(explanation) = &self.explanation {
+                let mut details = delta.key("stop_details").object();
+                details.key("type").string("refusal");
+                details.key("category").null();
+                details.key("explanation").string(explanation);
+            }
             drop(delta);
             usage::write(&told, object.key("usage"));
         });
@@ -198,6 +218,20 @@ impl MessagesWriter {
         written
     }
 
+    /// The categories are a closed list of Anthropic's.
+    fn stop_details(&mut self, details: &StopDetails<'_>, losses: &mut Vec<Loss>) {
+        self.explanation = details.explanation.as_deref().map(str::to_owned);
+        if details.category.is_some() || !details.bag.is_empty() {
+            report_once(
+                losses,
+                LossKind::Dropped,
+                "/stop_details",
+                "the category has no counterpart",
+                "such categories of refusals",
+            );
+        }
+    }
+
     fn begin(
         &mut self,
         part: u32,
@@ -206,9 +240,9 @@ impl MessagesWriter {
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError> {
         self.start(None, None, out);
-        let block = match kind {
-            PartKind::Text => BlockStart::Text,
-            PartKind::ToolCall { id, name, .. } => {
+        let opening = match kind {
+            PartKind::Text => Opening::text(part),
+            PartKind::ToolCall { id, name, kind } => {
                 let id = if id.is_empty() {
                     tool_id::fallback(&self.id_fallback, self.calls)
                 } else {
@@ -216,7 +250,8 @@ impl MessagesWriter {
                 };
                 self.calls += 1;
                 self.seen.tool_calls = true;
-                BlockStart::ToolUse { id, name: name.clone().into_owned() }
+                let name = tool_name::legal(name, *kind).into_owned();
+                Opening::call(part, id, name, *kind == CallKind::Custom)
             }
             PartKind::Refusal => {
                 report_once(
@@ -227,38 +262,39 @@ impl MessagesWriter {
                     "a part for refusals",
                 );
                 self.seen.refusal = true;
-                BlockStart::Text
+                Opening::text(part)
             }
-            PartKind::Reasoning { .. } => {
+            PartKind::Reasoning { id } => Opening::reasoning(part, id.as_deref()),
+            PartKind::Audio { .. } => {
                 report_once(
                     losses,
-                    LossKind::Dropped,
-                    "/choices/0/message/reasoning_content",
-                    "reasoning is taken only with a signature of the provider",
-                    "reasoning without a signature",
+                    LossKind::Approximated,
+                    format!("/content/{part}"),
+                    "the words of a sound stand in its place",
+                    "sound",
                 );
-                return Ok(());
+                Opening::text(part)
             }
-            PartKind::Unknown { .. } | PartKind::Image { .. } | PartKind::Audio { .. } => {
+            PartKind::Image { .. } | PartKind::Unknown { .. } => {
                 report_once(
                     losses,
                     LossKind::Dropped,
                     format!("/content/{part}"),
-                    "a part of the provider's own kind has no counterpart in Anthropic Messages",
+                    "a part of this kind has no counterpart in Anthropic Messages",
                     "a block of the same kind",
                 );
                 return Ok(());
             }
         };
         if self.open.is_none() {
-            self.open_block(part, &block, out);
+            self.open(opening, out);
             return Ok(());
         }
         if self.waiting.len() == WAITING_PARTS_MAX {
             return Err(FrameError::TooMuch("too many parts are open at once"));
         }
         self.held_events += 1;
-        self.waiting.push_back(Waiting { part, block, text: String::new(), closed: false });
+        self.waiting.push_back(Waiting { opening, pieces: Vec::new(), closed: false });
         Ok(())
     }
 
@@ -269,14 +305,45 @@ impl MessagesWriter {
         out: &mut Vec<u8>,
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError> {
-        let waiting = self.waiting.iter_mut().find(|waiting| waiting.part == part);
-        if waiting.is_none() && self.open != Some(part) {
+        let is_open = self.open.as_ref().is_some_and(|open| open.part() == part);
+        let waiting = self.waiting.iter_mut().find(|waiting| waiting.opening.part() == part);
+        if !is_open && waiting.is_none() {
             return Ok(()); // Reported when it opened.
         }
-        let (text, is_arguments) = match delta {
-            Delta::Text(text) => (text, false),
-            Delta::Arguments(text) => (text, true),
-            Delta::Proof(_) | Delta::Citation(_) | Delta::Data(_) | Delta::Summary { .. } => return Ok(()),
+        let piece = match delta {
+            Delta::Text(text) => Piece::Text(Cow::Borrowed(text)),
+            Delta::Summary { piece, text } => {
+                report_once(
+                    losses,
+                    LossKind::Approximated,
+                    format!("/content/{part}/summary"),
+                    "a summary stands as the text of the reasoning",
+                    "summaries of reasoning",
+                );
+                Piece::Summary(*piece, Cow::Borrowed(text))
+            }
+            Delta::Arguments(text) => Piece::Arguments(Cow::Borrowed(text)),
+            Delta::Id(id) => Piece::Id(Cow::Borrowed(id)),
+            Delta::Proof(proof) => Piece::proof(proof),
+            Delta::Citation(citation) => {
+                if let Some(why) = citations::lost(citation, false) {
+                    let pointer = format!("/content/{part}/citations");
+                    report_once(losses, LossKind::Dropped, pointer, why, "citations of such sources");
+                    return Ok(());
+                }
+                if citation.span.is_some() {
+                    report_once(
+                        losses,
+                        LossKind::Approximated,
+                        format!("/content/{part}/citations"),
+                        "a source supports its whole block, not a stretch of it",
+                        "sources of a stretch of text",
+                    );
+                }
+                Piece::citation(citation)
+            }
+            // Reported when it opened: the words stand in the sound's place.
+            Delta::Data(_) => return Ok(()),
             Delta::Raw { name, .. } => {
                 report_once(
                     losses,
@@ -288,25 +355,26 @@ impl MessagesWriter {
                 return Ok(());
             }
         };
-        let Some(waiting) = waiting else {
-            self.block_delta(is_arguments, text, out);
-            return Ok(());
-        };
-        self.waiting_bytes += text.len();
-        if self.waiting_bytes > WAITING_BYTES_MAX {
-            return Err(FrameError::TooMuch(
-                "a part is still open, and what waits for its end is over 1 MiB",
-            ));
+        match waiting.filter(|_| !is_open) {
+            None => self.say(&piece, out),
+            Some(waiting) => {
+                self.waiting_bytes += piece.bytes();
+                if self.waiting_bytes > WAITING_BYTES_MAX {
+                    return Err(FrameError::TooMuch(
+                        "a part is still open, and what waits for its end is over 1 MiB",
+                    ));
+                }
+                self.held_events += 1;
+                waiting.push(piece.into_owned());
+                Ok(())
+            }
         }
-        self.held_events += 1;
-        waiting.text.push_str(text);
-        Ok(())
     }
 
     /// A part has ended: the next one that waits gets its block, and what has come of it.
     fn end(&mut self, part: u32, out: &mut Vec<u8>) {
-        if self.open != Some(part) {
-            if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.part == part) {
+        if self.open.as_ref().is_none_or(|open| open.part() != part) {
+            if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.opening.part() == part) {
                 waiting.closed = true;
             }
             return;
@@ -315,10 +383,11 @@ impl MessagesWriter {
         while self.open.is_none()
             && let Some(next) = self.waiting.pop_front()
         {
-            self.waiting_bytes -= next.text.len();
-            self.open_block(next.part, &next.block, out);
-            if !next.text.is_empty() {
-                self.block_delta(matches!(next.block, BlockStart::ToolUse { .. }), &next.text, out);
+            self.waiting_bytes -= next.pieces.iter().map(Piece::bytes).sum::<usize>();
+            self.open(next.opening, out);
+            for piece in &next.pieces {
+                // What waited is within the bound of what an opening keeps.
+                drop(self.say(piece, out));
             }
             if next.closed {
                 self.close_block(out);
@@ -326,49 +395,38 @@ impl MessagesWriter {
         }
     }
 
-    fn open_block(&mut self, part: u32, block: &BlockStart, out: &mut Vec<u8>) {
-        let index = self.next_index;
+    fn open(&mut self, mut opening: Opening, out: &mut Vec<u8>) {
+        opening.begin(self.next_index, out);
         self.next_index += 1;
-        self.open = Some(part);
-        frame(out, event::CONTENT_BLOCK_START, |object| {
-            object.key("index").number(index);
-            let mut content = object.key("content_block").object();
-            match block {
-                BlockStart::Text => {
-                    content.key("type").string("text");
-                    content.key("text").string("");
-                }
-                BlockStart::ToolUse { id, name } => {
-                    content.key("type").string("tool_use");
-                    content.key("id").string(id);
-                    content.key("name").string(name);
-                    drop(content.key("input").object());
-                }
-            }
-        });
+        self.open = Some(opening);
     }
 
-    fn block_delta(&self, is_arguments: bool, text: &str, out: &mut Vec<u8>) {
-        frame(out, event::CONTENT_BLOCK_DELTA, |object| {
-            object.key("index").number(self.next_index.saturating_sub(1));
-            let mut delta = object.key("delta").object();
-            let (kind, field) =
-                if is_arguments { ("input_json_delta", "partial_json") } else { ("text_delta", "text") };
-            delta.key("type").string(kind);
-            delta.key(field).string(text);
-        });
+    fn say(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) -> Result<(), FrameError> {
+        self.open.as_mut().map_or(Ok(()), |open| open.say(piece, out))
     }
 
     fn close_block(&mut self, out: &mut Vec<u8>) {
-        self.open = None;
-        frame(out, event::CONTENT_BLOCK_STOP, |object| {
-            object.key("index").number(self.next_index.saturating_sub(1));
-        });
+        if let Some(open) = self.open.take()
+            && !open.end(out)
+        {
+            // It has said nothing: its index is free.
+            self.next_index -= 1;
+        }
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, piece: Piece<'static>) {
+        match (self.pieces.last_mut(), &piece) {
+            (Some(Piece::Text(text)), Piece::Text(more))
+            | (Some(Piece::Arguments(text)), Piece::Arguments(more)) => text.to_mut().push_str(more),
+            _ => self.pieces.push(piece),
+        }
     }
 }
 
 /// Writes one event: its name, and an object with its type and what `fill` adds.
-fn frame(out: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
+pub(super) fn frame(out: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\ndata: ");

@@ -60,6 +60,13 @@ impl Kind {
         matches!(self, Self::Text | Self::Thought { .. } | Self::Audio { .. })
     }
 
+    /// The id of a thought, where it came late.
+    pub(super) fn identify(&mut self, late: &str) {
+        if let Self::Thought { id } = self {
+            *id = Some(late.to_owned());
+        }
+    }
+
     pub(super) const fn is_audio(&self) -> bool {
         matches!(self, Self::Audio { .. })
     }

@@ -22,6 +22,7 @@ pub(super) struct Piece<'f> {
     id: Cow<'f, str>,
     name: Cow<'f, str>,
     arguments: Option<Raw<'f>>,
+    kind: CallKind,
 }
 
 impl<'f> Piece<'f> {
@@ -29,9 +30,13 @@ impl<'f> Piece<'f> {
         let index = call.take("index")?.value();
         let id = call.take("id")?.value().unwrap_or_default();
         let _type: Option<Raw<'f>> = call.offer("type");
-        let mut piece = Self { index, id, name: Cow::default(), arguments: None };
+        let kind = CallKind::Function;
+        let mut piece = Self { index, id, name: Cow::default(), arguments: None, kind };
         if let Some(function) = call.take::<Fields<'f>>("function")?.value() {
-            piece.function(function)?;
+            piece.function(function, "arguments")?;
+        } else if let Some(custom) = call.take::<Fields<'f>>("custom")?.value() {
+            piece.kind = CallKind::Custom;
+            piece.function(custom, "input")?;
         }
         extras(Protocol::OpenAiChat, "/choices/0/delta/tool_calls/0", call, sink);
         Ok(piece)
@@ -39,14 +44,20 @@ impl<'f> Piece<'f> {
 
     /// The one call of the older `function_call`, which has no id.
     pub(super) fn read_legacy(function: Fields<'f>) -> Result<Self, FrameError> {
-        let mut piece = Self { index: Some(0), id: Cow::default(), name: Cow::default(), arguments: None };
-        piece.function(function)?;
+        let mut piece = Self {
+            index: Some(0),
+            id: Cow::default(),
+            name: Cow::default(),
+            arguments: None,
+            kind: CallKind::Function,
+        };
+        piece.function(function, "arguments")?;
         Ok(piece)
     }
 
-    fn function(&mut self, mut function: Fields<'f>) -> Result<(), FrameError> {
+    fn function(&mut self, mut function: Fields<'f>, arguments: &'static str) -> Result<(), FrameError> {
         self.name = function.take("name")?.value().unwrap_or_default();
-        self.arguments = function.take("arguments")?.value();
+        self.arguments = function.take(arguments)?.value();
         Ok(())
     }
 }
@@ -59,6 +70,7 @@ pub(super) struct Calls(Vec<Call>);
 struct Call {
     index: Option<u64>,
     id: String,
+    kind: CallKind,
     state: State,
     text: SplitText,
     progress: ArgumentsProgress,
@@ -139,6 +151,7 @@ impl Call {
         Self {
             index: piece.index,
             id: piece.id.clone().into_owned(),
+            kind: piece.kind,
             state: State::Nameless { arguments: String::new() },
             text: SplitText::default(),
             progress: ArgumentsProgress::default(),
@@ -160,11 +173,8 @@ impl Call {
         {
             let part = parts.next();
             let held = std::mem::take(arguments);
-            let kind = PartKind::ToolCall {
-                id: Cow::Owned(self.id.clone()),
-                name: piece.name,
-                kind: CallKind::Function,
-            };
+            let kind =
+                PartKind::ToolCall { id: Cow::Owned(self.id.clone()), name: piece.name, kind: self.kind };
             sink(Event::Open { part, group: candidate, candidate, kind });
             if !held.is_empty() {
                 sink(Event::Delta { part, delta: Delta::Arguments(Cow::Owned(held)) });
@@ -180,7 +190,10 @@ impl Call {
         if text.is_empty() {
             return Ok(());
         }
-        self.progress.feed(&text);
+        // Free text is never known to be complete.
+        if self.kind == CallKind::Function {
+            self.progress.feed(&text);
+        }
         match &mut self.state {
             State::Open { part } => {
                 sink(Event::Delta { part: *part, delta: Delta::Arguments(text) });

@@ -1,15 +1,13 @@
 use std::borrow::Cow;
 
-use weighbridge_protocol::json::{Field, Fields, Kind, Raw, ScanLimits};
+use weighbridge_protocol::json::{Bag, Field, Fields, Raw, ScanLimits};
 use weighbridge_protocol::openai_chat::usage;
 use weighbridge_units::{Protocol, Usage};
 
-use super::calls::{Calls, Piece};
-use crate::event::{SplitText, extras, says_nothing, usage_extras};
-use crate::openai_chat::finish;
-use crate::{
-    Delta, Event, EventSink, Frame, FrameError, FrameRole, FrameScope, PartKind, StreamReader, adapter,
-};
+use super::candidate::Candidate;
+use crate::event::{extras, says_nothing, usage_extras};
+use crate::openai_chat::{finish, logprobs};
+use crate::{Event, EventSink, Frame, FrameError, FrameRole, FrameScope, StreamReader, adapter};
 
 const PROTOCOL: Protocol = Protocol::OpenAiChat;
 
@@ -40,22 +38,6 @@ impl PartNumbers {
     }
 }
 
-#[derive(Debug, Default)]
-struct Candidate {
-    index: u32,
-    finished: bool,
-    writing: Option<Writing>,
-    calls: Calls,
-}
-
-/// The text-like part that is being written.
-#[derive(Debug)]
-struct Writing {
-    part: u32,
-    kind: PartKind<'static>,
-    text: SplitText,
-}
-
 impl StreamReader for ChatReader {
     fn read(
         &mut self,
@@ -73,7 +55,7 @@ impl StreamReader for ChatReader {
         let raw = Raw::parse(frame.data, &ScanLimits::default())
             .map_err(|error| FrameError::Malformed(error.to_string()))?;
         let mut chunk = Fields::read(raw)?;
-        let usage = chunk.take::<Raw<'_>>("usage")?.value();
+        let usage = chunk.take::<Raw<'_>>("usage")?.value().or_else(|| groqs_usage(&chunk));
         if let Some(raw) = usage {
             usage::update(&mut self.usage, raw);
             if !self.usage.is_untold() {
@@ -125,6 +107,11 @@ impl StreamReader for ChatReader {
     }
 }
 
+/// Groq may tell usage in an object of its own only.
+fn groqs_usage<'f>(chunk: &Fields<'f>) -> Option<Raw<'f>> {
+    chunk.peek("x_groq")?.get("usage").filter(|usage| !usage.is_null())
+}
+
 impl ChatReader {
     /// Announces the answer, once: Azure's first chunk has neither id nor model nor choices.
     fn start(&mut self, chunk: &mut Fields<'_>, has_choices: bool, sink: &mut EventSink<'_>) {
@@ -157,6 +144,15 @@ impl ChatReader {
             if let Some(delta) = delta {
                 candidate.delta(delta, parts, sink)?;
             }
+            let mut bag = Bag::EMPTY;
+            let tokens = logprobs::take(&mut choice, &mut bag);
+            if !tokens.is_empty() {
+                sink(Event::Logprobs { candidate: index, tokens });
+            }
+            for (name, value) in bag.iter().filter(|(_, value)| !says_nothing(*value)) {
+                let name = Cow::Owned(name.to_owned());
+                sink(Event::Extra { under: "/choices/0/logprobs", name, text: value.text() });
+            }
             extras(PROTOCOL, "/choices/0", choice, sink);
         }
         if let Some(name) = reason {
@@ -173,7 +169,7 @@ impl ChatReader {
                 return Err(FrameError::TooMuch("more candidates than a request can ask for"));
             }
             None => {
-                self.candidates.push(Candidate { index, ..Candidate::default() });
+                self.candidates.push(Candidate::new(index));
                 self.candidates.len() - 1
             }
         };
@@ -185,114 +181,7 @@ impl ChatReader {
 
     fn close_all(&mut self, sink: &mut EventSink<'_>) -> Result<(), FrameError> {
         for candidate in &mut self.candidates {
-            candidate.end_writing(sink)?;
-            candidate.calls.close_all(sink)?;
-        }
-        Ok(())
-    }
-}
-
-impl Candidate {
-    fn delta(
-        &mut self,
-        mut delta: Fields<'_>,
-        parts: &mut PartNumbers,
-        sink: &mut EventSink<'_>,
-    ) -> Result<(), FrameError> {
-        let _role: Option<Raw<'_>> = delta.offer("role");
-        // The one field has several names; where a provider sends two, they say the same.
-        let reasoning = delta.take::<Raw<'_>>("reasoning_content")?.value();
-        let reasoning = reasoning.or(delta.take::<Raw<'_>>("reasoning")?.value());
-        if let Some(text) = reasoning {
-            self.text(PartKind::Reasoning { id: None }, text, parts, sink)?;
-        }
-        match delta.take::<Raw<'_>>("content")?.value() {
-            Some(content) if content.kind() == Kind::Array => self.content_items(content, parts, sink)?,
-            Some(content) => self.text(PartKind::Text, content, parts, sink)?,
-            None => {}
-        }
-        if let Some(refusal) = delta.take::<Raw<'_>>("refusal")?.value() {
-            self.text(PartKind::Refusal, refusal, parts, sink)?;
-        }
-        for call in delta.take::<Vec<Fields<'_>>>("tool_calls")?.value().unwrap_or_default() {
-            self.call(Piece::read(call, sink)?, parts, sink)?;
-        }
-        if let Some(call) = delta.take::<Fields<'_>>("function_call")?.value() {
-            self.call(Piece::read_legacy(call)?, parts, sink)?;
-        }
-        extras(PROTOCOL, "/choices/0/delta", delta, sink);
-        Ok(())
-    }
-
-    /// Mistral's form of content: an array of typed items, thinking among them.
-    fn content_items(
-        &mut self,
-        content: Raw<'_>,
-        parts: &mut PartNumbers,
-        sink: &mut EventSink<'_>,
-    ) -> Result<(), FrameError> {
-        for item in content.items()? {
-            let mut fields = Fields::read(item)?;
-            match fields.variant("type").as_deref() {
-                Some("text") => self.text(PartKind::Text, fields.require("text")?, parts, sink)?,
-                Some("thinking") => {
-                    for thought in fields.require::<Raw<'_>>("thinking")?.items()? {
-                        let text = Fields::read(thought)?.require("text")?;
-                        self.text(PartKind::Reasoning { id: None }, text, parts, sink)?;
-                    }
-                }
-                _ => sink(Event::Extra {
-                    under: "/choices/0/delta",
-                    name: Cow::Borrowed("content"),
-                    text: item.text(),
-                }),
-            }
-        }
-        Ok(())
-    }
-
-    fn text(
-        &mut self,
-        kind: PartKind<'static>,
-        raw: Raw<'_>,
-        parts: &mut PartNumbers,
-        sink: &mut EventSink<'_>,
-    ) -> Result<(), FrameError> {
-        if raw.text() == "\"\"" {
-            return Ok(());
-        }
-        if self.writing.as_ref().is_none_or(|writing| writing.kind != kind) {
-            self.end_writing(sink)?;
-            self.calls.close_complete(sink)?;
-            let part = parts.next();
-            sink(Event::Open { part, group: self.index, candidate: self.index, kind: kind.clone() });
-            self.writing = Some(Writing { part, kind, text: SplitText::default() });
-        }
-        if let Some(writing) = &mut self.writing {
-            let text = writing.text.read(raw)?;
-            if !text.is_empty() {
-                sink(Event::Delta { part: writing.part, delta: Delta::Text(text) });
-            }
-        }
-        Ok(())
-    }
-
-    fn call(
-        &mut self,
-        piece: Piece<'_>,
-        parts: &mut PartNumbers,
-        sink: &mut EventSink<'_>,
-    ) -> Result<(), FrameError> {
-        self.end_writing(sink)?;
-        self.calls.piece(piece, self.index, parts, sink)
-    }
-
-    fn end_writing(&mut self, sink: &mut EventSink<'_>) -> Result<(), FrameError> {
-        if let Some(writing) = self.writing.take() {
-            if !writing.text.is_whole() {
-                return Err(FrameError::Malformed("a part ends with half of a character".into()));
-            }
-            sink(Event::Close { part: writing.part });
+            candidate.close(sink)?;
         }
         Ok(())
     }

@@ -1,27 +1,42 @@
-use weighbridge_protocol::json::{Object, Writer};
-use weighbridge_protocol::openai_chat::{OBJECT_CHUNK, STREAM_END, finish as wire, usage};
-use weighbridge_units::{Loss, LossKind, Usage};
+mod held;
+mod parts;
+mod reasoning;
 
+use weighbridge_protocol::json::{Object, Writer};
+use weighbridge_protocol::openai_chat::{OBJECT_CHUNK, STREAM_END, usage};
+use weighbridge_units::{Bucket, Loss, LossKind, Usage};
+
+use self::held::HeldCitation;
+use self::reasoning::{Reasoned, Unplaced};
+use crate::conversation::CallKind;
 use crate::event::report_once;
-use crate::openai_chat::finish;
-use crate::{Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter};
+use crate::openai_chat::answer_encode::tier_name;
+use crate::openai_chat::{finish, logprobs};
+use crate::{Event, FinishReason, FrameError, PartsSeen, StreamTarget, StreamWriter};
+
+/// How many bytes may wait for the end of their part: an image, a proof, citations.
+const HELD_BYTES_MAX: usize = 16 << 20;
 
 /// Writes the chunks of a Chat Completions stream:
 /// <https://platform.openai.com/docs/api-reference/chat-streaming>.
 ///
 /// The finish reasons, the usage and `[DONE]` come at the end only, so that late or repeated facts are
-/// no special case.
+/// no special case. What a client can only take whole waits for its part's end: images, proofs of
+/// reasoning, and citations, whose place in the text is known only then.
 #[derive(Debug)]
 pub struct ChatWriter {
     id_fallback: String,
     created: i64,
     show_usage: bool,
+    legacy_functions: bool,
     /// What every chunk begins with; empty until the answer has begun.
     head: Vec<u8>,
     candidates: Vec<Candidate>,
     parts: Vec<Part>,
     usage: Option<Usage>,
     service_tier: Option<&'static str>,
+    held_bytes: usize,
+    held_events: u64,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +45,22 @@ struct Candidate {
     calls: u64,
     seen: PartsSeen,
     finish: Option<FinishReason>,
+    /// Why the candidate ended, in the provider's words.
+    explanation: Option<String>,
+    /// Characters of visible text so far.
+    characters: u64,
+    /// Whether nothing but reasoning has come yet.
+    has_begun: bool,
+    /// Whether reasoning can be read already.
+    has_reasoned: bool,
+    /// The next place among `reasoning_details`.
+    next_detail: u64,
+    /// The last entry of reasoning that has ended without a proof.
+    unproven: Option<u64>,
+    /// Reasoning that has ended, and of which the next part decides what it belongs to.
+    unplaced: Option<Unplaced>,
+    images: u64,
+    has_spoken: bool,
 }
 
 /// A part that is open.
@@ -41,11 +72,25 @@ struct Part {
 }
 
 /// Where a part's content goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Place {
-    Content,
+    /// Visible text from that character on, and its sources.
+    Content {
+        start: u64,
+        citations: Vec<HeldCitation>,
+    },
     Refusal,
-    Call(u64),
+    Call {
+        index: u64,
+        kind: CallKind,
+    },
+    FunctionCall,
+    Reasoning(Reasoned),
+    Image {
+        media_type: String,
+        data: String,
+    },
+    Audio,
     /// The protocol has no place for it: reported when it opened.
     Nowhere,
 }
@@ -57,11 +102,14 @@ impl ChatWriter {
             id_fallback: target.id_fallback.to_owned(),
             created: target.created,
             show_usage: target.show_usage,
+            legacy_functions: target.legacy_functions,
             head: Vec::new(),
             candidates: Vec::new(),
             parts: Vec::new(),
             usage: None,
             service_tier: None,
+            held_bytes: 0,
+            held_events: 0,
         }
     }
 }
@@ -81,10 +129,45 @@ impl StreamWriter for ChatWriter {
                 }
             }
             Event::Open { part, candidate, kind, .. } => self.open(*part, *candidate, kind, out, losses),
-            Event::Delta { part, delta } => self.delta(*part, delta, out, losses),
-            Event::Close { part } => self.parts.retain(|open| open.number != *part),
+            Event::Delta { part, delta } => return self.delta(*part, delta, out, losses),
+            Event::Close { part } => self.close(*part, out, losses),
             Event::Finish { candidate, reason } => {
                 self.candidate(*candidate, out).finish = Some(reason.clone());
+            }
+            Event::StopDetails { candidate, details } => {
+                if details.category.is_some() || !details.bag.is_empty() {
+                    report_once(
+                        losses,
+                        LossKind::Dropped,
+                        "/stop_details",
+                        "the category of a refusal cannot be said",
+                        "categories of refusals",
+                    );
+                }
+                let explanation = details.explanation.as_deref().map(str::to_owned);
+                self.candidate(*candidate, out).explanation = explanation;
+            }
+            Event::Logprobs { candidate, tokens } => {
+                self.candidate(*candidate, out);
+                let mut lost = false;
+                self.choice(
+                    *candidate,
+                    out,
+                    |_| {},
+                    None,
+                    |choice| {
+                        logprobs::write(tokens, choice, &mut |bag, _| lost |= !bag.is_empty());
+                    },
+                );
+                if lost {
+                    report_once(
+                        losses,
+                        LossKind::Dropped,
+                        "/logprobs",
+                        "a token has a field that has no counterpart in Chat Completions",
+                        "a field of the same meaning",
+                    );
+                }
             }
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
             // A comment: clients skip it, and their idle timers start anew.
@@ -103,13 +186,6 @@ impl StreamWriter for ChatWriter {
                 "the field has no counterpart in Chat Completions",
                 "a field of the same meaning",
             ),
-            Event::Logprobs { .. } | Event::StopDetails { .. } => report_once(
-                losses,
-                LossKind::Dropped,
-                "/choices/0",
-                "probabilities and details of the end are not carried over",
-                "fields of the same meaning",
-            ),
             Event::ServiceTier(tier) => self.service_tier(tier, losses),
             Event::Failed(_) => {}
         }
@@ -118,17 +194,22 @@ impl StreamWriter for ChatWriter {
 
     fn complete(&mut self, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
         self.candidate(0, out);
-        for candidate in std::mem::take(&mut self.candidates) {
-            let reason = finish_reason(&candidate, losses);
+        for candidate in &mut std::mem::take(&mut self.candidates) {
+            let _nothing_follows = self.place(candidate, false, out, losses);
+            self.explain(candidate, out, losses);
+            let reason = finish::for_client(finish_reason(candidate, losses), self.legacy_functions);
             self.chunk(candidate.index, out, |_| {}, Some(reason));
         }
-        if self.show_usage
-            && let Some(told) = self.usage
-        {
-            out.extend_from_slice(&self.head);
-            out.extend_from_slice(b",\"choices\":[],\"usage\":");
-            usage::write(&told, Writer::new(out));
-            out.extend_from_slice(b"}\n\n");
+        if let Some(told) = self.usage {
+            for bucket in usage::UNTOLD.into_iter().filter(|bucket| told.get(*bucket) > 0) {
+                report_untold(bucket, losses);
+            }
+            if self.show_usage {
+                out.extend_from_slice(&self.head);
+                out.extend_from_slice(b",\"choices\":[],\"usage\":");
+                usage::write(&told, Writer::new(out));
+                out.extend_from_slice(b"}\n\n");
+            }
         }
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(STREAM_END.as_bytes());
@@ -136,8 +217,18 @@ impl StreamWriter for ChatWriter {
     }
 
     fn held_events(&self) -> u64 {
-        0
+        self.held_events
     }
+}
+
+fn report_untold(bucket: Bucket, losses: &mut Vec<Loss>) {
+    report_once(
+        losses,
+        LossKind::Approximated,
+        format!("/usage/{bucket}"),
+        "the usage object does not tell it apart",
+        "a field for it",
+    );
 }
 
 impl ChatWriter {
@@ -177,125 +268,56 @@ impl ChatWriter {
         &mut self.candidates[place]
     }
 
-    /// The tiers of both protocols under this one's names: `default` is Anthropic's `standard`.
-    fn service_tier(&mut self, tier: &str, losses: &mut Vec<Loss>) {
-        self.service_tier = match tier {
-            "standard" => Some("default"),
-            "priority" => Some("priority"),
-            _ => {
-                report_once(
-                    losses,
-                    LossKind::Dropped,
-                    "/usage/service_tier",
-                    "the service tier has no counterpart in Chat Completions",
-                    "such a service tier",
-                );
-                None
-            }
-        };
+    /// Takes the candidate of that index out while it is written; it must be put back.
+    fn take(&mut self, index: u32, out: &mut Vec<u8>) -> Candidate {
+        let vacant = Candidate { index, ..Candidate::default() };
+        std::mem::replace(self.candidate(index, out), vacant)
     }
 
-    fn open(
-        &mut self,
-        number: u32,
-        index: u32,
-        kind: &PartKind<'_>,
-        out: &mut Vec<u8>,
-        losses: &mut Vec<Loss>,
-    ) {
-        let candidate = self.candidate(index, out);
-        if candidate.calls > 0 && matches!(kind, PartKind::Text | PartKind::Refusal) {
+    /// The tiers of all protocols under this one's names: `default` is Anthropic's `standard`.
+    fn service_tier(&mut self, tier: &str, losses: &mut Vec<Loss>) {
+        self.service_tier = tier_name(tier);
+        if self.service_tier.is_none() {
             report_once(
                 losses,
-                LossKind::Moved,
-                format!("/content/{number}"),
-                "text stands before all calls of tools",
-                "an order between text and calls of tools",
+                LossKind::Dropped,
+                "/usage/service_tier",
+                "the service tier has no counterpart in Chat Completions",
+                "such a service tier",
             );
         }
-        let place = match kind {
-            PartKind::Text => Place::Content,
-            PartKind::Refusal => {
-                candidate.seen.refusal = true;
-                Place::Refusal
-            }
-            PartKind::ToolCall { id, name, .. } => {
-                let call = candidate.calls;
-                candidate.calls += 1;
-                candidate.seen.tool_calls = true;
-                self.chunk(
-                    index,
-                    out,
-                    |delta| {
-                        let mut calls = delta.key("tool_calls").array();
-                        let mut entry = calls.item().object();
-                        entry.key("index").number(call);
-                        entry.key("id").string(id);
-                        entry.key("type").string("function");
-                        let mut function = entry.key("function").object();
-                        function.key("name").string(name);
-                        function.key("arguments").string("");
-                    },
-                    None,
-                );
-                Place::Call(call)
-            }
-            PartKind::Reasoning { .. } => {
-                report_once(
-                    losses,
-                    LossKind::Dropped,
-                    format!("/content/{number}"),
-                    "reasoning has no place in Chat Completions",
-                    "a field for reasoning and its signature",
-                );
-                Place::Nowhere
-            }
-            PartKind::Unknown { .. } | PartKind::Image { .. } | PartKind::Audio { .. } => {
-                report_once(
-                    losses,
-                    LossKind::Dropped,
-                    format!("/content/{number}"),
-                    "a part of the provider's own kind has no counterpart in Chat Completions",
-                    "a part of the same kind",
-                );
-                Place::Nowhere
-            }
-        };
-        self.parts.push(Part { number, candidate: index, place });
     }
 
-    fn delta(&mut self, number: u32, delta: &Delta<'_>, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
-        let Some(part) = self.parts.iter().find(|part| part.number == number) else { return };
-        match (part.place, delta) {
-            (Place::Content, Delta::Text(text)) => {
-                self.chunk(part.candidate, out, |delta| delta.key("content").string(text), None);
-            }
-            (Place::Refusal, Delta::Text(text)) => {
-                self.chunk(part.candidate, out, |delta| delta.key("refusal").string(text), None);
-            }
-            (Place::Call(call), Delta::Arguments(fragment)) => {
-                self.chunk(
-                    part.candidate,
-                    out,
-                    |delta| {
-                        let mut calls = delta.key("tool_calls").array();
-                        let mut entry = calls.item().object();
-                        entry.key("index").number(call);
-                        entry.key("function").object().key("arguments").string(fragment);
-                    },
-                    None,
-                );
-            }
-            (Place::Nowhere, _) => {}
-            (_, Delta::Raw { name, .. }) => report_once(
+    /// Counts what has to wait.
+    fn hold(&mut self, bytes: usize) -> Result<(), FrameError> {
+        self.held_bytes += bytes;
+        self.held_events += 1;
+        if self.held_bytes > HELD_BYTES_MAX {
+            return Err(FrameError::TooMuch("what must be told whole is over 16 MiB before its end"));
+        }
+        Ok(())
+    }
+
+    /// What the provider says about a refusal without words stands as the words.
+    fn explain(&mut self, candidate: &mut Candidate, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
+        let Some(explanation) = candidate.explanation.take() else { return };
+        if candidate.seen.refusal {
+            return report_once(
                 losses,
                 LossKind::Dropped,
-                format!("/content/{number}/{name}"),
-                "a part has something of the provider's own that Chat Completions cannot carry",
-                "a field of the same meaning",
-            ),
-            _ => {}
+                "/stop_details/explanation",
+                "why an answer ended cannot be explained",
+                "explanations of the end",
+            );
         }
+        report_once(
+            losses,
+            LossKind::Approximated,
+            "/stop_details/explanation",
+            "the provider's explanation stands as the model's refusal",
+            "explanations of the end",
+        );
+        self.chunk(candidate.index, out, |delta| delta.key("refusal").string(&explanation), None);
     }
 
     fn chunk(
@@ -305,11 +327,23 @@ impl ChatWriter {
         delta: impl FnOnce(&mut Object<'_>),
         finish: Option<&str>,
     ) {
+        self.choice(candidate, out, delta, finish, |_| {});
+    }
+
+    fn choice(
+        &self,
+        candidate: u32,
+        out: &mut Vec<u8>,
+        delta: impl FnOnce(&mut Object<'_>),
+        finish: Option<&str>,
+        more: impl FnOnce(&mut Object<'_>),
+    ) {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(b",\"choices\":[");
         let mut choice = Writer::new(out).object();
         choice.key("index").number(candidate);
         delta(&mut choice.key("delta").object());
+        more(&mut choice);
         choice.key("finish_reason").string_or_null(finish);
         drop(choice);
         out.push(b']');
@@ -331,7 +365,7 @@ fn finish_reason(candidate: &Candidate, losses: &mut Vec<Loss>) -> &'static str 
             "the provider did not say why the answer ended",
             "an answer without a finish reason",
         );
-        return if candidate.seen.tool_calls { wire::TOOL_CALLS } else { wire::STOP };
+        return finish::ended(candidate.seen);
     };
     let (written, lost) = finish::write(reason, candidate.seen);
     if let Some(why) = lost {

@@ -1,0 +1,291 @@
+//! A stream equals the whole: an answer that is replayed as a stream of a client's protocol says what
+//! the whole answer in that protocol says. With everything that an answer can consist of.
+
+use std::borrow::Cow;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use weighbridge_protocol::json::{Bag, Raw, ScanLimits};
+use weighbridge_stream::testkit::{Verdict, check};
+use weighbridge_stream::{Folder, Framing, StreamForm, fold_stream, replay};
+use weighbridge_translate::conversation::{
+    Audio, CallKind, Citation, CitationSource, Image, MediaSource, Proof, Reasoning, Span, Text,
+    TokenLogprob, ToolCall,
+};
+use weighbridge_translate::{
+    Answer, AnswerTarget, Candidate, Content, FinishReason, Losses, Part, Place, StopDetails, StreamTarget,
+    adapter, stream_writer,
+};
+use weighbridge_units::{Bucket, Protocol, Usage};
+
+fn raw(text: &'static str) -> Raw<'static> {
+    Raw::parse(text, &ScanLimits::default()).unwrap()
+}
+
+fn text() -> impl Strategy<Value = Cow<'static, str>> {
+    "[a-zé😀\"\\\\\n ]{1,9}".prop_map(Cow::Owned)
+}
+
+fn reasoning() -> impl Strategy<Value = Content<'static>> {
+    let signed = (text(), option::of(prop::sample::select(vec![Proof::ANTHROPIC, Proof::GEMINI]))).prop_map(
+        |(text, format)| Reasoning {
+            text,
+            proof: format.map(|format| Proof::signature(format, "c2ln")),
+            ..Reasoning::default()
+        },
+    );
+    let sealed = vec(text(), 0..3).prop_map(|summary| Reasoning {
+        id: Some("rs_1".into()),
+        summary,
+        proof: Some(Proof::sealed(Proof::OPENAI, "ZGF0YQ==")),
+        ..Reasoning::default()
+    });
+    let of_call =
+        Just(Reasoning { proof: Some(Proof::signature(Proof::GEMINI, "Y2FsbA==")), ..Reasoning::default() });
+    let redacted =
+        Just(Reasoning { proof: Some(Proof::sealed(Proof::ANTHROPIC, "cmVk")), ..Reasoning::default() });
+    prop_oneof![3 => signed, 2 => sealed, 1 => of_call, 1 => redacted].prop_map(Content::Reasoning)
+}
+
+fn cited() -> impl Strategy<Value = Content<'static>> {
+    let citation = (option::of(Just(Span { start: 0, end: 1 })), option::of(text()), any::<bool>()).prop_map(
+        |(span, title, is_url)| Citation {
+            place: Place::NOWHERE,
+            span,
+            title,
+            quoted: None,
+            source: match is_url {
+                true => CitationSource::Url("https://example.com".into()),
+                false => CitationSource::Document { index: Some(0), file: None, span: None },
+            },
+            bag: Bag::EMPTY,
+        },
+    );
+    (text(), option::weighted(0.3, vec(citation, 1..3)))
+        .prop_map(|(text, found)| Content::Text(Text { text, citations: found.unwrap_or_default() }))
+}
+
+fn call() -> impl Strategy<Value = Content<'static>> {
+    let arguments = prop_oneof![Just(r#"{"a":1.0}"#), Just("{}"), Just("")];
+    ("[a-z:]{0,5}", "[a-z.]{1,5}", arguments, prop::bool::weighted(0.2)).prop_map(
+        |(id, name, arguments, is_custom)| {
+            let kind = if is_custom { CallKind::Custom } else { CallKind::Function };
+            Content::ToolCall(ToolCall {
+                id: id.into(),
+                name: name.into(),
+                arguments: arguments.into(),
+                kind,
+            })
+        },
+    )
+}
+
+fn media() -> impl Strategy<Value = Content<'static>> {
+    let source =
+        |media_type: &'static str| MediaSource::Base64 { media_type: media_type.into(), data: "aGk=".into() };
+    prop_oneof![
+        Just(Content::Image(Image { source: source("image/png"), detail: None })),
+        option::of(text()).prop_map(move |transcript| Content::Audio(Audio {
+            transcript,
+            ..Audio::new(source("audio/wav"))
+        })),
+    ]
+}
+
+fn candidate() -> impl Strategy<Value = Candidate<'static>> {
+    let parts = vec(
+        prop_oneof![
+            3 => reasoning(),
+            4 => cited(),
+            1 => text().prop_map(Content::Refusal),
+            3 => call(),
+            1 => media(),
+            1 => Just(Content::Unknown { name: "own".into(), raw: raw(r#"{"type":"own"}"#) }),
+        ]
+        .prop_map(|content| Part::new(Place::NOWHERE, content)),
+        0..6,
+    );
+    let finish = prop::sample::select(vec![
+        FinishReason::Stop,
+        FinishReason::Length,
+        FinishReason::ToolCalls,
+        FinishReason::Refusal,
+        FinishReason::StopSequence(Some("END".into())),
+    ]);
+    let details = text()
+        .prop_map(|explanation| StopDetails { explanation: Some(explanation), ..StopDetails::default() });
+    let token = text().prop_map(|token| TokenLogprob {
+        place: Place::NOWHERE,
+        token,
+        logprob: Some(raw("-0.25")),
+        bytes: None,
+        top: Vec::new(),
+        bag: Bag::EMPTY,
+    });
+    (parts, option::weighted(0.9, finish), option::weighted(0.1, details), vec(token, 0..3)).prop_map(
+        |(parts, finish, stop_details, logprobs)| Candidate {
+            parts,
+            finish,
+            stop_details,
+            logprobs,
+            ..Candidate::new(Place::NOWHERE)
+        },
+    )
+}
+
+/// An answer of a protocol that is none of the client's.
+fn answer() -> impl Strategy<Value = Answer<'static>> {
+    let usage = (0_u64..99, 0_u64..99, option::of(0_u64..99), option::of(0_u64..99)).prop_map(
+        |(input, output, cached, reasoning)| {
+            let mut usage = Usage::new().with(Bucket::Input, input).with(Bucket::Output, output);
+            cached.into_iter().for_each(|count| usage.set(Bucket::CacheRead, count));
+            reasoning.into_iter().for_each(|count| usage.set(Bucket::Reasoning, count));
+            usage
+        },
+    );
+    let candidates = prop_oneof![9 => vec(candidate(), 1), 1 => vec(candidate(), 2)];
+    (candidates, option::of(usage), option::of("[a-z]{1,4}")).prop_map(|(candidates, usage, id)| Answer {
+        id: id.map(Cow::Owned),
+        model: Some("m".into()),
+        created: Some(1_700_000_000),
+        candidates,
+        usage,
+        ..Answer::new(Protocol::BedrockConverse)
+    })
+}
+
+/// Where a text is cited, and the title of the source.
+type Cited = (Option<(u64, u64)>, Option<String>);
+
+/// What an answer says, in one form: how texts are cut into parts does not matter.
+#[derive(Debug, PartialEq, Default)]
+struct Said {
+    text: String,
+    refusal: String,
+    reasoning: Vec<Reasoning<'static>>,
+    calls: Vec<(String, String, String, CallKind)>,
+    /// From the beginning of all text.
+    citations: Vec<Cited>,
+    images: Vec<String>,
+    sounds: Vec<String>,
+    logprobs: Vec<String>,
+    finish: Option<FinishReason>,
+    explanation: Option<String>,
+}
+
+fn said(candidate: &Candidate<'_>) -> Said {
+    let mut said = Said {
+        finish: candidate.finish.clone(),
+        logprobs: candidate.logprobs.iter().map(|token| token.token.to_string()).collect(),
+        explanation: candidate
+            .stop_details
+            .as_ref()
+            .and_then(|d| d.explanation.as_deref().map(str::to_owned)),
+        ..Said::default()
+    };
+    for part in &candidate.parts {
+        match &part.content {
+            Content::Text(text) => {
+                let offset = said.text.chars().count() as u64;
+                for citation in &text.citations {
+                    let title = citation.title.as_deref().map(str::to_owned);
+                    let span = citation.span.map(|span| (offset + span.start, offset + span.end));
+                    said.citations.push((span, title));
+                }
+                said.text.push_str(&text.text);
+            }
+            Content::Refusal(text) => said.refusal.push_str(text),
+            Content::Reasoning(reasoning) => said.reasoning.push(owned(reasoning)),
+            Content::ToolCall(call) => {
+                let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
+                said.calls.push((
+                    call.id.to_string(),
+                    call.name.to_string(),
+                    arguments.to_owned(),
+                    call.kind,
+                ));
+            }
+            Content::Image(image) => said.images.push(format!("{:?}", image.source)),
+            Content::Audio(audio) => {
+                said.sounds.push(format!("{:?} {:?} {:?}", audio.source, audio.transcript, audio.id));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    said
+}
+
+fn owned(reasoning: &Reasoning<'_>) -> Reasoning<'static> {
+    let text = |text: &str| Cow::Owned(text.to_owned());
+    Reasoning {
+        id: reasoning.id.as_deref().map(text),
+        text: text(&reasoning.text),
+        summary: reasoning.summary.iter().map(|piece| text(piece)).collect(),
+        proof: reasoning.proof.as_ref().map(|proof| Proof {
+            format: text(&proof.format),
+            kind: proof.kind,
+            data: text(&proof.data),
+        }),
+    }
+}
+
+fn streamed(answer: &Answer<'_>, client: Protocol) -> Vec<u8> {
+    let target = StreamTarget {
+        id_fallback: "fallback-1",
+        created: 1_700_000_000,
+        show_usage: true,
+        form: StreamForm::Events,
+        legacy_functions: false,
+    };
+    let mut writer = stream_writer(client, &target);
+    let (mut out, mut losses) = (Vec::new(), Vec::new());
+    replay(answer, &mut |event| writer.write(&event, &mut out, &mut losses).unwrap());
+    writer.complete(&mut out, &mut losses);
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_replayed_answer_is_the_whole_answer(mut answer in answer()) {
+        for candidate in answer.candidates.iter_mut().skip(1) {
+            // In a stream, a candidate that says nothing at all is not there.
+            candidate.finish.get_or_insert(FinishReason::Stop);
+        }
+        for client in Protocol::ALL.into_iter().filter(|client| client.is_clients()) {
+            let stream = streamed(&answer, client);
+            prop_assert_eq!(check(client, &stream), Ok(Verdict::EndedWell));
+            let (folder, end) = fold_stream(client, Framing::Sse, &stream, 1 << 20);
+            prop_assert!(end.is_ok(), "{:?}", end);
+            let folded = folder.answer();
+
+            let mut losses = Losses::new(answer.source, client);
+            let target = AnswerTarget::new("fallback-1", 1_700_000_000);
+            let whole = adapter(client).encode_answer(&answer, &target, &mut losses);
+            let whole = Raw::parse(std::str::from_utf8(&whole).unwrap(), &ScanLimits::default()).unwrap();
+            let whole = adapter(client).decode_answer(whole).unwrap();
+
+            prop_assert_eq!(&folded.id, &whole.id);
+            prop_assert_eq!(&folded.model, &whole.model);
+            let told = |answer: &Answer<'_>| answer.usage.map(|usage| (usage.prompt(), usage.answer()));
+            prop_assert_eq!(told(&folded).unwrap_or_default(), told(&whole).unwrap_or_default());
+            prop_assert_eq!(folded.candidates.len(), whole.candidates.len());
+            for (folded, whole) in folded.candidates.iter().zip(&whole.candidates) {
+                prop_assert_eq!(said(folded), said(whole), "as {}", client);
+            }
+        }
+    }
+
+    #[test]
+    fn folding_a_replay_gives_the_answer_back(mut answer in answer()) {
+        for candidate in &mut answer.candidates {
+            // A candidate that says nothing at all is not there.
+            candidate.finish.get_or_insert(FinishReason::Stop);
+        }
+        let mut folder = Folder::new(answer.source, 1 << 20);
+        replay(&answer, &mut |event| folder.push(&event).unwrap());
+        prop_assert_eq!(folder.answer(), answer);
+    }
+}
