@@ -52,6 +52,7 @@ fuzz_target!(|input: &[u8]| {
         hide_usage: hide % 2 == 1,
         show_usage: hide % 2 == 1,
         form: StreamForm::Events,
+        legacy_functions: false,
         id_fallback: "fallback-1",
         created: 1_700_000_000,
         request_id: "req_1",

@@ -175,7 +175,11 @@ impl Provider {
         Self {
             name,
             preset: reader.text(table, "preset"),
-            protocol: reader.choice(table, "protocol", &Protocol::ALL.map(|p| (p.as_str(), p))),
+            protocol: reader.choice(
+                table,
+                "protocol",
+                &weighbridge_pipeline::SERVED.map(|p| (p.as_str(), p)),
+            ),
             base_url,
             path: reader.text(table, "path"),
             auth: reader.choice(table, "auth", &auth),

@@ -450,7 +450,8 @@ fn trap_13_signatures_survive_a_client_that_does_not_know_them() {
             {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}]}"#;
     let there = response(Anthropic, Gemini, claude, &ANSWER).unwrap().value.0;
     let there: Value = serde_json::from_slice(&there).unwrap();
-    let next = json!({"contents": [there["candidates"][0]["content"]]}).to_string();
+    let asked = json!({"role": "user", "parts": [{"text": "Go"}]});
+    let next = json!({"contents": [asked, there["candidates"][0]["content"]]}).to_string();
     let sent = request(Gemini, Anthropic, &next, &RequestTarget::new("claude-x")).unwrap();
     let sent: Value = serde_json::from_slice(&sent.value).unwrap();
     // Anthropic demands that the user begins.

@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use weighbridge_protocol::json::{Bag, Raw, ScanLimits};
 use weighbridge_stream::testkit::{Verdict, check};
-use weighbridge_stream::{Folder, Framing, fold_stream, replay};
+use weighbridge_stream::{Folder, Framing, StreamForm, fold_stream, replay};
 use weighbridge_translate::conversation::{
     Audio, CallKind, Citation, CitationSource, Image, MediaSource, Proof, Reasoning, Span, Text,
     TokenLogprob, ToolCall,
@@ -235,6 +235,7 @@ fn streamed(answer: &Answer<'_>, client: Protocol) -> Vec<u8> {
         id_fallback: "fallback-1",
         created: 1_700_000_000,
         show_usage: true,
+        form: StreamForm::Events,
         legacy_functions: false,
     };
     let mut writer = stream_writer(client, &target);

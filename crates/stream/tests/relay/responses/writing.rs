@@ -26,8 +26,13 @@ fn short(text: &str) -> String {
 }
 
 fn writer() -> Box<dyn StreamWriter> {
-    let target =
-        StreamTarget { id_fallback: "resp_made", created: 7, show_usage: true, legacy_functions: false };
+    let target = StreamTarget {
+        id_fallback: "resp_made",
+        created: 7,
+        show_usage: true,
+        legacy_functions: false,
+        form: weighbridge_stream::StreamForm::Events,
+    };
     adapter(OpenAiResponses).stream_writer(&target)
 }
 

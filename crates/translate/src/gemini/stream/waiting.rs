@@ -60,6 +60,13 @@ impl Kind {
         matches!(self, Self::Text | Self::Thought { .. } | Self::Audio { .. })
     }
 
+    /// The id of a thought, where it came late.
+    pub(super) fn identify(&mut self, late: &str) {
+        if let Self::Thought { id } = self {
+            *id = Some(late.to_owned());
+        }
+    }
+
     pub(super) const fn is_audio(&self) -> bool {
         matches!(self, Self::Audio { .. })
     }
@@ -102,13 +109,6 @@ impl Waiting {
             self.text.push_str("\n\n");
         }
         self.text.push_str(text);
-    }
-
-    /// The id of a thought, where it came late.
-    pub(super) fn name(&mut self, late: &str) {
-        if let Kind::Thought { id } = &mut self.kind {
-            id.get_or_insert_with(|| late.to_owned());
-        }
     }
 
     /// More of the proof: several are one, cut into pieces.

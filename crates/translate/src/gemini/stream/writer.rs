@@ -25,7 +25,7 @@ const WAITING_PARTS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct GeminiWriter {
     form: StreamForm,
-    id: String,
+    id: Option<String>,
     model: Option<String>,
     has_started: bool,
     /// Whether a chunk was written: from then on, the array is open.
@@ -42,7 +42,7 @@ impl GeminiWriter {
     pub fn new(target: &StreamTarget<'_>) -> Self {
         Self {
             form: target.form,
-            id: target.id_fallback.to_owned(),
+            id: None,
             model: None,
             has_started: false,
             has_chunks: false,
@@ -158,9 +158,7 @@ enum FlushUntil {
 impl GeminiWriter {
     fn start(&mut self, id: Option<&str>, model: Option<&str>) {
         if !std::mem::replace(&mut self.has_started, true) {
-            if let Some(id) = id {
-                id.clone_into(&mut self.id);
-            }
+            self.id = id.map(str::to_owned);
             self.model = model.map(str::to_owned);
         }
     }
@@ -178,7 +176,9 @@ impl GeminiWriter {
         if let Some(model) = &self.model {
             object.key("modelVersion").string(model);
         }
-        object.key("responseId").string(&self.id);
+        if let Some(id) = &self.id {
+            object.key("responseId").string(id);
+        }
         drop(object);
         out.extend_from_slice(match self.form {
             StreamForm::Events => EVENT_END.as_bytes(),
@@ -276,8 +276,8 @@ impl GeminiWriter {
                 "transcripts of sounds",
             ),
             Delta::Text(text) | Delta::Arguments(text) | Delta::Data(text) => waiting.text.push_str(text),
+            Delta::Id(id) => waiting.kind.identify(id),
             Delta::Summary { piece, text } => waiting.summary(*piece, text),
-            Delta::Id(id) => waiting.name(id),
             Delta::Proof(proof) => waiting.prove(proof),
             Delta::Citation(citation) => waiting.cite(citation, losses),
             Delta::Raw { name, .. } => report_once(
