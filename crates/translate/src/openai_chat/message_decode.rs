@@ -1,6 +1,7 @@
 //! Messages into the canonical conversation; also the message of an answer.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use weighbridge_protocol::json::{Fields, Kind, Raw, ReadError};
 
@@ -34,28 +35,34 @@ fn continues(last: &Message<'_>, next: &Message<'_>) -> bool {
     ends_with_result && next.role == Role::User && next.bag.is_empty()
 }
 
-/// Calls in the form before tools have no ids: a result names the function alone. They get ids here,
+/// Calls in the form before tools have no ids: a result names the function alone. Some servers leave
+/// the ids of today's calls empty, too: their results come in the order of the calls. Both get ids here,
 /// the same in each request of a conversation.
 #[derive(Debug, Default)]
 struct OlderCalls<'a> {
     count: usize,
-    /// The last call: its name and id.
-    last: Option<(Cow<'a, str>, String)>,
+    /// The calls of the last turn that have no result yet: name and id.
+    waiting: VecDeque<(Cow<'a, str>, String)>,
 }
 
 impl<'a> OlderCalls<'a> {
     fn name(&mut self, message: &mut Message<'a>) {
+        if message.parts.iter().any(|part| matches!(part.content, Content::ToolCall(_))) {
+            self.waiting.clear();
+        }
         for part in &mut message.parts {
             match &mut part.content {
                 Content::ToolCall(call) if call.id.is_empty() => {
                     let id = format!("call_{}_{}", call.name, self.count);
                     self.count += 1;
-                    self.last = Some((call.name.clone(), id.clone()));
+                    self.waiting.push_back((call.name.clone(), id.clone()));
                     call.id = Cow::Owned(id);
                 }
-                Content::ToolResult(ToolResult { call_id, name: Some(name), .. }) if call_id.is_empty() => {
-                    if let Some((_, id)) = self.last.as_ref().filter(|(called, _)| called == name) {
-                        *call_id = Cow::Owned(id.clone());
+                Content::ToolResult(ToolResult { call_id, name, .. }) if call_id.is_empty() => {
+                    let is_meant = |called: &str| name.as_deref().is_none_or(|name| name == called);
+                    let place = self.waiting.iter().position(|(called, _)| is_meant(called));
+                    if let Some((_, id)) = place.and_then(|place| self.waiting.remove(place)) {
+                        *call_id = Cow::Owned(id);
                     }
                 }
                 _ => {}

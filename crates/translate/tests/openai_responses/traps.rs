@@ -151,7 +151,7 @@ fn a_call_without_an_id_gets_one_and_its_result_the_same() {
         {"role":"tool","tool_call_id":"","content":"1"},{"role":"tool","tool_call_id":"","content":"2"}]}"#;
     let (sent, _) = request_json(CHAT, RESPONSES, request);
     let ids: Vec<_> = sent["input"].as_array().unwrap().iter().map(|item| item["call_id"].clone()).collect();
-    assert_eq!(ids, ["call_1", "call_2", "call_1", "call_2"]);
+    assert_eq!(ids, ["call_f_0", "call_g_1", "call_f_0", "call_g_1"]);
 }
 
 #[test]
