@@ -25,7 +25,10 @@ struct Fixture {
 #[expect(clippy::disallowed_methods, reason = "recordings are files")]
 fn fixtures(protocol: Protocol, file: &str) -> Vec<Fixture> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures");
-    let folder = PathBuf::from(root).join(protocol.as_str());
+    let folder = PathBuf::from(root).join(match protocol {
+        Protocol::GeminiGenerateContent => "gemini-generatecontent",
+        _ => protocol.as_str(),
+    });
     let Ok(entries) = std::fs::read_dir(&folder) else {
         println!("skipped: no recordings at {}", folder.display());
         return Vec::new();
@@ -43,21 +46,33 @@ fn fixtures(protocol: Protocol, file: &str) -> Vec<Fixture> {
     found
 }
 
-fn other(protocol: Protocol) -> Protocol {
-    Protocol::ALL.into_iter().find(|candidate| *candidate != protocol).unwrap()
+fn others(protocol: Protocol) -> impl Iterator<Item = Protocol> {
+    Protocol::ALL.into_iter().filter(move |candidate| *candidate != protocol)
+}
+
+/// The field of a request that holds what was said.
+fn turns(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::OpenAiChat | Protocol::AnthropicMessages | Protocol::BedrockConverse => "messages",
+        Protocol::OpenAiResponses => "input",
+        Protocol::GeminiGenerateContent => "contents",
+    }
 }
 
 #[test]
 fn every_recorded_request_is_translated() {
     for from in Protocol::ALL {
         for fixture in fixtures(from, "request.json") {
-            let translated = request(from, other(from), &fixture.text, &REQUEST)
-                .unwrap_or_else(|error| panic!("{}: {error}", fixture.name));
-            let text = String::from_utf8(translated.value).unwrap();
-            let root = Raw::parse(&text, &ScanLimits::default()).unwrap();
-            assert!(root.get("messages").is_some(), "{}", fixture.name);
-            for loss in &translated.losses {
-                assert!(points_somewhere(&fixture.text, &loss.pointer), "{}: {loss}", fixture.name);
+            for to in others(from) {
+                let name = format!("{} to {to}", fixture.name);
+                let translated = request(from, to, &fixture.text, &REQUEST)
+                    .unwrap_or_else(|error| panic!("{name}: {error}"));
+                let text = String::from_utf8(translated.value).unwrap();
+                let root = Raw::parse(&text, &ScanLimits::default()).unwrap();
+                assert!(root.get(turns(to)).is_some(), "{name}");
+                for loss in &translated.losses {
+                    assert!(points_somewhere(&fixture.text, &loss.pointer), "{name}: {loss}");
+                }
             }
         }
     }
@@ -77,23 +92,27 @@ fn m5_every_recorded_answer_is_translated_with_all_its_tokens() {
             if status >= 400 {
                 continue;
             }
-            let translated = match response(from, other(from), &text, &ANSWER) {
-                Ok(translated) => translated,
-                Err(TranslateError::InBandError(error)) => {
-                    println!("{name}: {error}");
-                    assert!(error.status >= 400, "{name}");
-                    continue;
+            for to in others(from) {
+                let translated = match response(from, to, &text, &ANSWER) {
+                    Ok(translated) => translated,
+                    Err(TranslateError::InBandError(error)) => {
+                        println!("{name}: {error}");
+                        assert!(error.status >= 400, "{name}");
+                        continue;
+                    }
+                    Err(error) => panic!("{name} to {to}: {error}"),
+                };
+                let (body, facts) = translated.value;
+                assert_eq!(answer_facts(from, &text).unwrap(), facts, "{name}");
+                let body = String::from_utf8(body).unwrap();
+                let there = answer_facts(to, &body).unwrap();
+                let totals =
+                    |usage: Option<weighbridge_units::Usage>| usage.map(|u| (u.prompt(), u.answer()));
+                let told = totals(there.usage).filter(|_| facts.usage.is_some());
+                assert_eq!(totals(facts.usage), told, "{name} to {to}");
+                for loss in &translated.losses {
+                    assert!(points_somewhere(&text, &loss.pointer), "{name} to {to}: {loss}");
                 }
-                Err(error) => panic!("{name}: {error}"),
-            };
-            let (body, facts) = translated.value;
-            assert_eq!(answer_facts(from, &text).unwrap(), facts, "{name}");
-            let body = String::from_utf8(body).unwrap();
-            let there = answer_facts(other(from), &body).unwrap();
-            let totals = |usage: Option<weighbridge_units::Usage>| usage.map(|u| (u.prompt(), u.answer()));
-            assert_eq!(totals(facts.usage), totals(there.usage).filter(|_| facts.usage.is_some()), "{name}");
-            for loss in &translated.losses {
-                assert!(points_somewhere(&text, &loss.pointer), "{name}: {loss}");
             }
         }
     }
@@ -109,6 +128,8 @@ fn every_recorded_error_has_a_message_and_a_fitting_class() {
             let fits = match error.class {
                 ErrorClass::Server | ErrorClass::Overloaded | ErrorClass::Timeout => fixture.status >= 500,
                 ErrorClass::RateLimit => fixture.status == 429,
+                // Amazon refuses an unknown credential as it refuses one that may not do this.
+                ErrorClass::Authentication if from == Protocol::BedrockConverse => fixture.status == 403,
                 ErrorClass::Authentication => fixture.status == 401,
                 _ => (400..500).contains(&fixture.status),
             };

@@ -450,11 +450,12 @@ fn trap_13_signatures_survive_a_client_that_does_not_know_them() {
             {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}]}"#;
     let there = response(Anthropic, Gemini, claude, &ANSWER).unwrap().value.0;
     let there: Value = serde_json::from_slice(&there).unwrap();
-    let next = json!({"contents": [there["candidates"][0]["content"]]}).to_string();
+    let asked = json!({"role": "user", "parts": [{"text": "go"}]});
+    let next = json!({"contents": [asked, there["candidates"][0]["content"]]}).to_string();
     let sent = request(Gemini, Anthropic, &next, &RequestTarget::new("claude-x")).unwrap();
     let sent: Value = serde_json::from_slice(&sent.value).unwrap();
     assert_eq!(
-        sent["messages"][0]["content"][0],
+        sent["messages"][1]["content"][0],
         json!({"type": "thinking", "thinking": "hm", "signature": "EqQB"})
     );
     // A model of Google's gets the thought without the proof, and may not refuse the call for lack of one.
