@@ -46,6 +46,12 @@ fn a_class_survives_its_own_protocol() {
                 (Protocol::AnthropicMessages, ErrorClass::ContextTooLong | ErrorClass::ContentPolicy) => {
                     ErrorClass::BadRequest
                 }
+                // Bedrock has one name for these as well, and tells them apart by words that a message
+                // may have.
+                (
+                    Protocol::BedrockConverse,
+                    ErrorClass::ContextTooLong | ErrorClass::ContentPolicy | ErrorClass::TooLarge,
+                ) => ErrorClass::BadRequest,
                 _ => class,
             };
             assert_eq!(

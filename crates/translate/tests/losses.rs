@@ -10,8 +10,12 @@ use weighbridge_units::{Loss, LossKind, Protocol};
 const REQUEST: RequestTarget<'_> = RequestTarget { max_output_default: 99, ..RequestTarget::new("m") };
 const ANSWER: AnswerTarget<'_> = AnswerTarget::new("id", 1_700_000_000);
 
+/// The two protocols that say all of the documents here.
 fn other(protocol: Protocol) -> Protocol {
-    Protocol::ALL.into_iter().find(|candidate| *candidate != protocol).unwrap()
+    match protocol {
+        Protocol::AnthropicMessages => Protocol::OpenAiChat,
+        _ => Protocol::AnthropicMessages,
+    }
 }
 
 fn chat_request() -> Value {

@@ -226,6 +226,10 @@ const IN_ANSWERS: Option<Lost> =
     Some(Lost::Because { reason: "it cannot stand in an answer", needed: "such parts in an answer" });
 
 fn report<'a>(part: &Part<'a>, lost: Lost, losses: &mut Losses<'a>) {
+    // In some protocols the mark is no field of what it marks, but stands behind it.
+    if let Some(mark) = &part.cache {
+        losses.dropped(mark.place, "what it marks is left out", "the content that is marked");
+    }
     match (lost, &part.content) {
         (Lost::Unknown, Content::Unknown { name, raw }) => losses.unknown(*raw, "content", name),
         (Lost::Because { reason, needed }, _) => losses.dropped(part.place, reason, needed),

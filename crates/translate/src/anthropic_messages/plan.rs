@@ -281,11 +281,14 @@ impl<'c> Plan<'c> {
             }
         }
         if let Form::Tool { .. } = self.form {
-            // The answer is a call too: with others to choose from, one of them is made.
+            // The answer is a call too: with others to choose from, one of them is made. Where the one
+            // to be made is named, this turn has no answer yet.
             let free = matches!(self.choice.kind, None | Some("auto" | "any")) && has_tools;
-            self.choice.kind = Some(if free { "any" } else { "tool" });
-            self.choice.name = if free { None } else { Some(crate::tool_name::ANSWER) };
-            place = conversation.format.as_ref().map_or(place, |format| format.place);
+            if self.choice.name.is_none() {
+                self.choice.kind = Some(if free { "any" } else { "tool" });
+                self.choice.name = if free { None } else { Some(crate::tool_name::ANSWER) };
+                place = conversation.format.as_ref().map_or(place, |format| format.place);
+            }
         }
         if matches!(self.thinking, Some(Planned::Budget(_)))
             && matches!(self.choice.kind, Some("any" | "tool"))

@@ -27,7 +27,6 @@ const SOURCE: Refusal = (
     "the bytes must be in the request, or in S3",
     "content at other addresses or in a provider's file store",
 );
-const CUSTOM: Refusal = ("calls of tools that take free text are not taken", "tools that take free text");
 
 /// A text that says nothing, where the service demands one.
 const FILLER: &str = ".";
@@ -82,7 +81,6 @@ impl<'l, 'a> Pen<'l, 'a> {
             {
                 Some(SOURCE)
             }
-            Content::ToolCall(call) if call.kind == CallKind::Custom => Some(CUSTOM),
             _ => None,
         }
     }
@@ -113,7 +111,7 @@ impl<'l, 'a> Pen<'l, 'a> {
                 "reasoning is taken only as the provider signed or sealed it",
                 "reasoning of others",
             )),
-            Content::ToolCall(call) => (call.kind == CallKind::Custom).then_some(CUSTOM),
+            Content::ToolCall(_) => None,
             Content::ToolResult(_) => (stand != Stand::User).then_some(MODEL),
             Content::Image(_) | Content::Document(_) | Content::Video(_) | Content::Audio(_)
                 if stand == Stand::Model && self.eyes == For::Provider =>
@@ -270,6 +268,13 @@ impl<'l, 'a> Pen<'l, 'a> {
         part: &Part<'a>,
         object: &mut Object<'_>,
     ) {
+        if call.kind == CallKind::Custom {
+            self.approximated(
+                part.place,
+                "the call of a tool that takes free text stands as a call of a function",
+                "tools that take free text",
+            );
+        }
         let mut block = object.key("toolUse").object();
         if call_ids::is_cut(&call.id) || call_ids::is_cut(&call.name) {
             self.cut(part.place);
@@ -277,7 +282,7 @@ impl<'l, 'a> Pen<'l, 'a> {
         block.key("toolUseId").string(id);
         block.key("name").string(&call_ids::legal(&call.name));
         let input = input(&call.arguments);
-        if matches!(input, Cow::Owned(_)) {
+        if matches!(input, Cow::Owned(_)) && call.kind == CallKind::Function {
             self.approximated(
                 part.place,
                 "the arguments are no JSON object: their text stands in its field `arguments`",

@@ -200,7 +200,7 @@ fn finish_of(candidate: Raw<'_>) -> Option<FinishReason> {
     Some(finish::read(&reason, has_calls))
 }
 
-pub(super) fn encode<'a>(answer: &Answer<'a>, _: &AnswerTarget<'_>, losses: &mut Losses<'a>) -> Vec<u8> {
+pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses: &mut Losses<'a>) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     let mut object = Writer::new(&mut out).object();
     let left = Leftovers::new(&answer.bag, losses);
@@ -231,7 +231,9 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, _: &AnswerTarget<'_>, losses: &mut
     if let Some(created) = answer.created.filter(|_| left.get(None, "createTime").is_none()) {
         object.key("createTime").string(&time::text(created));
     }
-    if let Some(id) = &answer.id {
+    // As in a stream: an answer of another provider has an id, even if that provider tells none.
+    let made = (!losses.is_same_protocol()).then_some(target.id_fallback);
+    if let Some(id) = answer.id.as_deref().or(made) {
         object.key("responseId").string(id);
     }
     left.write_outside(&mut object);

@@ -161,11 +161,14 @@ impl Items {
                 made_image(image, &mut object);
                 losses.write_bag(&part.bag, &mut object);
             }
-            Content::Image(_) => losses.dropped(
-                part.place,
-                "an image that the model made cannot be brought back",
-                "images in messages of the model",
-            ),
+            Content::Image(_) => {
+                losses.uncached(part.cache.as_ref());
+                losses.dropped(
+                    part.place,
+                    "an image that the model made cannot be brought back",
+                    "images in messages of the model",
+                );
+            }
             Content::Audio(audio) => match &audio.transcript {
                 Some(transcript) => {
                     losses.report(

@@ -68,6 +68,7 @@ fn is_expressible(part: &Part<'_>, losses: &Losses<'_>) -> bool {
 
 /// Reports a part that cannot be written.
 pub(super) fn report<'a>(part: &Part<'a>, losses: &mut Losses<'a>) {
+    losses.uncached(part.cache.as_ref());
     let (reason, needed) = match &part.content {
         Content::Unknown { name, raw } => return losses.unknown(*raw, "content", name),
         Content::Image(_) | Content::Document(_) => {
@@ -109,7 +110,16 @@ fn input<'a>(part: &Part<'a>, marks: bool, list: &mut Array<'_>, losses: &mut Lo
             object.key("refusal").string(text);
         }
         Content::Image(picture) => image(picture, &mut object),
-        Content::Audio(sound) => audio(sound, &mut object),
+        Content::Audio(sound) => {
+            if sound.transcript.is_some() {
+                losses.dropped(
+                    part.place,
+                    "the words of a sound cannot be said beside it",
+                    "words of a sound",
+                );
+            }
+            audio(sound, &mut object);
+        }
         _ => {}
     }
     end(part, marks, &mut object, losses);
