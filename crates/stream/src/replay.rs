@@ -25,13 +25,21 @@ pub fn replay(answer: &Answer<'_>, sink: &mut EventSink<'_>) {
     }
     let mut number = 0;
     for (index, candidate) in (0_u32..).zip(&answer.candidates) {
-        for part in &candidate.parts {
+        // With the text that they spell: some protocols have no place for them behind it.
+        let spelled = candidate.parts.iter().position(|part| matches!(part.content, Content::Text(_)));
+        for (place, part) in candidate.parts.iter().enumerate() {
+            if spelled == Some(place) {
+                tokens(candidate, index, sink);
+            }
             if let Some(kind) = kind(part) {
                 sink(Event::Open { part: number, group: index, candidate: index, kind });
                 content(part, number, sink);
                 sink(Event::Close { part: number });
                 number = number.wrapping_add(1);
             }
+        }
+        if spelled.is_none() {
+            tokens(candidate, index, sink);
         }
         end(candidate, index, sink);
     }
@@ -44,10 +52,13 @@ fn borrowed<'t>(text: &'t Option<Cow<'_, str>>) -> Option<Cow<'t, str>> {
     text.as_deref().map(Cow::Borrowed)
 }
 
-fn end(candidate: &Candidate<'_>, index: u32, sink: &mut EventSink<'_>) {
+fn tokens(candidate: &Candidate<'_>, index: u32, sink: &mut EventSink<'_>) {
     if !candidate.logprobs.is_empty() {
         sink(Event::Logprobs { candidate: index, tokens: candidate.logprobs.clone() });
     }
+}
+
+fn end(candidate: &Candidate<'_>, index: u32, sink: &mut EventSink<'_>) {
     if let Some(reason) = &candidate.finish {
         sink(Event::Finish { candidate: index, reason: reason.clone() });
     }

@@ -101,11 +101,16 @@ fn same_part(part: &mut Part<'_>) {
 /// Without the wishes for what is the case anyway, which a protocol that does not know them need not
 /// report.
 pub(crate) fn without_silent(same: &mut Conversation<'_>) {
-    let is_zero = |raw: &Raw<'_>| raw.text().parse::<f64>().is_ok_and(|number| number == 0.0);
     same.candidates = same.candidates.filter(|count| count.value != 1);
     same.format = same.format.take().filter(|format| format.value != Format::Text);
     same.verbosity = same.verbosity.take().filter(|word| word.value != "medium");
     same.store = same.store.filter(|store| store.value);
+    without_zero_penalties(same);
+}
+
+/// No penalty is what is the case anyway.
+pub(crate) fn without_zero_penalties(same: &mut Conversation<'_>) {
+    let is_zero = |raw: &Raw<'_>| raw.text().parse::<f64>().is_ok_and(|number| number == 0.0);
     let sampling = &mut same.sampling;
     sampling.frequency_penalty = sampling.frequency_penalty.filter(|number| !is_zero(number));
     sampling.presence_penalty = sampling.presence_penalty.filter(|number| !is_zero(number));

@@ -153,7 +153,8 @@ impl<'c> Plan<'c> {
             }
         }
         if let Some(shown) = wish.shown {
-            self.show(shown, adaptive, losses);
+            let is_asked_for = wish.extent.is_some() || wish.effort.is_some();
+            self.show(shown, adaptive, is_asked_for, losses);
         }
     }
 
@@ -232,7 +233,20 @@ impl<'c> Plan<'c> {
     }
 
     /// Models with budgets always show a summary.
-    fn show<'a>(&mut self, shown: Placed<'a, Shown>, adaptive: bool, losses: &mut Losses<'a>) {
+    fn show<'a>(
+        &mut self,
+        shown: Placed<'a, Shown>,
+        adaptive: bool,
+        is_asked_for: bool,
+        losses: &mut Losses<'a>,
+    ) {
+        if !is_asked_for && shown.value != Shown::Hidden {
+            return losses.dropped(
+                shown.place,
+                "the model does not think unless asked to, so that there is nothing to show",
+                "showing thinking that was not asked for",
+            );
+        }
         let thinks = matches!(self.thinking, Some(Planned::Adaptive | Planned::Budget(_)));
         if thinks && adaptive {
             self.display = Some(display(shown.value));

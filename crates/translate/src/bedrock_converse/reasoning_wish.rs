@@ -44,6 +44,13 @@ impl Plan {
             };
         }
         if wish.extent.is_none() && wish.effort.is_none() {
+            if let Some(shown) = wish.shown.filter(|shown| shown.value != Shown::Hidden) {
+                losses.dropped(
+                    shown.place,
+                    "the model does not reason unless asked to, so that there is nothing to show",
+                    "showing reasoning that was not asked for",
+                );
+            }
             return Self::default();
         }
         match family {

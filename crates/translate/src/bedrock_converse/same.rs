@@ -6,8 +6,11 @@ use weighbridge_protocol::json::Bag;
 
 use super::call_ids::CallIds;
 use super::{ADAPTER, base64, blocks_decode};
-use crate::conversation::{Document, DocumentSource, Format, MediaSource, Tool, ToolChoice, ToolKind};
+use crate::conversation::{
+    Document, DocumentSource, Format, MediaSource, ReasoningExtent, Tool, ToolChoice, ToolKind,
+};
 use crate::generators::raw;
+use crate::laws::without_silent;
 use crate::{Adapter, Answer, Content, Conversation, FinishReason, Message, Part, Place, Placed, Role};
 
 pub(crate) fn conversation(same: &mut Conversation<'_>) {
@@ -35,7 +38,14 @@ pub(crate) fn conversation(same: &mut Conversation<'_>) {
     if same.parallel_tool_calls.is_some() && !same.tools.is_empty() && same.tool_choice.is_none() {
         same.tool_choice = Some(Placed::nowhere(ToolChoice::Auto));
     }
-    same.candidates = same.candidates.filter(|count| count.value != 1);
+    without_silent(same);
+    // What is not there is not shown.
+    let wish = &mut same.reasoning;
+    let thinks = match wish.extent.map(|extent| extent.value) {
+        None => wish.effort.is_some(),
+        Some(extent) => extent != ReasoningExtent::Off,
+    };
+    wish.shown = wish.shown.filter(|_| thinks);
     if let Some(Format::JsonSchema { strict, .. }) = same.format.as_mut().map(|format| &mut format.value) {
         *strict = Some(true);
     }

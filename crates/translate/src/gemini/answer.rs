@@ -298,6 +298,15 @@ fn finish_reason<'a>(candidate: &Candidate<'a>, object: &mut Object<'_>, losses:
             losses.report(candidate.place, LossKind::Approximated, why, "a finish reason that says so");
         }
         written = Some(value);
+    } else if !losses.is_same_protocol() {
+        // As in a stream: without a reason Google's SDKs take an answer for one that goes on.
+        losses.report(
+            candidate.place,
+            LossKind::Defaulted,
+            "the provider did not say why the answer ended",
+            "an answer without a finish reason",
+        );
+        object.key("finishReason").string(wire::STOP);
     }
     let Some(details) = details else { return };
     if category.is_some() && category != written.as_deref() {

@@ -12,11 +12,12 @@ use crate::conversation::{
     ToolKind,
 };
 use crate::generators::raw;
-use crate::laws::joined;
+use crate::laws::{joined, without_zero_penalties};
 use crate::{Adapter as _, Answer, Content, Conversation, FinishReason, Message, Part, Placed, Role};
 
 pub(crate) fn conversation(same: &mut Conversation<'_>) {
     same.candidates = same.candidates.filter(|count| count.value != 1);
+    without_zero_penalties(same);
     for tool in &mut same.tools {
         if let ToolKind::Function { parameters, strict, .. } = &mut tool.kind {
             parameters.get_or_insert(raw(r#"{"type":"object","properties":{}}"#).into());
