@@ -46,6 +46,11 @@ fn a_class_survives_its_own_protocol() {
                 (Protocol::AnthropicMessages, ErrorClass::ContextTooLong | ErrorClass::ContentPolicy) => {
                     ErrorClass::BadRequest
                 }
+                // AWS too, and what is too large is among it.
+                (
+                    Protocol::BedrockConverse,
+                    ErrorClass::ContextTooLong | ErrorClass::ContentPolicy | ErrorClass::TooLarge,
+                ) => ErrorClass::BadRequest,
                 _ => class,
             };
             assert_eq!(

@@ -21,7 +21,7 @@ pub enum Protocol {
 
 impl Protocol {
     /// Every protocol that is translated, in the order of the documentation's tables.
-    pub const ALL: [Self; 2] = [Self::OpenAiChat, Self::AnthropicMessages];
+    pub const ALL: [Self; 3] = [Self::OpenAiChat, Self::AnthropicMessages, Self::BedrockConverse];
 
     /// Whether clients may speak it: it has a route of its own.
     pub const fn is_clients(self) -> bool {
