@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 use weighbridge_access::{Cidr, InvalidDefinition, LossPolicy};
-use weighbridge_catalogue::AuthStyle;
+use weighbridge_catalogue::{AuthStyle, presets};
 use weighbridge_pipeline::settings::{StrategyKind, UnknownModel};
 use weighbridge_units::Protocol;
 
@@ -175,11 +175,7 @@ impl Provider {
         Self {
             name,
             preset: reader.text(table, "preset"),
-            protocol: reader.choice(
-                table,
-                "protocol",
-                &weighbridge_pipeline::SERVED.map(|p| (p.as_str(), p)),
-            ),
+            protocol: reader.choice(table, "protocol", &spoken()),
             base_url,
             path: reader.text(table, "path"),
             auth: reader.choice(table, "auth", &auth),
@@ -189,6 +185,12 @@ impl Provider {
             timeouts: timeouts.map(|table| Timeouts::read(reader, &table)).unwrap_or_default(),
         }
     }
+}
+
+/// The protocols that a provider can be called in: some preset says how. Others are translated only.
+fn spoken() -> Vec<(&'static str, Protocol)> {
+    let has_preset = |protocol: &Protocol| presets().iter().any(|preset| preset.protocol == *protocol);
+    Protocol::ALL.into_iter().filter(has_preset).map(|protocol| (protocol.as_str(), protocol)).collect()
 }
 
 impl Timeouts {

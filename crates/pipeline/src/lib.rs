@@ -70,9 +70,3 @@ pub use answer::AnswerBody;
 pub use env::{Env, SystemEnv};
 pub use jobs::Jobs;
 pub use pipeline::{Parts, Pipeline, PipelineError, check};
-
-/// The protocols that requests are served in and providers are called in. The others are translated
-/// by `weighbridge-translate` and `weighbridge-stream` alone: they have no route, and no address is
-/// made for them yet.
-pub const SERVED: [weighbridge_units::Protocol; 2] =
-    [weighbridge_units::Protocol::OpenAiChat, weighbridge_units::Protocol::AnthropicMessages];

@@ -85,8 +85,42 @@ fn anthropic_answer() -> Value {
     })
 }
 
-/// What is passed on as it is, so that nothing in it can be lost.
-const OPAQUE: [&str; 4] = ["parameters", "input", "input_schema", "arguments"];
+fn converse_request() -> Value {
+    json!({
+        "system": [{"text": "Be brief."}],
+        "messages": [
+            {"role": "user", "content": [
+                {"text": "Look"}, {"image": {"format": "png", "source": {"bytes": "aGk="}}},
+            ]},
+            {"role": "assistant", "content": [
+                {"toolUse": {"toolUseId": "a", "name": "f", "input": {"x": {}}}},
+            ]},
+            {"role": "user", "content": [
+                {"toolResult": {"toolUseId": "a", "status": "success", "content": [{"text": "1"}, {"json": {"a": {}}}]}},
+                {"text": "Go on"},
+            ]},
+        ],
+        "inferenceConfig": {"maxTokens": 5, "stopSequences": ["END"]},
+        "toolConfig": {
+            "tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}],
+            "toolChoice": {"tool": {"name": "f"}},
+        },
+        "performanceConfig": {"latency": "standard"},
+    })
+}
+
+fn converse_answer() -> Value {
+    json!({
+        "output": {"message": {"role": "assistant", "content": [
+            {"text": "Hi"}, {"toolUse": {"toolUseId": "a", "name": "f", "input": {}, "type": "tool_use"}},
+        ]}},
+        "stopReason": "tool_use",
+        "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 3, "cacheReadInputTokens": 1},
+    })
+}
+
+/// What is passed on as it is, so that nothing in it can be lost; and what was taken over as a whole.
+const OPAQUE: [&str; 6] = ["parameters", "input", "input_schema", "arguments", "json", "performanceConfig"];
 
 /// JSON pointers of all objects that a translator looks into.
 fn objects(value: &Value, pointer: &str, into: &mut Vec<String>) {
@@ -121,14 +155,21 @@ fn every_unknown_field_is_reported(document: &Value, translate: impl Fn(&str) ->
 
 #[test]
 fn an_unknown_field_anywhere_is_reported() {
-    let requests =
-        [(Protocol::OpenAiChat, chat_request()), (Protocol::AnthropicMessages, anthropic_request())];
+    let requests = [
+        (Protocol::OpenAiChat, chat_request()),
+        (Protocol::AnthropicMessages, anthropic_request()),
+        (Protocol::BedrockConverse, converse_request()),
+    ];
     for (from, document) in requests {
         every_unknown_field_is_reported(&document, |text| {
             request(from, other(from), text, &REQUEST).unwrap().losses
         });
     }
-    let answers = [(Protocol::OpenAiChat, chat_answer()), (Protocol::AnthropicMessages, anthropic_answer())];
+    let answers = [
+        (Protocol::OpenAiChat, chat_answer()),
+        (Protocol::AnthropicMessages, anthropic_answer()),
+        (Protocol::BedrockConverse, converse_answer()),
+    ];
     for (from, document) in answers {
         every_unknown_field_is_reported(&document, |text| {
             response(from, other(from), text, &ANSWER).unwrap().losses

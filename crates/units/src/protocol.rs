@@ -20,7 +20,8 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Every protocol that is translated, in the order of the documentation's tables.
+    /// Every protocol that the gateway serves, in the order of the documentation's tables. The others
+    /// are translated, but have no route yet, and the laws over all pairs do not hold for all of them yet.
     pub const ALL: [Self; 2] = [Self::OpenAiChat, Self::AnthropicMessages];
 
     /// Whether clients may speak it: it has a route of its own.
