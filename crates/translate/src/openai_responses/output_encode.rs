@@ -243,6 +243,13 @@ fn made<'a>(part: &Part<'a>, ids: &mut ItemIds, list: &mut Array<'_>, losses: &m
             if !image.source.media_type().is_some_and(is_named_format) {
                 losses.report(part.place, LossKind::Approximated, IMAGE_FORMAT, "images of any format");
             }
+            if let Some(detail) = &image.detail {
+                losses.dropped(
+                    detail.place,
+                    "an image that was made has no level of detail",
+                    "levels of detail",
+                );
+            }
             let mut object = list.item().object();
             items_encode::made_image(image, &mut object);
             item_fields(part, "ig", Some("completed"), ids, &mut object, losses);
