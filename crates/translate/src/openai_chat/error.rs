@@ -11,7 +11,7 @@ pub(super) fn decode(status: u16, body: Raw<'_>) -> Option<ApiError> {
     let parts = read(body)?;
     let class = classify(status, &parts);
     let status = recorded_status(status, parts.status, class);
-    let message = parts.message.map_or_else(
+    let message = parts.message.filter(|message| !message.is_empty()).map_or_else(
         || format!("the provider answered with status {status} and no message"),
         |message| message.into_owned(),
     );
