@@ -124,12 +124,14 @@ fn candidate() -> impl Strategy<Value = Candidate<'static>> {
         bag: Bag::EMPTY,
     });
     (parts, option::weighted(0.9, finish), option::weighted(0.1, details), vec(token, 0..3)).prop_map(
-        |(parts, finish, stop_details, logprobs)| Candidate {
-            parts,
-            finish,
-            stop_details,
-            logprobs,
-            ..Candidate::new(Place::NOWHERE)
+        |(mut parts, finish, stop_details, logprobs)| {
+            // One sound at most: Gemini says in no stream where one ends and the next begins.
+            let mut has_sound = false;
+            parts.retain(|part| match part.content {
+                Content::Audio(_) => !std::mem::replace(&mut has_sound, true),
+                _ => true,
+            });
+            Candidate { parts, finish, stop_details, logprobs, ..Candidate::new(Place::NOWHERE) }
         },
     )
 }
@@ -196,7 +198,16 @@ fn said(candidate: &Candidate<'_>) -> Said {
                 said.text.push_str(&text.text);
             }
             Content::Refusal(text) => said.refusal.push_str(text),
-            Content::Reasoning(reasoning) => said.reasoning.push(owned(reasoning)),
+            // Where one thought ends and the next begins, not every stream says but by proofs.
+            Content::Reasoning(reasoning) => match said.reasoning.last_mut() {
+                Some(last) if last.id.is_none() && last.proof.is_none() => {
+                    let next = owned(reasoning);
+                    last.text = Cow::Owned([&*last.text, &*next.text].concat());
+                    last.summary.extend(next.summary);
+                    (last.id, last.proof) = (next.id, next.proof);
+                }
+                _ => said.reasoning.push(owned(reasoning)),
+            },
             Content::ToolCall(call) => {
                 let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
                 said.calls.push((
