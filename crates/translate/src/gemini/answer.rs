@@ -337,7 +337,15 @@ fn grounding<'a>(
     let mut grounding = citations::Grounding::default();
     let mut offset = 0;
     for part in &candidate.parts {
-        let Content::Text(text) = &part.content else { continue };
+        let text = match &part.content {
+            Content::Text(text) => text,
+            // A refusal is written as text.
+            Content::Refusal(text) => {
+                offset += text.len();
+                continue;
+            }
+            _ => continue,
+        };
         for citation in &text.citations {
             citations::report(citation, losses);
             if citations::is_expressible(citation) {

@@ -5,6 +5,7 @@
 //! stretch of the answer rests on which of them. Stretches are counted in bytes of all visible text.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use weighbridge_protocol::json::{Bag, Fields, Object, Raw};
 
@@ -191,19 +192,33 @@ pub(super) fn is_true_of(metadata: Raw<'_>, parts: &[Part<'_>]) -> bool {
     })
 }
 
+/// What a source is called, to tell it from others.
+pub(super) fn name(citation: &Citation<'_>) -> String {
+    match &citation.source {
+        CitationSource::Url(url) => [url, citation.title.as_deref().unwrap_or_default()].join("\n"),
+        CitationSource::Unknown { raw, .. } => raw.text().to_owned(),
+        CitationSource::Document { file, .. } => {
+            let known = [file, &citation.title, &citation.quoted];
+            known.map(|text| text.as_deref().unwrap_or_default()).join("\n")
+        }
+    }
+}
+
 /// Whether a citation can be written.
 pub(super) fn is_expressible(citation: &Citation<'_>) -> bool {
     !matches!(citation.source, CitationSource::Unknown { .. })
 }
 
 /// The sources and supports of an answer, to be written.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Grounding {
     chunks: Vec<Chunk>,
     supports: Vec<Support>,
+    known_chunks: HashMap<Chunk, usize>,
+    known_supports: HashSet<(usize, usize, usize)>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Chunk {
     kind: &'static str,
     uri: Option<String>,
@@ -211,7 +226,7 @@ struct Chunk {
     text: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Support {
     chunk: usize,
     start: usize,
@@ -240,7 +255,7 @@ impl Grounding {
         let (start, end) = (byte(span.start), byte(span.end));
         let said = text.get(start..end).unwrap_or_default().to_owned();
         let chunk = self.index_of(Chunk::of(citation));
-        self.supports.push(Support { chunk, start: offset + start, end: offset + end, text: said });
+        self.support(Support { chunk, start: offset + start, end: offset + end, text: said });
     }
 
     /// Adds those of a part that begins at the `offset`th byte of all visible text.
@@ -249,15 +264,24 @@ impl Grounding {
             let Some(chunk) = part.chunks.get(support.chunk) else { continue };
             let chunk = self.index_of(chunk.clone());
             let (start, end) = (support.start + offset, support.end + offset);
-            self.supports.push(Support { chunk, start, end, text: support.text });
+            self.support(Support { chunk, start, end, text: support.text });
+        }
+    }
+
+    /// What rests on a source twice rests on it once.
+    fn support(&mut self, support: Support) {
+        if self.known_supports.insert((support.chunk, support.start, support.end)) {
+            self.supports.push(support);
         }
     }
 
     fn index_of(&mut self, chunk: Chunk) -> usize {
-        self.chunks.iter().position(|known| *known == chunk).unwrap_or_else(|| {
+        let next = self.chunks.len();
+        let index = *self.known_chunks.entry(chunk.clone()).or_insert(next);
+        if index == next {
             self.chunks.push(chunk);
-            self.chunks.len() - 1
-        })
+        }
+        index
     }
 
     /// Writes the fields of `groundingMetadata`.

@@ -1,4 +1,6 @@
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use weighbridge_protocol::gemini::{names, usage};
 use weighbridge_protocol::json::{Fields, Kind, Raw, ScanLimits};
@@ -6,7 +8,7 @@ use weighbridge_units::{Bucket, Protocol, Usage};
 
 use super::audio::Joined;
 use super::call::{OpenCall, Piece};
-use crate::conversation::{MediaSource, Proof, Reasoning};
+use crate::conversation::{Citation, MediaSource, Proof, Reasoning};
 use crate::event::{extras, usage_extras};
 use crate::gemini::citations::{self, Said};
 use crate::gemini::{content_decode, finish, logprobs, time};
@@ -19,6 +21,9 @@ const PROTOCOL: Protocol = Protocol::GeminiGenerateContent;
 
 /// `candidateCount` is at most 8.
 const CANDIDATES_MAX: usize = 64;
+
+/// How many sources of one candidate are told.
+const CITED_MAX: usize = 4_096;
 
 /// Interprets the chunks of a stream.
 ///
@@ -46,6 +51,8 @@ struct Candidate {
     reason: Option<String>,
     told: Option<FinishReason>,
     said: Said,
+    /// The sources that were told: later chunks may repeat them.
+    cited: HashSet<u64>,
     searches: u64,
 }
 
@@ -378,7 +385,13 @@ impl Candidate {
     ) {
         let Reasoning { id, text, proof, .. } = reasoning;
         let part = match self.open {
-            Some(Open::Thought { part }) if is_thought => part,
+            Some(Open::Thought { part }) if is_thought => {
+                // It comes with the proof, which ends a thought that has begun long before.
+                if let Some(id) = id {
+                    sink(Event::Delta { part, delta: Delta::Id(id) });
+                }
+                part
+            }
             _ => self.begin(PartKind::Reasoning { id }, next_part, sink),
         };
         self.open = Some(Open::Thought { part });
@@ -468,7 +481,12 @@ impl Candidate {
             let Some(raw) = raw else { continue };
             let mut is_lost = self.said.is_empty();
             for (part, citation) in read(raw, &self.said) {
-                if Some(part) == open {
+                let key = key(part, &citation);
+                if self.cited.contains(&key) {
+                    continue;
+                }
+                if Some(part) == open && self.cited.len() < CITED_MAX {
+                    self.cited.insert(key);
                     sink(Event::Delta { part, delta: Delta::Citation(citation) });
                 } else {
                     is_lost = true;
@@ -485,6 +503,14 @@ impl Candidate {
             }
         }
     }
+}
+
+/// What tells one citation from another. Names may be long, so a hash stands for them.
+fn key(part: u32, citation: &Citation<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let span = citation.span.map(|span| (span.start, span.end));
+    (part, span, citations::name(citation)).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What a chunk says about sources.

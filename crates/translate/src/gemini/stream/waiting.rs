@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use weighbridge_protocol::gemini::MODEL;
 use weighbridge_protocol::json::Object;
 use weighbridge_units::{Loss, LossKind};
 
@@ -21,6 +22,8 @@ pub(super) struct Candidate {
     pub(super) queue: VecDeque<Waiting>,
     /// The signature of a part that is to follow.
     pub(super) signature: Option<String>,
+    /// Whether text was written last.
+    behind_text: bool,
     /// Where the text part that is being written begins, in bytes of all visible text.
     pub(super) said_bytes: usize,
     pub(super) grounding: Grounding,
@@ -158,15 +161,44 @@ impl Waiting {
 /// A part of a chunk.
 #[derive(Debug)]
 pub(super) enum Piece {
-    Text { text: String, signature: Option<String> },
-    Thought { text: String, signature: Option<String> },
-    Call { id: String, name: String, arguments: String, signature: Option<String> },
-    Data { media_type: String, data: String },
+    Text {
+        text: String,
+        signature: Option<String>,
+    },
+    Thought {
+        text: String,
+        signature: Option<String>,
+    },
+    Call {
+        id: String,
+        name: String,
+        arguments: String,
+        signature: Option<String>,
+    },
+    Data {
+        media_type: String,
+        data: String,
+    },
+    /// What the text before it rests on.
+    Sources(Grounding),
 }
 
 impl Piece {
-    pub(super) fn write(&self, object: &mut Object<'_>) {
+    /// Writes the candidate's fields that hold it.
+    pub(super) fn write(&self, candidate: &mut Object<'_>) {
+        let mut content = candidate.key("content").object();
+        self.write_part(&mut content.key("parts").array().item().object());
+        content.key("role").string(MODEL);
+        drop(content);
+        if let Self::Sources(grounding) = self {
+            grounding.write(&mut candidate.key("groundingMetadata").object());
+        }
+    }
+
+    fn write_part(&self, object: &mut Object<'_>) {
         let signature = match self {
+            // SDKs drop the whole answer from their history for a content without parts.
+            Self::Sources(_) => return object.key("text").string(""),
             Self::Text { text, signature } => {
                 object.key("text").string(text);
                 signature
@@ -207,6 +239,7 @@ impl Candidate {
             explanation: None,
             queue: VecDeque::new(),
             signature: None,
+            behind_text: false,
             said_bytes: 0,
             grounding: Grounding::default(),
         }
@@ -217,18 +250,29 @@ impl Candidate {
         let Some(front) = self.queue.front_mut() else { return Vec::new() };
         let text = std::mem::take(&mut front.text);
         let mut pieces = Vec::new();
+        let is_text = matches!(front.kind, Kind::Text);
         match &front.kind {
             Kind::Text => {
                 if front.said.len() + text.len() <= SAID_MAX {
                     front.said.push_str(&text);
                 }
                 if !text.is_empty() {
-                    pieces.push(Piece::Text { text, signature: self.signature.take() });
+                    let mut signature = self.signature.take();
+                    if self.behind_text && signature.is_some() {
+                        // On this text it would be taken to close the one before, which this goes on with.
+                        pieces.push(Piece::Text { text: String::new(), signature: signature.take() });
+                    }
+                    pieces.push(Piece::Text { text, signature });
                 }
                 if is_whole {
-                    let grounding = std::mem::take(&mut front.grounding);
-                    if self.grounding.bytes() + grounding.bytes() <= GROUNDING_MAX {
-                        self.grounding.append(grounding, self.said_bytes);
+                    let of_part = std::mem::take(&mut front.grounding);
+                    if of_part.is_empty() {
+                        // Most texts rest on nothing.
+                    } else if self.grounding.bytes() + of_part.bytes() <= GROUNDING_MAX {
+                        let mut grounding = Grounding::default();
+                        grounding.append(of_part, self.said_bytes);
+                        self.grounding.append(grounding.clone(), 0);
+                        pieces.push(Piece::Sources(grounding));
                     } else {
                         let pointer = format!("/content/{}/citations", front.part);
                         let reason = "the sources of an answer are more than is kept";
@@ -276,6 +320,9 @@ impl Candidate {
                     pieces.push(Piece::Data { media_type: media_type.clone(), data: text });
                 }
             }
+        }
+        if !pieces.is_empty() {
+            self.behind_text = is_text;
         }
         pieces
     }

@@ -2,7 +2,7 @@ use weighbridge_protocol::gemini::{EVENT_END, MODEL, StreamForm, usage};
 use weighbridge_protocol::json::{Array, Object, Writer};
 use weighbridge_units::{Loss, LossKind, Usage};
 
-use super::waiting::{Candidate, Kind, Waiting};
+use super::waiting::{Candidate, Kind, Piece, Waiting};
 use crate::conversation::TokenLogprob;
 use crate::event::report_once;
 use crate::gemini::{error, finish, logprobs};
@@ -25,7 +25,7 @@ const WAITING_PARTS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct GeminiWriter {
     form: StreamForm,
-    id: Option<String>,
+    id: String,
     model: Option<String>,
     has_started: bool,
     /// Whether a chunk was written: from then on, the array is open.
@@ -42,7 +42,7 @@ impl GeminiWriter {
     pub fn new(target: &StreamTarget<'_>) -> Self {
         Self {
             form: target.form,
-            id: None,
+            id: target.id_fallback.to_owned(),
             model: None,
             has_started: false,
             has_chunks: false,
@@ -158,7 +158,9 @@ enum FlushUntil {
 impl GeminiWriter {
     fn start(&mut self, id: Option<&str>, model: Option<&str>) {
         if !std::mem::replace(&mut self.has_started, true) {
-            self.id = id.map(str::to_owned);
+            if let Some(id) = id {
+                id.clone_into(&mut self.id);
+            }
             self.model = model.map(str::to_owned);
         }
     }
@@ -176,9 +178,7 @@ impl GeminiWriter {
         if let Some(model) = &self.model {
             object.key("modelVersion").string(model);
         }
-        if let Some(id) = &self.id {
-            object.key("responseId").string(id);
-        }
+        object.key("responseId").string(&self.id);
         drop(object);
         out.extend_from_slice(match self.form {
             StreamForm::Events => EVENT_END.as_bytes(),
@@ -186,15 +186,12 @@ impl GeminiWriter {
         });
     }
 
-    /// Writes a chunk with one part of one candidate.
-    fn part(&mut self, candidate: u32, out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    /// Writes a chunk with one piece of one candidate.
+    fn piece(&mut self, candidate: u32, piece: &Piece, out: &mut Vec<u8>) {
         self.frame(out, |object| {
             let mut list = object.key("candidates").array();
             let mut item = list.item().object();
-            let mut content = item.key("content").object();
-            fill(&mut content.key("parts").array().item().object());
-            content.key("role").string(MODEL);
-            drop(content);
+            piece.write(&mut item);
             item.key("index").number(candidate);
         });
     }
@@ -344,7 +341,7 @@ impl GeminiWriter {
                 self.waiting_bytes = self.waiting_bytes.saturating_sub(counted);
             }
             for piece in pieces {
-                self.part(index, out, |object| piece.write(object));
+                self.piece(index, &piece, out);
             }
             if !is_whole {
                 return;
