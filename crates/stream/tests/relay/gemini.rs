@@ -298,6 +298,37 @@ fn a_call_that_never_ends_is_bounded() {
 }
 
 #[test]
+fn arguments_of_several_lines_stay_within_the_data_of_an_event() {
+    let call = json!({"tool_calls": [{"index": 0, "id": "c0", "type": "function",
+        "function": {"name": "f", "arguments": "{\n  \"a\": \"B\\nb\"\r\n}"}}]});
+    let stream = chat(&[&delta(&call.to_string()), &finish("tool_calls")]);
+    let ran = run_text(&options(OpenAiChat, Gemini), &stream);
+    assert_eq!(check(Gemini, &ran.bytes), Ok(Verdict::EndedWell), "{}", ran.text());
+    assert!(ran.text().contains(r#""args":{   "a": "B\nb"  }"#), "{}", ran.text());
+}
+
+/// Anthropic tells a source of a text before the text.
+#[test]
+fn a_source_that_comes_before_its_text_is_of_all_of_it() {
+    let source = json!({"type": "citations_delta", "citation": {"type": "web_search_result_location",
+        "url": "https://a.example", "title": "A", "cited_text": "", "encrypted_index": "x"}});
+    let stream = anthropic(&[
+        MESSAGE_START,
+        &block_start(0, TEXT_BLOCK),
+        &block_delta(0, &source.to_string()),
+        &block_delta(0, &text_delta("Grüezi")),
+        &block_stop(0),
+        MESSAGE_DELTA,
+        MESSAGE_STOP,
+    ]);
+    let ran = run_text(&options(AnthropicMessages, Gemini), &stream);
+    assert_eq!(check(Gemini, &ran.bytes), Ok(Verdict::EndedWell), "{}", ran.text());
+    let support = r#"{"segment":{"endIndex":7,"text":"Grüezi"},"groundingChunkIndices":[0]}"#;
+    // With the text, and again with all others at the end.
+    assert_eq!(ran.text().matches(support).count(), 2, "{}", ran.text());
+}
+
+#[test]
 fn parts_behind_an_open_call_wait_for_it() {
     let call = |index: u32, arguments: &str| {
         json!({"tool_calls": [{"index": index, "id": format!("c{index}"), "type": "function",

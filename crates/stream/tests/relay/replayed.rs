@@ -213,7 +213,8 @@ fn said(candidate: &Candidate<'_>) -> Said {
                 said.calls.push((
                     call.id.to_string(),
                     call.name.to_string(),
-                    arguments.to_owned(),
+                    // Gemini has them as JSON, in which an event's data has no lines.
+                    arguments.replace(['\r', '\n'], " "),
                     call.kind,
                 ));
             }

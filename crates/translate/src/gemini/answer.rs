@@ -225,7 +225,9 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
         }
         (None, _) => {}
     }
-    if let Some(model) = &answer.model {
+    // An empty text is what others say for no text.
+    let told = |text: &&str| losses.is_same_protocol() || !text.is_empty();
+    if let Some(model) = answer.model.as_deref().filter(told) {
         object.key("modelVersion").string(model);
     }
     if let Some(created) = answer.created.filter(|_| left.get(None, "createTime").is_none()) {
@@ -233,7 +235,7 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
     }
     // As in a stream: an answer of another provider has an id, even if that provider tells none.
     let made = (!losses.is_same_protocol()).then_some(target.id_fallback);
-    if let Some(id) = answer.id.as_deref().or(made) {
+    if let Some(id) = answer.id.as_deref().filter(told).or(made) {
         object.key("responseId").string(id);
     }
     left.write_outside(&mut object);
@@ -349,7 +351,7 @@ fn grounding<'a>(
         for citation in &text.citations {
             citations::report(citation, losses);
             if citations::is_expressible(citation) {
-                grounding.add(citation, &text.text, offset);
+                grounding.add(citations::Source::of(citation), &text.text, offset);
             }
         }
         offset += text.text.len();

@@ -244,28 +244,27 @@ impl Grounding {
         self.supports.iter().map(|support| support.text.len() + 64).sum()
     }
 
-    /// Adds a citation of a text that begins at the `offset`th byte of all visible text.
-    pub(super) fn add(&mut self, citation: &Citation<'_>, text: &str, offset: usize) {
+    /// Adds those of another.
+    pub(super) fn extend(&mut self, other: &Self) {
+        for support in &other.supports {
+            let Some(chunk) = other.chunks.get(support.chunk) else { continue };
+            let chunk = self.index_of(chunk.clone());
+            self.support(Support { chunk, ..support.clone() });
+        }
+    }
+
+    /// Adds a source of a text that begins at the `offset`th byte of all visible text.
+    pub(super) fn add(&mut self, source: Source, text: &str, offset: usize) {
         let whole = Span { start: 0, end: text.chars().count() as u64 };
-        let span = citation.span.unwrap_or(whole);
+        let span = source.span.unwrap_or(whole);
         let byte = |character: u64| {
             let character = usize::try_from(character).unwrap_or(usize::MAX);
             text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte)
         };
         let (start, end) = (byte(span.start), byte(span.end));
         let said = text.get(start..end).unwrap_or_default().to_owned();
-        let chunk = self.index_of(Chunk::of(citation));
+        let chunk = self.index_of(source.chunk);
         self.support(Support { chunk, start: offset + start, end: offset + end, text: said });
-    }
-
-    /// Adds those of a part that begins at the `offset`th byte of all visible text.
-    pub(super) fn append(&mut self, part: Self, offset: usize) {
-        for support in part.supports {
-            let Some(chunk) = part.chunks.get(support.chunk) else { continue };
-            let chunk = self.index_of(chunk.clone());
-            let (start, end) = (support.start + offset, support.end + offset);
-            self.support(Support { chunk, start, end, text: support.text });
-        }
     }
 
     /// What rests on a source twice rests on it once.
@@ -310,6 +309,25 @@ impl Grounding {
             drop(segment);
             item.key("groundingChunkIndices").array().item().number(support.chunk as u64);
         }
+    }
+}
+
+/// A citation that is to be written once its text is whole.
+#[derive(Debug)]
+pub(super) struct Source {
+    chunk: Chunk,
+    span: Option<Span>,
+}
+
+impl Source {
+    pub(super) fn of(citation: &Citation<'_>) -> Self {
+        Self { chunk: Chunk::of(citation), span: citation.span }
+    }
+
+    /// How many bytes it holds, for those who bound that.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.chunk.uri, &self.chunk.title, &self.chunk.text];
+        texts.into_iter().flatten().map(String::len).sum::<usize>() + 64
     }
 }
 

@@ -7,7 +7,7 @@ use weighbridge_protocol::gemini::names;
 use weighbridge_protocol::json::{Bag, Fields, Kind, Raw, ReadError};
 
 use super::call_ids::CallIds;
-use super::media_encode::{is_film, type_of_name};
+use super::media_encode::{self, is_film, type_of_name};
 use super::nested::nest;
 use super::{base64, signature, tool_results};
 use crate::bags::append;
@@ -281,8 +281,8 @@ impl Medium {
     /// The media type that is assumed where nobody says one.
     const fn usual(self) -> Option<&'static str> {
         match self {
-            Self::Image => Some("image/jpeg"),
-            Self::Audio => Some("audio/wav"),
+            Self::Image => Some(media_encode::USUAL_IMAGE),
+            Self::Audio => Some(media_encode::USUAL_AUDIO),
             Self::Video => Some("video/mp4"),
             Self::Document => None,
         }

@@ -32,6 +32,10 @@ pub(super) fn why_not(content: &Content<'_>, losses: &Losses<'_>) -> Result<(), 
     }
 }
 
+/// The media types of images and sounds where nobody says one.
+pub(super) const USUAL_IMAGE: &str = "image/jpeg";
+pub(super) const USUAL_AUDIO: &str = "audio/wav";
+
 /// Writes a medium that can be written; what cannot be said about it is reported.
 pub(super) fn write<'a>(
     part: &Part<'a>,
@@ -48,7 +52,7 @@ pub(super) fn write<'a>(
             {
                 medium.lost("the words of a sound cannot stand beside it", "transcripts of sounds");
             }
-            medium.source(&audio.source, None, Some("audio/wav"));
+            medium.source(&audio.source, None, Some(USUAL_AUDIO));
         }
         Content::Video(video) => medium.source(&video.source, None, Some("video/mp4")),
         Content::Document(document) => medium.document(document),
@@ -76,7 +80,7 @@ impl<'a> Medium<'_, '_, 'a> {
                 "a level of detail for each image",
             );
         }
-        self.source(&image.source, None, Some("image/jpeg"));
+        self.source(&image.source, None, Some(USUAL_IMAGE));
     }
 
     fn document(&mut self, document: &Document<'a>) {

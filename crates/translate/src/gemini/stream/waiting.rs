@@ -6,7 +6,7 @@ use weighbridge_units::{Loss, LossKind};
 
 use crate::conversation::{Citation, CitationSource, Proof};
 use crate::event::report_once;
-use crate::gemini::citations::{Grounding, is_expressible};
+use crate::gemini::citations::{Grounding, Source, is_expressible};
 use crate::gemini::{content_encode, signature};
 use crate::{FinishReason, PartsSeen};
 
@@ -37,14 +37,17 @@ pub(super) struct Waiting {
     pub(super) is_closed: bool,
     /// What of it has not been written.
     pub(super) text: String,
-    /// What of a text has come so far, for stretches of it.
+    /// The text so far, for stretches of it.
     said: String,
+    /// How long it is; it is longer than what is kept of it where it is over the bound.
+    said_bytes: usize,
     /// How much of it the writer has counted as waiting, in bytes.
     pub(super) counted: usize,
     written: bool,
     piece: Option<u32>,
     proof: Option<Proof<'static>>,
-    grounding: Grounding,
+    sources: Vec<Source>,
+    sources_bytes: usize,
 }
 
 /// What a part is.
@@ -93,17 +96,19 @@ impl Waiting {
             is_closed: false,
             text: String::new(),
             said: String::new(),
+            said_bytes: 0,
             counted: 0,
             written: false,
             piece: None,
             proof: None,
-            grounding: Grounding::default(),
+            sources: Vec::new(),
+            sources_bytes: 0,
         }
     }
 
     /// How much of it waits, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.text.len() + self.proof.as_ref().map_or(0, |proof| proof.data.len()) + self.grounding.bytes()
+        self.text.len() + self.proof.as_ref().map_or(0, |proof| proof.data.len()) + self.sources_bytes
     }
 
     /// More of a summary; between its pieces stands a blank line.
@@ -128,7 +133,7 @@ impl Waiting {
         }
     }
 
-    /// A source of the text so far.
+    /// A source of the text: it may come before what rests on it.
     pub(super) fn cite(&mut self, citation: &Citation<'_>, losses: &mut Vec<Loss>) {
         let mut lost = |reason, needed| {
             report_once(
@@ -153,8 +158,9 @@ impl Waiting {
             }
             _ => {}
         }
-        let whole = [self.said.as_str(), self.text.as_str()].concat();
-        self.grounding.add(citation, &whole, 0);
+        let source = Source::of(citation);
+        self.sources_bytes += source.bytes();
+        self.sources.push(source);
     }
 }
 
@@ -253,7 +259,8 @@ impl Candidate {
         let is_text = matches!(front.kind, Kind::Text);
         match &front.kind {
             Kind::Text => {
-                if front.said.len() + text.len() <= SAID_MAX {
+                front.said_bytes += text.len();
+                if front.said_bytes <= SAID_MAX {
                     front.said.push_str(&text);
                 }
                 if !text.is_empty() {
@@ -265,20 +272,20 @@ impl Candidate {
                     pieces.push(Piece::Text { text, signature });
                 }
                 if is_whole {
-                    let of_part = std::mem::take(&mut front.grounding);
-                    if of_part.is_empty() {
-                        // Most texts rest on nothing.
-                    } else if self.grounding.bytes() + of_part.bytes() <= GROUNDING_MAX {
-                        let mut grounding = Grounding::default();
-                        grounding.append(of_part, self.said_bytes);
-                        self.grounding.append(grounding.clone(), 0);
-                        pieces.push(Piece::Sources(grounding));
-                    } else {
+                    let mut grounding = Grounding::default();
+                    for source in front.sources.drain(..).filter(|_| front.said_bytes <= SAID_MAX) {
+                        grounding.add(source, &front.said, self.said_bytes);
+                    }
+                    self.said_bytes += front.said_bytes;
+                    let is_lost = front.sources_bytes > 0 && front.said_bytes > SAID_MAX;
+                    if is_lost || self.grounding.bytes() + grounding.bytes() > GROUNDING_MAX {
                         let pointer = format!("/content/{}/citations", front.part);
                         let reason = "the sources of an answer are more than is kept";
                         report_once(losses, LossKind::Dropped, pointer, reason, "sources of any number");
+                    } else if !grounding.is_empty() {
+                        self.grounding.extend(&grounding);
+                        pieces.push(Piece::Sources(grounding));
                     }
-                    self.said_bytes += front.said.len();
                 }
             }
             Kind::Thought { id } => {
@@ -311,7 +318,8 @@ impl Candidate {
                         "arguments of any form",
                     );
                 }
-                let arguments = arguments.into_owned();
+                // A line's end, which stands between tokens only, would end the data of an event.
+                let arguments = arguments.replace(['\r', '\n'], " ");
                 let (id, name) = (id.clone(), name.clone());
                 pieces.push(Piece::Call { id, name, arguments, signature: self.signature.take() });
             }

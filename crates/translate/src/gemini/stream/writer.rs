@@ -5,7 +5,7 @@ use weighbridge_units::{Loss, LossKind, Usage};
 use super::waiting::{Candidate, Kind, Piece, Waiting};
 use crate::conversation::TokenLogprob;
 use crate::event::report_once;
-use crate::gemini::{error, finish, logprobs};
+use crate::gemini::{error, finish, logprobs, media_encode};
 use crate::{
     ApiError, Delta, Event, FinishReason, FrameError, PartKind, StopDetails, StreamTarget, StreamWriter,
 };
@@ -146,6 +146,21 @@ impl StreamWriter for GeminiWriter {
     }
 }
 
+/// The media type of a part, or the usual one.
+fn told_or(media_type: &str, usual: &str, part: u32, losses: &mut Vec<Loss>) -> String {
+    if !media_type.is_empty() {
+        return media_type.to_owned();
+    }
+    report_once(
+        losses,
+        LossKind::Defaulted,
+        format!("/content/{part}"),
+        "nobody says what kind of file it is: the usual one is assumed",
+        "files without a media type",
+    );
+    usual.to_owned()
+}
+
 /// How far the parts of a candidate are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FlushUntil {
@@ -158,10 +173,11 @@ enum FlushUntil {
 impl GeminiWriter {
     fn start(&mut self, id: Option<&str>, model: Option<&str>) {
         if !std::mem::replace(&mut self.has_started, true) {
-            if let Some(id) = id {
+            // An empty text is what others say for no text.
+            if let Some(id) = id.filter(|id| !id.is_empty()) {
                 id.clone_into(&mut self.id);
             }
-            self.model = model.map(str::to_owned);
+            self.model = model.filter(|model| !model.is_empty()).map(str::to_owned);
         }
     }
 
@@ -231,8 +247,12 @@ impl GeminiWriter {
                 candidate.seen.tool_calls = true;
                 Kind::Call { id: id.to_string(), name: name.to_string() }
             }
-            PartKind::Image { media_type } => Kind::Image { media_type: media_type.to_string() },
-            PartKind::Audio { media_type, .. } => Kind::Audio { media_type: media_type.to_string() },
+            PartKind::Image { media_type } => {
+                Kind::Image { media_type: told_or(media_type, media_encode::USUAL_IMAGE, part, losses) }
+            }
+            PartKind::Audio { media_type, .. } => {
+                Kind::Audio { media_type: told_or(media_type, media_encode::USUAL_AUDIO, part, losses) }
+            }
             PartKind::Unknown { .. } => {
                 report_once(
                     losses,
