@@ -4,6 +4,7 @@ use serde_json::Value;
 use weighbridge_units::Protocol;
 
 mod anthropic_messages;
+mod gemini;
 mod openai_chat;
 
 /// What a document is.
@@ -18,7 +19,8 @@ pub(crate) fn of(protocol: Protocol, kind: Kind, mut value: Value) -> Value {
     match protocol {
         Protocol::OpenAiChat => openai_chat::form(kind, &mut value),
         Protocol::AnthropicMessages => anthropic_messages::form(kind, &mut value),
-        Protocol::OpenAiResponses | Protocol::GeminiGenerateContent | Protocol::BedrockConverse => {}
+        Protocol::GeminiGenerateContent => value = gemini::form(&value),
+        Protocol::OpenAiResponses | Protocol::BedrockConverse => {}
     }
     without_silent(&mut value);
     value

@@ -39,6 +39,8 @@ pub(crate) fn recordings(protocol: Protocol, file: &str) -> Vec<Recording> {
     let mut found: Vec<Recording> =
         folders(protocol).iter().flat_map(|folder| in_folder(root.join(folder), file)).collect();
     found.retain(|recording| !OLDER.contains(&recording.name.as_str()));
+    // Some of Gemini's hold a stream, in the form of a JSON array.
+    found.retain(|recording| !recording.text.trim_start().starts_with('['));
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
