@@ -383,6 +383,23 @@ fn vertex_takes_labels_of_its_own_kind() {
     }
 }
 
+/// Vertex AI answers 400 to a tier in the body.
+#[test]
+fn vertex_is_told_no_tier_in_the_body() {
+    for (tier, lost) in [("default", false), ("priority", true)] {
+        let chat =
+            json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "service_tier": tier});
+        for (dialect, takes) in [(Dialect::Native, true), (Dialect::Vertex, false)] {
+            let target = RequestTarget { dialect, ..RequestTarget::new("gemini-2.5-flash") };
+            let sent = request(Chat, Gemini, &chat.to_string(), &target).unwrap();
+            let body = String::from_utf8(sent.value).unwrap();
+            assert_eq!(body.contains("serviceTier"), takes, "{body}");
+            let is_told = sent.losses.iter().any(|loss| loss.pointer == "/service_tier");
+            assert_eq!(is_told, lost && !takes, "{:?}", sent.losses);
+        }
+    }
+}
+
 /// protocols.md, section 7, trap 6; `google-ai-studio--agent-run-async-1`.
 #[test]
 fn trap_6_stop_with_tool_calls_and_without_ids() {

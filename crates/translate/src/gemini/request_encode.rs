@@ -359,9 +359,17 @@ fn others_of_the_root<'a>(
     object: &mut Object<'_>,
     losses: &mut Losses<'a>,
 ) {
+    let is_vertex = target.dialect == Dialect::Vertex;
     if let Some(tier) = &conversation.service_tier {
         match &tier.value {
             ServiceTier::Auto => {}
+            ServiceTier::Standard if is_vertex => {}
+            // It refuses such a field of the body.
+            // <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/priority-paygo>
+            _ if is_vertex => {
+                let reason = "Vertex AI takes the tier in the header `X-Vertex-AI-LLM-Shared-Request-Type`";
+                losses.dropped(tier.place, reason, "a service tier in the body");
+            }
             ServiceTier::Standard => object.key("serviceTier").string("standard"),
             ServiceTier::Flex => object.key("serviceTier").string("flex"),
             ServiceTier::Priority => object.key("serviceTier").string("priority"),
@@ -371,7 +379,6 @@ fn others_of_the_root<'a>(
             }
         }
     }
-    let is_vertex = target.dialect == Dialect::Vertex;
     match conversation.metadata {
         Some(raw) if losses.is_same_protocol() => object.key("labels").raw(raw.text()),
         Some(raw) if is_vertex => {
