@@ -20,9 +20,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Every protocol that the gateway serves, in the order of the documentation's tables. The others
-    /// are translated, but have no route yet, and the laws over all pairs do not hold for all of them yet.
-    pub const ALL: [Self; 2] = [Self::OpenAiChat, Self::AnthropicMessages];
+    /// Every protocol for which the laws over all pairs hold, in the order of the documentation's tables.
+    /// The others are translated too.
+    pub const ALL: [Self; 3] = [Self::OpenAiChat, Self::AnthropicMessages, Self::GeminiGenerateContent];
 
     /// Whether clients may speak it: it has a route of its own.
     pub const fn is_clients(self) -> bool {
