@@ -14,6 +14,7 @@ pub(super) const FORMAT: &str = "text.format.";
 pub(super) const STREAM_OPTIONS: &str = "stream_options.";
 pub(super) const TOOL_CHOICE: &str = "tool_choice.";
 pub(super) const BREAKPOINT: &str = "prompt_cache_breakpoint.";
+pub(super) const AUDIO: &str = "input_audio.";
 
 /// A field with an entry for each of its items that is not understood.
 pub(super) const INCLUDE: &str = "include";
@@ -134,7 +135,8 @@ pub(super) fn write_part_fields<'a>(bag: &Bag<'a>, object: &mut Object<'_>, loss
     if !losses.is_same_protocol() {
         return losses.bag(bag);
     }
-    let is_other = |name: &str| OF_ITEM.contains(&name) || name.starts_with(BREAKPOINT);
+    let is_inner = |name: &str| name.starts_with(BREAKPOINT) || name.starts_with(AUDIO);
+    let is_other = |name: &str| OF_ITEM.contains(&name) || is_inner(name);
     for (name, value) in bag.iter().filter(|(name, _)| !is_other(name)) {
         object.key(name).raw(value.text());
     }

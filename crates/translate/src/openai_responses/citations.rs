@@ -68,31 +68,45 @@ fn citation<'a>(
 
 /// Whether a citation can be written.
 pub(super) fn is_expressible(citation: &Citation<'_>, losses: &Losses<'_>) -> bool {
-    matches!(citation.source, CitationSource::Url(_)) || losses.is_same_protocol()
+    match &citation.source {
+        CitationSource::Url(_) => true,
+        CitationSource::Document { file, index, span } => {
+            losses.is_same_protocol() && file.is_some() && index.is_none() && span.is_none()
+        }
+        CitationSource::Unknown { .. } => losses.is_same_protocol(),
+    }
 }
 
 /// Writes the annotations of a text; reports the citations that cannot be said.
 pub(super) fn write<'a>(text: &str, citations: &[Citation<'a>], writer: Writer<'_>, losses: &mut Losses<'a>) {
     let mut list = writer.array();
+    let is_same = losses.is_same_protocol();
     for citation in citations {
-        if !is_expressible(citation, losses) {
+        let length = text.chars().count() as u64;
+        let annotation = match is_expressible(citation, losses) {
+            true => annotation_text(citation, length, is_same),
+            false => None,
+        };
+        let Some(annotation) = annotation else {
             losses.uncited(std::slice::from_ref(citation));
             continue;
-        }
+        };
         if citation.quoted.is_some() {
             losses.dropped(citation.place, QUOTED, "quotations in citations");
         }
-        let is_same = losses.is_same_protocol();
-        let kept = annotation_text(citation, text.chars().count() as u64, is_same);
-        list.item().raw(&kept);
+        list.item().raw(&annotation);
         if !is_same {
             losses.bag(&citation.bag);
         }
     }
 }
 
-/// One annotation of a text of `length` characters, as JSON; `null` for what only another protocol has.
-pub(super) fn annotation_text(citation: &Citation<'_>, length: u64, is_same_protocol: bool) -> String {
+/// One annotation of a text of `length` characters, as JSON; `None` for what only another protocol has.
+pub(super) fn annotation_text(
+    citation: &Citation<'_>,
+    length: u64,
+    is_same_protocol: bool,
+) -> Option<String> {
     let mut out = Vec::new();
     let writer = Writer::new(&mut out);
     match &citation.source {
@@ -114,10 +128,10 @@ pub(super) fn annotation_text(citation: &Citation<'_>, length: u64, is_same_prot
             write_bag(citation, is_same_protocol, &mut object);
         }
         CitationSource::Unknown { raw, .. } if raw.kind() == Kind::Object => writer.raw(raw.text()),
-        CitationSource::Document { .. } | CitationSource::Unknown { .. } => writer.null(),
+        CitationSource::Document { .. } | CitationSource::Unknown { .. } => return None,
     }
     // The writer writes nothing but UTF-8.
-    String::from_utf8(out).unwrap_or_else(|_| "null".to_owned())
+    String::from_utf8(out).ok()
 }
 
 fn write_bag(

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use weighbridge_protocol::json::{Bag, Fields, Kind, Raw, ReadError};
 
 use super::bag_names;
+use super::output_encode::is_made_up;
 use super::parts_decode::{Tokens, content};
 use crate::bags::append;
 use crate::conversation::{
@@ -154,15 +155,13 @@ fn reasoning(mut fields: Fields<'_>) -> Result<Item<'_>, ReadError> {
     let mut bag = Bag::EMPTY;
     let summary = texts(&mut fields, "summary", &mut bag)?;
     let text = texts(&mut fields, "content", &mut bag)?.into_iter().reduce(|text, more| text + more);
-    let own_id: Option<Cow<'_, str>> = fields.take("id")?.value();
+    let item_id: Option<Cow<'_, str>> = fields.take("id")?.value();
+    let own_id = item_id.filter(|id| !is_made_up(id));
     let sealed = fields.take::<Cow<'_, str>>("encrypted_content")?.value().filter(|data| !data.is_empty());
     let (proof, id) = match sealed {
         Some(token) => {
-            let length = token.len();
             let (proof, id) = Proof::from_token(token, Proof::OPENAI, ProofKind::Sealed);
-            // A token of ours names the id, if there is one: then that of the item was made up.
-            let is_ours = proof.data.len() != length;
-            (Some(proof), if is_ours { id } else { own_id })
+            (Some(proof), id.or(own_id))
         }
         None => (None, own_id),
     };

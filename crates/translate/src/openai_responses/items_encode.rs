@@ -279,26 +279,16 @@ fn is_own(reasoning: &Reasoning<'_>) -> bool {
 /// Writes reasoning for the provider. An id that is made up spoils the encrypted content, which names
 /// its own: without one the item has none.
 fn sent_reasoning(reasoning: &Reasoning<'_>, object: &mut Object<'_>) {
-    let token = reasoning.proof.as_ref().map(|proof| token(proof, reasoning.id.as_deref()));
+    let token = reasoning.proof.as_ref().map(|proof| proof.token(Proof::OPENAI, ProofKind::Sealed, None));
     reasoning_item(reasoning, reasoning.id.as_deref(), token.as_deref(), object);
 }
 
-/// Writes reasoning for a client, as the item `item_id`. Its encrypted content tells whether that is the
-/// provider's own id of it: see [`Proof::token`].
+/// Writes reasoning for a client, as the item `item_id`. Where that is not the provider's own id of it,
+/// the encrypted content tells this as well: see [`Proof::token`].
 pub(super) fn answered_reasoning(reasoning: &Reasoning<'_>, item_id: &str, object: &mut Object<'_>) {
-    let token = reasoning.proof.as_ref().map(|proof| match reasoning.id.as_deref() {
-        Some(id) if id == item_id => token(proof, Some(id)),
-        // The item's id is made up; an empty one says that the provider has none.
-        id => proof.token(Proof::OPENAI, ProofKind::Sealed, Some(id.unwrap_or_default())),
-    });
+    let other = reasoning.id.as_deref().filter(|id| *id != item_id);
+    let token = reasoning.proof.as_ref().map(|proof| proof.token(Proof::OPENAI, ProofKind::Sealed, other));
     reasoning_item(reasoning, Some(item_id), token.as_deref(), object);
-}
-
-/// A proof as `encrypted_content`. What is the provider's own stays as it is, and belongs to the item's
-/// id; a token of ours has the id in it.
-fn token<'p>(proof: &'p Proof<'_>, id: Option<&str>) -> Cow<'p, str> {
-    let plain = proof.token(Proof::OPENAI, ProofKind::Sealed, None);
-    if plain.len() == proof.data.len() { plain } else { proof.token(Proof::OPENAI, ProofKind::Sealed, id) }
 }
 
 fn reasoning_item(

@@ -26,6 +26,15 @@ pub(super) struct ItemIds {
     next: usize,
 }
 
+/// The kind in the made-up id of reasoning, which is known by it: the provider's own ids are to come
+/// back with what it encrypted, and others must not.
+pub(super) const MADE_REASONING: &str = "rs_wb";
+
+/// Whether the id of reasoning was made up here.
+pub(super) fn is_made_up(id: &str) -> bool {
+    id.strip_prefix(MADE_REASONING).is_some_and(|rest| rest.starts_with('_'))
+}
+
 /// OpenAI takes ids of at most 64 characters back.
 const STEM_MAX: usize = 40;
 
@@ -235,7 +244,7 @@ fn made<'a>(part: &Part<'a>, ids: &mut ItemIds, list: &mut Array<'_>, losses: &m
     match &part.content {
         Content::Reasoning(reasoning) => {
             let mut object = list.item().object();
-            let id = reasoning.id.as_deref().map_or_else(|| ids.next("rs"), str::to_owned);
+            let id = reasoning.id.as_deref().map_or_else(|| ids.next(MADE_REASONING), str::to_owned);
             items_encode::answered_reasoning(reasoning, &id, &mut object);
             losses.write_bag(&part.bag, &mut object);
         }

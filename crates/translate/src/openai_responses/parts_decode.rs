@@ -27,6 +27,7 @@ pub(super) fn content<'a>(raw: Raw<'a>, mut tokens: Tokens<'_, 'a>) -> Result<Ve
 pub(super) fn part<'a>(raw: Raw<'a>, tokens: Tokens<'_, 'a>) -> Result<Part<'a>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let name = fields.variant("type").unwrap_or_default();
+    let mut bag = Bag::EMPTY;
     let content = match name.as_ref() {
         "input_text" | "output_text" => text(&mut fields, tokens)?,
         "refusal" => Content::Refusal(fields.require("refusal")?),
@@ -43,13 +44,11 @@ pub(super) fn part<'a>(raw: Raw<'a>, tokens: Tokens<'_, 'a>) -> Result<Part<'a>,
             let format: Cow<'_, str> = audio.require("format")?;
             let media_type = media_type_of(&format).map_or(format, Cow::Borrowed);
             let source = MediaSource::Base64 { media_type, data: audio.require("data")? };
-            let mut bag = audio.rest();
-            crate::bags::append(&mut bag, fields.rest());
-            return Ok(Part { bag, ..Part::new(raw, Content::Audio(Audio::new(source))) });
+            bag_names::keep(&mut bag, bag_names::AUDIO, audio.rest());
+            Content::Audio(Audio::new(source))
         }
         _ => return Ok(Part::new(raw, Content::Unknown { name, raw })),
     };
-    let mut bag = Bag::EMPTY;
     let cache = cache_mark(&mut fields, &mut bag)?;
     crate::bags::append(&mut bag, fields.rest());
     Ok(Part { cache, bag, ..Part::new(raw, content) })

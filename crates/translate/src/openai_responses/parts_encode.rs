@@ -61,9 +61,17 @@ fn is_expressible(part: &Part<'_>, losses: &Losses<'_>) -> bool {
             DocumentSource::Media(source) => reachable(source),
             DocumentSource::Text(_) | DocumentSource::Parts(_) => true,
         },
-        Content::Unknown { .. } | Content::Audio(_) | Content::Refusal(_) => losses.is_same_protocol(),
+        Content::Audio(audio) => {
+            audio.transcript.is_some() || losses.is_same_protocol() && is_sent(&audio.source)
+        }
+        Content::Unknown { .. } | Content::Refusal(_) => losses.is_same_protocol(),
         Content::Video(_) | Content::ToolCall(_) | Content::ToolResult(_) | Content::Reasoning(_) => false,
     }
+}
+
+/// Whether the bytes of a sound are here: it has no addresses.
+fn is_sent(source: &MediaSource<'_>) -> bool {
+    matches!(source, MediaSource::Base64 { .. })
 }
 
 /// Reports a part that cannot be written.
@@ -110,16 +118,7 @@ fn input<'a>(part: &Part<'a>, marks: bool, list: &mut Array<'_>, losses: &mut Lo
             object.key("refusal").string(text);
         }
         Content::Image(picture) => image(picture, &mut object),
-        Content::Audio(sound) => {
-            if sound.transcript.is_some() {
-                losses.dropped(
-                    part.place,
-                    "the words of a sound cannot be said beside it",
-                    "words of a sound",
-                );
-            }
-            audio(sound, &mut object);
-        }
+        Content::Audio(sound) => audio(sound, part, &mut object, losses),
         _ => {}
     }
     end(part, marks, &mut object, losses);
@@ -175,12 +174,28 @@ fn image(image: &Image<'_>, object: &mut Object<'_>) {
     object.key("detail").string(image.detail.as_ref().map_or("auto", |detail| &detail.value));
 }
 
-fn audio(audio: &Audio<'_>, object: &mut Object<'_>) {
-    object.key("type").string("input_audio");
-    let mut sound = object.key("input_audio").object();
-    if let MediaSource::Base64 { media_type, data } = &audio.source {
-        sound.key("data").string(data);
-        sound.key("format").string(format_of(media_type).unwrap_or(media_type));
+fn audio<'a>(audio: &Audio<'a>, part: &Part<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
+    match (&audio.source, &audio.transcript) {
+        (MediaSource::Base64 { media_type, data }, words) if losses.is_same_protocol() => {
+            if words.is_some() {
+                let reason = "the words of a sound cannot be said beside it";
+                losses.dropped(part.place, reason, "words of a sound");
+            }
+            object.key("type").string("input_audio");
+            let mut sound = object.key("input_audio").object();
+            sound.key("data").string(data);
+            sound.key("format").string(format_of(media_type).unwrap_or(media_type));
+            bag_names::write_kept(&part.bag, bag_names::AUDIO, &mut sound, losses);
+        }
+        (_, words) => {
+            losses.report(
+                part.place,
+                LossKind::Approximated,
+                "the words of a sound stand in its place",
+                "sound in a request",
+            );
+            input_text(words.as_deref().unwrap_or_default(), object);
+        }
     }
 }
 

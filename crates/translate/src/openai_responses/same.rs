@@ -8,8 +8,7 @@ use super::items_decode::{Item, messages};
 use super::request_encode::SCHEMA_NAME;
 use super::{OpenAiResponses, bag_names, parts_encode, response_object};
 use crate::conversation::{
-    CitationSource, DocumentSource, Format, MediaSource, Reasoning, ReasoningExtent, Shown, Span, Text,
-    ToolKind,
+    CitationSource, DocumentSource, Format, MediaSource, ReasoningExtent, Shown, Span, Text, ToolKind,
 };
 use crate::generators::raw;
 use crate::laws::{joined, without_zero_penalties};
@@ -114,7 +113,6 @@ fn one_form(part: &mut Part<'_>) {
             result.name = None;
             result.parts.iter_mut().for_each(one_form);
         }
-        Content::Reasoning(reasoning) => without_foreign_id(reasoning),
         Content::Text(text) => cited_whole(text),
         _ => {}
     }
@@ -127,13 +125,6 @@ fn without_item(part: &mut Part<'_>) {
         bag.push(name.to_owned(), value);
     }
     part.bag = bag;
-}
-
-/// An item has an id of its own, which is the provider's only beside the provider's own proof.
-fn without_foreign_id(reasoning: &mut Reasoning<'_>) {
-    if reasoning.proof.is_none() {
-        reasoning.id = None;
-    }
 }
 
 /// The stretch that a source supports is always said.

@@ -9,6 +9,7 @@ use super::reader_parts::{
 };
 use crate::conversation::{CallKind, TokenLogprob};
 use crate::event::says_nothing;
+use crate::openai_responses::output_encode::is_made_up;
 use crate::openai_responses::{citations, items_decode, logprobs};
 use crate::{Content, Delta, Event, EventSink, FrameError, Part, PartKind};
 
@@ -64,7 +65,10 @@ impl Items {
         let mut fields = Fields::read(raw)?;
         let state = match fields.variant("type").as_deref() {
             Some("message") => State::Message(Vec::new()),
-            Some("reasoning") => State::Reasoning { id: fields.offer("id"), written: None, pieces: 0 },
+            Some("reasoning") => {
+                let id = fields.offer::<String>("id").filter(|id| !is_made_up(id));
+                State::Reasoning { id, written: None, pieces: 0 }
+            }
             Some(kind @ ("function_call" | "custom_tool_call")) => {
                 let kind = if kind == "function_call" { CallKind::Function } else { CallKind::Custom };
                 let id = fields.offer("call_id").unwrap_or_default();
@@ -328,7 +332,7 @@ impl Items {
                 complete(&mut written, parts.first(), Vec::new(), sink);
                 written.close(sink)
             }
-            State::Reasoning { written: Some(mut written), pieces, .. } => {
+            State::Reasoning { id, written: Some(mut written), pieces } => {
                 if let Some(Part { content: Content::Reasoning(whole), .. }) = parts.first() {
                     if !written.any && !whole.text.is_empty() {
                         let delta = Delta::Text(Cow::Borrowed(whole.text.as_ref()));
@@ -336,6 +340,11 @@ impl Items {
                     }
                     let told = usize::try_from(pieces).unwrap_or(usize::MAX);
                     tell_summary(written.part, &whole.summary, told, sink);
+                    // One that only the encrypted content tells is known no sooner.
+                    if let Some(own) = whole.id.as_deref().filter(|own| id.as_deref() != Some(*own)) {
+                        let delta = Delta::Id(Cow::Borrowed(own));
+                        sink(Event::Delta { part: written.part, delta });
+                    }
                     if let Some(proof) = &whole.proof {
                         sink(Event::Delta { part: written.part, delta: Delta::Proof(proof.clone()) });
                     }

@@ -6,7 +6,9 @@ use super::writer_items::{Body, Call, Frames, Item, Thought, refusal_part, text_
 use super::writer_parts::{Kind, Part, Text};
 use crate::event::report_once;
 use crate::openai_responses::finish::{self, Ending};
-use crate::openai_responses::output_encode::{IMAGE_FORMAT, ItemIds, SOUND, call_kind, is_named_format};
+use crate::openai_responses::output_encode::{
+    IMAGE_FORMAT, ItemIds, MADE_REASONING, SOUND, call_kind, is_named_format,
+};
 use crate::openai_responses::response_object::{FAILED, IN_PROGRESS, Response, tier_name};
 use crate::openai_responses::{answer, error, logprobs};
 use crate::{
@@ -284,7 +286,7 @@ impl ResponsesWriter {
             }
             PartKind::Reasoning { id } => {
                 let own = id.as_deref().map(str::to_owned);
-                let id = own.clone().unwrap_or_else(|| self.ids.next("rs"));
+                let id = own.clone().unwrap_or_else(|| self.ids.next(MADE_REASONING));
                 let item = self.item(id, Body::Reasoning(Thought { id: own, ..Thought::default() }), out)?;
                 Kind::Reasoning { item, piece: None }
             }

@@ -3,7 +3,7 @@ use weighbridge_units::{Loss, LossKind};
 
 use super::writer::ResponsesWriter;
 use super::writer_items::{Body, list, reasoning_part, refusal_part, summary_part, text_part};
-use crate::conversation::{Citation, CitationSource, Proof};
+use crate::conversation::{Citation, CitationSource, Proof, Span};
 use crate::event::report_once;
 use crate::openai_responses::citations;
 use crate::{Delta, FrameError};
@@ -47,16 +47,16 @@ pub(super) struct Text {
     place: usize,
     text: String,
     annotations: Vec<String>,
-    /// The sources of the whole text, as annotations that lack its length.
+    /// Sources of the whole text, whose length is not known yet, and those that come after one.
     waiting: Vec<Source>,
     logprobs: Vec<String>,
 }
 
-/// A source of a whole text.
 #[derive(Debug)]
 struct Source {
     url: String,
     title: Option<String>,
+    span: Option<Span>,
 }
 
 impl Kind {
@@ -213,13 +213,14 @@ impl ResponsesWriter {
             );
         }
         self.keep(url.len() + citation.title.as_deref().map_or(0, str::len))?;
-        if citation.span.is_some() {
-            let annotation = citations::annotation_text(citation, 0, false);
-            self.annotate(text, annotation, out);
+        if citation.span.is_some() && text.waiting.is_empty() {
+            if let Some(annotation) = citations::annotation_text(citation, 0, false) {
+                self.annotate(text, annotation, out);
+            }
         } else {
             self.held_events += 1;
             let title = citation.title.as_deref().map(str::to_owned);
-            text.waiting.push(Source { url: url.as_ref().to_owned(), title });
+            text.waiting.push(Source { url: url.as_ref().to_owned(), title, span: citation.span });
         }
         Ok(())
     }
@@ -353,14 +354,15 @@ impl ResponsesWriter {
         for source in std::mem::take(&mut text.waiting) {
             let citation = Citation {
                 place: crate::Place::NOWHERE,
-                span: None,
+                span: source.span,
                 title: source.title.map(Into::into),
                 quoted: None,
                 source: CitationSource::Url(source.url.into()),
                 bag: weighbridge_protocol::json::Bag::EMPTY,
             };
-            let annotation = citations::annotation_text(&citation, length, false);
-            self.annotate(&mut text, annotation, out);
+            if let Some(annotation) = citations::annotation_text(&citation, length, false) {
+                self.annotate(&mut text, annotation, out);
+            }
         }
         let Text { item, place, text, annotations, logprobs, .. } = text;
         self.at(item, event::TEXT_DONE, out, |object| {
