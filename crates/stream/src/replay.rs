@@ -26,7 +26,7 @@ pub fn replay(answer: &Answer<'_>, sink: &mut EventSink<'_>) {
     let mut number = 0;
     for (index, candidate) in (0_u32..).zip(&answer.candidates) {
         // With the text that they spell: some protocols have no place for them behind it.
-        let spelled = candidate.parts.iter().position(|part| matches!(part.content, Content::Text(_)));
+        let spelled = candidate.parts.iter().position(has_words);
         for (place, part) in candidate.parts.iter().enumerate() {
             if spelled == Some(place) {
                 tokens(candidate, index, sink);
@@ -50,6 +50,16 @@ pub fn replay(answer: &Answer<'_>, sink: &mut EventSink<'_>) {
 
 fn borrowed<'t>(text: &'t Option<Cow<'_, str>>) -> Option<Cow<'t, str>> {
     text.as_deref().map(Cow::Borrowed)
+}
+
+/// Whether the tokens whose probabilities are told may be those of a part: of a text, or of what is
+/// spoken, which stands as text in protocols without sound.
+fn has_words(part: &Part<'_>) -> bool {
+    match &part.content {
+        Content::Text(_) | Content::Json(_) => true,
+        Content::Audio(audio) => audio.transcript.is_some(),
+        _ => false,
+    }
 }
 
 fn tokens(candidate: &Candidate<'_>, index: u32, sink: &mut EventSink<'_>) {
