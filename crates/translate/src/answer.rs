@@ -145,7 +145,7 @@ pub(crate) fn usage_rest<'a>(usage: Raw<'a>, known: &[&str], inner: &[(&str, &[&
 /// The usage object as it stood, where it goes back to its own protocol and still says what was used.
 pub(crate) fn usage_as_told<'a>(
     answer: &Answer<'a>,
-    read: fn(Raw<'_>) -> Usage,
+    read: impl Fn(Raw<'_>) -> Usage,
     losses: &Losses<'a>,
 ) -> Option<Raw<'a>> {
     let raw = answer.usage_place.raw().filter(|_| losses.is_same_protocol())?;

@@ -9,9 +9,9 @@ use weighbridge_units::{LossKind, Protocol, Usage};
 
 use super::finish::Ending;
 use super::output_encode::{self, ItemIds};
-use super::response_object::{Response, tier_name};
+use super::response_object::{AsTold, Counts, Response, tier_name};
 use super::{bag_names, finish, items_decode};
-use crate::answer::{report_usage, usage_rest};
+use crate::answer::{report_usage, usage_as_told, usage_rest};
 use crate::{Answer, AnswerFacts, AnswerTarget, Candidate, FinishReason, Losses, PartsSeen, Place};
 
 pub(super) fn decode(body: Raw<'_>) -> Result<Answer<'_>, ReadError> {
@@ -48,7 +48,7 @@ fn reason<'a>(fields: &mut Fields<'a>, seen: PartsSeen, bag: &mut Bag<'a>) -> Op
     let mut reason: Option<Cow<'a, str>> = None;
     if let Some(mut details) = details {
         reason = details.offer("reason");
-        crate::bags::append(bag, details.rest());
+        bag_names::keep(bag, bag_names::INCOMPLETE, details.rest());
     }
     finish::read(status.as_deref(), reason.as_deref(), seen)
 }
@@ -97,7 +97,10 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
     let is_same = losses.is_same_protocol();
     let id = answer.id.as_deref().unwrap_or(target.id_fallback);
     let candidate = answer.candidates.first();
-    let ending = ending(candidate, losses);
+    let as_told = candidate.and_then(|candidate| as_told(candidate, losses));
+    let ending = if as_told.is_some() { finish::UNTOLD } else { ending(candidate, losses) };
+    let tool_usage = bag_names::entry(&answer.bag, "tool_usage");
+    let raw_usage = usage_as_told(answer, |raw| usage::read(raw, tool_usage), losses);
     let tier = answer.service_tier.as_ref().and_then(|tier| {
         let name = tier_name(&tier.value, is_same);
         if name.is_none() {
@@ -116,8 +119,9 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
         model: answer.model.as_deref().unwrap_or_default(),
         created: answer.created.unwrap_or(target.created),
         ending: &ending,
+        as_told: as_told.as_ref(),
         error: None,
-        usage: answer.usage.as_ref(),
+        usage: answer.usage.as_ref().map(|told| raw_usage.map_or(Counts::Of(told), Counts::AsTold)),
         service_tier: tier,
         own: is_same.then_some(&answer.bag),
     };
@@ -133,7 +137,7 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
     for candidate in answer.candidates.iter().skip(1) {
         losses.dropped(candidate.place, CANDIDATES, "several answers to one request");
     }
-    if answer.usage.is_some() {
+    if answer.usage.is_some() && raw_usage.is_none() {
         report_usage(answer, &usage::UNTOLD, losses);
     }
     // The same protocol's bag was written with what it repeats of its request.
@@ -152,6 +156,17 @@ pub(super) const CANDIDATES: &str = "one answer can be given";
 
 /// Why the end is made up where the provider told none, whole and streamed.
 pub(super) const NO_REASON: &str = "the provider did not say why the answer ended";
+
+/// How an answer ended, as it stood where that still says why the candidate did.
+fn as_told<'a>(candidate: &Candidate<'a>, losses: &Losses<'a>) -> Option<AsTold<'a>> {
+    let raw = candidate.place.raw().filter(|_| losses.is_same_protocol())?;
+    let status = raw.get("status")?;
+    let details = raw.get("incomplete_details").filter(|details| !details.is_null());
+    let name = status.str().ok()?;
+    let reason = details.and_then(|details| details.get("reason")?.str().ok());
+    let read = finish::read(Some(&name), reason.as_deref(), candidate.seen());
+    (read == candidate.finish).then_some(AsTold { status, details })
+}
 
 fn ending<'a>(candidate: Option<&Candidate<'a>>, losses: &mut Losses<'a>) -> Ending {
     let seen = candidate.map(Candidate::seen).unwrap_or_default();

@@ -14,6 +14,7 @@ pub(super) const FORMAT: &str = "text.format.";
 pub(super) const STREAM_OPTIONS: &str = "stream_options.";
 pub(super) const TOOL_CHOICE: &str = "tool_choice.";
 pub(super) const BREAKPOINT: &str = "prompt_cache_breakpoint.";
+pub(super) const INCOMPLETE: &str = "incomplete_details.";
 pub(super) const AUDIO: &str = "input_audio.";
 
 /// A field with an entry for each of its items that is not understood.

@@ -1,6 +1,6 @@
 //! The object that a whole answer is, and that the first and last events of a stream repeat.
 
-use weighbridge_protocol::json::{Bag, Object};
+use weighbridge_protocol::json::{Bag, Object, Raw};
 use weighbridge_protocol::openai_responses::{OBJECT, finish, usage};
 use weighbridge_units::Usage;
 
@@ -16,12 +16,29 @@ pub(super) struct Response<'r> {
     /// In seconds since the epoch.
     pub(super) created: i64,
     pub(super) ending: &'r Ending,
+    /// What stands instead of `ending`.
+    pub(super) as_told: Option<&'r AsTold<'r>>,
     /// Code and message, where it failed.
     pub(super) error: Option<(&'r str, &'r str)>,
-    pub(super) usage: Option<&'r Usage>,
+    pub(super) usage: Option<Counts<'r>>,
     pub(super) service_tier: Option<&'r str>,
     /// The bag of an answer of the same protocol, in which it repeats its request.
     pub(super) own: Option<&'r Bag<'r>>,
+}
+
+/// How an answer of the same protocol ended, as it stood.
+#[derive(Debug)]
+pub(super) struct AsTold<'r> {
+    pub(super) status: Raw<'r>,
+    pub(super) details: Option<Raw<'r>>,
+}
+
+/// What was used.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Counts<'r> {
+    Of(&'r Usage),
+    /// As an answer of the same protocol said it.
+    AsTold(Raw<'r>),
 }
 
 /// How an answer that is being made stands.
@@ -60,7 +77,10 @@ impl Response<'_> {
         object.key("id").string(self.id);
         object.key("object").string(OBJECT);
         object.key("created_at").number(self.created);
-        object.key("status").string(self.ending.status);
+        match self.as_told {
+            Some(told) => object.key("status").raw(told.status.text()),
+            None => object.key("status").string(self.ending.status),
+        }
         match self.error {
             Some((code, message)) => {
                 let mut error = object.key("error").object();
@@ -69,15 +89,17 @@ impl Response<'_> {
             }
             None => object.key("error").null(),
         }
-        match self.ending.reason {
-            Some(reason) => object.key("incomplete_details").object().key("reason").string(reason),
-            None => object.key("incomplete_details").null(),
+        match (self.as_told.and_then(|told| told.details), self.ending.reason) {
+            (Some(told), _) => object.key("incomplete_details").raw(told.text()),
+            (None, Some(reason)) => object.key("incomplete_details").object().key("reason").string(reason),
+            (None, None) => object.key("incomplete_details").null(),
         }
         object.key("model").string(self.model);
         object.key("output").raw(output);
         self.repeat_request(object);
         match self.usage {
-            Some(told) => {
+            Some(Counts::AsTold(raw)) => object.key("usage").raw(raw.text()),
+            Some(Counts::Of(told)) => {
                 usage::write(told, object.key("usage"));
                 if self.own.is_none_or(|bag| bag_names::entry(bag, "tool_usage").is_none()) {
                     usage::write_tool_usage(told, object);
@@ -99,7 +121,9 @@ impl Response<'_> {
                 object.key(name).raw(value);
             }
         }
-        for (name, value) in own.iter() {
+        // Where it ended otherwise than it says, this is not true any more.
+        let is_said = |name: &str| !name.starts_with(bag_names::INCOMPLETE);
+        for (name, value) in own.iter().filter(|(name, _)| is_said(name)) {
             object.key(name.strip_prefix("request.").unwrap_or(name)).raw(value.text());
         }
     }

@@ -6,6 +6,7 @@ use weighbridge_units::Protocol;
 mod anthropic_messages;
 mod gemini;
 mod openai_chat;
+mod openai_responses;
 
 /// What a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,9 @@ pub(crate) fn of(protocol: Protocol, kind: Kind, mut value: Value) -> Value {
     match protocol {
         Protocol::OpenAiChat => openai_chat::form(kind, &mut value),
         Protocol::AnthropicMessages => anthropic_messages::form(kind, &mut value),
+        Protocol::OpenAiResponses => openai_responses::form(kind, &mut value),
         Protocol::GeminiGenerateContent => value = gemini::form(&value),
-        Protocol::OpenAiResponses | Protocol::BedrockConverse => {}
+        Protocol::BedrockConverse => {}
     }
     without_silent(&mut value);
     value

@@ -9,7 +9,7 @@ use crate::openai_responses::finish::{self, Ending};
 use crate::openai_responses::output_encode::{
     IMAGE_FORMAT, ItemIds, MADE_REASONING, SOUND, call_kind, is_named_format,
 };
-use crate::openai_responses::response_object::{FAILED, IN_PROGRESS, Response, tier_name};
+use crate::openai_responses::response_object::{Counts, FAILED, IN_PROGRESS, Response, tier_name};
 use crate::openai_responses::{answer, error, logprobs};
 use crate::{
     ApiError, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter, tool_id,
@@ -204,8 +204,9 @@ impl ResponsesWriter {
             model,
             created: self.created,
             ending,
+            as_told: None,
             error,
-            usage: self.usage.as_ref().filter(|_| is_last),
+            usage: self.usage.as_ref().filter(|_| is_last).map(Counts::Of),
             service_tier: self.service_tier.as_deref().filter(|_| is_last),
             own: None,
         };
