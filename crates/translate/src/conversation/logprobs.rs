@@ -20,3 +20,24 @@ pub struct TokenLogprob<'a> {
     /// What only the source protocol knows.
     pub bag: Bag<'a>,
 }
+
+impl<'a> TokenLogprob<'a> {
+    /// The token's bytes in one line, as a stream must have them however they were written; `None`
+    /// where nobody tells them, or something that is no list of numbers.
+    pub fn bytes_in_line(&self) -> Option<Cow<'a, str>> {
+        let raw = self.bytes?;
+        let is_broken = |text: &str| text.contains(['\n', '\r']);
+        if !is_broken(raw.text()) {
+            return Some(Cow::Borrowed(raw.text()));
+        }
+        let mut line = String::from("[");
+        for byte in raw.items().ok()?.map(Raw::text).filter(|byte| !is_broken(byte)) {
+            if line.len() > 1 {
+                line.push(',');
+            }
+            line.push_str(byte);
+        }
+        line.push(']');
+        Some(Cow::Owned(line))
+    }
+}

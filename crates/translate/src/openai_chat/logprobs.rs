@@ -72,8 +72,8 @@ fn list<'a>(
         let mut object = list.item().object();
         object.key("token").string(&token.token);
         object.key("logprob").raw(token.logprob.map_or(UNTOLD, Raw::text));
-        match token.bytes {
-            Some(bytes) => object.key("bytes").raw(bytes.text()),
+        match token.bytes_in_line() {
+            Some(bytes) => object.key("bytes").raw(&bytes),
             None => object.key("bytes").null(),
         }
         if with_top {

@@ -25,8 +25,8 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Answer<'_>, ReadError> {
     bag_names::take_echo(&mut fields, &mut bag);
     let raw_usage = fields.offer::<Raw<'_>>("usage").filter(|usage| !usage.is_null());
     Ok(Answer {
-        id: fields.offer("id"),
-        model: fields.offer("model"),
+        id: named(&mut fields, "id"),
+        model: named(&mut fields, "model"),
         created: created(&mut fields),
         usage: told(raw_usage, &fields),
         usage_place: raw_usage.map_or(Place::NOWHERE, Place::from),
@@ -53,6 +53,11 @@ fn reason<'a>(fields: &mut Fields<'a>, seen: PartsSeen, bag: &mut Bag<'a>) -> Op
     finish::read(status.as_deref(), reason.as_deref(), seen)
 }
 
+/// A name; an empty one is none.
+fn named<'a>(fields: &mut Fields<'a>, name: &'static str) -> Option<Cow<'a, str>> {
+    fields.offer::<Cow<'a, str>>(name).filter(|text| !text.is_empty())
+}
+
 /// Some servers write the time with a fraction.
 pub(super) fn created(fields: &mut Fields<'_>) -> Option<i64> {
     let raw: Raw<'_> = fields.offer("created_at")?;
@@ -73,8 +78,8 @@ pub(super) fn facts(mut fields: Fields<'_>) -> Result<AnswerFacts, ReadError> {
     let raw_usage = fields.offer::<Raw<'_>>("usage").filter(|usage| !usage.is_null());
     let seen = PartsSeen { tool_calls: is_call, refusal: false };
     Ok(AnswerFacts {
-        id: fields.offer("id"),
-        model: fields.offer("model"),
+        id: named(&mut fields, "id").map(Cow::into_owned),
+        model: named(&mut fields, "model").map(Cow::into_owned),
         usage: told(raw_usage, &fields),
         finish: reason(&mut fields, seen, &mut Bag::EMPTY.clone()),
         service_tier: fields.offer("service_tier"),

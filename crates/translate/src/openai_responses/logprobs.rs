@@ -119,9 +119,7 @@ fn write_token(token: &TokenLogprob<'_>, object: &mut Object<'_>) {
 }
 
 /// The token's bytes: demanded, and spelled out of its text where nobody told them.
-fn bytes<'t>(token: &'t TokenLogprob<'_>) -> Cow<'t, str> {
-    match token.bytes {
-        Some(raw) => Cow::Borrowed(raw.text()),
-        None => Cow::Owned(format!("{:?}", token.token.as_bytes()).replace(", ", ",")),
-    }
+fn bytes<'t>(token: &TokenLogprob<'t>) -> Cow<'t, str> {
+    let spelled = || Cow::Owned(format!("{:?}", token.token.as_bytes()).replace(", ", ","));
+    token.bytes_in_line().unwrap_or_else(spelled)
 }

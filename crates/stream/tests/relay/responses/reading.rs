@@ -321,6 +321,29 @@ fn tools_of_the_provider_are_no_calls_of_the_clients() {
 }
 
 #[test]
+fn ids_of_reasoning_that_were_made_up_are_none() {
+    let thought = |id: &str, more: &str| {
+        framed(&[
+            added(0, &format!(r#"{{"id":"{id}","type":"reasoning","summary":[]}}"#)),
+            about(0, "reasoning_summary_text.delta", r#""summary_index":0,"delta":"Hm.""#),
+            done(
+                0,
+                &format!(
+                    r#"{{"id":"{id}","type":"reasoning","summary":[{{"type":"summary_text","text":"Hm."}}]{more}}}"#
+                ),
+            ),
+            completed(""),
+        ])
+    };
+    let begins = |stream: &str, beginning: &str| folded(stream)[0].starts_with(beginning);
+    assert!(begins(&thought("rs_1", ""), r#"reasoning Some("rs_1") "#));
+    assert!(begins(&thought("rs_wb_7_0", ""), "reasoning None "));
+    // Who gave the id names it in what is encrypted.
+    let sealed = r#","encrypted_content":"wb.proof:e:openai-responses-v1:rs_9:gAAA""#;
+    assert!(begins(&thought("rs_wb_7_0", sealed), r#"reasoning Some("rs_9") "#));
+}
+
+#[test]
 fn images_come_with_the_end_of_their_call() {
     let item = r#"{"id":"item_0","type":"image_generation_call","status":"completed","result":"aGk=","output_format":"webp"}"#;
     let stream = framed(&[

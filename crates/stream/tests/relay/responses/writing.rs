@@ -256,6 +256,22 @@ fn sources_probabilities_images_and_sound() {
 }
 
 #[test]
+fn bytes_that_were_written_in_several_lines_stand_in_one() {
+    let raw = |text: &'static str| Raw::parse(text, &ScanLimits::default()).unwrap();
+    let token = TokenLogprob {
+        place: Place::NOWHERE,
+        token: "Hi".into(),
+        logprob: Some(raw("-0.25")),
+        bytes: Some(raw("[\n  72,\r\n  105\n]")),
+        top: Vec::new(),
+        bag: Bag::EMPTY,
+    };
+    let tokens = Event::Logprobs { candidate: 0, tokens: vec![token] };
+    let (text, _) = written(&[open(0, PartKind::Text), tokens, said(0, "Hi"), close(0), STOP]);
+    assert!(text.contains(r#""bytes":[72,105]"#), "{text}");
+}
+
+#[test]
 fn what_cannot_be_said_is_reported_once() {
     let unknown = || PartKind::Unknown { name: "odd".into(), text: "{}" };
     let file = Citation {
