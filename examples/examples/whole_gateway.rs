@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use weighbridge_access::{Directory, KEY_RANDOM_BYTES, Pepper, TenantName, VirtualKey, mint_key};
 use weighbridge_gateway::{Gateway, GatewayService};
 use weighbridge_ledger::{Ledger, MemoryLedger};
-use weighbridge_pipeline::settings::{ProviderSettings, Settings, Timeouts};
+use weighbridge_pipeline::settings::{ProviderCredential, ProviderSettings, Settings, Timeouts};
 use weighbridge_pipeline::{Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::MemoryRequestLog;
@@ -84,11 +84,10 @@ fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
     let headers = preset.headers.iter().map(|(name, value)| Ok((name.parse()?, value.parse()?)));
     let provider = ProviderSettings {
         name: "anthropic".into(),
-        protocol: preset.protocol,
+        spoken: preset.spoken.to_vec(),
         base_url: preset.base_url.ok_or("an address")?.into(),
-        path: preset.path.into(),
         auth: preset.auth,
-        api_keys: vec!["sk-simulated".to_owned().into()],
+        credentials: vec![ProviderCredential::key("sk-simulated".to_owned())],
         headers: headers.collect::<Result<_, Box<dyn Error>>>()?,
         price_as: "anthropic".into(),
         timeouts: Timeouts::default(),

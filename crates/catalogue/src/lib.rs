@@ -13,7 +13,7 @@
 //!
 //! let anthropic = preset("anthropic").expect("it is built in");
 //! assert_eq!(anthropic.auth, AuthStyle::XApiKey);
-//! assert_eq!(anthropic.endpoint("http://localhost:8081/"), "http://localhost:8081/v1/messages");
+//! assert_eq!(anthropic.spoken[0].path.as_str(), "/v1/messages");
 //!
 //! // A dated snapshot has the limits of its family.
 //! let haiku = model("anthropic", "claude-haiku-4-5-20251001").expect("it is listed");
@@ -24,10 +24,12 @@ mod limits;
 mod model;
 mod near;
 mod preset;
+mod spoken;
 
 pub use model::{ModelInfo, model, models};
 pub use near::near;
 pub use preset::{AuthStyle, Preset, preset, presets};
+pub use spoken::{ModelFilter, PathTemplate, Spoken};
 
 #[cfg(test)]
 mod tests {
@@ -65,7 +67,11 @@ mod tests {
     fn presets_are_whole() {
         for wanted in presets() {
             assert_eq!(preset(wanted.name), Some(wanted));
-            assert!(wanted.path.starts_with('/'));
+            assert!(!wanted.spoken.is_empty());
+            for spoken in wanted.spoken {
+                assert!(spoken.path.as_str().starts_with('/'));
+                assert!(spoken.stream_path.as_str().starts_with('/'));
+            }
             assert!(wanted.base_url.is_none_or(|url| url.starts_with("https://") && !url.ends_with('/')));
             for (name, value) in wanted.headers {
                 assert_eq!(*name, name.to_lowercase());
@@ -73,7 +79,10 @@ mod tests {
             }
         }
         assert_eq!(preset("OpenAI"), None);
-        let openai = preset("openai").unwrap();
-        assert_eq!(openai.endpoint(openai.base_url.unwrap()), "https://api.openai.com/v1/chat/completions");
+        let vertex = preset("vertex").unwrap();
+        assert_eq!(vertex.places().collect::<Vec<_>>(), ["region", "project"]);
+        assert_eq!(vertex.base_url_in(Some("eu"), None), None);
+        let global = vertex.base_url_in(Some("global"), Some("p")).unwrap();
+        assert_eq!(global, "https://aiplatform.googleapis.com/v1/projects/p/locations/global");
     }
 }

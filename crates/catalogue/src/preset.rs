@@ -1,6 +1,9 @@
 use std::fmt;
 
+use weighbridge_protocol::Dialect;
 use weighbridge_units::Protocol;
+
+use crate::spoken::{ModelFilter, Spoken};
 
 /// Where a provider expects the API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -8,16 +11,33 @@ use weighbridge_units::Protocol;
 pub enum AuthStyle {
     /// `authorization: Bearer <key>`.
     Bearer,
-    /// `x-api-key: <key>`.
+    /// `x-api-key: <key>`, Anthropic's.
     XApiKey,
+    /// `x-goog-api-key: <key>`, Google's.
+    XGoogApiKey,
+    /// `api-key: <key>`, Azure's.
+    ApiKey,
 }
 
 impl AuthStyle {
+    /// Every style, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Bearer, Self::XApiKey, Self::XGoogApiKey, Self::ApiKey];
+
+    /// The name in configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::XApiKey => "x-api-key",
+            Self::XGoogApiKey => "x-goog-api-key",
+            Self::ApiKey => "api-key",
+        }
+    }
+
     /// The name of the request header that carries the key, in lower case.
     pub const fn header(self) -> &'static str {
         match self {
             Self::Bearer => "authorization",
-            Self::XApiKey => "x-api-key",
+            Self::XApiKey | Self::XGoogApiKey | Self::ApiKey => self.as_str(),
         }
     }
 
@@ -25,7 +45,7 @@ impl AuthStyle {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Bearer => "Bearer ",
-            Self::XApiKey => "",
+            Self::XApiKey | Self::XGoogApiKey | Self::ApiKey => "",
         }
     }
 }
@@ -34,30 +54,63 @@ impl AuthStyle {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Preset {
-    /// The name in configuration; also the provider's name in the price book and for [`crate::model`].
+    /// The name in configuration, and for [`crate::model`].
     pub name: &'static str,
     /// The name for people.
     pub title: &'static str,
-    /// What it speaks.
-    pub protocol: Protocol,
-    /// Where it is, without a slash at the end; `None` where configuration must say it.
+    /// What it speaks, best first: a request in none of these is translated to the first one that
+    /// serves its model. Never empty.
+    pub spoken: &'static [Spoken],
+    /// Where it is, without a slash at the end; `None` where configuration must say it. `{region}` and
+    /// `{project}` stand for what configuration says under these names.
     pub base_url: Option<&'static str>,
-    /// The path of a chat request, after the base URL.
-    pub path: &'static str,
     /// Where it expects the API key.
     pub auth: AuthStyle,
     /// The environment variables that usually hold the key, best first.
     pub env_vars: &'static [&'static str],
     /// Headers that every request carries, unless the client sent its own; names in lower case.
     pub headers: &'static [(&'static str, &'static str)],
+    /// The provider's name in the price book; `None` where nobody knows whose models it serves.
+    pub price_as: Option<&'static str>,
+    /// The environment variables that usually hold the region, best first.
+    pub region_vars: &'static [&'static str],
+    /// The environment variables that usually hold the project, best first.
+    pub project_vars: &'static [&'static str],
+    /// Whether it takes requests that are signed with the keys of an AWS account.
+    pub takes_aws_keys: bool,
 }
 
 impl Preset {
-    /// The address of a chat request under a base URL, which may end in a slash.
-    pub fn endpoint(&self, base_url: &str) -> String {
-        let mut url = base_url.trim_end_matches('/').to_owned();
-        url.push_str(self.path);
-        url
+    /// The protocol that it speaks best.
+    pub const fn protocol(&self) -> Protocol {
+        self.spoken[0].protocol
+    }
+
+    /// Whether it speaks a protocol.
+    pub fn speaks(&self, protocol: Protocol) -> bool {
+        self.spoken.iter().any(|spoken| spoken.protocol == protocol)
+    }
+
+    /// The base URL of a region and a project, where it has any.
+    ///
+    /// Vertex AI's region `global` has a host without a region in it.
+    pub fn base_url_in(&self, region: Option<&str>, project: Option<&str>) -> Option<String> {
+        let mut url = self.base_url?.to_owned();
+        for (place, value) in [("{region}", region), ("{project}", project)] {
+            if url.contains(place) {
+                url = url.replace(place, value?);
+            }
+        }
+        Some(url.replace("//global-", "//"))
+    }
+
+    /// What configuration must say for [`Self::base_url_in`]: `region`, `project`.
+    pub fn places(&self) -> impl Iterator<Item = &'static str> {
+        let url = self.base_url.unwrap_or_default();
+        [("{region}", "region"), ("{project}", "project")]
+            .into_iter()
+            .filter(move |(place, _)| url.contains(place))
+            .map(|(_, name)| name)
     }
 }
 
@@ -67,42 +120,181 @@ impl fmt::Debug for Preset {
     }
 }
 
-static PRESETS: [Preset; 3] = [
-    // <https://platform.openai.com/docs/api-reference/authentication>
-    Preset {
-        name: "openai",
-        title: "OpenAI",
-        protocol: Protocol::OpenAiChat,
-        base_url: Some("https://api.openai.com/v1"),
-        path: "/chat/completions",
-        auth: AuthStyle::Bearer,
-        env_vars: &["OPENAI_API_KEY"],
-        headers: &[],
-    },
-    // <https://docs.anthropic.com/en/api/overview>, <https://docs.anthropic.com/en/api/versioning>
-    Preset {
-        name: "anthropic",
-        title: "Anthropic",
-        protocol: Protocol::AnthropicMessages,
-        base_url: Some("https://api.anthropic.com"),
-        path: "/v1/messages",
-        auth: AuthStyle::XApiKey,
-        env_vars: &["ANTHROPIC_API_KEY"],
-        headers: &[("anthropic-version", "2023-06-01")],
-    },
-    // Any server that speaks OpenAI's protocol. No variable: a key must not reach a server that
-    // nobody named.
-    Preset {
-        name: "openai-compatible",
-        title: "OpenAI-compatible server",
-        protocol: Protocol::OpenAiChat,
-        base_url: None,
-        path: "/chat/completions",
-        auth: AuthStyle::Bearer,
-        env_vars: &[],
-        headers: &[],
-    },
-];
+/// Models that OpenAI serves through Responses only, by parts of their names:
+/// <https://platform.openai.com/docs/models>.
+const RESPONSES_ONLY: &[&str] = &["-codex", "codex-mini", "-pro", "-deep-research", "computer-use-preview"];
+
+/// Models that Anthropic makes, wherever they are served.
+const CLAUDE: &[&str] = &["claude"];
+
+const CHAT: &str = "/chat/completions";
+const RESPONSES: &str = "/responses";
+const MESSAGES: &str = "/v1/messages";
+const AZURE_CHAT: &str = "/openai/deployments/{model}/chat/completions?api-version=2024-10-21";
+const AZURE_RESPONSES: &str = "/openai/v1/responses";
+
+// <https://platform.openai.com/docs/api-reference/authentication>
+const OPENAI: Preset = Preset {
+    name: "openai",
+    title: "OpenAI",
+    spoken: &[
+        Spoken::by(Dialect::Native, Protocol::OpenAiChat, CHAT, CHAT, ModelFilter::Without(RESPONSES_ONLY)),
+        Spoken::natively(Protocol::OpenAiResponses, RESPONSES, RESPONSES),
+    ],
+    base_url: Some("https://api.openai.com/v1"),
+    auth: AuthStyle::Bearer,
+    env_vars: &["OPENAI_API_KEY"],
+    headers: &[],
+    price_as: Some("openai"),
+    region_vars: &[],
+    project_vars: &[],
+    takes_aws_keys: false,
+};
+
+// <https://docs.anthropic.com/en/api/overview>, <https://docs.anthropic.com/en/api/versioning>
+const ANTHROPIC: Preset = Preset {
+    name: "anthropic",
+    title: "Anthropic",
+    spoken: &[Spoken::natively(Protocol::AnthropicMessages, MESSAGES, MESSAGES)],
+    base_url: Some("https://api.anthropic.com"),
+    auth: AuthStyle::XApiKey,
+    env_vars: &["ANTHROPIC_API_KEY"],
+    headers: &[("anthropic-version", "2023-06-01")],
+    price_as: Some("anthropic"),
+    region_vars: &[],
+    project_vars: &[],
+    takes_aws_keys: false,
+};
+
+// <https://ai.google.dev/api>
+const GEMINI: Preset = Preset {
+    name: "gemini",
+    title: "Gemini API",
+    spoken: &[Spoken::natively(
+        Protocol::GeminiGenerateContent,
+        "/models/{+model}:generateContent",
+        "/models/{+model}:streamGenerateContent?alt=sse",
+    )],
+    base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
+    auth: AuthStyle::XGoogApiKey,
+    env_vars: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+    headers: &[],
+    price_as: Some("gemini"),
+    region_vars: &[],
+    project_vars: &[],
+    takes_aws_keys: false,
+};
+
+// <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>,
+// <https://docs.anthropic.com/en/api/claude-on-vertex-ai>. The key is an access token; the variable is
+// that of Google's command line tools.
+const VERTEX: Preset = Preset {
+    name: "vertex",
+    title: "Google Vertex AI",
+    spoken: &[
+        Spoken::by(
+            Dialect::Vertex,
+            Protocol::GeminiGenerateContent,
+            "/publishers/google/models/{+model}:generateContent",
+            "/publishers/google/models/{+model}:streamGenerateContent?alt=sse",
+            ModelFilter::Without(CLAUDE),
+        ),
+        Spoken::by(
+            Dialect::Vertex,
+            Protocol::AnthropicMessages,
+            "/publishers/anthropic/models/{+model}:rawPredict",
+            "/publishers/anthropic/models/{+model}:streamRawPredict",
+            ModelFilter::With(CLAUDE),
+        ),
+    ],
+    base_url: Some("https://{region}-aiplatform.googleapis.com/v1/projects/{project}/locations/{region}"),
+    auth: AuthStyle::Bearer,
+    env_vars: &["CLOUDSDK_AUTH_ACCESS_TOKEN"],
+    headers: &[],
+    price_as: Some("vertex"),
+    region_vars: &["GOOGLE_CLOUD_LOCATION"],
+    project_vars: &["GOOGLE_CLOUD_PROJECT"],
+    takes_aws_keys: false,
+};
+
+// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>,
+// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html>,
+// <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html>
+const BEDROCK: Preset = Preset {
+    name: "bedrock",
+    title: "Amazon Bedrock",
+    spoken: &[
+        Spoken::natively(
+            Protocol::BedrockConverse,
+            "/model/{model}/converse",
+            "/model/{model}/converse-stream",
+        ),
+        Spoken::by(
+            Dialect::Bedrock,
+            Protocol::AnthropicMessages,
+            "/model/{model}/invoke",
+            "/model/{model}/invoke-with-response-stream",
+            ModelFilter::With(CLAUDE),
+        ),
+    ],
+    base_url: Some("https://bedrock-runtime.{region}.amazonaws.com"),
+    auth: AuthStyle::Bearer,
+    env_vars: &["AWS_BEARER_TOKEN_BEDROCK"],
+    headers: &[],
+    price_as: Some("bedrock"),
+    region_vars: &["AWS_REGION", "AWS_DEFAULT_REGION"],
+    project_vars: &[],
+    takes_aws_keys: true,
+};
+
+// <https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference>. A deployment has a name of the
+// account's own; where that is the model's, its price is OpenAI's.
+const AZURE: Preset = Preset {
+    name: "azure",
+    title: "Azure OpenAI",
+    spoken: &[
+        Spoken::by(
+            Dialect::Azure,
+            Protocol::OpenAiChat,
+            AZURE_CHAT,
+            AZURE_CHAT,
+            ModelFilter::Without(RESPONSES_ONLY),
+        ),
+        Spoken::by(
+            Dialect::Azure,
+            Protocol::OpenAiResponses,
+            AZURE_RESPONSES,
+            AZURE_RESPONSES,
+            ModelFilter::All,
+        ),
+    ],
+    base_url: None,
+    auth: AuthStyle::ApiKey,
+    env_vars: &["AZURE_OPENAI_API_KEY"],
+    headers: &[],
+    price_as: Some("openai"),
+    region_vars: &[],
+    project_vars: &[],
+    takes_aws_keys: false,
+};
+
+// Any server that speaks OpenAI's protocol. No variable: a key must not reach a server that nobody
+// named.
+const COMPATIBLE: Preset = Preset {
+    name: "openai-compatible",
+    title: "OpenAI-compatible server",
+    spoken: &[Spoken::by(Dialect::Compatible, Protocol::OpenAiChat, CHAT, CHAT, ModelFilter::All)],
+    base_url: None,
+    auth: AuthStyle::Bearer,
+    env_vars: &[],
+    headers: &[],
+    price_as: None,
+    region_vars: &[],
+    project_vars: &[],
+    takes_aws_keys: false,
+};
+
+static PRESETS: [Preset; 7] = [OPENAI, ANTHROPIC, GEMINI, VERTEX, BEDROCK, AZURE, COMPATIBLE];
 
 /// The preset of that name, if there is one.
 pub fn preset(name: &str) -> Option<&'static Preset> {

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use secrecy::ExposeSecret;
+use weighbridge_pipeline::settings::ProviderCredential;
 
 use crate::config::{Config, StorageConfig};
 use crate::duration;
@@ -29,16 +29,18 @@ impl Config {
         }
         writeln!(text, "prices     version {}", self.prices.version())?;
         for provider in &self.settings.providers {
-            let keys = match provider.api_keys.iter().filter(|key| !key.expose_secret().is_empty()).count() {
-                0 => "no key".to_owned(),
-                1 => "1 key".to_owned(),
-                many => format!("{many} keys"),
+            let keys = match provider.credentials.as_slice() {
+                [] => "no key".to_owned(),
+                [ProviderCredential::Signature { .. }] => "signed".to_owned(),
+                [_] => "1 key".to_owned(),
+                several => format!("{} keys", several.len()),
             };
+            let spoken: Vec<&str> = provider.spoken.iter().map(|spoken| spoken.protocol.as_str()).collect();
             writeln!(
                 text,
                 "provider   {}: {} at {}, {keys}, at most {} per attempt",
                 provider.name,
-                provider.protocol,
+                spoken.join(", "),
                 provider.base_url,
                 duration::display(provider.timeouts.total),
             )?;

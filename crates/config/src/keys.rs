@@ -85,11 +85,28 @@ pub(crate) static PROVIDER: Section = Section {
         key("protocol", r#""openai-chat""#),
         key("base_url", r#""https://api.openai.com/v1""#),
         key("path", r#""/chat/completions""#),
+        key("stream_path", r#""/models/{+model}:streamGenerateContent?alt=sse""#),
+        key("region", r#""eu-central-1""#),
+        key("project", r#""my-project""#),
         key("auth", r#""bearer""#),
         secret("api_keys", r#"["${OPENAI_API_KEY}"]"#),
+        key(
+            "aws",
+            r#"{ access_key_id = "${AWS_ACCESS_KEY_ID}", secret_access_key = "${AWS_SECRET_ACCESS_KEY}" }"#,
+        ),
         secret("headers", r#"{ "openai-organization" = "org-1" }"#),
         key("price_as", r#""openai""#),
         key("timeouts", r#"{ connect = "5s", total = "10m" }"#),
+    ],
+};
+
+/// `[providers.NAME.aws]`
+pub(crate) static AWS: Section = Section {
+    name: "providers.NAME.aws",
+    keys: &[
+        secret("access_key_id", r#""${AWS_ACCESS_KEY_ID}""#),
+        secret("secret_access_key", r#""${AWS_SECRET_ACCESS_KEY}""#),
+        secret("session_token", r#""${AWS_SESSION_TOKEN}""#),
     ],
 };
 
@@ -135,5 +152,5 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 9] =
-    [&ROOT, &SERVER, &STORAGE, &PROVIDER, &TIMEOUTS, &MODEL, &TARGET, &PRICES, &LOG];
+pub static SECTIONS: [&Section; 10] =
+    [&ROOT, &SERVER, &STORAGE, &PROVIDER, &AWS, &TIMEOUTS, &MODEL, &TARGET, &PRICES, &LOG];

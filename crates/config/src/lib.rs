@@ -46,6 +46,7 @@
 //! ```
 
 mod config;
+mod credentials;
 mod duration;
 mod expand;
 mod explain;
@@ -57,6 +58,7 @@ mod providers;
 mod reader;
 mod routes;
 mod said;
+mod spoken;
 mod surroundings;
 
 use std::path::Path;

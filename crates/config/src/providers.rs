@@ -1,15 +1,16 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri};
-use secrecy::SecretString;
-use weighbridge_catalogue::{Preset, near, preset, presets};
-use weighbridge_pipeline::settings::{ProviderSettings, Timeouts};
+use weighbridge_catalogue::{Preset, Spoken, near, preset, presets};
+use weighbridge_pipeline::settings::{ProviderCredential, ProviderSettings, Timeouts};
 
 use crate::Surroundings;
+use crate::credentials::{credentials, key_of};
 use crate::duration;
 use crate::problem::Problems;
 use crate::reader::{Given, Said};
 use crate::said;
+use crate::spoken::spoken;
 
 /// Headers that the gateway itself sets: a provider may not be given others.
 const RESERVED_HEADERS: [&str; 12] = [
@@ -67,14 +68,18 @@ fn discovered(
     let base_variable = variable.replace("_API_KEY", "_BASE_URL");
     let named_base = surroundings.variable(&base_variable).filter(|text| !text.is_empty());
     let base_url = match named_base {
-        Some(text) => match base_url(&text, preset.path) {
+        Some(text) => match base_url(&text, preset.spoken) {
             Ok(url) => url,
             Err(why) => {
                 problems.elsewhere(format!("the environment variable {base_variable}: {why}"));
                 return None;
             }
         },
-        None => preset.base_url?.to_owned(),
+        // Where its region or project is not known, it takes a file to name it.
+        None => preset.base_url_in(
+            named(preset.region_vars, surroundings).as_deref(),
+            named(preset.project_vars, surroundings).as_deref(),
+        )?,
     };
     if let Err(why) = header_text(&api_key) {
         problems.elsewhere(format!("the environment variable {variable}: the API key {why}"));
@@ -82,22 +87,19 @@ fn discovered(
     }
     Some(ProviderSettings {
         name: preset.name.into(),
-        protocol: preset.protocol,
+        spoken: preset.spoken.to_vec(),
         base_url,
-        path: preset.path.to_owned(),
         auth: preset.auth,
-        api_keys: vec![api_key.into()],
+        credentials: vec![ProviderCredential::key(api_key)],
         headers: preset_headers(preset),
-        price_as: preset.name.into(),
+        price_as: preset.price_as.unwrap_or(preset.name).into(),
         timeouts: Timeouts::default(),
     })
 }
 
-fn key_of(preset: &Preset, surroundings: &dyn Surroundings) -> Option<(&'static str, String)> {
-    preset.env_vars.iter().find_map(|name| {
-        let key = surroundings.variable(name).map(|key| key.trim().to_owned());
-        key.filter(|key| !key.is_empty()).map(|key| (*name, key))
-    })
+/// The first of some variables that is set.
+pub(crate) fn named(variables: &[&str], surroundings: &dyn Surroundings) -> Option<String> {
+    variables.iter().find_map(|name| surroundings.variable(name).filter(|text| !text.is_empty()))
 }
 
 fn declared(
@@ -116,7 +118,7 @@ fn declared(
     // What a protocol usually looks like, where no preset says more.
     let usual = preset.or_else(|| {
         let protocol = said.protocol.said()?.value;
-        presets().iter().find(|preset| preset.protocol == protocol)
+        presets().iter().find(|preset| preset.speaks(protocol))
     });
     let usual = match usual {
         Some(usual) => usual,
@@ -133,55 +135,65 @@ fn declared(
             return None;
         }
     };
-    let path = said.path.said().map_or(usual.path, |path| &path.value).to_owned();
-    if let Some(given) = said.path.said()
-        && (!path.starts_with('/') || path.contains(['?', '#', ' ']))
-    {
-        problems
-            .at(given.span.clone(), format!("`{path}` is not a path"))
-            .hint("it begins with `/` and has no query: /chat/completions");
-    }
+    let spoken = spoken(&said, preset, usual, problems);
+    let region = said.region.said().map(|said| said.value.clone());
+    let region = region.or_else(|| named(usual.region_vars, surroundings));
     let base_url = match &said.base_url {
-        Given::Said(url) => base_url(&url.value, &path)
+        Given::Said(url) => base_url(&url.value, &spoken)
             .map_err(|why| {
-                problems.at(url.span.clone(), format!("the base URL of provider `{name}`: {why}")).hint(
-                    format!("write it like this: base_url = \"{}\"", usual.base_url.unwrap_or(LOCAL_URL)),
-                );
+                problems
+                    .at(url.span.clone(), format!("the base URL of provider `{name}`: {why}"))
+                    .hint(format!("write it like this: base_url = \"{}\"", example_url(usual)));
             })
             .ok(),
         Given::Absent => {
-            let known = preset.and_then(|preset| preset.base_url);
-            if known.is_none() {
-                problems
-                    .at(said.name.span.clone(), format!("provider `{name}` needs a `base_url`"))
-                    .hint(format!("write it like this: base_url = \"{LOCAL_URL}\""));
+            let project = said.project.said().map(|said| said.value.clone());
+            let project = project.or_else(|| named(usual.project_vars, surroundings));
+            let known = preset.and_then(|preset| preset.base_url_in(region.as_deref(), project.as_deref()));
+            if known.is_none() && !said.region.is_wrong() && !said.project.is_wrong() {
+                missing_address(&said, preset, problems);
             }
-            known.map(str::to_owned)
+            known
         }
         Given::Wrong => None,
     };
     let price_as = match said.price_as.said() {
         Some(given) => given.value.as_str(),
-        None => preset.filter(|preset| preset.base_url.is_some()).map_or(name.as_str(), |preset| preset.name),
+        None => preset.and_then(|preset| preset.price_as).unwrap_or(name.as_str()),
     };
     Some(ProviderSettings {
-        api_keys: api_keys(&said, preset, surroundings, problems),
+        credentials: credentials(&said, preset, region.as_deref(), surroundings, problems),
         headers: headers(&said, usual, problems),
         timeouts: timeouts(&said.timeouts, problems),
         name: name.as_str().into(),
-        protocol: usual.protocol,
-        path,
+        spoken,
         auth: said.auth.said().map_or(usual.auth, |auth| auth.value),
         price_as: Arc::from(price_as),
         base_url: base_url?,
     })
 }
 
+fn missing_address(said: &said::Provider, preset: Option<&Preset>, problems: &mut Problems) {
+    let name = &said.name.value;
+    let places: Vec<String> =
+        preset.map(|preset| preset.places().map(|place| format!("`{place}`")).collect()).unwrap_or_default();
+    let (needed, hint) = if places.is_empty() {
+        ("a `base_url`".to_owned(), format!("write it like this: base_url = \"{LOCAL_URL}\""))
+    } else {
+        (places.join(" and "), "they are a part of its address".to_owned())
+    };
+    problems.at(said.name.span.clone(), format!("provider `{name}` needs {needed}")).hint(hint);
+}
+
+fn example_url(usual: &Preset) -> &'static str {
+    usual.base_url.filter(|url| !url.contains('{')).unwrap_or(LOCAL_URL)
+}
+
 /// The preset that is named, or that the provider is named for.
 fn chosen_preset(said: &said::Provider, problems: &mut Problems) -> Option<&'static Preset> {
     let Some(named) = said.preset.said() else {
         let own = if said.preset.is_absent() { preset(&said.name.value) } else { None };
-        return own.filter(|own| said.protocol.said().is_none_or(|protocol| protocol.value == own.protocol));
+        return own.filter(|own| said.protocol.said().is_none_or(|protocol| own.speaks(protocol.value)));
     };
     let Some(found) = preset(&named.value) else {
         let known: Vec<&str> = presets().iter().map(|preset| preset.name).collect();
@@ -195,10 +207,11 @@ fn chosen_preset(said: &said::Provider, problems: &mut Problems) -> Option<&'sta
         return None;
     };
     if let Some(protocol) = said.protocol.said()
-        && protocol.value != found.protocol
+        && !found.speaks(protocol.value)
     {
+        let spoken: Vec<&str> = found.spoken.iter().map(|spoken| spoken.protocol.as_str()).collect();
         problems
-            .at(protocol.span.clone(), format!("the preset `{}` speaks {}", found.name, found.protocol))
+            .at(protocol.span.clone(), format!("the preset `{}` speaks {}", found.name, spoken.join(" and ")))
             .hint("leave out either `preset` or `protocol`");
     }
     Some(found)
@@ -206,7 +219,7 @@ fn chosen_preset(said: &said::Provider, problems: &mut Problems) -> Option<&'sta
 
 /// An address, checked and without slashes at its end. The error is a sentence without the address,
 /// which may hold a password.
-fn base_url(text: &str, path: &str) -> Result<String, String> {
+fn base_url(text: &str, spoken: &[Spoken]) -> Result<String, String> {
     let url = text.trim_end_matches('/');
     let uri: Uri = url.parse().map_err(|_| "it is not a URL".to_owned())?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -218,10 +231,14 @@ fn base_url(text: &str, path: &str) -> Result<String, String> {
     if uri.host().is_none_or(str::is_empty) || uri.query().is_some() || text.contains('#') {
         return Err("it must be a host and perhaps a path, without query".to_owned());
     }
-    if let Some(repeated) = path.split('/').nth(1).filter(|first| path.len() > first.len() + 1)
-        && uri.path().ends_with(&format!("/{repeated}"))
-    {
-        return Err(format!("it ends in /{repeated}, which `path` ({path}) begins with: leave it out here"));
+    for path in spoken.iter().map(|spoken| spoken.path.as_str()) {
+        if let Some(repeated) = path.split('/').nth(1).filter(|first| path.len() > first.len() + 1)
+            && uri.path().ends_with(&format!("/{repeated}"))
+        {
+            return Err(format!(
+                "it ends in /{repeated}, which `path` ({path}) begins with: leave it out here"
+            ));
+        }
     }
     Ok(url.to_owned())
 }
@@ -234,39 +251,6 @@ pub(crate) fn header_text(text: &str) -> Result<(), &'static str> {
         Ok(())
     } else {
         Err("has spaces, line breaks or other characters that cannot be sent in a header")
-    }
-}
-
-fn api_keys(
-    said: &said::Provider,
-    preset: Option<&'static Preset>,
-    surroundings: &dyn Surroundings,
-    problems: &mut Problems,
-) -> Vec<SecretString> {
-    let name = &said.name.value;
-    if let Some(keys) = said.api_keys.said() {
-        return keys.value.iter().map(|key| key.value.as_str().into()).collect();
-    }
-    // A key from the environment goes to the address that it is known for, and to no other.
-    let (Some(preset), true, true) = (preset, said.api_keys.is_absent(), said.base_url.is_absent()) else {
-        return Vec::new();
-    };
-    match key_of(preset, surroundings) {
-        Some((variable, key)) => {
-            if let Err(why) = header_text(&key) {
-                problems.elsewhere(format!("the environment variable {variable}: the API key {why}"));
-            }
-            vec![key.into()]
-        }
-        None if preset.env_vars.is_empty() => Vec::new(),
-        None => {
-            problems.at(said.name.span.clone(), format!("provider `{name}` has no API key")).hint(format!(
-                "set {} in the environment, or write: api_keys = [\"${{{}}}\"]",
-                preset.env_vars.join(" or "),
-                preset.env_vars.first().copied().unwrap_or("NAME"),
-            ));
-            Vec::new()
-        }
     }
 }
 

@@ -52,6 +52,11 @@ impl<T> Given<T> {
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
+
+    /// Whether something is said that cannot be meant, and has been explained.
+    pub(crate) fn is_wrong(&self) -> bool {
+        matches!(self, Self::Wrong)
+    }
 }
 
 /// Why a string is not what its key needs.

@@ -55,11 +55,21 @@ pub(crate) struct Provider {
     pub(crate) protocol: Given<Protocol>,
     pub(crate) base_url: Given<String>,
     pub(crate) path: Given<String>,
+    pub(crate) stream_path: Given<String>,
+    pub(crate) region: Given<String>,
+    pub(crate) project: Given<String>,
     pub(crate) auth: Given<AuthStyle>,
     pub(crate) api_keys: Given<Vec<Said<String>>>,
+    pub(crate) aws: Option<Aws>,
     pub(crate) headers: Given<Vec<(Said<String>, Said<String>)>>,
     pub(crate) price_as: Given<String>,
     pub(crate) timeouts: Timeouts,
+}
+
+pub(crate) struct Aws {
+    pub(crate) access_key_id: Given<String>,
+    pub(crate) secret_access_key: Given<String>,
+    pub(crate) session_token: Given<String>,
 }
 
 #[derive(Default)]
@@ -170,7 +180,8 @@ impl Storage {
 impl Provider {
     fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
         let timeouts = reader.table(table, "timeouts", &keys::TIMEOUTS);
-        let auth = [("bearer", AuthStyle::Bearer), ("x-api-key", AuthStyle::XApiKey)];
+        let aws = reader.table(table, "aws", &keys::AWS);
+        let auth = AuthStyle::ALL.map(|style| (style.as_str(), style));
         let base_url = reader.text(table, "base_url");
         Self {
             name,
@@ -178,8 +189,12 @@ impl Provider {
             protocol: reader.choice(table, "protocol", &spoken()),
             base_url,
             path: reader.text(table, "path"),
+            stream_path: reader.text(table, "stream_path"),
+            region: reader.parsed(table, "region", place),
+            project: reader.parsed(table, "project", place),
             auth: reader.choice(table, "auth", &auth),
             api_keys: reader.list(table, "api_keys", api_key),
+            aws: aws.map(|table| Aws::read(reader, &table)),
             headers: reader.pairs(table, "headers"),
             price_as: reader.text(table, "price_as"),
             timeouts: timeouts.map(|table| Timeouts::read(reader, &table)).unwrap_or_default(),
@@ -189,8 +204,18 @@ impl Provider {
 
 /// The protocols that a provider can be called in: some preset says how. Others are translated only.
 fn spoken() -> Vec<(&'static str, Protocol)> {
-    let has_preset = |protocol: &Protocol| presets().iter().any(|preset| preset.protocol == *protocol);
+    let has_preset = |protocol: &Protocol| presets().iter().any(|preset| preset.speaks(*protocol));
     Protocol::ALL.into_iter().filter(has_preset).map(|protocol| (protocol.as_str(), protocol)).collect()
+}
+
+impl Aws {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            access_key_id: reader.text(table, "access_key_id"),
+            secret_access_key: reader.text(table, "secret_access_key"),
+            session_token: reader.text(table, "session_token"),
+        }
+    }
 }
 
 impl Timeouts {
@@ -297,6 +322,17 @@ fn cidr(text: &str) -> Result<Cidr, Mismatch> {
         }
         _ => Mismatch::new("an address range"),
     })
+}
+
+/// A region or a project: it becomes a part of an address.
+fn place(text: &str) -> Result<String, Mismatch> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Mismatch::new("a name of lower-case letters, digits and `-`"))
+    }
 }
 
 fn api_key(text: &str) -> Result<String, Mismatch> {

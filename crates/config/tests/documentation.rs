@@ -52,7 +52,13 @@ fn every_section_has_its_heading() {
 #[test]
 fn the_examples_are_right() {
     let surroundings = Fixed {
-        variables: &[("OPENAI_API_KEY", "k")],
+        variables: &[
+            ("OPENAI_API_KEY", "k"),
+            ("AZURE_OPENAI_API_KEY", "k"),
+            ("VERTEX_ACCESS_TOKEN", "k"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "k"),
+        ],
         files: &[("/run/secrets/anthropic", "k"), ("/etc/wb/keys/openai-batch", "k")],
     };
     let page = page();

@@ -11,7 +11,9 @@ use fixed::{Fixed, NOTHING, read};
 use secrecy::ExposeSecret;
 use weighbridge_access::LossPolicy;
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, StorageConfig, load};
-use weighbridge_pipeline::settings::{ProviderSettings, RouteSettings, Settings, UnknownModel};
+use weighbridge_pipeline::settings::{
+    ProviderCredential, ProviderSettings, RouteSettings, Settings, UnknownModel,
+};
 use weighbridge_units::Protocol;
 
 const KEYS: Fixed = Fixed {
@@ -41,7 +43,13 @@ fn route<'a>(config: &'a Config, name: &str) -> &'a RouteSettings {
 }
 
 fn keys(provider: &ProviderSettings) -> Vec<&str> {
-    provider.api_keys.iter().map(|key| key.expose_secret()).collect()
+    fn bare(credential: &ProviderCredential) -> &str {
+        match credential {
+            ProviderCredential::Key(key) => key.expose_secret(),
+            ProviderCredential::Signature { .. } => "signed",
+        }
+    }
+    provider.credentials.iter().map(bare).collect()
 }
 
 fn names(targets: &[weighbridge_pipeline::settings::TargetSettings]) -> Vec<String> {
@@ -55,7 +63,10 @@ fn without_a_file_providers_come_from_the_environment() {
     assert_eq!((openai.base_url.as_str(), keys(openai)), ("https://api.openai.com/v1", vec!["sk-openai"]));
     let anthropic = provider(&config, "anthropic");
     assert_eq!(anthropic.base_url, "http://127.0.0.1:9000");
-    assert_eq!((anthropic.protocol, keys(anthropic)), (Protocol::AnthropicMessages, vec!["sk-anthropic"]));
+    assert_eq!(
+        (anthropic.spoken[0].protocol, keys(anthropic)),
+        (Protocol::AnthropicMessages, vec!["sk-anthropic"])
+    );
     assert_eq!(anthropic.headers.len(), 1);
     assert_eq!(config.settings.providers.len(), 2);
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
@@ -143,11 +154,15 @@ fn every_key_has_its_effect() {
 
     let own = provider(&config, "own");
     assert_eq!(
-        (own.protocol, own.base_url.as_str()),
+        (own.spoken[0].protocol, own.base_url.as_str()),
         (Protocol::OpenAiChat, "https://llm.example.com/two/v2")
     );
-    assert_eq!((own.path.as_str(), own.auth.header(), &*own.price_as), ("/chat", "x-api-key", "own"));
-    assert_eq!(keys(own), ["sk-one", "literal${x}"]);
+    assert_eq!(
+        (own.spoken[0].path.as_str(), own.auth.header(), &*own.price_as),
+        ("/chat", "x-api-key", "own")
+    );
+    assert_eq!(own.spoken[0].stream_path.as_str(), "/chat/streamed");
+    assert_eq!(keys(own), ["sk-one", "literal${x}", "signed"]);
     let headers: Vec<_> =
         own.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
     assert_eq!(headers, [("x-team", "two")]);
@@ -181,16 +196,19 @@ fn presets_fill_in_what_is_not_said() {
     "#;
     let config = right(text, &KEYS);
     let claude = provider(&config, "claude");
-    assert_eq!((claude.path.as_str(), &*claude.price_as), ("/v1/messages", "anthropic"));
+    assert_eq!((claude.spoken[0].path.as_str(), &*claude.price_as), ("/v1/messages", "anthropic"));
     assert_eq!(claude.headers.len(), 1);
     assert_eq!(claude.headers[0].1, "2099-01-01");
     let local = provider(&config, "local");
     assert_eq!((local.base_url.as_str(), &*local.price_as), ("http://localhost:11434/v1", "local"));
-    assert!(local.api_keys.is_empty());
+    assert!(local.credentials.is_empty());
     let plain = provider(&config, "plain");
-    assert_eq!((plain.path.as_str(), plain.headers.len(), &*plain.price_as), ("/v1/messages", 1, "plain"));
+    assert_eq!(
+        (plain.spoken[0].path.as_str(), plain.headers.len(), &*plain.price_as),
+        ("/v1/messages", 1, "plain")
+    );
     // A vendor's key from the environment does not follow to another address.
-    assert!(provider(&config, "openai").api_keys.is_empty());
+    assert!(provider(&config, "openai").credentials.is_empty());
 }
 
 #[test]
@@ -240,7 +258,42 @@ fn the_explanation_shows_no_secret() {
     admin      127.0.0.1:8081
     storage    memory, gone at the end
     prices     version VERSION
-    provider   openai: openai-chat at https://api.openai.com/v1, 1 key, at most 10m per attempt
+    provider   openai: openai-chat, openai-responses at https://api.openai.com/v1, 1 key, at most 10m per attempt
     model      m: openai/gpt ×1, else openai/other
     ");
+}
+
+#[test]
+fn clouds_are_found_by_region_and_project() {
+    let aws = Fixed {
+        variables: &[
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "geheim"),
+            ("AWS_DEFAULT_REGION", "us-west-2"),
+        ],
+        files: &[],
+    };
+    let text = r#"
+        [providers.bedrock]
+        [providers.google]
+        preset = "vertex"
+        region = "global"
+        project = "p-1"
+        api_keys = ["token"]
+        [providers.azure]
+        base_url = "https://mine.openai.azure.com"
+        api_keys = ["key"]
+        protocol = "openai-responses"
+        path = "/openai/v1/responses?api-version=preview"
+    "#;
+    let config = right(text, &aws);
+    let bedrock = provider(&config, "bedrock");
+    assert_eq!(bedrock.base_url, "https://bedrock-runtime.us-west-2.amazonaws.com");
+    assert_eq!(keys(bedrock), ["signed"]);
+    let google = provider(&config, "google");
+    assert_eq!(google.base_url, "https://aiplatform.googleapis.com/v1/projects/p-1/locations/global");
+    assert_eq!((keys(google), &*google.price_as), (vec!["token"], "vertex"));
+    let azure = provider(&config, "azure");
+    assert_eq!((azure.spoken.len(), azure.auth.header(), &*azure.price_as), (1, "api-key", "openai"));
+    assert_eq!(azure.spoken[0].stream_path.as_str(), "/openai/v1/responses?api-version=preview");
 }

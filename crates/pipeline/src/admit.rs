@@ -8,14 +8,15 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::Body as HttpBody;
 use weighbridge_access::Admission;
-use weighbridge_protocol::json::{ReadError, ScanError, ScanLimits};
-use weighbridge_protocol::{Body, Envelope, envelope};
+use weighbridge_protocol::json::{ScanError, ScanLimits};
+use weighbridge_protocol::{Body, Envelope, envelope_at};
+use weighbridge_translate::StreamForm;
 use weighbridge_units::Protocol;
 
 use crate::compiled::{Compiled, ModelRoute};
 use crate::draft::Draft;
+use crate::endpoint::Inference;
 use crate::exchange::{Exchange, Place};
-use crate::outbound::field_path;
 use crate::read_body::read_body;
 use crate::receive::Authenticated;
 use crate::refusal::Refusal;
@@ -26,6 +27,7 @@ pub(crate) struct Admitted {
     route: Arc<ModelRoute>,
     authenticated: Authenticated,
     client: Protocol,
+    form: StreamForm,
     envelope: Envelope,
     body: Body,
     admission: Admission,
@@ -36,7 +38,7 @@ impl Authenticated {
     /// Reads and checks the body, finds the model, and takes the request out of the key's limits.
     pub(crate) async fn admit<B>(
         self,
-        client: Protocol,
+        asked: Inference,
         body: B,
         draft: &mut Draft,
     ) -> Result<Admitted, Refusal>
@@ -50,7 +52,9 @@ impl Authenticated {
 
         let bytes = read_body(body, limits.body_bytes, limits.body_time).await?;
         let body = Body::scan(bytes, &ScanLimits { depth: limits.json_depth }).map_err(bad_syntax)?;
-        let envelope = envelope(client, &body).map_err(|error| bad_field(&error, &body))?;
+        let Inference { protocol: client, addressed, form } = asked;
+        let envelope =
+            envelope_at(client, &body, addressed).map_err(|error| Refusal::bad_field(&error, &body))?;
         draft.record.model = shown(&envelope.model).into();
         draft.record.stream = envelope.stream;
 
@@ -75,14 +79,14 @@ impl Authenticated {
                 limit: refused.limit,
                 retry_after: refused.retry_after,
             })?;
-        Ok(Admitted { settings, route, authenticated: self, client, envelope, body, admission, place })
+        Ok(Admitted { settings, route, authenticated: self, client, form, envelope, body, admission, place })
     }
 }
 
 impl Admitted {
     /// The request as it travels from here on.
     pub(crate) fn into_exchange(self, mut draft: Draft) -> Travelling {
-        let Self { settings, route, authenticated, client, envelope, body, admission, place } = self;
+        let Self { settings, route, authenticated, client, form, envelope, body, admission, place } = self;
         let Authenticated { head, principal, attributes } = authenticated;
         draft.record.tags = attributes.tags.into_pairs();
         draft.record.end_user = attributes.user.or_else(|| envelope.end_user.as_deref().map(Into::into));
@@ -94,6 +98,7 @@ impl Admitted {
             draft,
             principal,
             client,
+            form,
             envelope,
             body,
             deployment: None,
@@ -134,14 +139,4 @@ fn bad_syntax(error: ScanError) -> Refusal {
         _ => None,
     };
     Refusal::BadBody { message: error.to_string(), param }
-}
-
-fn bad_field(error: &ReadError, body: &Body) -> Refusal {
-    let pointer = error.pointer(body.text());
-    let param = Some(field_path(&pointer)).filter(|path| !path.is_empty());
-    let message = match &param {
-        Some(path) => format!("{path}: {error}"),
-        None => error.to_string(),
-    };
-    Refusal::BadBody { message, param }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Response, header, response};
+use weighbridge_protocol::bedrock_converse::header::ERROR_TYPE;
 use weighbridge_records::ExcludedTarget;
 use weighbridge_routing::{DeadEnd, FailureCause, Pick, Plan, Rejection, Sent, TimeLimit, Verdict};
 use weighbridge_stream::{Facts, Framing};
-use weighbridge_translate::{ApiError, decode_error};
+use weighbridge_translate::bedrock_converse::named_error;
+use weighbridge_translate::{ApiError, decode_error, retry_delay};
 use weighbridge_transport::{Consumed, Phase, Transport, TransportError};
-use weighbridge_units::{AttemptOutcome, ErrorClass};
+use weighbridge_units::{AttemptOutcome, ErrorClass, Protocol};
 
 use crate::admit::Travelling;
 use crate::answer::AnswerBody;
@@ -134,6 +136,7 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     let Reserved { intent, body } = reserved;
     let deployment = Arc::clone(&intent.deployment);
     let timeouts = deployment.provider.timeouts;
+    let provider = deployment.address(intent.exchange.client).protocol;
     let request = outbound::request(
         &intent.exchange,
         &deployment,
@@ -160,11 +163,11 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     timer.piece_came();
     let upstream = Upstream::new(body, timer);
     if !head.status.is_success() {
-        return refused(in_flight, &deployment, head.status.as_u16(), &head.headers, upstream).await;
+        return refused(in_flight, &deployment, provider, &head, upstream).await;
     }
     let streamed = in_flight.exchange().is_some_and(|exchange| exchange.envelope.stream);
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    match Framing::of(content_type, deployment.provider.protocol) {
+    match Framing::of(content_type, provider) {
         Some(framing) if streamed => {
             streamed::answer(in_flight, &deployment, settings, upstream, framing).await
         }
@@ -216,8 +219,8 @@ pub(crate) fn failed(
 async fn refused(
     in_flight: InFlight,
     deployment: &Deployment,
-    status: u16,
-    headers: &HeaderMap,
+    provider: Protocol,
+    head: &response::Parts,
     mut upstream: Upstream,
 ) -> Attempted {
     let mut body = BytesMut::new();
@@ -228,14 +231,27 @@ async fn refused(
         }
     }
     body.truncate(ERROR_BODY_MOST);
-    let retry_after = retry_after(headers);
-    let mut said = decode_error(deployment.provider.protocol, status, &body);
+    let retry_after = retry_after(&head.headers).or_else(|| retry_delay(provider, &body));
+    let mut said = said_by(provider, head, &body);
     scrub(&mut said.message, deployment);
     let class = said.class;
     let ending = Ending::refused(class);
     let cause = FailureCause::Status { class, retry_after };
     let refusal = Refusal::Upstream { error: for_client(said), retry_after };
     failed(in_flight, &ending, &Facts::default(), cause, refusal)
+}
+
+/// What an error of a provider says.
+fn said_by(provider: Protocol, head: &response::Parts, body: &[u8]) -> ApiError {
+    let status = head.status.as_u16();
+    let name = head.headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok());
+    match name {
+        // AWS says in a header what went wrong, and in the body at most a sentence about it.
+        Some(name) if provider == Protocol::BedrockConverse => {
+            named_error(name, status, std::str::from_utf8(body).unwrap_or_default())
+        }
+        _ => decode_error(provider, status, body),
+    }
 }
 
 /// A provider's error as the client may see it: what concerns our own account there is not the

@@ -6,18 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 use weighbridge_access::{Cidr, LossPolicy};
-use weighbridge_catalogue::{ModelInfo, near};
+use weighbridge_catalogue::{ModelInfo, PathTemplate, Spoken, near};
 use weighbridge_ledger::Name;
+use weighbridge_protocol::Dialect;
 use weighbridge_routing::{
     FallbackRules, HealthPolicy, KeyPool, RetryBudget, RetryPolicy, Route, RouteParts, Strategy, Target,
     WeightedRoundRobin,
 };
+use weighbridge_transport::Signer;
 use weighbridge_units::Protocol;
 
 use crate::pipeline::PipelineError;
 use crate::settings::{
-    ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
-    UnknownModel,
+    ProviderCredential, ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind,
+    TargetSettings, Timeouts, UnknownModel,
 };
 
 /// `provider/model` names that are remembered; further ones are compiled for each request.
@@ -42,8 +44,9 @@ pub(crate) struct Provider {
     /// The name, as answers show it; `None` where no header can carry it.
     pub(crate) shown: Option<HeaderValue>,
     pub(crate) ledger_name: Name,
-    pub(crate) protocol: Protocol,
-    pub(crate) uri: Uri,
+    /// What it speaks, best first.
+    spoken: Vec<Spoken>,
+    base_url: String,
     pub(crate) credentials: Vec<Credential>,
     /// Everything that each request carries but for the credential.
     pub(crate) headers: HeaderMap,
@@ -52,12 +55,17 @@ pub(crate) struct Provider {
     keys: Arc<KeyPool>,
 }
 
-/// A credential as the header that carries it.
+/// A credential, ready to be sent.
 pub(crate) struct Credential {
-    pub(crate) name: HeaderName,
-    pub(crate) value: HeaderValue,
-    /// The bare secret: for finding it in what a provider says.
-    pub(crate) secret: SecretString,
+    pub(crate) proof: Proof,
+    /// The bare secrets: for finding them in what a provider says.
+    pub(crate) secrets: Vec<SecretString>,
+}
+
+/// How a credential is shown to the provider.
+pub(crate) enum Proof {
+    Header(HeaderName, HeaderValue),
+    Signature(Signer),
 }
 
 /// One model at one provider.
@@ -68,7 +76,24 @@ pub(crate) struct Deployment {
     pub(crate) shown: Option<HeaderValue>,
     pub(crate) ledger_name: Name,
     pub(crate) info: Option<&'static ModelInfo>,
+    /// Where the model is called, best first; never empty.
+    addresses: Box<[Address]>,
     target: Arc<Target>,
+}
+
+/// Where and how one model is called in one protocol.
+pub(crate) struct Address {
+    pub(crate) protocol: Protocol,
+    pub(crate) dialect: Dialect,
+    whole: Uri,
+    streamed: Uri,
+}
+
+impl Address {
+    /// Where a call goes.
+    pub(crate) const fn uri(&self, stream: bool) -> &Uri {
+        if stream { &self.streamed } else { &self.whole }
+    }
 }
 
 /// What stands behind a name that clients ask for.
@@ -121,7 +146,7 @@ impl Compiled {
         if let Some(route) = direct.get(name) {
             return Some(Arc::clone(route));
         }
-        let deployment = Deployment::new(provider, model.into(), None);
+        let deployment = Deployment::new(provider, model.into(), None).ok()?;
         let route = Arc::new(ModelRoute::single(&self.retry_budget, deployment)?);
         if direct.len() < DIRECT_MOST {
             direct.insert(name.into(), Arc::clone(&route));
@@ -200,7 +225,8 @@ impl Compiled {
         let kept = former.and_then(|former| former.deployments.get(&name));
         let same_keys = kept.filter(|kept| kept.provider.credentials.len() == provider.credentials.len());
         let target = same_keys.map(|kept| Arc::clone(&kept.target));
-        let deployment = Deployment::new(provider, settings.model.clone(), target);
+        let deployment = Deployment::new(provider, settings.model.clone(), target)
+            .map_err(|reason| PipelineError::Route { route: route.to_owned(), reason })?;
         self.deployments.insert(name, Arc::clone(&deployment));
         Ok(deployment)
     }
@@ -218,7 +244,18 @@ impl ModelRoute {
 }
 
 impl Deployment {
-    fn new(provider: &Arc<Provider>, model: Arc<str>, target: Option<Arc<Target>>) -> Arc<Self> {
+    /// A model at a provider; the error is a sentence about a model that cannot be called there.
+    fn new(
+        provider: &Arc<Provider>,
+        model: Arc<str>,
+        target: Option<Arc<Target>>,
+    ) -> Result<Arc<Self>, String> {
+        let served = provider.spoken.iter().filter(|spoken| spoken.models.admits(&model));
+        let addresses: Box<[Address]> =
+            served.map(|spoken| provider.address(spoken, &model)).collect::<Result<_, String>>()?;
+        if addresses.is_empty() {
+            return Err(format!("`{}` speaks no protocol for the model `{model}`", provider.name));
+        }
         let target = target.unwrap_or_else(|| {
             let name = format!("{}/{model}", provider.name);
             Target::new(name, Arc::clone(&provider.keys), HealthPolicy::default())
@@ -226,7 +263,14 @@ impl Deployment {
         let info = weighbridge_catalogue::model(&provider.price_as, &model);
         let ledger_name = Name::new(Arc::clone(&model));
         let shown = HeaderValue::try_from(&*model).ok();
-        Arc::new(Self { provider: Arc::clone(provider), model, shown, ledger_name, info, target })
+        let provider = Arc::clone(provider);
+        Ok(Arc::new(Self { provider, model, shown, ledger_name, info, addresses, target }))
+    }
+
+    /// Where a client's request goes: to where its own protocol is spoken, else to the best place.
+    pub(crate) fn address(&self, client: Protocol) -> &Address {
+        let own = self.addresses.iter().find(|address| address.protocol == client);
+        own.unwrap_or(&self.addresses[0])
     }
 }
 
@@ -236,16 +280,15 @@ impl Provider {
             provider: settings.name.to_string(),
             reason: reason.to_owned(),
         };
-        let address = format!("{}{}", settings.base_url.trim_end_matches('/'), settings.path);
-        let uri: Uri = address.parse().map_err(|_| base_url("it is not an address"))?;
+        let uri: Uri = settings.base_url.parse().map_err(|_| base_url("it is not an address"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
             return Err(base_url("it must begin with http:// or https:// and name a host"));
         }
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(base_url("credentials belong into api_keys"));
         }
-        let credentials =
-            settings.api_keys.iter().map(|key| credential(settings, key)).collect::<Result<Vec<_>, _>>()?;
+        let credentials = settings.credentials.iter().map(|credential| ready(settings, credential));
+        let credentials = credentials.collect::<Result<Vec<_>, _>>()?;
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(
@@ -257,8 +300,8 @@ impl Provider {
             name: settings.name.clone(),
             shown: HeaderValue::try_from(&*settings.name).ok(),
             ledger_name: Name::new(Arc::clone(&settings.name)),
-            protocol: settings.protocol,
-            uri,
+            spoken: settings.spoken.clone(),
+            base_url: settings.base_url.trim_end_matches('/').to_owned(),
             headers,
             price_as: settings.price_as.clone(),
             timeouts: settings.timeouts,
@@ -266,14 +309,33 @@ impl Provider {
             credentials,
         })
     }
+
+    fn address(&self, spoken: &Spoken, model: &str) -> Result<Address, String> {
+        let uri = |path: &PathTemplate| {
+            let path = path.for_model(model)?;
+            format!("{}{path}", self.base_url).parse().ok()
+        };
+        let [whole, streamed] = [&spoken.path, &spoken.stream_path].map(|path| {
+            uri(path).ok_or_else(|| format!("the model's name `{model}` makes no address at `{}`", self.name))
+        });
+        Ok(Address { protocol: spoken.protocol, dialect: spoken.dialect, whole: whole?, streamed: streamed? })
+    }
 }
 
-fn credential(settings: &ProviderSettings, key: &SecretString) -> Result<Credential, PipelineError> {
+fn ready(settings: &ProviderSettings, credential: &ProviderCredential) -> Result<Credential, PipelineError> {
     let bad = || PipelineError::Credential { provider: settings.name.to_string() };
-    let text = format!("{}{}", settings.auth.prefix(), key.expose_secret());
-    let mut value = HeaderValue::try_from(text).map_err(|_| bad())?;
-    value.set_sensitive(true);
-    Ok(Credential { name: HeaderName::from_static(settings.auth.header()), value, secret: key.clone() })
+    Ok(match credential {
+        ProviderCredential::Key(key) => {
+            let text = format!("{}{}", settings.auth.prefix(), key.expose_secret());
+            let mut value = HeaderValue::try_from(text).map_err(|_| bad())?;
+            value.set_sensitive(true);
+            let name = HeaderName::from_static(settings.auth.header());
+            Credential { proof: Proof::Header(name, value), secrets: vec![key.clone()] }
+        }
+        ProviderCredential::Signature { signer, secrets } => {
+            Credential { proof: Proof::Signature(signer.clone()), secrets: secrets.clone() }
+        }
+    })
 }
 
 /// The registry of strategies: a new one is a line here and a file in `routing`.

@@ -1,15 +1,19 @@
-//! Which of the gateway's routes a request is for. Decided from method and path alone.
+//! Which of the gateway's routes a request is for. Decided from method and address alone.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Uri};
+use weighbridge_protocol::gemini::{self, Call};
+use weighbridge_protocol::{Addressed, unescaped};
+use weighbridge_translate::StreamForm;
 use weighbridge_units::Protocol;
 
+use crate::receive::GOOGLE_KEY;
 use crate::refusal::Refusal;
 
 /// A route of the data plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// An inference call in a client's protocol.
-    Inference(Protocol),
+    Inference(Inference),
     /// The models that a key may use.
     Models,
     /// One model of that list.
@@ -18,53 +22,161 @@ pub(crate) enum Endpoint {
     Request(String),
 }
 
+/// An inference call, as far as its address tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Inference {
+    pub(crate) protocol: Protocol,
+    pub(crate) addressed: Addressed,
+    /// How the client wants a stream framed.
+    pub(crate) form: StreamForm,
+}
+
+impl Inference {
+    /// A call at a path that says no more than its protocol.
+    fn plain(protocol: Protocol) -> Self {
+        Self { protocol, addressed: Addressed::default(), form: StreamForm::Events }
+    }
+
+    /// A call of Azure's, whose deployment is the model.
+    fn deployment(protocol: Protocol, name: &str) -> Option<Self> {
+        let model = Some(unescaped(name)?.into_owned());
+        Some(Self { addressed: Addressed { model, stream: None }, ..Self::plain(protocol) })
+    }
+
+    /// A call of Gemini's, which has model and stream in its path.
+    fn gemini(uri: &Uri) -> Option<Self> {
+        let route = gemini::Route::parse(uri.path(), uri.query())?;
+        let addressed = route.addressed();
+        matches!(route.call, Call::Generate | Call::StreamGenerate).then_some(Self {
+            protocol: Protocol::GeminiGenerateContent,
+            addressed,
+            form: route.form,
+        })
+    }
+}
+
 impl Endpoint {
-    /// The route of a method and a path.
-    pub(crate) fn of(method: &Method, path: &str) -> Result<Self, Refusal> {
-        let (endpoint, allowed) = match path {
-            "/v1/chat/completions" => (Self::Inference(Protocol::OpenAiChat), "POST"),
-            "/v1/messages" => (Self::Inference(Protocol::AnthropicMessages), "POST"),
-            "/v1/models" => (Self::Models, "GET"),
-            _ => match (path.strip_prefix("/v1/requests/"), path.strip_prefix("/v1/models/")) {
-                (Some(id), _) if !id.is_empty() && !id.contains('/') => (Self::Request(id.into()), "GET"),
-                // A model's name may hold a slash: `provider/model`.
-                (_, Some(model)) if !model.is_empty() => (Self::Model(model.into()), "GET"),
-                _ => return Err(Refusal::UnknownRoute { path: path.chars().take(200).collect() }),
-            },
-        };
+    /// The route of a method and an address.
+    pub(crate) fn of(method: &Method, uri: &Uri) -> Result<Self, Refusal> {
+        let (endpoint, allowed) = Self::at(uri)
+            .ok_or_else(|| Refusal::UnknownRoute { path: uri.path().chars().take(200).collect() })?;
         if method.as_str() == allowed { Ok(endpoint) } else { Err(Refusal::MethodNotAllowed { allowed }) }
+    }
+
+    /// The route of an address, and the method that it takes.
+    fn at(uri: &Uri) -> Option<(Self, &'static str)> {
+        let path = uri.path();
+        let plain = match path {
+            "/v1/chat/completions" | "/openai/v1/chat/completions" => Protocol::OpenAiChat,
+            "/v1/messages" => Protocol::AnthropicMessages,
+            "/v1/responses" | "/openai/v1/responses" | "/openai/responses" => Protocol::OpenAiResponses,
+            "/v1/models" | "/v1beta/models" | "/openai/v1/models" => return Some((Self::Models, "GET")),
+            _ => return Self::parsed(uri),
+        };
+        Some((Self::Inference(Inference::plain(plain)), "POST"))
+    }
+
+    /// The routes with a name in their path.
+    fn parsed(uri: &Uri) -> Option<(Self, &'static str)> {
+        let path = uri.path();
+        let versioned = ["/v1/", "/v1beta/", "/v1beta1/"].iter().find_map(|root| path.strip_prefix(root));
+        if let Some(deployment) = path.strip_prefix("/openai/deployments/") {
+            let name = deployment.strip_suffix("/chat/completions").filter(|name| !name.contains('/'))?;
+            return Some((Self::Inference(Inference::deployment(Protocol::OpenAiChat, name)?), "POST"));
+        }
+        let below = versioned?;
+        if let Some(inference) = Inference::gemini(uri) {
+            return Some((Self::Inference(inference), "POST"));
+        }
+        if let Some(id) = below.strip_prefix("requests/") {
+            return (!id.is_empty() && !id.contains('/')).then(|| (Self::Request(id.into()), "GET"));
+        }
+        // A model's name may hold a slash: `provider/model`.
+        let model = unescaped(below.strip_prefix("models/")?)?;
+        (!model.is_empty()).then(|| (Self::Model(model.into_owned()), "GET"))
     }
 }
 
 /// The protocol that a refusal is rendered in, known before anything else is.
-pub(crate) fn protocol_of(path: &str, headers: &HeaderMap) -> Protocol {
-    let by_path = match path {
-        "/v1/messages" => Some(Protocol::AnthropicMessages),
-        "/v1/chat/completions" => Some(Protocol::OpenAiChat),
-        _ => None,
-    };
-    let by_header = || {
-        let anthropic = headers.contains_key("anthropic-version");
-        if anthropic { Protocol::AnthropicMessages } else { Protocol::OpenAiChat }
-    };
-    by_path.unwrap_or_else(by_header)
+pub(crate) fn protocol_of(uri: &Uri, headers: &HeaderMap) -> Protocol {
+    let path = uri.path();
+    let gemini = ["/v1beta/", "/v1beta1/"].iter().any(|root| path.starts_with(root));
+    if path.starts_with("/v1/messages") {
+        Protocol::AnthropicMessages
+    } else if ["/v1/responses", "/openai/responses", "/openai/v1/responses"]
+        .iter()
+        .any(|route| path.starts_with(route))
+    {
+        Protocol::OpenAiResponses
+    } else if path.starts_with("/v1/chat/") || path.starts_with("/openai/") {
+        Protocol::OpenAiChat
+    } else if gemini || Inference::gemini(uri).is_some() || headers.contains_key(GOOGLE_KEY) {
+        Protocol::GeminiGenerateContent
+    } else if headers.contains_key("anthropic-version") {
+        Protocol::AnthropicMessages
+    } else {
+        Protocol::OpenAiChat
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(method: Method, address: &str) -> Result<Endpoint, &'static str> {
+        Endpoint::of(&method, &address.parse().unwrap()).map_err(|refusal| refusal.kind())
+    }
+
+    fn plain(protocol: Protocol) -> Result<Endpoint, &'static str> {
+        Ok(Endpoint::Inference(Inference::plain(protocol)))
+    }
+
     #[test]
     fn routes_are_told_by_path_and_method() {
-        let of = |method: Method, path: &str| Endpoint::of(&method, path).map_err(|refusal| refusal.kind());
-        assert_eq!(of(Method::POST, "/v1/chat/completions"), Ok(Endpoint::Inference(Protocol::OpenAiChat)));
-        assert_eq!(of(Method::POST, "/v1/messages"), Ok(Endpoint::Inference(Protocol::AnthropicMessages)));
+        assert_eq!(of(Method::POST, "/v1/chat/completions"), plain(Protocol::OpenAiChat));
+        assert_eq!(of(Method::POST, "/v1/messages?beta=true"), plain(Protocol::AnthropicMessages));
+        assert_eq!(of(Method::POST, "/v1/responses"), plain(Protocol::OpenAiResponses));
         assert_eq!(of(Method::GET, "/v1/models"), Ok(Endpoint::Models));
+        assert_eq!(of(Method::GET, "/v1beta/models?pageSize=50"), Ok(Endpoint::Models));
         assert_eq!(of(Method::GET, "/v1/models/openai/gpt-4o"), Ok(Endpoint::Model("openai/gpt-4o".into())));
+        assert_eq!(of(Method::GET, "/v1/models/a%2Fb"), Ok(Endpoint::Model("a/b".into())));
         assert_eq!(of(Method::GET, "/v1/requests/req_1"), Ok(Endpoint::Request("req_1".into())));
         assert_eq!(of(Method::GET, "/v1/messages"), Err("method-not-allowed"));
         for path in ["/", "/v1/requests/", "/v1/requests/a/b", "/v1/chat/completions/", "//v1/models"] {
             assert_eq!(of(Method::GET, path), Err("unknown-route"), "{path}");
         }
+    }
+
+    #[test]
+    fn gemini_and_azure_name_the_model_in_the_path() {
+        let told = |address: &str| match of(Method::POST, address) {
+            Ok(Endpoint::Inference(Inference { protocol, addressed, form })) => {
+                (protocol, addressed.model.unwrap(), addressed.stream, form)
+            }
+            other => panic!("{address}: {other:?}"),
+        };
+        let gemini = Protocol::GeminiGenerateContent;
+        for root in ["/v1", "/v1beta", "/v1beta1/projects/p/locations/l/publishers/google"] {
+            let whole = told(&format!("{root}/models/fast:generateContent"));
+            assert_eq!(whole, (gemini, "fast".into(), Some(false), StreamForm::JsonArray), "{root}");
+        }
+        let streamed = told("/v1beta/models/openai/gpt-4o:streamGenerateContent?alt=sse");
+        assert_eq!(streamed, (gemini, "openai/gpt-4o".into(), Some(true), StreamForm::Events));
+        let azure = told("/openai/deployments/openai%2Fgpt-4o/chat/completions?api-version=2024-10-21");
+        assert_eq!(azure, (Protocol::OpenAiChat, "openai/gpt-4o".into(), None, StreamForm::Events));
+        assert_eq!(of(Method::POST, "/openai/deployments/a/b/chat/completions"), Err("unknown-route"));
+    }
+
+    #[test]
+    fn refusals_are_told_in_the_clients_protocol() {
+        let none = HeaderMap::new();
+        let of = |address: &str| protocol_of(&address.parse().unwrap(), &none);
+        assert_eq!(of("/v1/messages/nonsense"), Protocol::AnthropicMessages);
+        assert_eq!(of("/v1beta/nonsense"), Protocol::GeminiGenerateContent);
+        assert_eq!(of("/v1/models/m:generateContent"), Protocol::GeminiGenerateContent);
+        assert_eq!(of("/v1/responses"), Protocol::OpenAiResponses);
+        assert_eq!(of("/nonsense"), Protocol::OpenAiChat);
+        let google = HeaderMap::from_iter([(GOOGLE_KEY, "k".parse().unwrap())]);
+        assert_eq!(protocol_of(&"/v1/models".parse().unwrap(), &google), Protocol::GeminiGenerateContent);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderMap;
 use weighbridge_access::{Admission, LossPolicy, Principal};
 use weighbridge_protocol::{Body, Envelope};
-use weighbridge_translate::openai_chat;
+use weighbridge_translate::{StreamForm, openai_chat};
 use weighbridge_units::{Monotonic, NanoUsd, Protocol, RequestId, Timestamp};
 
 use crate::compiled::Deployment;
@@ -22,6 +22,8 @@ pub(crate) struct Exchange {
     pub(crate) draft: Draft,
     pub(crate) principal: Arc<Principal>,
     pub(crate) client: Protocol,
+    /// How the client wants a stream framed.
+    pub(crate) form: StreamForm,
     pub(crate) client_headers: HeaderMap,
     pub(crate) envelope: Envelope,
     pub(crate) body: Body,

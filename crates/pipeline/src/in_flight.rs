@@ -154,12 +154,13 @@ impl Sent {
         }
 
         let now = exchange.now();
+        let protocol = deployment.address(exchange.client).protocol;
         let draft = &mut exchange.draft;
         let mut record = AttemptRecord::new(
             attempt,
             deployment.provider.name.clone(),
             deployment.model.clone(),
-            deployment.provider.protocol,
+            protocol,
             draft.offset(started),
         );
         record.outcome = outcome;

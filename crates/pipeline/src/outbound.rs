@@ -1,13 +1,16 @@
 //! What is sent to a provider: the client's own bytes with a few edits, or a translation.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
-use weighbridge_protocol::Edits;
+use weighbridge_protocol::json::ReadError;
+use weighbridge_protocol::{Dialect, Edits};
 use weighbridge_routing::Rejection;
 use weighbridge_translate::{RequestTarget, TranslateError};
 use weighbridge_transport::Rope;
 use weighbridge_units::{AttemptId, Loss, LossKind, Protocol};
 
-use crate::compiled::Deployment;
+use crate::compiled::{Address, Deployment, Proof};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 use crate::reserve::Unfit;
@@ -34,7 +37,8 @@ pub(crate) struct Outbound {
 
 /// The most tokens that an answer may have: the client's cap, else the model's maximum.
 pub(crate) fn output_cap(exchange: &Exchange, deployment: &Deployment) -> u64 {
-    let unknown = if deployment.provider.protocol == exchange.client { OUTPUT_UNKNOWN } else { OUTPUT_NAMED };
+    let same = deployment.address(exchange.client).protocol == exchange.client;
+    let unknown = if same { OUTPUT_UNKNOWN } else { OUTPUT_NAMED };
     let most = || deployment.info.map_or(unknown, |info| info.max_output);
     exchange.envelope.max_output.unwrap_or_else(most)
 }
@@ -45,10 +49,14 @@ pub(crate) fn write(
     deployment: &Deployment,
     cap: Option<u64>,
 ) -> Result<Outbound, Unfit> {
-    let mut outbound = if deployment.provider.protocol == exchange.client {
-        Outbound { body: edited(exchange, deployment, cap)?, losses: Vec::new() }
+    let address = deployment.address(exchange.client);
+    let mut outbound = if address.protocol == exchange.client {
+        let body = edited(exchange, deployment, address, cap).map_err(|error| {
+            Unfit::anywhere(Rejection::Misfit, Refusal::bad_field(&error, &exchange.body))
+        })?;
+        Outbound { body, losses: Vec::new() }
     } else {
-        translated(exchange, deployment, cap)?
+        translated(exchange, deployment, address, cap)?
     };
     if let Some(cap) = cap {
         outbound.losses.push(Loss {
@@ -62,39 +70,61 @@ pub(crate) fn write(
 }
 
 /// The client's bytes with the edits of the closed table.
-fn edited(exchange: &Exchange, deployment: &Deployment, cap: Option<u64>) -> Result<Rope, Unfit> {
-    let mut edits: Edits = exchange.body.edit();
-    if exchange.envelope.model != *deployment.model {
-        edits.set("model", json_string(&deployment.model));
+fn edited(
+    exchange: &Exchange,
+    deployment: &Deployment,
+    address: &Address,
+    cap: Option<u64>,
+) -> Result<Rope, ReadError> {
+    let body = &exchange.body;
+    let mut edits: Edits = body.edit();
+    if address.dialect.names_model_in_body(address.protocol) {
+        let said = body.get("model").and_then(|model| model.read::<Cow<'_, str>>().ok());
+        if said.as_deref() != Some(&*deployment.model) {
+            edits.set("model", json_string(&deployment.model));
+        }
     }
-    if exchange.client == Protocol::OpenAiChat {
-        if exchange.envelope.stream && !exchange.envelope.wants_usage {
-            edits.set_in("stream_options", "include_usage", "true").map_err(|error| {
-                let param = Some("stream_options".into());
-                let refusal = Refusal::BadBody { message: format!("stream_options: {error}"), param };
-                Unfit::anywhere(Rejection::Misfit, refusal)
-            })?;
-        }
-        if let Some(cap) = cap {
-            // The newer name is OpenAI's own; others that speak its protocol know the older one.
-            let field = if &*deployment.provider.price_as == "openai" {
-                "max_completion_tokens"
-            } else {
-                "max_tokens"
-            };
-            edits.set(field, cap.to_string());
-        }
+    if exchange.client == Protocol::OpenAiChat && exchange.envelope.stream && !exchange.envelope.wants_usage {
+        edits.set_in("stream_options", "include_usage", "true")?;
+    }
+    if let Some(cap) = cap {
+        write_cap(&mut edits, exchange, address.dialect, cap)?;
     }
     Ok(edits.rope().into_iter().collect())
 }
 
-fn translated(exchange: &Exchange, deployment: &Deployment, cap: Option<u64>) -> Result<Outbound, Unfit> {
+/// Puts an output limit where the protocol has it. The request has none of its own.
+fn write_cap(edits: &mut Edits, exchange: &Exchange, dialect: Dialect, cap: u64) -> Result<(), ReadError> {
+    let cap = cap.to_string();
+    match exchange.client {
+        // The newer name is OpenAI's own; others that speak its protocol know the older one.
+        Protocol::OpenAiChat if dialect == Dialect::Compatible => edits.set("max_tokens", cap),
+        Protocol::OpenAiChat => edits.set("max_completion_tokens", cap),
+        Protocol::OpenAiResponses => edits.set("max_output_tokens", cap),
+        Protocol::AnthropicMessages => edits.set("max_tokens", cap),
+        Protocol::GeminiGenerateContent => {
+            let snake = exchange.body.get("generation_config").is_some();
+            let config = if snake { "generation_config" } else { "generationConfig" };
+            edits.set_in(config, "maxOutputTokens", &cap)?;
+        }
+        Protocol::BedrockConverse => edits.set_in("inferenceConfig", "maxTokens", &cap)?,
+    }
+    Ok(())
+}
+
+fn translated(
+    exchange: &Exchange,
+    deployment: &Deployment,
+    address: &Address,
+    cap: Option<u64>,
+) -> Result<Outbound, Unfit> {
     let target = RequestTarget {
+        dialect: address.dialect,
         max_output_default: cap.unwrap_or_else(|| output_cap(exchange, deployment)),
         ..RequestTarget::new(&deployment.model)
     };
     let text = exchange.body.text();
-    match weighbridge_translate::request(exchange.client, deployment.provider.protocol, text, &target) {
+    match weighbridge_translate::request(exchange.client, address.protocol, text, &target) {
         Ok(translated) => {
             Ok(Outbound { body: Rope::from(bytes::Bytes::from(translated.value)), losses: translated.losses })
         }
@@ -122,22 +152,29 @@ pub(crate) fn request(
     // Room for the credential and what the transport adds, so that the map is not rebuilt.
     let mut headers = HeaderMap::with_capacity(provider.headers.len() + 8);
     headers.extend(provider.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    if provider.protocol == exchange.client {
+    let address = deployment.address(exchange.client);
+    if address.protocol == exchange.client {
         for name in &PASSED_ON {
             if let Some(value) = exchange.client_headers.get(name) {
                 headers.insert(name, value.clone());
             }
         }
     }
-    if let Some(credential) = provider.credentials.get(credential) {
-        headers.insert(credential.name.clone(), credential.value.clone());
+    let mut request = Request::new(body);
+    match provider.credentials.get(credential).map(|credential| &credential.proof) {
+        Some(Proof::Header(name, value)) => {
+            headers.insert(name.clone(), value.clone());
+        }
+        Some(Proof::Signature(signer)) => {
+            request.extensions_mut().insert(signer.clone());
+        }
+        None => {}
     }
     if let Ok(id) = HeaderValue::try_from(attempt.to_string()) {
         headers.insert(ATTEMPT_ID, id);
     }
-    let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = provider.uri.clone();
+    *request.uri_mut() = address.uri(exchange.envelope.stream).clone();
     *request.headers_mut() = headers;
     request
 }

@@ -163,7 +163,7 @@ impl Pipeline {
         B: Body<Data = Bytes>,
     {
         let (head, body) = request.into_parts();
-        let client = protocol_of(head.uri.path(), &head.headers);
+        let client = protocol_of(&head.uri, &head.headers);
         let mut draft = Draft::new(&self.core, client, &head.headers);
         match serve(Received { head, peer }, body, &mut draft).await {
             Ok(Served::Admitted(admitted)) => attempt::run(admitted.into_exchange(draft), &**transport).await,
@@ -197,11 +197,11 @@ where
     if draft.core.draining.load(Ordering::Acquire) {
         return Err(Refusal::Draining);
     }
-    let endpoint = Endpoint::of(&received.head.method, received.head.uri.path())?;
+    let endpoint = Endpoint::of(&received.head.method, &received.head.uri)?;
     let authenticated = received.authenticate(draft)?;
     Ok(match endpoint {
-        Endpoint::Inference(protocol) => {
-            Served::Admitted(Box::new(authenticated.admit(protocol, body, draft).await?))
+        Endpoint::Inference(inference) => {
+            Served::Admitted(Box::new(authenticated.admit(inference, body, draft).await?))
         }
         Endpoint::Models => Served::Answer(listing::models(&authenticated, draft)),
         Endpoint::Model(name) => Served::Answer(listing::model(&authenticated, &name, draft)?),

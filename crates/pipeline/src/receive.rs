@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, header, request};
 use weighbridge_access::{AccessError, ClientOrigin, Principal, client_ip};
+use weighbridge_protocol::gemini::CREDENTIAL_QUERY;
 use weighbridge_records::Caller;
 use weighbridge_units::{AttemptId, RequestId, Timestamp};
 
@@ -15,6 +16,10 @@ use crate::refusal::Refusal;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(crate) const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+const AZURE_KEY: HeaderName = HeaderName::from_static("api-key");
+/// Headers that hold nothing but the key: of Anthropic's, Google's and Azure's SDKs.
+static PLAIN_KEYS: [HeaderName; 3] = [API_KEY, GOOGLE_KEY, AZURE_KEY];
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const BEARER: &str = "bearer ";
 
@@ -36,7 +41,7 @@ impl Received {
     pub(crate) fn authenticate(self, draft: &mut Draft) -> Result<Authenticated, Refusal> {
         let Self { head, peer } = self;
         let core = &draft.core;
-        let presented = presented_key(&head.headers).ok_or(Refusal::Unauthenticated)?;
+        let presented = presented_key(&head.headers, head.uri.query()).ok_or(Refusal::Unauthenticated)?;
         let settings = core.compiled.load();
         let forwarded = head.headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
         let origin = ClientOrigin {
@@ -62,16 +67,23 @@ pub(crate) fn request_id(headers: &HeaderMap, at: Timestamp, env: &dyn Env) -> R
 }
 
 /// The key, from whichever place the SDK uses. One key only: two that differ are nobody's.
-fn presented_key(headers: &HeaderMap) -> Option<&str> {
+fn presented_key<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<&'a str> {
     let bearer = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
         let text = value.to_str().ok()?;
         let scheme = text.get(..BEARER.len())?;
         scheme.eq_ignore_ascii_case(BEARER).then(|| text[BEARER.len()..].trim())
     });
-    let plain = headers.get_all(API_KEY).iter().map(|value| value.to_str().ok().map(str::trim));
+    let plain = PLAIN_KEYS.iter().flat_map(|name| headers.get_all(name));
+    let plain = plain.map(|value| value.to_str().ok().map(str::trim));
     let mut keys = bearer.chain(plain);
-    let first = keys.next()??;
+    let Some(first) = keys.next() else { return query_key(query?) };
+    let first = first?;
     keys.all(|key| key == Some(first)).then_some(first)
+}
+
+/// The key in a query, where Google's clients may put it. A key has no characters that are escaped.
+fn query_key(query: &str) -> Option<&str> {
+    query.split('&').find_map(|field| field.strip_prefix(CREDENTIAL_QUERY)?.strip_prefix('='))
 }
 
 #[cfg(test)]
@@ -83,7 +95,7 @@ mod tests {
         for (name, value) in pairs {
             headers.append(name, value.parse().unwrap());
         }
-        presented_key(&headers).map(str::to_owned)
+        presented_key(&headers, None).map(str::to_owned)
     }
 
     #[test]
@@ -98,5 +110,15 @@ mod tests {
         assert_eq!(key_of(&[(bearer.clone(), "Basic k")]), None);
         assert_eq!(key_of(&[(bearer, "k")]), None);
         assert_eq!(key_of(&[]), None);
+    }
+
+    #[test]
+    fn google_and_azure_have_places_of_their_own() {
+        assert_eq!(key_of(&[(GOOGLE_KEY, "k")]).as_deref(), Some("k"));
+        assert_eq!(key_of(&[(AZURE_KEY, "k"), (GOOGLE_KEY, "k")]).as_deref(), Some("k"));
+        assert_eq!(key_of(&[(AZURE_KEY, "k"), (GOOGLE_KEY, "other")]), None);
+        let none = HeaderMap::new();
+        assert_eq!(presented_key(&none, Some("alt=sse&key=k")), Some("k"));
+        assert_eq!(presented_key(&none, Some("keys=k")), None);
     }
 }

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use weighbridge_protocol::Body;
+use weighbridge_protocol::json::ReadError;
 use weighbridge_translate::ApiError;
 use weighbridge_units::{ErrorClass, Loss, NanoUsd};
+
+use crate::outbound::field_path;
 
 /// Names which limit refused a request.
 pub(crate) const LIMIT_KIND: HeaderName = HeaderName::from_static("x-gateway-limit-kind");
@@ -62,6 +66,16 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// A field of the client's body that is missing, or not what its protocol demands.
+    pub(crate) fn bad_field(error: &ReadError, body: &Body) -> Self {
+        let param = Some(field_path(&error.pointer(body.text()))).filter(|path| !path.is_empty());
+        let message = match &param {
+            Some(path) => format!("{path}: {error}"),
+            None => error.to_string(),
+        };
+        Self::BadBody { message, param }
+    }
+
     /// The name in records and metrics.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

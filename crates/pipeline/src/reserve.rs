@@ -166,8 +166,9 @@ fn check_losses(exchange: &Exchange, outbound: &Outbound) -> Result<(), Unfit> {
 /// Tokens that the prompt certainly does not exceed (rule R4).
 fn prompt_bound(exchange: &Exchange, deployment: &Deployment) -> u64 {
     let text = exchange.body.text();
+    let provider = deployment.address(exchange.client).protocol;
     let media = weighbridge_tokens::media(exchange.client, text);
-    let bound = weighbridge_tokens::prompt_bound(deployment.provider.protocol, text.len() as u64, media);
+    let bound = weighbridge_tokens::prompt_bound(provider, text.len() as u64, media);
     weighbridge_tokens::within_context(bound, deployment.info.map(|info| info.context_window))
 }
 

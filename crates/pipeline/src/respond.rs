@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use weighbridge_access::{LossPolicy, Standing};
-use weighbridge_translate::encode_error;
+use weighbridge_translate::{StreamForm, encode_error};
 use weighbridge_units::{Loss, Protocol, RequestId};
 
 use crate::answer::AnswerBody;
@@ -69,7 +69,11 @@ pub(crate) fn whole(mut exchange: Box<Exchange>, body: Bytes) -> Response<Answer
 pub(crate) fn stream_head(exchange: &mut Exchange) -> HeaderMap {
     exchange.draft.answered(200);
     let mut headers = HeaderMap::with_capacity(HEADERS);
-    headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+    let content_type = match exchange.form {
+        StreamForm::JsonArray if exchange.client == Protocol::GeminiGenerateContent => JSON,
+        _ => EVENT_STREAM,
+    };
+    headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     if exchange.wants_trailers {
         headers.insert(header::TRAILER, HeaderValue::from_static("x-gateway-cost-usd"));

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use weighbridge_access::{Cidr, LossPolicy};
-use weighbridge_catalogue::AuthStyle;
-use weighbridge_units::Protocol;
+use weighbridge_catalogue::{AuthStyle, Spoken};
+use weighbridge_transport::Signer;
 
 /// Everything that a [`crate::Pipeline`] is told at start and at each reload.
 #[derive(Clone, Default)]
@@ -33,23 +33,42 @@ pub struct Settings {
 pub struct ProviderSettings {
     /// The name in configuration, headers, metrics and the ledger.
     pub name: Arc<str>,
-    /// The protocol that it speaks.
-    pub protocol: Protocol,
+    /// What it speaks, best first. A client of one of these protocols is served in it; others are
+    /// translated to the first that serves the model.
+    pub spoken: Vec<Spoken>,
     /// Scheme, authority and path prefix, such as `https://api.openai.com/v1`, without final slash.
     pub base_url: String,
-    /// The path of an inference request after the base URL, such as `/chat/completions`: a preset's
-    /// [`weighbridge_catalogue::Preset::path`].
-    pub path: String,
-    /// Where its credential goes.
+    /// Where a key goes.
     pub auth: AuthStyle,
     /// Platform-owned credentials; the next one is taken when one is refused.
-    pub api_keys: Vec<SecretString>,
+    pub credentials: Vec<ProviderCredential>,
     /// Headers sent with every request, such as `anthropic-version`.
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     /// The provider's name in the price book.
     pub price_as: Arc<str>,
     /// Bounds on one attempt.
     pub timeouts: Timeouts,
+}
+
+/// What proves to a provider who is asking.
+#[derive(Clone)]
+pub enum ProviderCredential {
+    /// A key, in the header that the provider's [`AuthStyle`] names.
+    Key(SecretString),
+    /// A signature on each request.
+    Signature {
+        /// What signs.
+        signer: Signer,
+        /// What it signs with: to be taken out of what the provider says.
+        secrets: Vec<SecretString>,
+    },
+}
+
+impl ProviderCredential {
+    /// A key.
+    pub fn key(key: impl Into<SecretString>) -> Self {
+        Self::Key(key.into())
+    }
 }
 
 /// Bounds on one attempt.

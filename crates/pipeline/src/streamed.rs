@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use weighbridge_routing::{FailureCause, TimeLimit};
-use weighbridge_stream::{Framing, Relay, RelayOptions, RelayState, StreamForm};
+use weighbridge_stream::{Framing, Relay, RelayOptions, RelayState};
 use weighbridge_units::{AttemptOutcome, ErrorClass};
 
 use crate::answer::{AnswerBody, StreamBody};
@@ -62,12 +62,12 @@ pub(crate) async fn answer(
 fn relay_for(exchange: &Exchange, deployment: &Deployment, framing: Framing) -> Relay {
     let wants_usage = exchange.envelope.wants_usage;
     Relay::new(&RelayOptions {
-        provider: deployment.provider.protocol,
+        provider: deployment.address(exchange.client).protocol,
         framing,
         client: exchange.client,
         hide_usage: !wants_usage,
         show_usage: wants_usage,
-        form: StreamForm::Events,
+        form: exchange.form,
         id_fallback: exchange.id().as_str(),
         created: exchange.arrived().as_secs(),
         request_id: exchange.id().as_str(),

@@ -29,7 +29,8 @@ pub(crate) async fn answer(
     let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
 
     // One pass over the text checks it and reads its facts; what passes through is not written again.
-    let (provider, client) = (deployment.provider.protocol, exchange.client);
+    let client = exchange.client;
+    let provider = deployment.address(client).protocol;
     let read = if provider == client {
         answer_facts(provider, text).map(|facts| (bytes.clone(), facts, Vec::new()))
     } else {

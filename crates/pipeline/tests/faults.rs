@@ -9,6 +9,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use weighbridge_ledger::{AttemptEntry, LedgerStore};
+use weighbridge_pipeline::settings::ProviderCredential;
 use weighbridge_simulator::Fault;
 use weighbridge_units::{NanoUsd, Provenance};
 use world::{Answer, CHAT, MESSAGES, World};
@@ -129,7 +130,7 @@ async fn a_bad_request_is_the_clients_own_and_is_not_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_platform_key_is_never_the_clients_401() {
     let world = World::with_settings(1, |settings| {
-        settings.providers[0].api_keys = vec!["sk-invalid".to_owned().into()];
+        settings.providers[0].credentials = vec![ProviderCredential::key("sk-invalid".to_owned())];
     });
     let answer = world.post(CHAT, &chat("only-gpt", false)).await;
     assert_eq!(answer.status, 502, "{}", answer.text());

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use weighbridge_units::Protocol;
+
 /// Who serves a protocol. The protocol is the same, but some put a field elsewhere, want another one,
 /// or refuse what they do not know.
 ///
@@ -44,6 +46,15 @@ impl Dialect {
             Self::Azure => "azure",
             Self::Vertex => "vertex",
             Self::Bedrock => "bedrock",
+        }
+    }
+
+    /// Whether a request names its model in its body; else the model stands in the address alone.
+    pub const fn names_model_in_body(self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::OpenAiChat | Protocol::OpenAiResponses => true,
+            Protocol::AnthropicMessages => !matches!(self, Self::Vertex | Self::Bedrock),
+            Protocol::GeminiGenerateContent | Protocol::BedrockConverse => false,
         }
     }
 

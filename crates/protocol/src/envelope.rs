@@ -24,11 +24,46 @@ pub struct Envelope {
     pub service_tier: Option<String>,
 }
 
-/// Reads the envelope of a request. Only the fields it needs are looked at.
+/// What the address of a request says of it, where a protocol or its provider puts that there: Gemini,
+/// and Azure's deployments.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Addressed {
+    /// The model.
+    pub model: Option<String>,
+    /// Whether the answer is to be streamed.
+    pub stream: Option<bool>,
+}
+
+/// Reads the envelope of a request whose address says nothing of it.
 ///
 /// # Errors
-/// [`ReadError`] where `model` is missing, or a field that is needed has the wrong type.
+/// As [`envelope_at`].
 pub fn envelope(protocol: Protocol, body: &Body) -> Result<Envelope, ReadError> {
+    envelope_at(protocol, body, Addressed::default())
+}
+
+/// Reads the envelope of a request. Only the fields it needs are looked at; the address comes first.
+///
+/// # Errors
+/// [`ReadError`] where nothing names a model, or a field that is needed has the wrong type.
+pub fn envelope_at(protocol: Protocol, body: &Body, at: Addressed) -> Result<Envelope, ReadError> {
+    let mut envelope = read(protocol, body)?;
+    if let Some(model) = at.model {
+        envelope.model = model;
+    }
+    if let Some(stream) = at.stream {
+        envelope.stream = stream;
+    }
+    if envelope.model.is_empty() {
+        return Err(match body.get("model") {
+            Some(named) if !named.is_null() => ReadError::new(named, "the name of a model"),
+            _ => ReadError::missing(body.root(), "model"),
+        });
+    }
+    Ok(envelope)
+}
+
+fn read(protocol: Protocol, body: &Body) -> Result<Envelope, ReadError> {
     match protocol {
         Protocol::OpenAiChat => openai_chat::envelope::read(body),
         Protocol::AnthropicMessages => anthropic_messages::envelope::read(body),
@@ -48,11 +83,7 @@ pub(crate) fn optional<'a, T: FromRaw<'a>>(body: &'a Body, name: &str) -> Result
     Ok(field.value())
 }
 
-/// The name of the model, which every protocol here has in `model`.
+/// The name of the model, where the body has it; else empty.
 pub(crate) fn model(body: &Body) -> Result<String, ReadError> {
-    match optional::<String>(body, "model")? {
-        Some(name) if !name.is_empty() => Ok(name),
-        Some(_) => Err(ReadError::new(body.get("model").unwrap_or(body.root()), "the name of a model")),
-        None => Err(ReadError::missing(body.root(), "model")),
-    }
+    Ok(optional(body, "model")?.unwrap_or_default())
 }

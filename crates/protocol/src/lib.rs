@@ -41,8 +41,10 @@ mod body;
 mod dialect;
 mod edits;
 mod envelope;
+mod path;
 
 pub use body::Body;
 pub use dialect::Dialect;
 pub use edits::Edits;
-pub use envelope::{Envelope, envelope};
+pub use envelope::{Addressed, Envelope, envelope, envelope_at};
+pub use path::unescaped;

@@ -32,7 +32,12 @@ fn model_and_stream_stand_in_the_path() {
     );
     let route = Route::parse("/v1beta/models/gemini-2.5-pro:streamGenerateContent", None).unwrap();
     assert_eq!(
-        envelope::read_at(&body, &route).unwrap(),
+        weighbridge_protocol::envelope_at(
+            weighbridge_units::Protocol::GeminiGenerateContent,
+            &body,
+            route.addressed()
+        )
+        .unwrap(),
         Envelope {
             model: "gemini-2.5-pro".into(),
             stream: true,

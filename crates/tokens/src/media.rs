@@ -54,6 +54,34 @@ fn look_up(client: Protocol, word: &[u8], rest: &[u8], found: &mut Media) {
             b"file_id" | b"container" | b"mcp_servers" => found.unseen = true,
             word => found.unseen |= runs_at_provider(word),
         },
+        // <https://platform.openai.com/docs/api-reference/responses/create>
+        Protocol::OpenAiResponses => match word {
+            b"input_image" | b"computer_screenshot" if !is_key(rest) => found.images += 1,
+            b"tools" | b"text" if is_key(rest) => found.tools = true,
+            b"input_file" if !is_key(rest) => found.unseen = true,
+            b"input_audio" | b"file_id" => found.unseen = true,
+            // What these name is at the provider, and comes before the input.
+            b"previous_response_id" | b"conversation" | b"prompt" if is_key(rest) => found.unseen = true,
+            word => found.unseen |= !is_key(rest) && OPENAI_TOOLS.iter().any(|tool| word.starts_with(tool)),
+        },
+        // <https://ai.google.dev/api/generate-content>
+        Protocol::GeminiGenerateContent => match word {
+            word if word.starts_with(b"image/") => found.images += 1,
+            b"tools"
+            | b"responseSchema"
+            | b"response_schema"
+            | b"responseJsonSchema"
+            | b"response_json_schema" => found.tools = true,
+            b"fileData" | b"file_data" | b"cachedContent" | b"cached_content" => found.unseen = true,
+            word if [&b"audio/"[..], b"video/", b"application/", b"text/"]
+                .iter()
+                .any(|kind| word.starts_with(kind)) =>
+            {
+                // The format of a structured answer is named in the same words.
+                found.unseen |= !matches!(word, b"application/json" | b"text/plain" | b"text/x.enum");
+            }
+            word => found.unseen |= is_key(rest) && GOOGLE_TOOLS.contains(&word),
+        },
         // <https://platform.openai.com/docs/api-reference/chat/create>
         _ => match word {
             b"image_url" if is_key(rest) => found.images += 1,
@@ -68,6 +96,31 @@ fn look_up(client: Protocol, word: &[u8], rest: &[u8], found: &mut Media) {
         },
     }
 }
+
+/// How the types of tools begin that OpenAI works on its side: what they find becomes prompt.
+/// <https://platform.openai.com/docs/guides/tools>
+const OPENAI_TOOLS: [&[u8]; 7] =
+    [b"web_search", b"file_search", b"code_interpreter", b"image_generation", b"mcp", b"hosted_", b"shell"];
+
+/// Tools that Google works on its side, under both names of each.
+/// <https://ai.google.dev/api/caching#Tool>
+const GOOGLE_TOOLS: [&[u8]; 15] = [
+    b"googleSearch",
+    b"google_search",
+    b"googleSearchRetrieval",
+    b"google_search_retrieval",
+    b"codeExecution",
+    b"code_execution",
+    b"urlContext",
+    b"url_context",
+    b"googleMaps",
+    b"google_maps",
+    b"fileSearch",
+    b"file_search",
+    b"enterpriseWebSearch",
+    b"enterprise_web_search",
+    b"retrieval",
+];
 
 /// Whether the string before `rest` names a field.
 fn is_key(rest: &[u8]) -> bool {
@@ -104,6 +157,33 @@ mod tests {
         let anthropic = r#"{"content":[{"type":"image","source":{"type":"url","url":"https://a/b.png"}},
             {"source":{"type":"base64","media_type":"image/png","data":"AAAA"},"type" : "image" }]}"#;
         assert_eq!(media(Anthropic, anthropic), found(2, false, false));
+    }
+
+    #[test]
+    fn responses_and_gemini_have_words_of_their_own() {
+        let responses = |body| media(Protocol::OpenAiResponses, body);
+        let image = r#"{"input":[{"content":[{"type":"input_image","image_url":"https://a/b.png"}]}]}"#;
+        assert_eq!(responses(image), found(1, false, false));
+        assert_eq!(responses(r#"{"tools":[{"type":"function","name":"f"}]}"#), found(0, true, false));
+        for body in [
+            r#"{"tools":[{"type":"web_search_preview"}]}"#,
+            r#"{"previous_response_id":"resp_1"}"#,
+            r#"{"input":[{"type":"input_file","file_data":"data:…"}]}"#,
+        ] {
+            assert!(responses(body).unseen, "{body}");
+        }
+        let gemini = |body| media(Protocol::GeminiGenerateContent, body);
+        let image = r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]}]}"#;
+        assert_eq!(gemini(image), found(1, false, false));
+        let json = r#"{"generationConfig":{"responseMimeType":"application/json","responseSchema":{}}}"#;
+        assert_eq!(gemini(json), found(0, true, false));
+        for body in [
+            r#"{"contents":[{"parts":[{"inline_data":{"mime_type":"audio/wav","data":"AAAA"}}]}]}"#,
+            r#"{"contents":[{"parts":[{"fileData":{"fileUri":"gs://a/b"}}]}]}"#,
+            r#"{"tools":[{"googleSearch":{}}]}"#,
+        ] {
+            assert!(gemini(body).unseen, "{body}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use weighbridge_access::{
 };
 use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
-    ProviderSettings, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
+    ProviderCredential, ProviderSettings, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
 };
 use weighbridge_pipeline::{AnswerBody, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
@@ -190,11 +190,12 @@ fn provider(name: &str, base_url: &str) -> ProviderSettings {
     let preset = weighbridge_catalogue::preset(name).unwrap();
     ProviderSettings {
         name: name.into(),
-        protocol: preset.protocol,
+        spoken: preset.spoken.to_vec(),
         base_url: base_url.into(),
-        path: preset.path.into(),
         auth: preset.auth,
-        api_keys: vec![format!("sk-{name}-one").into(), format!("sk-{name}-two").into()],
+        credentials: ["one", "two"]
+            .map(|which| ProviderCredential::key(format!("sk-{name}-{which}")))
+            .to_vec(),
         headers: preset
             .headers
             .iter()

@@ -7,7 +7,7 @@ use crate::json::{Fields, ReadError};
 /// Reads the envelope.
 ///
 /// # Errors
-/// [`ReadError`] where `model` is missing, or a field has the wrong type.
+/// [`ReadError`] where a field has the wrong type.
 pub fn read(body: &Body) -> Result<Envelope, ReadError> {
     let end_user = match optional::<Fields<'_>>(body, "metadata")? {
         Some(mut metadata) => metadata.take("user_id")?.value(),

@@ -1,13 +1,12 @@
 //! The envelope of a request.
 
 use super::names::{self, Whole};
-use super::{Call, Route};
 use crate::Body;
 use crate::envelope::{Envelope, optional};
 use crate::json::{Fields, FromRaw, ReadError};
 
-/// Reads the envelope, as far as a body tells it: the model and the wish for a stream stand in the path,
-/// from where [`read_at`] takes them.
+/// Reads the envelope, as far as a body tells it: the model and the wish for a stream stand in the path
+/// ([`Route`](super::Route)).
 ///
 /// The model is empty where the body names none, which is the rule.
 ///
@@ -29,18 +28,6 @@ pub fn read(body: &Body) -> Result<Envelope, ReadError> {
         candidates: figure("candidateCount", "candidate_count")?.unwrap_or(1).max(1),
         end_user: None,
         service_tier: either(body, "serviceTier", "service_tier")?,
-    })
-}
-
-/// Reads the envelope of a request that came to a path.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_at(body: &Body, route: &Route<'_>) -> Result<Envelope, ReadError> {
-    Ok(Envelope {
-        model: route.model.as_ref().to_owned(),
-        stream: route.call == Call::StreamGenerate,
-        ..read(body)?
     })
 }
 

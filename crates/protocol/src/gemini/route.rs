@@ -1,6 +1,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::{Addressed, unescaped};
+
 /// What is asked of a model; its name stands behind the model's in the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
@@ -128,26 +130,14 @@ impl<'a> Route<'a> {
         let form = if events { StreamForm::Events } else { StreamForm::JsonArray };
         (!model.is_empty()).then_some(Self { model, call, form })
     }
-}
 
-/// The text that a percent-encoded one stands for; `None` where that is no text.
-fn unescaped(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        if first != b'%' {
-            bytes.push(first);
-            continue;
+    /// What the path says of a request.
+    pub fn addressed(&self) -> Addressed {
+        Addressed {
+            model: Some(self.model.as_ref().to_owned()),
+            stream: Some(self.call == Call::StreamGenerate),
         }
-        let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = after.get(2..)?;
     }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::json::{Fields, ReadError};
 /// and some the other, and a reservation must cover either.
 ///
 /// # Errors
-/// [`ReadError`] where `model` is missing, or a field has the wrong type.
+/// [`ReadError`] where a field has the wrong type.
 pub fn read(body: &Body) -> Result<Envelope, ReadError> {
     let wants_usage = match optional::<Fields<'_>>(body, "stream_options")? {
         Some(mut options) => options.take("include_usage")?.value().unwrap_or(false),

@@ -8,7 +8,7 @@ use crate::json::ReadError;
 /// candidate.
 ///
 /// # Errors
-/// [`ReadError`] where `model` is missing, or a field has the wrong type.
+/// [`ReadError`] where a field has the wrong type.
 pub fn read(body: &Body) -> Result<Envelope, ReadError> {
     let user = optional(body, "user")?;
     let safety_identifier = optional(body, "safety_identifier")?;

@@ -1,0 +1,167 @@
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use weighbridge_protocol::Dialect;
+use weighbridge_units::Protocol;
+
+/// A protocol that a provider speaks, and where it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoken {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// What this provider wants differently in it.
+    pub dialect: Dialect,
+    /// Path and query of a call, below the base URL.
+    pub path: PathTemplate,
+    /// The same for a streamed call.
+    pub stream_path: PathTemplate,
+    /// Which of the provider's models can be called in it.
+    pub models: ModelFilter,
+}
+
+impl Spoken {
+    /// A protocol as its own provider speaks it, for all models, at one path for whole answers and one
+    /// for streams.
+    pub const fn natively(protocol: Protocol, path: &'static str, stream_path: &'static str) -> Self {
+        Self::by(Dialect::Native, protocol, path, stream_path, ModelFilter::All)
+    }
+
+    /// A protocol as somebody speaks it, for some models.
+    pub const fn by(
+        dialect: Dialect,
+        protocol: Protocol,
+        path: &'static str,
+        stream_path: &'static str,
+        models: ModelFilter,
+    ) -> Self {
+        Self {
+            protocol,
+            dialect,
+            path: PathTemplate::of(path),
+            stream_path: PathTemplate::of(stream_path),
+            models,
+        }
+    }
+}
+
+/// Path and query of a call, in which `{model}` stands for the model's name, escaped as one segment,
+/// and `{+model}` for a name whose slashes, colons and at signs stay (RFC 6570 calls them simple and
+/// reserved expansion).
+///
+/// ```
+/// use weighbridge_catalogue::PathTemplate;
+///
+/// let converse = PathTemplate::of("/model/{model}/converse");
+/// assert_eq!(converse.for_model("amazon.nova-lite-v1:0").unwrap(), "/model/amazon.nova-lite-v1%3A0/converse");
+/// let tuned = PathTemplate::of("/{+model}:generateContent");
+/// assert_eq!(tuned.for_model("tunedModels/mine").unwrap(), "/tunedModels/mine:generateContent");
+/// assert_eq!(tuned.for_model("../secrets"), None);
+/// assert_eq!(PathTemplate::of("/v1/messages").for_model("any").unwrap(), "/v1/messages");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathTemplate(Cow<'static, str>);
+
+const SEGMENT: &str = "{model}";
+const PATH: &str = "{+model}";
+
+impl PathTemplate {
+    /// A template that is known in advance.
+    pub const fn of(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+
+    /// The template as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the model stands in the path, and so not in the body.
+    pub fn names_model(&self) -> bool {
+        self.0.contains(SEGMENT) || self.0.contains(PATH)
+    }
+
+    /// The path for a model. `None` where its name would lead to another place: a name with an empty
+    /// segment, or one of `.` or `..`, which servers resolve.
+    pub fn for_model(&self, model: &str) -> Option<String> {
+        if !self.names_model() {
+            return Some(self.0.clone().into_owned());
+        }
+        if model.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return None;
+        }
+        Some(self.0.replace(SEGMENT, &escaped(model, "")).replace(PATH, &escaped(model, "/:@")))
+    }
+}
+
+impl From<String> for PathTemplate {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
+
+/// A name as it may stand in a path; `kept` are the characters beside the unreserved ones that stay.
+fn escaped(name: &str, kept: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.as_bytes().contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+/// Some of a provider's models, by a part of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelFilter {
+    /// All of them.
+    All,
+    /// Those whose name has one of these in it.
+    With(&'static [&'static str]),
+    /// Those whose name has none of these in it.
+    Without(&'static [&'static str]),
+}
+
+impl ModelFilter {
+    /// Whether a model is among them.
+    pub fn admits(self, model: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::With(parts) => parts.iter().any(|part| model.contains(part)),
+            Self::Without(parts) => !parts.iter().any(|part| model.contains(part)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_model_leads_nowhere_else(model in "[a-z./?#% :@é\\\\]{0,12}") {
+            for template in ["/model/{model}/converse", "/models/{+model}:generateContent"] {
+                let Some(path) = PathTemplate::of(template).for_model(&model) else { continue };
+                let (before, place) = template.split_once('{').unwrap();
+                let (_, after) = place.split_once('}').unwrap();
+                prop_assert!(path.starts_with(before));
+                prop_assert!(path.ends_with(after));
+                prop_assert!(!path.contains(['?', '#', ' ', '\\']));
+                prop_assert!(path.split('/').skip(1).all(|segment| !matches!(segment, "" | "." | "..")));
+            }
+        }
+    }
+
+    #[test]
+    fn models_are_told_apart_by_a_part_of_their_names() {
+        let claude = &["claude"][..];
+        assert!(ModelFilter::With(claude).admits("us.anthropic.claude-haiku-4-5"));
+        assert!(!ModelFilter::Without(claude).admits("claude-3"));
+        assert!(ModelFilter::Without(claude).admits("gemini-2.5-flash"));
+        assert!(ModelFilter::All.admits(""));
+    }
+}
