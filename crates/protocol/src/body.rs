@@ -72,10 +72,14 @@ impl Body {
         })
     }
 
-    /// Where a new field goes: before the closing brace, and whether a comma must go first.
-    pub(crate) fn insertion(&self) -> (usize, bool) {
-        let end = self.object.end - 1;
-        self.fields.last().map_or((end, false), |last| (last.value.end, true))
+    /// The places of the fields, in order.
+    pub(crate) fn fields(&self) -> &[FieldSpan] {
+        &self.fields
+    }
+
+    /// Where a new field goes: behind the last one, or before the closing brace.
+    pub(crate) fn insertion(&self) -> usize {
+        self.fields.last().map_or(self.object.end.saturating_sub(1), |last| last.value.end)
     }
 
     fn name(&self, field: &FieldSpan) -> Option<Cow<'_, str>> {

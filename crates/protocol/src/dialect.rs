@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use weighbridge_units::Protocol;
+use weighbridge_units::{Loss, Protocol};
+
+use crate::{Edits, anthropic_messages};
 
 /// Who serves a protocol. The protocol is the same, but some put a field elsewhere, want another one,
 /// or refuse what they do not know.
@@ -13,9 +15,9 @@ use weighbridge_units::Protocol;
 /// |---|---|---|
 /// | [`Azure`](Self::Azure) | OpenAI | the model (a deployment) stands in the path, and in the body too |
 /// | [`Compatible`](Self::Compatible) | OpenAI Chat | `max_tokens` for `max_completion_tokens`, `system` for `developer`; nothing that only OpenAI's platform has (`store`, `metadata`, `prompt_cache_key`, …) |
-/// | [`Vertex`](Self::Vertex) | Anthropic | `anthropic_version` in the body, the model in the path; <https://docs.anthropic.com/en/api/claude-on-vertex-ai> |
+/// | [`Vertex`](Self::Vertex) | Anthropic | `anthropic_version` in the body, the model only in the path; <https://docs.anthropic.com/en/api/claude-on-vertex-ai> |
 /// | [`Vertex`](Self::Vertex) | Gemini | `labels`; no `store`; files by `gs:` address; <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference> |
-/// | [`Bedrock`](Self::Bedrock) | Anthropic | `anthropic_version` in the body, the model in the path, no `stream`, `metadata` or `service_tier`, no media by address; <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html> |
+/// | [`Bedrock`](Self::Bedrock) | Anthropic | `anthropic_version` in the body, the model only in the path, names of beta features too; no `stream`, no `service_tier`, no media by address; <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html> |
 ///
 /// A pair that is not in the table is the same as [`Native`](Self::Native).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -56,6 +58,35 @@ impl Dialect {
             Protocol::AnthropicMessages => !matches!(self, Self::Vertex | Self::Bedrock),
             Protocol::GeminiGenerateContent | Protocol::BedrockConverse => false,
         }
+    }
+
+    /// Changes a request that passes as it came, so that this house takes it, and says what was lost.
+    /// To be called behind all other edits of top-level fields: it takes the model out again where the
+    /// house has it in the path only.
+    ///
+    /// `betas` are the values of the client's [`anthropic_messages::header::BETA`] headers. Where this
+    /// puts them into the body ([`Self::has_betas_in_body`]) the header says nothing.
+    ///
+    /// Only Anthropic's format is changed. What the other protocols' houses refuse is refused by them:
+    /// nothing of it can be left out without changing what was asked for.
+    pub fn edit<'h>(
+        self,
+        protocol: Protocol,
+        betas: impl IntoIterator<Item = &'h str>,
+        edits: &mut Edits,
+    ) -> Vec<Loss> {
+        match protocol {
+            Protocol::AnthropicMessages => anthropic_messages::house::edit(self, betas, edits),
+            Protocol::OpenAiChat
+            | Protocol::OpenAiResponses
+            | Protocol::GeminiGenerateContent
+            | Protocol::BedrockConverse => Vec::new(),
+        }
+    }
+
+    /// Whether names of Anthropic's beta features stand in the body, and not in a header.
+    pub const fn has_betas_in_body(self) -> bool {
+        matches!(self, Self::Bedrock)
     }
 
     /// The dialect of that name, if there is one.

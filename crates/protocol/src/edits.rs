@@ -1,9 +1,11 @@
 //! The few changes that a body may get on its way to a provider of the same protocol.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::Body;
-use crate::json::{Fields, Raw, ReadError, Writer};
+use crate::json::{FieldSpan, Fields, Raw, ReadError, Writer};
 
 /// Changes to single fields of a [`Body`], which leave every other byte alone.
 ///
@@ -24,8 +26,9 @@ use crate::json::{Fields, Raw, ReadError, Writer};
 #[derive(Debug, Clone)]
 pub struct Edits {
     body: Body,
-    /// The last value set per field, in the order in which fields were first set.
-    changes: Vec<(String, Bytes)>,
+    /// What each field becomes, in the order in which fields were first named: its last value, or
+    /// nothing where it is taken out.
+    changes: Vec<(String, Option<Bytes>)>,
 }
 
 impl Edits {
@@ -35,10 +38,31 @@ impl Edits {
 
     /// Gives a field a value, replacing the one it has. `json_text` must be one JSON value.
     pub fn set(&mut self, key: &str, json_text: impl Into<Bytes>) {
-        let json_text = json_text.into();
+        self.change(key, Some(json_text.into()));
+    }
+
+    /// Takes a field out; nothing happens where there is none.
+    pub fn remove(&mut self, key: &str) {
+        self.change(key, None);
+    }
+
+    fn change(&mut self, key: &str, value: Option<Bytes>) {
+        if value.is_none() && self.body.find(key).is_none() {
+            return self.changes.retain(|(changed, _)| changed != key);
+        }
         match self.changes.iter_mut().find(|(changed, _)| changed == key) {
-            Some((_, value)) => *value = json_text,
-            None => self.changes.push((key.to_owned(), json_text)),
+            Some((_, last)) => *last = value,
+            None => self.changes.push((key.to_owned(), value)),
+        }
+    }
+
+    /// The value that a field goes out with.
+    pub fn get(&self, key: &str) -> Option<Raw<'_>> {
+        match self.changes.iter().find(|(changed, _)| changed == key) {
+            Some((_, value)) => {
+                value.as_ref().and_then(|value| std::str::from_utf8(value).ok()).map(Raw::trusted)
+            }
+            None => self.body.get(key),
         }
     }
 
@@ -47,15 +71,10 @@ impl Edits {
     /// # Errors
     /// [`ReadError`] where `key` has a value that is no object.
     pub fn set_in(&mut self, key: &str, inner_key: &str, json_text: &str) -> Result<(), ReadError> {
-        let changed = self.changes.iter().find(|(changed, _)| changed == key).map(|(_, value)| value);
-        let current = match changed {
-            Some(value) => std::str::from_utf8(value).ok().map(Raw::trusted),
-            None => self.body.get(key),
-        };
         let mut text = Vec::new();
         let mut object = Writer::new(&mut text).object();
         let mut is_set = false;
-        if let Some(raw) = current.filter(|raw| !raw.is_null()) {
+        if let Some(raw) = self.get(key).filter(|raw| !raw.is_null()) {
             for (name, value) in Fields::read(raw)?.rest().iter() {
                 is_set |= name == inner_key;
                 object.key(name).raw(if name == inner_key { json_text } else { value.text() });
@@ -69,6 +88,11 @@ impl Edits {
         Ok(())
     }
 
+    /// The body that is changed.
+    pub const fn body(&self) -> &Body {
+        &self.body
+    }
+
     /// Whether the body goes out as it came.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
@@ -78,10 +102,11 @@ impl Edits {
     /// shared with the body, not copied.
     pub fn rope(&self) -> Vec<Bytes> {
         let bytes = self.body.bytes();
-        let mut replaced = Vec::with_capacity(self.changes.len());
+        let mut replaced = self.cuts();
         let mut inserted = Vec::new();
-        let (insert_at, mut comma) = self.body.insertion();
+        let mut comma = self.body.fields().len() > replaced.len();
         for (key, value) in &self.changes {
+            let Some(value) = value else { continue };
             if let Some(field) = self.body.find(key) {
                 replaced.push((field.value.clone(), value.clone()));
                 continue;
@@ -94,6 +119,7 @@ impl Edits {
             inserted.push(b':');
             inserted.extend_from_slice(value);
         }
+        let insert_at = self.body.insertion();
         if !inserted.is_empty() {
             replaced.push((insert_at..insert_at, inserted.into()));
         }
@@ -109,5 +135,34 @@ impl Edits {
         rope.push(bytes.slice(at..));
         rope.retain(|slice| !slice.is_empty());
         rope
+    }
+
+    /// What goes with the fields that are taken out: each with the comma before it, or with the one
+    /// behind it where no field is left before it.
+    fn cuts(&self) -> Vec<(Range<usize>, Bytes)> {
+        let removed: Vec<&FieldSpan> = (self.changes.iter().filter(|(_, value)| value.is_none()))
+            .filter_map(|(key, _)| self.body.find(key))
+            .collect();
+        if removed.is_empty() {
+            return Vec::new();
+        }
+        let fields = self.body.fields();
+        let (mut cuts, mut end, mut is_first) = (Vec::with_capacity(removed.len()), 0, true);
+        for (place, field) in fields.iter().enumerate() {
+            // A name stands between quotes, which are not part of its span.
+            let opens = |field: &FieldSpan| field.key.start - 1;
+            if removed.contains(&field) {
+                let cut = match fields.get(place + 1) {
+                    _ if !is_first => end..field.value.end,
+                    Some(next) => opens(field)..opens(next),
+                    None => opens(field)..field.value.end,
+                };
+                cuts.push((cut, Bytes::new()));
+            } else {
+                is_first = false;
+            }
+            end = field.value.end;
+        }
+        cuts
     }
 }

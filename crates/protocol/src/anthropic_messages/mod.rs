@@ -3,6 +3,7 @@
 pub mod envelope;
 pub mod error;
 pub mod finish;
+pub mod house;
 pub mod models;
 pub mod usage;
 

@@ -1,6 +1,7 @@
 //! The canonical conversation, written as a request. <https://docs.anthropic.com/en/api/messages>
 
 use weighbridge_protocol::Dialect;
+use weighbridge_protocol::anthropic_messages::house;
 use weighbridge_protocol::anthropic_messages::models::Claude;
 use weighbridge_protocol::json::{Array, Object, Writer};
 use weighbridge_units::LossKind;
@@ -49,14 +50,12 @@ fn dialect<'a>(
     object: &mut Object<'_>,
     losses: &Losses<'a>,
 ) {
-    let version = match target.dialect {
-        Dialect::Vertex => "vertex-2023-10-16",
-        Dialect::Bedrock => "bedrock-2023-05-31",
-        _ => return object.key("model").string(target.model),
+    let Some(version) = house::version(target.dialect) else {
+        return object.key("model").string(target.model);
     };
-    let has_own = conversation.bag.iter().any(|(name, _)| name == "anthropic_version");
+    let has_own = conversation.bag.iter().any(|(name, _)| name == house::VERSION_FIELD);
     if !(losses.is_same_protocol() && has_own) {
-        object.key("anthropic_version").string(version);
+        object.key(house::VERSION_FIELD).string(version);
     }
 }
 

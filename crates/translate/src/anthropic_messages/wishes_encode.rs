@@ -36,10 +36,7 @@ pub(super) fn write<'a>(
     output_config(conversation, plan, object, losses);
     let on_bedrock = target.dialect == Dialect::Bedrock;
     if let Some(user) = &conversation.end_user {
-        match on_bedrock {
-            true => losses.dropped(user.place, "the end user cannot be named", "a name of the end user"),
-            false => object.key("metadata").object().key("user_id").string(&user.value),
-        }
+        object.key("metadata").object().key("user_id").string(&user.value);
     }
     if let Some(tier) = &conversation.service_tier {
         let name = match &tier.value {
@@ -60,7 +57,8 @@ pub(super) fn write<'a>(
         };
         match name {
             Some(name) => object.key("service_tier").string(name),
-            None if tier.value == ServiceTier::Auto => {}
+            // Neither asks for more than a request gets anyhow.
+            None if matches!(tier.value, ServiceTier::Auto | ServiceTier::Standard) => {}
             None => losses.dropped(tier.place, "the service tier has no counterpart", "such a service tier"),
         }
     }
