@@ -7,8 +7,8 @@ use weighbridge_units::Protocol;
 
 use crate::support::*;
 
-/// The recordings of one protocol: name, and bytes.
-pub(crate) fn recorded(protocol: Protocol) -> Vec<(String, Vec<u8>)> {
+/// The files of that name in the recordings of one protocol: name of the case, and bytes.
+pub(crate) fn recorded(protocol: Protocol, file: &str) -> Vec<(String, Vec<u8>)> {
     let folder: PathBuf =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures").join(protocol.as_str());
     let Ok(cases) = std::fs::read_dir(&folder) else {
@@ -18,7 +18,7 @@ pub(crate) fn recorded(protocol: Protocol) -> Vec<(String, Vec<u8>)> {
     let mut streams: Vec<(String, Vec<u8>)> = cases
         .filter_map(|case| {
             let case = case.ok()?;
-            let mut stream = std::fs::read(case.path().join("stream.sse")).ok()?;
+            let mut stream = std::fs::read(case.path().join(file)).ok()?;
             // One recording holds the streams of three turns.
             let end = b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
             if let Some(at) = memchr::memmem::find(&stream, end) {
@@ -53,7 +53,7 @@ const BROKEN: [&str; 4] = [
 #[test]
 fn recordings_pass_through_untouched_and_are_weighed() {
     for protocol in Protocol::ALL {
-        for (name, stream) in recorded(protocol) {
+        for (name, stream) in recorded(protocol, "stream.sse") {
             let is_broken = BROKEN.contains(&name.as_str());
             for size in [1, 100, 1_000_000] {
                 let ran = run(&options(protocol, protocol), stream.chunks(size));
@@ -85,7 +85,7 @@ fn recordings_pass_through_untouched_and_are_weighed() {
 #[test]
 fn recordings_are_bridged_within_the_clients_grammar() {
     for (provider, client) in PAIRS.into_iter().filter(|(provider, client)| provider != client) {
-        for (name, stream) in recorded(provider) {
+        for (name, stream) in recorded(provider, "stream.sse") {
             let is_broken = BROKEN.contains(&name.as_str());
             let options = options(provider, client);
             let ran = run(&options, stream.chunks(1_000));
@@ -100,8 +100,9 @@ fn recordings_are_bridged_within_the_clients_grammar() {
 /// Apart from reading: the grammar that judges our output accepts what Anthropic sends.
 #[test]
 fn the_grammar_accepts_recordings_of_anthropic() {
-    for (name, stream) in
-        recorded(AnthropicMessages).into_iter().filter(|(name, _)| name.starts_with("anthropic--"))
+    for (name, stream) in recorded(AnthropicMessages, "stream.sse")
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("anthropic--"))
     {
         let verdict = check(AnthropicMessages, &stream);
         let expected =
@@ -115,7 +116,7 @@ fn the_grammar_accepts_recordings_of_anthropic() {
 fn the_grammar_accepts_recordings_of_openai() {
     let unfinished = "openai--tools-streaming-variant-b-1";
     let of_openai = |name: &str| name.starts_with("openai--") && name != unfinished;
-    for (name, stream) in recorded(OpenAiChat).into_iter().filter(|(name, _)| of_openai(name)) {
+    for (name, stream) in recorded(OpenAiChat, "stream.sse").into_iter().filter(|(name, _)| of_openai(name)) {
         assert_eq!(check(OpenAiChat, &stream), Ok(Verdict::EndedWell), "{name}");
     }
 }

@@ -19,6 +19,9 @@ use weighbridge_translate::{
 };
 use weighbridge_units::{Bucket, Protocol, Usage};
 
+use crate::fixtures::recorded;
+use crate::support::*;
+
 fn raw(text: &'static str) -> Raw<'static> {
     Raw::parse(text, &ScanLimits::default()).unwrap()
 }
@@ -214,7 +217,7 @@ fn said(candidate: &Candidate<'_>) -> Said {
                     call.id.to_string(),
                     call.name.to_string(),
                     // Gemini has them as JSON, in which an event's data has no lines.
-                    arguments.replace(['\r', '\n'], " "),
+                    whole_arguments(arguments).replace(['\r', '\n'], " "),
                     call.kind,
                 ));
             }
@@ -226,6 +229,15 @@ fn said(candidate: &Candidate<'_>) -> Said {
         }
     }
     said
+}
+
+/// Arguments that were cut off stream as they are. A whole answer has no place for them but as a text
+/// inside of others, where arguments are an object.
+fn whole_arguments(arguments: &str) -> Cow<'_, str> {
+    match serde_json::from_str::<serde_json::Value>(arguments) {
+        Ok(_) => Cow::Borrowed(arguments),
+        Err(_) => Cow::Owned(serde_json::json!({ "arguments": arguments }).to_string()),
+    }
 }
 
 fn owned(reasoning: &Reasoning<'_>) -> Reasoning<'static> {
@@ -257,6 +269,72 @@ fn streamed(answer: &Answer<'_>, client: Protocol) -> Vec<u8> {
     out
 }
 
+/// Replays an answer to a client, and compares that with the whole answer.
+fn streams_as_whole(answer: &Answer<'_>, client: Protocol) -> Result<(), TestCaseError> {
+    let stream = streamed(answer, client);
+    prop_assert_eq!(check(client, &stream), Ok(Verdict::EndedWell));
+    let (folder, end) = fold_stream(client, Framing::Sse, &stream, 1 << 20);
+    prop_assert!(end.is_ok(), "{:?}", end);
+    says_the_whole(&folder.answer(), answer, client)
+}
+
+/// Whether what came of a stream to a client is what the whole answer is for it.
+fn says_the_whole(folded: &Answer<'_>, answer: &Answer<'_>, client: Protocol) -> Result<(), TestCaseError> {
+    let mut losses = Losses::new(answer.source, client);
+    let target = AnswerTarget::new("fallback-1", 1_700_000_000);
+    let whole = adapter(client).encode_answer(answer, &target, &mut losses);
+    let whole = Raw::parse(std::str::from_utf8(&whole).unwrap(), &ScanLimits::default()).unwrap();
+    let whole = adapter(client).decode_answer(whole).unwrap();
+
+    prop_assert_eq!(&folded.id, &whole.id);
+    prop_assert_eq!(&folded.model, &whole.model);
+    let told = |answer: &Answer<'_>| answer.usage.map(|usage| (usage.prompt(), usage.answer()));
+    prop_assert_eq!(told(folded).unwrap_or_default(), told(&whole).unwrap_or_default());
+    prop_assert_eq!(folded.candidates.len(), whole.candidates.len());
+    for (folded, whole) in folded.candidates.iter().zip(&whole.candidates) {
+        prop_assert_eq!(said(folded), said(whole), "as {}", client);
+    }
+    Ok(())
+}
+
+#[test]
+fn recorded_answers_are_replayed_as_they_are_whole() {
+    for provider in Protocol::ALL {
+        for (name, whole) in recorded(provider, "response.json") {
+            let whole = std::str::from_utf8(&whole).unwrap();
+            let root = Raw::parse(whole, &ScanLimits::default()).unwrap();
+            let Ok(answer) = adapter(provider).decode_answer(root) else { continue };
+            for client in clients_of(provider) {
+                streams_as_whole(&answer, client).unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn recorded_streams_are_bridged_to_what_their_answers_are_whole() {
+    for provider in Protocol::ALL {
+        for (name, stream) in recorded(provider, "stream.sse") {
+            let (folder, end) = fold_stream(provider, Framing::Sse, &stream, 1 << 24);
+            if end.is_err() {
+                continue;
+            }
+            for client in clients_of(provider) {
+                let ran = run(&options(provider, client), [stream.as_slice()]);
+                let (bridged, end) = fold_stream(client, Framing::Sse, &ran.bytes, 1 << 24);
+                assert!(end.is_ok(), "{name}: {end:?}");
+                says_the_whole(&bridged.answer(), &folder.answer(), client)
+                    .unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
+        }
+    }
+}
+
+/// The protocols that a provider's answers are translated to.
+fn clients_of(provider: Protocol) -> impl Iterator<Item = Protocol> {
+    Protocol::ALL.into_iter().filter(move |client| client.is_clients() && *client != provider)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -267,26 +345,7 @@ proptest! {
             candidate.finish.get_or_insert(FinishReason::Stop);
         }
         for client in Protocol::ALL.into_iter().filter(|client| client.is_clients()) {
-            let stream = streamed(&answer, client);
-            prop_assert_eq!(check(client, &stream), Ok(Verdict::EndedWell));
-            let (folder, end) = fold_stream(client, Framing::Sse, &stream, 1 << 20);
-            prop_assert!(end.is_ok(), "{:?}", end);
-            let folded = folder.answer();
-
-            let mut losses = Losses::new(answer.source, client);
-            let target = AnswerTarget::new("fallback-1", 1_700_000_000);
-            let whole = adapter(client).encode_answer(&answer, &target, &mut losses);
-            let whole = Raw::parse(std::str::from_utf8(&whole).unwrap(), &ScanLimits::default()).unwrap();
-            let whole = adapter(client).decode_answer(whole).unwrap();
-
-            prop_assert_eq!(&folded.id, &whole.id);
-            prop_assert_eq!(&folded.model, &whole.model);
-            let told = |answer: &Answer<'_>| answer.usage.map(|usage| (usage.prompt(), usage.answer()));
-            prop_assert_eq!(told(&folded).unwrap_or_default(), told(&whole).unwrap_or_default());
-            prop_assert_eq!(folded.candidates.len(), whole.candidates.len());
-            for (folded, whole) in folded.candidates.iter().zip(&whole.candidates) {
-                prop_assert_eq!(said(folded), said(whole), "as {}", client);
-            }
+            streams_as_whole(&answer, client)?;
         }
     }
 

@@ -10,7 +10,7 @@ use weighbridge_units::Protocol::{self, OpenAiResponses};
 use crate::support::*;
 
 fn recorded() -> Vec<(String, Vec<u8>)> {
-    crate::fixtures::recorded(OpenAiResponses)
+    crate::fixtures::recorded(OpenAiResponses, "stream.sse")
 }
 
 /// The recording that ends with an error.
