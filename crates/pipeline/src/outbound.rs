@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use weighbridge_protocol::json::ReadError;
-use weighbridge_protocol::{Dialect, Edits};
+use weighbridge_protocol::{Dialect, Edits, anthropic_messages};
 use weighbridge_routing::Rejection;
-use weighbridge_translate::{RequestTarget, TranslateError};
+use weighbridge_translate::{RequestTarget, TranslateError, Translated};
 use weighbridge_transport::Rope;
 use weighbridge_units::{AttemptId, Loss, LossKind, Protocol};
 
@@ -19,8 +19,8 @@ use crate::reserve::Unfit;
 pub(crate) const ATTEMPT_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 
 /// Client headers that change what a provider of the same protocol does.
-const PASSED_ON: [HeaderName; 2] =
-    [HeaderName::from_static("anthropic-beta"), HeaderName::from_static("anthropic-version")];
+static PASSED_ON: [HeaderName; 2] = [BETA, HeaderName::from_static("anthropic-version")];
+const BETA: HeaderName = HeaderName::from_static(anthropic_messages::header::BETA);
 
 /// The cap that a translation names, where the target demands one and nobody knows the model's maximum.
 const OUTPUT_NAMED: u64 = 4096;
@@ -51,10 +51,9 @@ pub(crate) fn write(
 ) -> Result<Outbound, Unfit> {
     let address = deployment.address(exchange.client);
     let mut outbound = if address.protocol == exchange.client {
-        let body = edited(exchange, deployment, address, cap).map_err(|error| {
+        edited(exchange, deployment, address, cap).map_err(|error| {
             Unfit::anywhere(Rejection::Misfit, Refusal::bad_field(&error, &exchange.body))
-        })?;
-        Outbound { body, losses: Vec::new() }
+        })?
     } else {
         translated(exchange, deployment, address, cap)?
     };
@@ -69,15 +68,21 @@ pub(crate) fn write(
     Ok(outbound)
 }
 
-/// The client's bytes with the edits of the closed table.
+/// The client's bytes with the edits of the closed table, and without what earlier turns left there of
+/// other providers.
 fn edited(
     exchange: &Exchange,
     deployment: &Deployment,
     address: &Address,
     cap: Option<u64>,
-) -> Result<Rope, ReadError> {
+) -> Result<Outbound, ReadError> {
     let body = &exchange.body;
     let mut edits: Edits = body.edit();
+    let Translated { value: amendments, mut losses } =
+        weighbridge_translate::amend(exchange.client, body.root());
+    for amendment in amendments {
+        edits.set(amendment.field, amendment.json);
+    }
     if address.dialect.names_model_in_body(address.protocol) {
         let said = body.get("model").and_then(|model| model.read::<Cow<'_, str>>().ok());
         if said.as_deref() != Some(&*deployment.model) {
@@ -90,7 +95,13 @@ fn edited(
     if let Some(cap) = cap {
         write_cap(&mut edits, exchange, address.dialect, cap)?;
     }
-    Ok(edits.rope().into_iter().collect())
+    losses.extend(address.dialect.edit(address.protocol, betas(exchange), &mut edits));
+    Ok(Outbound { body: edits.rope().into_iter().collect(), losses })
+}
+
+/// The beta features that the client names.
+fn betas(exchange: &Exchange) -> impl Iterator<Item = &str> {
+    exchange.client_headers.get_all(&BETA).iter().filter_map(|value| value.to_str().ok())
 }
 
 /// Puts an output limit where the protocol has it. The request has none of its own.
@@ -153,7 +164,7 @@ pub(crate) fn request(
     let mut headers = HeaderMap::with_capacity(provider.headers.len() + 8);
     headers.extend(provider.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     let address = deployment.address(exchange.client);
-    if address.protocol == exchange.client {
+    if address.protocol == exchange.client && !address.dialect.has_betas_in_body() {
         for name in &PASSED_ON {
             if let Some(value) = exchange.client_headers.get(name) {
                 headers.insert(name, value.clone());

@@ -81,6 +81,27 @@ pub trait Adapter: Sync {
     /// Whether a field of this protocol says what is the case anyway, so that leaving it out loses
     /// nothing.
     fn is_default(&self, name: &str, value: Raw<'_>) -> bool;
+
+    /// The fields of a request that is to pass through as it is, which are written anew because a
+    /// provider of this protocol would refuse them: clients bring back what other providers made.
+    /// What is left out is reported.
+    fn amend<'a>(&self, _body: Raw<'a>, _losses: &mut Losses<'a>) -> Vec<Amendment> {
+        Vec::new()
+    }
+
+    /// Whether a field says something though it is an empty object: it switches something on.
+    fn is_switch(&self, _name: &str) -> bool {
+        false
+    }
+}
+
+/// A field at the root of a request that takes another value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Amendment {
+    /// Its name.
+    pub field: &'static str,
+    /// The new value.
+    pub json: String,
 }
 
 /// The adapter of a protocol.

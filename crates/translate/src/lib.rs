@@ -34,6 +34,7 @@ pub mod bedrock_converse;
 pub mod conversation;
 pub mod gemini;
 pub mod openai_chat;
+mod openai_effort;
 pub mod openai_responses;
 
 mod adapter;
@@ -57,7 +58,7 @@ use weighbridge_units::{Loss, Protocol};
 pub use weighbridge_protocol::Dialect;
 pub use weighbridge_protocol::gemini::StreamForm;
 
-pub use adapter::{Adapter, adapter, stream_reader, stream_writer};
+pub use adapter::{Adapter, Amendment, adapter, stream_reader, stream_writer};
 pub use answer::{Answer, AnswerFacts, Candidate};
 pub use conversation::{Content, Conversation, Message, Part, Role};
 pub use error::{
@@ -133,6 +134,14 @@ pub fn request(
     let mut losses = Losses::new(from, to);
     let value = adapter(to).encode_request(&conversation, target, &mut losses);
     Ok(Translated { value, losses: losses.into_list(body) })
+}
+
+/// The fields of a request that passes untranslated, which are written anew because the protocol's
+/// provider would refuse them: a client brings back what other providers made in earlier turns.
+pub fn amend(protocol: Protocol, body: Raw<'_>) -> Translated<Vec<Amendment>> {
+    let mut losses = Losses::new(protocol, protocol);
+    let value = adapter(protocol).amend(body, &mut losses);
+    Translated { value, losses: losses.into_list(body.text()) }
 }
 
 /// Translates a whole answer, and gives its facts.

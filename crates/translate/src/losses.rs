@@ -175,7 +175,8 @@ impl<'a> Losses<'a> {
 fn says_nothing(source: Protocol, name: &str, value: Raw<'_>) -> bool {
     let is_empty = match value.kind() {
         Kind::Null => true,
-        Kind::Array | Kind::Object => value.text().len() == 2,
+        Kind::Array => value.text().len() == 2,
+        Kind::Object => value.text().len() == 2 && !adapter(source).is_switch(name),
         _ => false,
     };
     is_empty || adapter(source).is_default(name, value)

@@ -27,7 +27,7 @@ pub(super) fn unknown_message<'a>(role: Cow<'a, str>, raw: Raw<'a>) -> Message<'
     Message::new(raw, Role::Other(role), parts)
 }
 
-fn block(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
+pub(super) fn block(raw: Raw<'_>) -> Result<Part<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let name = fields.variant("type").unwrap_or(Cow::Borrowed(""));
     let mut inner = Bag::EMPTY;
@@ -104,6 +104,8 @@ pub(super) fn reasoning<'a>(
         .filter(|token| !token.is_empty())
         .map(|token| Proof::from_token(token, Proof::ANTHROPIC, kind))
         .unzip();
+    // A token may say only that nothing is proven.
+    let proof = proof.filter(|proof| !proof.data.is_empty());
     Reasoning { id: id.flatten(), text, summary: Vec::new(), proof }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use weighbridge_protocol::json::{Bag, Fields, Object, Raw};
 
-use crate::conversation::{Citation, CitationSource, DocumentSpan, Span};
+use crate::conversation::{Citation, CitationSource, DocumentSpan, Proof, Span};
 
 const CHARACTERS: &str = "char_location";
 const PAGES: &str = "page_location";
@@ -14,6 +14,9 @@ const SEARCH: &str = "search_result_location";
 
 /// Only citations of search results have this.
 const SEARCH_INDEX: &str = "search_result_index";
+
+/// Stands for the index, which is required, of what Anthropic's own search has not found.
+pub(super) const FOREIGN_INDEX: &str = Proof::MARK;
 
 /// The citations in a list; `None` where it is no list.
 pub(super) fn read(list: Raw<'_>) -> Option<Vec<Citation<'_>>> {
@@ -47,9 +50,8 @@ type Source<'a> = (CitationSource<'a>, Option<Cow<'a, str>>);
 fn source<'a>(name: &str, fields: &mut Fields<'a>) -> Option<Source<'a>> {
     let _known: Option<Raw<'a>> = fields.offer("type");
     let span = match name {
-        WEB if fields.says("encrypted_index", "") => {
-            // Ours: see below.
-            let _empty: Option<Raw<'a>> = fields.offer("encrypted_index");
+        WEB if fields.says("encrypted_index", FOREIGN_INDEX) => {
+            let _ours: Option<Raw<'a>> = fields.offer("encrypted_index");
             return Some((CitationSource::Url(fields.offer("url")?), fields.offer("title")));
         }
         WEB => return Some((CitationSource::Url(fields.offer("url")?), fields.offer("title"))),
@@ -94,8 +96,7 @@ pub(super) fn write(citation: &Citation<'_>, same: bool, object: &mut Object<'_>
             object.key("title").string_or_null(title);
             let has_index = same && citation.bag.iter().any(|(name, _)| name == "encrypted_index");
             if !is_search && !has_index {
-                // Required. Nothing but Anthropic's own search could use it.
-                object.key("encrypted_index").string("");
+                object.key("encrypted_index").string(FOREIGN_INDEX);
             }
         }
         CitationSource::Document { index, file, span } => {

@@ -10,6 +10,7 @@ mod blocks_encode;
 mod cache_mark;
 mod citations;
 mod error;
+mod history;
 mod media_encode;
 mod plan;
 mod request_decode;
@@ -23,8 +24,8 @@ mod wishes_encode;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
 use crate::{
-    Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget, StreamReader,
-    StreamTarget, StreamWriter,
+    Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget,
+    StreamReader, StreamTarget, StreamWriter,
 };
 
 /// The adapter of Anthropic Messages.
@@ -84,6 +85,10 @@ impl Adapter for AnthropicMessages {
 
     fn stream_writer(&self, target: &StreamTarget<'_>) -> Box<dyn StreamWriter> {
         Box::new(stream::MessagesWriter::new(target))
+    }
+
+    fn amend<'a>(&self, body: Raw<'a>, losses: &mut Losses<'a>) -> Vec<Amendment> {
+        history::amend(body, losses)
     }
 
     fn is_default(&self, name: &str, value: Raw<'_>) -> bool {

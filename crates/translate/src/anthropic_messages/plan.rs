@@ -109,11 +109,7 @@ impl<'c> Plan<'c> {
         let adaptive = form != Thinking::Budget;
         if self.would_budget(conversation) && has_unproven_calls(&conversation.messages) {
             let place = wish.extent.map(|extent| extent.place).or(wish.effort.map(|effort| effort.place));
-            return losses.dropped(
-                place.unwrap_or_default(),
-                "thinking is refused where the calls of the last turn came without theirs",
-                "calls without the thinking that led to them",
-            );
+            return report_unproven_calls(place.unwrap_or_default(), losses);
         }
         match (wish.extent.map(|extent| (extent.value, extent.place)), wish.effort) {
             (None, None) => {}
@@ -372,12 +368,14 @@ fn form<'c, 'a: 'c>(
         Format::JsonSchema { name, description, schema, strict } => {
             let native =
                 same || (*strict == Some(true) && claude.is_some_and(Claude::gives_structured_answers));
-            if name.is_some() || (native && description.is_some()) {
+            if native && description.is_some() {
                 losses.dropped(
                     format.place,
                     "a schema has neither name nor description here",
                     "names and descriptions of schemas",
                 );
+            } else if name.is_some() {
+                losses.dropped(format.place, "a schema has no name here", "names of schemas");
             }
             if native {
                 return Form::Schema(schema);
@@ -397,8 +395,17 @@ fn as_tool<'a>(place: Place<'a>, losses: &mut Losses<'a>) {
     );
 }
 
+/// Reports that a wish for thinking is left out.
+pub(super) fn report_unproven_calls<'a>(place: Place<'a>, losses: &mut Losses<'a>) {
+    losses.dropped(
+        place,
+        "thinking is refused where the calls of the last turn came without theirs",
+        "calls without the thinking that led to them",
+    );
+}
+
 /// Whether the thinking is missing that led to the last turn's calls.
-fn has_unproven_calls(messages: &[Message<'_>]) -> bool {
+pub(super) fn has_unproven_calls(messages: &[Message<'_>]) -> bool {
     let is_result =
         |message: &Message<'_>| message.parts.iter().any(|p| matches!(p.content, Content::ToolResult(_)));
     if !messages.last().is_some_and(|last| last.role == Role::User && is_result(last)) {

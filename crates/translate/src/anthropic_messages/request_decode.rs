@@ -7,8 +7,10 @@ use weighbridge_units::Protocol;
 
 use super::{blocks_decode, cache_mark, wishes_decode};
 use crate::bags::append;
-use crate::conversation::{CallKind, JsonText, Sampling, ServiceTier, Tool, ToolChoice, ToolKind};
-use crate::{Conversation, Message, Placed, Role, tool_name};
+use crate::conversation::{
+    CallKind, JsonText, Proof, ProofKind, Reasoning, Sampling, ServiceTier, Tool, ToolChoice, ToolKind,
+};
+use crate::{Content, Conversation, Message, Part, Placed, Role, tool_name};
 
 pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
     let mut fields = Fields::read(body)?;
@@ -64,7 +66,7 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
     Ok(Conversation { bag, ..conversation })
 }
 
-fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
+pub(super) fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let role: Cow<'_, str> = fields.require("role")?;
     let role = match role.as_ref() {
@@ -73,8 +75,20 @@ fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
         "system" => Role::System,
         _ => return Ok(blocks_decode::unknown_message(role, raw)),
     };
-    let parts = blocks_decode::content(fields.require("content")?)?;
+    let mut parts = blocks_decode::content(fields.require("content")?)?;
+    parts.iter_mut().for_each(summary);
     Ok(Message { bag: fields.rest(), ..Message::new(raw, role, parts) })
+}
+
+/// OpenAI shows a summary of what it has sealed, never the reasoning itself. Here it stood as a text.
+fn summary(part: &mut Part<'_>) {
+    if let Content::Reasoning(Reasoning { text, summary, proof: Some(proof), .. }) = &mut part.content
+        && proof.is(Proof::OPENAI)
+        && proof.kind == ProofKind::Sealed
+        && !text.is_empty()
+    {
+        *summary = vec![std::mem::take(text)];
+    }
 }
 
 /// A tool that the client runs has no type, or `custom`; those that the provider runs have others.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use weighbridge_protocol::json::Raw;
+
 use crate::conversation::{
     CustomFormat, Document, DocumentSource, Format, MediaSource, ReasoningExtent, Shown, ToolChoice, ToolKind,
 };
@@ -49,7 +51,10 @@ pub(crate) fn conversation(same: &mut Conversation<'_>) {
     }
     // How thinking is shown is said beside it, and this is how it is shown anyway.
     let thinks = wish.extent.is_some_and(|extent| extent.value != ReasoningExtent::Off);
-    wish.shown = wish.shown.filter(|shown| thinks && shown.value != Shown::Auto);
+    wish.shown = wish.shown.filter(|shown| thinks && shown.value == Shown::Hidden);
+    // Thinking takes place at this temperature, and no other is taken beside it.
+    let is_one = |number: &Raw<'_>| number.text().parse() == Ok(1.0_f64);
+    same.sampling.temperature = same.sampling.temperature.filter(|number| !(thinks && is_one(number)));
 }
 
 /// A document of plain text is given as text.

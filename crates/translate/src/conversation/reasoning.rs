@@ -61,7 +61,7 @@ impl<'a> Proof<'a> {
     pub const GEMINI: &'static str = "google-gemini-v1";
 
     /// How a token of a foreign proof begins.
-    const MARK: &'static str = "wb.proof";
+    pub(crate) const MARK: &'static str = "wb.proof";
 
     /// A signature.
     pub fn signature(format: &'static str, data: impl Into<Cow<'a, str>>) -> Self {
@@ -93,6 +93,14 @@ impl<'a> Proof<'a> {
         let plain = |text: &str| text.replace([':', '\\'], "_");
         let (format, id) = (plain(&self.format), id.map(plain).unwrap_or_default());
         Cow::Owned(format!("{}:{letter}:{format}:{id}:{}", Self::MARK, self.data))
+    }
+
+    /// A token for reasoning that nothing proves: what comes back with it is told from what the
+    /// provider of the client's own protocol has made.
+    pub fn unproven(id: Option<&str>) -> String {
+        let nothing =
+            Self { format: Cow::Borrowed("unknown"), kind: ProofKind::Signature, data: Cow::Borrowed("") };
+        nothing.token("", ProofKind::Signature, id).into_owned()
     }
 
     /// The proof, and the reasoning's id, that a client of a protocol brings back whose own proofs are
@@ -186,6 +194,20 @@ impl Effort {
     /// The effort of that name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|effort| effort.as_str() == name)
+    }
+
+    /// Among the efforts that a model knows, the nearest; of two, the lesser. `None` where `words` have
+    /// no effort, as for a model that does not reason.
+    ///
+    /// ```
+    /// use weighbridge_translate::conversation::Effort;
+    ///
+    /// assert_eq!(Effort::Minimal.nearest(&["none", "low", "high"]), Some(Effort::Low));
+    /// assert_eq!(Effort::Max.nearest(&["low", "medium", "high"]), Some(Effort::High));
+    /// ```
+    pub fn nearest(self, words: &[&str]) -> Option<Self> {
+        let known = words.iter().filter_map(|word| Self::from_name(word));
+        known.min_by_key(|known| ((*known as u8).abs_diff(self as u8), *known as u8))
     }
 
     /// A budget in tokens that stands for the effort where only budgets are understood. Using it is

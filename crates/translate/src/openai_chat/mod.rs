@@ -106,4 +106,8 @@ impl Adapter for OpenAiChat {
             _ => false,
         }
     }
+
+    fn is_switch(&self, name: &str) -> bool {
+        name == "web_search_options"
+    }
 }

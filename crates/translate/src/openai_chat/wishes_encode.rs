@@ -5,10 +5,8 @@ use weighbridge_protocol::json::{Object, Raw};
 use weighbridge_protocol::openai_chat::models::ModelFacts;
 use weighbridge_units::LossKind;
 
-use crate::conversation::{
-    AudioWish, Effort, Format, ReasoningExtent, ReasoningWish, ServiceTier, Shown, Wish,
-};
-use crate::{Conversation, Losses, Place, Placed, RequestTarget};
+use crate::conversation::{AudioWish, Format, ReasoningExtent, ReasoningWish, ServiceTier, Shown, Wish};
+use crate::{Conversation, Losses, Placed, RequestTarget, openai_effort};
 
 /// What a request of this protocol can wish.
 const HEARD: [Wish; 20] = [
@@ -199,8 +197,7 @@ fn format<'a>(format: &Placed<'a, Format<'a>>, object: &mut Object<'_>, losses: 
     }
 }
 
-/// Writes `reasoning_effort`, and gives the word that was written. Budgets become words
-/// ([`Effort::of_budget`]).
+/// Writes `reasoning_effort`, and gives the word that was written.
 fn reasoning<'a>(
     conversation: &Conversation<'a>,
     facts: Option<ModelFacts>,
@@ -216,33 +213,7 @@ fn reasoning<'a>(
     if let Some(shown) = wish.shown.filter(|shown| shown.value != Shown::Hidden) {
         losses.dropped(shown.place, "whether reasoning is shown cannot be said", "showing reasoning");
     }
-    let (word, place) = match (wish.effort, wish.extent) {
-        (_, Some(Placed { value: ReasoningExtent::Off, place })) => return off(place, facts, object, losses),
-        (Some(effort), extent) => {
-            if let Some(Placed { value: ReasoningExtent::Budget(_), place }) = extent {
-                losses.dropped(place, "an effort is said in its place", "a budget beside an effort");
-            }
-            (effort.value.as_str(), effort.place)
-        }
-        (None, Some(Placed { value: ReasoningExtent::Budget(tokens), place })) => {
-            let effort = Effort::of_budget(tokens).as_str();
-            if facts.is_none_or(|facts| facts.reasons) {
-                losses.report(
-                    place,
-                    LossKind::Approximated,
-                    format!("a budget of {tokens} tokens stands as the effort `{effort}`"),
-                    "a budget for reasoning",
-                );
-            }
-            (effort, place)
-        }
-        // Left to itself, a model that reasons does so as it sees fit.
-        (None, Some(Placed { value: ReasoningExtent::Dynamic, .. }) | None) => return None,
-    };
-    if facts.is_some_and(|facts| !facts.reasons) {
-        losses.dropped(place, "the model does not reason", "a model that reasons");
-        return None;
-    }
+    let word = openai_effort::effort(wish, facts, losses)?;
     object.key("reasoning_effort").string(word);
     Some(word)
 }
@@ -274,31 +245,4 @@ fn own_reasoning<'a>(wish: &ReasoningWish<'a>, object: &mut Object<'_>, losses: 
             losses.dropped(place, "how long a summary is cannot be said", "the length of a summary");
         }
     }
-}
-
-/// `none` is refused by models that always reason, and by those that never do.
-fn off<'a>(
-    place: Place<'a>,
-    facts: Option<ModelFacts>,
-    object: &mut Object<'_>,
-    losses: &mut Losses<'a>,
-) -> Option<&'static str> {
-    let word = match facts {
-        Some(facts) if !facts.reasons => return None,
-        Some(facts) => facts.effort_min,
-        None => {
-            losses.dropped(place, "whether the model reasons is left to it", "switching reasoning off");
-            return None;
-        }
-    };
-    if word != "none" {
-        losses.report(
-            place,
-            LossKind::Approximated,
-            format!("the model always reasons: its effort is `{word}`"),
-            "switching reasoning off",
-        );
-    }
-    object.key("reasoning_effort").string(word);
-    Some(word)
 }

@@ -8,8 +8,8 @@ use weighbridge_units::{LossKind, Protocol};
 
 use super::items_encode::Items;
 use super::{bag_names, tools_encode};
-use crate::conversation::{Effort, Format, ReasoningExtent, ServiceTier, Shown, Wish};
-use crate::{Content, Conversation, Losses, Message, Part, Place, Placed, RequestTarget, Role};
+use crate::conversation::{Format, ReasoningExtent, ServiceTier, Shown, Wish};
+use crate::{Content, Conversation, Losses, Message, Part, RequestTarget, Role, openai_effort};
 
 /// What a request of this protocol can wish.
 const HEARD: [Wish; 14] = [
@@ -214,7 +214,7 @@ fn reasoning<'a>(
         // Nothing is shown unless asked for.
         Some(Shown::Hidden) | None => None,
     };
-    if facts.is_some_and(|facts| !facts.reasons) {
+    if facts.is_some_and(|facts| !facts.reasons()) {
         summary = None;
     }
     let bag = &conversation.bag;
@@ -239,56 +239,14 @@ fn effort<'a>(
     losses: &mut Losses<'a>,
 ) -> Option<&'static str> {
     let wish = &conversation.reasoning;
-    let (word, place) = match (wish.effort, wish.extent) {
-        (_, Some(Placed { value: ReasoningExtent::Off, place })) => return off(place, facts, losses),
-        (Some(effort), extent) => {
-            if let Some(Placed { value: ReasoningExtent::Budget(_), place }) = extent {
-                losses.dropped(place, "an effort is said in its place", "a budget beside an effort");
-            }
-            (effort.value.as_str(), effort.place)
+    match wish.extent.map(|extent| extent.value) {
+        Some(ReasoningExtent::Off) if losses.is_same_protocol() => Some("none"),
+        // The client's own word, which the model may know better than we do.
+        None | Some(ReasoningExtent::Dynamic) if losses.is_same_protocol() => {
+            wish.effort.map(|effort| effort.value.as_str())
         }
-        (None, Some(Placed { value: ReasoningExtent::Budget(tokens), place })) => {
-            let effort = Effort::of_budget(tokens).as_str();
-            if facts.is_none_or(|facts| facts.reasons) {
-                losses.report(
-                    place,
-                    LossKind::Approximated,
-                    format!("a budget of {tokens} tokens stands as the effort `{effort}`"),
-                    "a budget for reasoning",
-                );
-            }
-            (effort, place)
-        }
-        // Left to itself, a model that reasons does so as it sees fit.
-        (None, Some(Placed { value: ReasoningExtent::Dynamic, .. }) | None) => return None,
-    };
-    if facts.is_some_and(|facts| !facts.reasons) {
-        losses.dropped(place, "the model does not reason", "a model that reasons");
-        return None;
+        _ => openai_effort::effort(wish, facts, losses),
     }
-    Some(word)
-}
-
-/// `none` is refused by models that always reason, and by those that never do.
-fn off<'a>(place: Place<'a>, facts: Option<ModelFacts>, losses: &mut Losses<'a>) -> Option<&'static str> {
-    let word = match facts {
-        _ if losses.is_same_protocol() => return Some("none"),
-        Some(facts) if !facts.reasons => return None,
-        Some(facts) => facts.effort_min,
-        None => {
-            losses.dropped(place, "whether the model reasons is left to it", "switching reasoning off");
-            return None;
-        }
-    };
-    if word != "none" {
-        losses.report(
-            place,
-            LossKind::Approximated,
-            format!("the model always reasons: its effort is `{word}`"),
-            "switching reasoning off",
-        );
-    }
-    Some(word)
 }
 
 /// Models that reason refuse what steers sampling.
@@ -327,7 +285,7 @@ fn include<'a>(
     if conversation.logprobs.is_some() {
         wanted.push(INCLUDE_LOGPROBS);
     }
-    if !losses.is_same_protocol() && facts.map_or_else(|| reasons(conversation), |facts| facts.reasons) {
+    if !losses.is_same_protocol() && facts.map_or_else(|| reasons(conversation), |facts| facts.reasons()) {
         wanted.push(INCLUDE_REASONING);
     }
     let kept: Vec<&str> = match losses.is_same_protocol() {

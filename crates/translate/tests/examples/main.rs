@@ -2,7 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
-use weighbridge_translate::{AnswerTarget, RequestTarget, request, response};
+mod answers;
+mod dialects;
+mod media;
+mod reasoning;
+mod tools;
+mod wishes;
+
+use weighbridge_translate::{AnswerTarget, Dialect, RequestTarget, amend, request, response};
 use weighbridge_units::{Loss, Protocol};
 
 const CHAT: Protocol = Protocol::OpenAiChat;
@@ -34,17 +41,42 @@ fn shown(body: &[u8], losses: &[Loss]) -> String {
     format!("{}\n---{losses}", lines.join("\n"))
 }
 
+/// The other one of the two.
+fn other(protocol: Protocol) -> Protocol {
+    if protocol == CHAT { ANTHROPIC } else { CHAT }
+}
+
+const TARGET: RequestTarget<'_> =
+    RequestTarget { max_output_default: 1000, ..RequestTarget::new("target-model") };
+
 fn request_shown(from: Protocol, body: &str) -> String {
-    let to = if from == CHAT { ANTHROPIC } else { CHAT };
-    let target = RequestTarget { max_output_default: 1000, ..RequestTarget::new("target-model") };
-    let translated = request(from, to, body, &target).unwrap();
+    request_for(from, &TARGET, body)
+}
+
+fn request_for(from: Protocol, target: &RequestTarget<'_>, body: &str) -> String {
+    let translated = request(from, other(from), body, target).unwrap();
     shown(&translated.value, &translated.losses)
 }
 
+/// A request for a model, of which the name tells what it accepts.
+fn for_model(model: &'static str) -> RequestTarget<'static> {
+    RequestTarget { model, max_output_default: 32_000, ..TARGET }
+}
+
+/// The text of a translated request.
+fn requested(from: Protocol, body: &str, target: &RequestTarget<'_>) -> String {
+    String::from_utf8(request(from, other(from), body, target).unwrap().value).unwrap()
+}
+
 fn answer_shown(from: Protocol, body: &str) -> String {
-    let to = if from == CHAT { ANTHROPIC } else { CHAT };
-    let translated = response(from, to, body, &AnswerTarget::new("made-up", 1_700_000_000)).unwrap();
+    let translated = response(from, other(from), body, &AnswerTarget::new("made-up", 1_700_000_000)).unwrap();
     shown(&translated.value.0, &translated.losses)
+}
+
+/// The text of a translated answer.
+fn answered(from: Protocol, body: &str) -> String {
+    let target = AnswerTarget::new("made-up", 1_700_000_000);
+    String::from_utf8(response(from, other(from), body, &target).unwrap().value.0).unwrap()
 }
 
 #[test]

@@ -198,7 +198,7 @@ impl Opening {
                 let id = id.as_deref();
                 match proof {
                     None if !is_visible => return false,
-                    None => {}
+                    None => self.delta(out, "signature_delta", "signature", &Proof::unproven(id)),
                     Some(proof) if !is_visible && proof.kind == ProofKind::Sealed => {
                         self.start(out, |content| {
                             content.key("type").string("redacted_thinking");
