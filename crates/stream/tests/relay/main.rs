@@ -16,3 +16,4 @@ mod replayed;
 mod responses;
 mod stream_equals_whole;
 mod support;
+mod traps;

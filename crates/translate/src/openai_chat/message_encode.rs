@@ -43,9 +43,13 @@ pub(super) fn message<'a>(
 
 /// A message with nothing but text.
 fn plain<'a>(role: &str, message: &Message<'a>, takes: Takes, list: &mut Array<'_>, losses: &mut Losses<'a>) {
+    let parts = expressible(&message.parts, Where::TextOnly, takes, losses);
+    // Instructions of which nothing is left instruct nobody.
+    if parts.is_empty() && !message.parts.is_empty() {
+        return losses.bag(&message.bag);
+    }
     let mut object = list.item().object();
     object.key("role").string(role);
-    let parts = expressible(&message.parts, Where::TextOnly, takes, losses);
     content(&parts, takes.marks, object.key("content"), losses);
     losses.write_bag(&message.bag, &mut object);
 }

@@ -7,6 +7,7 @@ mod form;
 mod recordings;
 mod rewritten;
 mod translated;
+mod traps;
 
 use weighbridge_protocol::json::{Raw, ScanLimits};
 
