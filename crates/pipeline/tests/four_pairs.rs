@@ -114,6 +114,22 @@ async fn same_protocol_bodies_arrive_as_they_were_sent() {
     assert_eq!(body, odd.replace("only-gpt", "gpt-4o-mini"));
 }
 
+/// A client brings back what it was given, whoever answered: Anthropic refuses what it has not signed.
+#[tokio::test(start_paused = true)]
+async fn reasoning_of_another_provider_does_not_reach_anthropic() {
+    let world = World::new();
+    let mut body = ask(MESSAGES, "only-claude", "echo:Hi", false);
+    let thought = json!({ "type": "thinking", "thinking": "Hm", "signature": "wb.proof:s:unknown::" });
+    let said = json!({ "type": "text", "text": "Hello" });
+    let question = body["messages"][0].clone();
+    body["messages"] = json!([question, { "role": "assistant", "content": [thought, said] }, question]);
+    let answer = world.post(MESSAGES, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("x-gateway-loss"), Some("dropped /messages/1/content/0"));
+    let received: Value = serde_json::from_slice(&world.anthropic.requests()[0].body).unwrap();
+    assert_eq!(received["messages"][1]["content"], json!([said]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn models_are_listed_in_the_clients_shape() {
     let world = World::new();
