@@ -106,6 +106,11 @@ fn recordings_of_bedrock_invocations_are_unwrapped_and_relayed() {
         assert!(bridged.end.is_complete(), "{name}: {:?}", bridged.end);
         assert_eq!(check(OpenAiChat, &bridged.bytes), Ok(Verdict::EndedWell), "{name}");
         assert_eq!(run(&chat, stream.chunks(1)).bytes, bridged.bytes, "{name}");
+        // What Bedrock measured stands in the last event: kept below, and reported here.
+        let measured = "amazon-bedrock-invocationMetrics";
+        assert!(expected.last().unwrap()[measured]["outputTokenCount"].is_u64(), "{name}");
+        let lost = &bridged.facts().losses;
+        assert!(lost.iter().any(|loss| loss.pointer == format!("/{measured}")), "{name}: {lost:?}");
 
         let same = run(&over_aws(AnthropicMessages, AnthropicMessages), stream.chunks(100));
         let (passed, _) = decoded(Framing::Sse, [same.bytes.as_slice()]);

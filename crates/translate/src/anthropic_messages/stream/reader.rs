@@ -54,6 +54,9 @@ impl StreamReader for MessagesReader {
                 for block in std::mem::take(&mut self.blocks) {
                     block.close(sink)?;
                 }
+                if whole {
+                    extras(PROTOCOL, "", fields, sink);
+                }
                 return Ok(FrameRole::Terminal);
             }
             "ping" => sink(Event::Ping),
