@@ -15,6 +15,7 @@ use crate::{Edits, anthropic_messages};
 /// |---|---|---|
 /// | [`Azure`](Self::Azure) | OpenAI | the model (a deployment) stands in the path, and in the body too |
 /// | [`Compatible`](Self::Compatible) | OpenAI Chat | `max_tokens` for `max_completion_tokens`, `system` for `developer`; nothing that only OpenAI's platform has (`store`, `metadata`, `prompt_cache_key`, …) |
+/// | [`Compatible`](Self::Compatible) | OpenAI Responses | nothing that the client did not ask for: no `store: false`, no `include` of encrypted reasoning |
 /// | [`Vertex`](Self::Vertex) | Anthropic | `anthropic_version` in the body, the model only in the path; <https://docs.anthropic.com/en/api/claude-on-vertex-ai> |
 /// | [`Vertex`](Self::Vertex) | Gemini | `labels`; no `store`; files by `gs:` address; <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference> |
 /// | [`Bedrock`](Self::Bedrock) | Anthropic | `anthropic_version` in the body, the model only in the path, names of beta features too; no `stream`, no `service_tier`, no media by address; <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html> |

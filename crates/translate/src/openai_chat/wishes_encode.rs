@@ -102,7 +102,17 @@ fn platform<'a>(conversation: &Conversation<'a>, object: &mut Object<'_>, losses
         }
     }
     if let Some(metadata) = conversation.metadata {
-        object.key("metadata").raw(metadata.text());
+        // Refused otherwise, even where there is nothing in it.
+        let is_kept = conversation.store.is_some_and(|store| store.value);
+        if is_kept || losses.is_same_protocol() {
+            object.key("metadata").raw(metadata.text());
+        } else if metadata.text().len() > 2 {
+            losses.dropped(
+                metadata,
+                "metadata are taken with an answer that is stored",
+                "metadata of answers that are not stored",
+            );
+        }
     }
     if let Some(store) = conversation.store {
         object.key("store").bool(store.value);

@@ -1,6 +1,7 @@
 //! The canonical conversation, written as a request.
 //! <https://platform.openai.com/docs/api-reference/responses/create>
 
+use weighbridge_protocol::Dialect;
 use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_protocol::openai_chat::models::{self, ModelFacts};
 use weighbridge_protocol::openai_responses::{INCLUDE_LOGPROBS, INCLUDE_REASONING, MAX_OUTPUT_LEAST};
@@ -49,7 +50,9 @@ pub(super) fn encode<'a>(
     text(conversation, &mut object, losses);
     let effort = reasoning(conversation, facts, &mut object, losses);
     sampling(conversation, facts, effort, &mut object, losses);
-    include(conversation, facts, &mut object, losses);
+    // Others may refuse what they are not asked for by the client itself.
+    let is_strict = target.dialect == Dialect::Compatible;
+    include(conversation, facts, is_strict, &mut object, losses);
     service_tier(conversation, &mut object, losses);
     if let Some(user) = &conversation.end_user {
         object.key("user").string(&user.value);
@@ -60,7 +63,7 @@ pub(super) fn encode<'a>(
     // Nobody else keeps an answer unless asked to; this protocol's providers do unless told not to.
     match conversation.store {
         Some(store) => object.key("store").bool(store.value),
-        None if losses.is_same_protocol() => {}
+        None if losses.is_same_protocol() || is_strict => {}
         None => object.key("store").bool(false),
     }
     if let Some(key) = &conversation.cache_key {
@@ -278,6 +281,7 @@ fn sampling<'a>(
 fn include<'a>(
     conversation: &Conversation<'a>,
     facts: Option<ModelFacts>,
+    is_strict: bool,
     object: &mut Object<'_>,
     losses: &mut Losses<'a>,
 ) {
@@ -285,7 +289,8 @@ fn include<'a>(
     if conversation.logprobs.is_some() {
         wanted.push(INCLUDE_LOGPROBS);
     }
-    if !losses.is_same_protocol() && facts.map_or_else(|| reasons(conversation), |facts| facts.reasons()) {
+    let is_ours = !losses.is_same_protocol() && !is_strict;
+    if is_ours && facts.map_or_else(|| reasons(conversation), |facts| facts.reasons()) {
         wanted.push(INCLUDE_REASONING);
     }
     let kept: Vec<&str> = match losses.is_same_protocol() {

@@ -16,9 +16,17 @@ const OF_ANTHROPIC: &str = r#"{"model": "m", "max_tokens": 10, "stream": true, "
         {"type": "text", "text": "Look", "cache_control": {"type": "ephemeral"}},
         {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}]}]}"#;
 
-fn for_each(from: Protocol, body: &str, dialects: &[(&str, Dialect)]) -> String {
+/// What a client of Responses may say though it is the case anyway.
+const OF_RESPONSES: &str = r#"{"model": "m", "input": "Hi", "store": false, "metadata": {}, "include": [],
+    "text": {"format": {"type": "text"}, "verbosity": "medium"}, "service_tier": "auto",
+    "parallel_tool_calls": true, "tools": [{"type": "function", "name": "f", "parameters": {}}],
+    "tool_choice": "auto", "reasoning": {"effort": null, "summary": null}, "top_p": 1, "temperature": 1}"#;
+
+fn for_each(from: Protocol, to: Protocol, body: &str, dialects: &[(&str, Dialect)]) -> String {
     let shown = |(name, dialect): &(&str, Dialect)| {
-        format!("{name}\n{}", request_for(from, &RequestTarget { dialect: *dialect, ..TARGET }, body))
+        let target = RequestTarget { dialect: *dialect, ..TARGET };
+        let translated = request(from, to, body, &target).unwrap();
+        format!("{name}\n{}", shown(&translated.value, &translated.losses))
     };
     dialects.iter().map(shown).collect::<Vec<_>>().join("\n\n")
 }
@@ -27,6 +35,7 @@ fn for_each(from: Protocol, body: &str, dialects: &[(&str, Dialect)]) -> String 
 fn houses_of_anthropic() {
     insta::assert_snapshot!(for_each(
         CHAT,
+        ANTHROPIC,
         OF_CHAT,
         &[("Anthropic", Dialect::Native), ("Vertex", Dialect::Vertex), ("Bedrock", Dialect::Bedrock)]
     ));
@@ -36,7 +45,19 @@ fn houses_of_anthropic() {
 fn houses_of_chat() {
     insta::assert_snapshot!(for_each(
         ANTHROPIC,
+        CHAT,
         OF_ANTHROPIC,
         &[("OpenAI", Dialect::Native), ("Azure", Dialect::Azure), ("others", Dialect::Compatible)]
     ));
+}
+
+/// Others may refuse what came later than their copy of the format, also where it says nothing.
+#[test]
+fn others_are_told_only_what_was_asked_for() {
+    let houses = [("OpenAI", Dialect::Native), ("others", Dialect::Compatible)];
+    insta::assert_snapshot!(
+        "defaults_of_responses_to_houses_of_chat",
+        for_each(RESPONSES, CHAT, OF_RESPONSES, &houses)
+    );
+    insta::assert_snapshot!("chat_to_houses_of_responses", for_each(CHAT, RESPONSES, OF_CHAT, &houses));
 }

@@ -14,6 +14,7 @@ use weighbridge_units::{Loss, Protocol};
 
 const CHAT: Protocol = Protocol::OpenAiChat;
 const ANTHROPIC: Protocol = Protocol::AnthropicMessages;
+const RESPONSES: Protocol = Protocol::OpenAiResponses;
 
 /// One field per line, so that a change shows where it is.
 fn shown(body: &[u8], losses: &[Loss]) -> String {
