@@ -54,6 +54,7 @@ fuzz_target!(|input: &[u8]| {
         form: StreamForm::Events,
         legacy_functions: false,
         id_fallback: "fallback-1",
+        model_fallback: "asked-for",
         created: 1_700_000_000,
         request_id: "req_1",
     };

@@ -69,6 +69,7 @@ fn relay_for(exchange: &Exchange, deployment: &Deployment, framing: Framing) -> 
         show_usage: wants_usage,
         form: exchange.form,
         id_fallback: exchange.id().as_str(),
+        model_fallback: &deployment.model,
         created: exchange.arrived().as_secs(),
         request_id: exchange.id().as_str(),
         legacy_functions: exchange.legacy_functions(),

@@ -36,7 +36,7 @@ pub(crate) async fn answer(
     } else {
         let target = AnswerTarget {
             legacy_functions: exchange.legacy_functions(),
-            ..AnswerTarget::new(exchange.id().as_str(), exchange.arrived().as_secs())
+            ..AnswerTarget::new(exchange.id().as_str(), exchange.arrived().as_secs()).model(&deployment.model)
         };
         response(provider, client, text, &target).map(|translated| {
             let (answer, facts) = translated.value;

@@ -27,6 +27,7 @@ impl Bridge {
     pub(crate) fn new(options: &RelayOptions<'_>) -> Self {
         let target = StreamTarget {
             id_fallback: options.id_fallback,
+            model_fallback: options.model_fallback,
             created: options.created,
             show_usage: options.show_usage,
             legacy_functions: options.legacy_functions,

@@ -51,6 +51,7 @@
 //!     show_usage: true,
 //!     form: StreamForm::Events,
 //!     id_fallback: "msg_1",
+//!     model_fallback: "gpt-4o",
 //!     created: 1_700_000_000,
 //!     request_id: "req_1",
 //!     legacy_functions: false,

@@ -28,6 +28,8 @@ pub struct RelayOptions<'a> {
     pub form: StreamForm,
     /// The answer's id where the provider gives none.
     pub id_fallback: &'a str,
+    /// Bridges only: as in [`AnswerTarget`](weighbridge_translate::AnswerTarget).
+    pub model_fallback: &'a str,
     /// When the answer was made where the provider does not say, in seconds since the epoch.
     pub created: i64,
     /// The id of the request, which an error event names.
@@ -52,6 +54,7 @@ pub struct RelayOptions<'a> {
 ///     show_usage: false,
 ///     form: StreamForm::Events,
 ///     id_fallback: "chatcmpl-1",
+///     model_fallback: "gpt-4o",
 ///     created: 1_700_000_000,
 ///     request_id: "req_1",
 ///     legacy_functions: false,

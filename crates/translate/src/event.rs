@@ -295,6 +295,8 @@ pub trait StreamWriter: Send {
 pub struct StreamTarget<'a> {
     /// The answer's id where the provider gives none; also what ids of tool calls are made from.
     pub id_fallback: &'a str,
+    /// As in [`AnswerTarget`](crate::AnswerTarget).
+    pub model_fallback: &'a str,
     /// When the answer was made, in seconds since the epoch, where the provider does not say.
     pub created: i64,
     /// Whether the client asked for usage in the stream.

@@ -129,10 +129,11 @@ fn candidate() -> impl Strategy<Value = Candidate<'static>> {
 pub(crate) fn answer() -> impl Strategy<Value = Answer<'static>> {
     let candidates = prop_oneof![9 => vec(candidate(), 1), 1 => vec(candidate(), 2..4)];
     let tier = rarely(prop::sample::select(vec!["default", "standard", "priority", "flex", "batch"]));
-    (protocol(), option::of(id()), candidates, option::weighted(0.9, usage()), tier, bag()).prop_map(
-        |(source, id, candidates, usage, tier, bag)| Answer {
+    let head = (protocol(), option::of(id()), option::weighted(0.9, Just("m")));
+    (head, candidates, option::weighted(0.9, usage()), tier, bag()).prop_map(
+        |((source, id, model), candidates, usage, tier, bag)| Answer {
             id,
-            model: Some("m".into()),
+            model: model.map(Cow::Borrowed),
             created: Some(1_700_000_000),
             candidates,
             usage,

@@ -20,7 +20,7 @@ use crate::{
 
 const REQUEST: RequestTarget<'_> =
     RequestTarget { max_output_default: 99, include_usage: false, ..RequestTarget::new("m") };
-pub(crate) const ANSWER: AnswerTarget<'_> = AnswerTarget::new("fallback", 1_700_000_000);
+pub(crate) const ANSWER: AnswerTarget<'_> = AnswerTarget::new("fallback", 1_700_000_000).model("asked-for");
 
 pub(crate) fn parse(bytes: &[u8]) -> Raw<'_> {
     Raw::parse(std::str::from_utf8(bytes).unwrap(), &ScanLimits::default()).unwrap()
@@ -124,6 +124,7 @@ pub(crate) fn same_answer<'a>(answer: &Answer<'a>, to: Protocol) -> Answer<'a> {
         same.bag = Bag::EMPTY;
     }
     same.id.get_or_insert(Cow::Borrowed(ANSWER.id_fallback));
+    same.model.get_or_insert(Cow::Borrowed(ANSWER.model_fallback));
     same.usage = answer.usage.map(told);
     for candidate in &mut same.candidates {
         // `"logprobs": null` is required, and says nothing.

@@ -104,6 +104,9 @@ impl<'a> RequestTarget<'a> {
 pub struct AnswerTarget<'a> {
     /// The answer's id.
     pub id_fallback: &'a str,
+    /// The model that was asked for: what an answer names whose protocol tells none (Bedrock Converse).
+    /// Empty where nobody knows.
+    pub model_fallback: &'a str,
     /// When it was made, in seconds since the epoch.
     pub created: i64,
     /// Whether a client of Chat Completions asked with `functions`, the form before tools
@@ -114,8 +117,23 @@ pub struct AnswerTarget<'a> {
 impl<'a> AnswerTarget<'a> {
     /// An answer of that id and time for a client that knows today's forms.
     pub const fn new(id_fallback: &'a str, created: i64) -> Self {
-        Self { id_fallback, created, legacy_functions: false }
+        Self { id_fallback, model_fallback: "", created, legacy_functions: false }
     }
+
+    /// The same for an answer of a model that was asked for by this name.
+    #[must_use]
+    pub const fn model(self, model_fallback: &'a str) -> Self {
+        Self { model_fallback, ..self }
+    }
+
+    pub(crate) fn model_of<'t>(&'t self, told: Option<&'t str>) -> &'t str {
+        model_or(told, self.model_fallback)
+    }
+}
+
+/// The model that an answer names: the one that its provider told, if any. An empty name is none.
+pub(crate) fn model_or<'t>(told: Option<&'t str>, fallback: &'t str) -> &'t str {
+    told.filter(|model| !model.is_empty()).unwrap_or(fallback)
 }
 
 /// Translates a request.

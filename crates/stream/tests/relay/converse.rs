@@ -71,6 +71,20 @@ fn trap_4_usage_comes_after_the_stop() {
 }
 
 #[test]
+fn a_stream_names_the_model_that_was_asked_for() {
+    for (client, name) in [
+        (OpenAiChat, "model"),
+        (AnthropicMessages, "model"),
+        (Protocol::OpenAiResponses, "model"),
+        (Protocol::GeminiGenerateContent, "modelVersion"),
+    ] {
+        let ran = run(&over_aws(client), aws(&whole(&[])).chunks(7));
+        assert!(ran.text().contains(&format!(r#""{name}":"asked-for""#)), "{}", ran.text());
+        assert_eq!(ran.facts().model, None, "the provider told none");
+    }
+}
+
+#[test]
 fn a_stream_without_metadata_is_complete_once_it_stopped() {
     let ran =
         run_text(&options(BedrockConverse, AnthropicMessages), &converse(&[CONVERSE_START, CONVERSE_STOP]));

@@ -150,9 +150,10 @@ fn answer() -> impl Strategy<Value = Answer<'static>> {
         },
     );
     let candidates = prop_oneof![9 => vec(candidate(), 1), 1 => vec(candidate(), 2)];
-    (candidates, option::of(usage), option::of("[a-z]{1,4}")).prop_map(|(candidates, usage, id)| Answer {
+    let head = (option::of("[a-z]{1,4}"), option::of("m?"));
+    (candidates, option::of(usage), head).prop_map(|(candidates, usage, (id, model))| Answer {
         id: id.map(Cow::Owned),
-        model: Some("m".into()),
+        model: model.map(Cow::Owned),
         created: Some(1_700_000_000),
         candidates,
         usage,
@@ -257,6 +258,7 @@ fn owned(reasoning: &Reasoning<'_>) -> Reasoning<'static> {
 fn streamed(answer: &Answer<'_>, client: Protocol) -> Vec<u8> {
     let target = StreamTarget {
         id_fallback: "fallback-1",
+        model_fallback: "asked-for",
         created: 1_700_000_000,
         show_usage: true,
         form: StreamForm::Events,

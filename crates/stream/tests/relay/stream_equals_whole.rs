@@ -28,8 +28,7 @@ struct Said {
 fn said(answer: &Answer<'_>) -> Said {
     let mut said = Said {
         id: answer.id.as_deref().map(str::to_owned),
-        // Where the provider tells none, it stands empty where one is demanded.
-        model: answer.model.as_deref().filter(|model| !model.is_empty()).map(str::to_owned),
+        model: answer.model.as_deref().map(str::to_owned),
         text: String::new(),
         refusal: String::new(),
         reasoning: String::new(),
@@ -340,7 +339,7 @@ pub(crate) fn laws(
 ) -> Result<(), TestCaseError> {
     prop_assert_eq!(folded(provider, stream.as_bytes()), decoded(provider, whole), "the provider's own");
 
-    let target = AnswerTarget::new("fallback-1", 1_700_000_000);
+    let target = AnswerTarget::new("fallback-1", 1_700_000_000).model("asked-for");
     let translated = response(provider, client, whole, &target).unwrap();
     let bridged = run_text(&options(provider, client), stream);
     prop_assert!(bridged.end.is_complete());

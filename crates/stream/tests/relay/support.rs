@@ -30,6 +30,7 @@ pub(crate) fn options(provider: Protocol, client: Protocol) -> RelayOptions<'sta
         show_usage: true,
         form: StreamForm::Events,
         id_fallback: "fallback-1",
+        model_fallback: "asked-for",
         created: 1_700_000_000,
         request_id: "req_1",
         legacy_functions: false,

@@ -19,7 +19,7 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
     object.key("id").string(answer.id.as_deref().unwrap_or(target.id_fallback));
     object.key("type").string(MESSAGE);
     object.key("role").string("assistant");
-    object.key("model").string(answer.model.as_deref().unwrap_or_default());
+    object.key("model").string(target.model_of(answer.model.as_deref()));
     let mut content = object.key("content").array();
     if let Some(candidate) = answer.candidates.first() {
         blocks(candidate, target, &mut content, losses);

@@ -227,7 +227,9 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
     }
     // An empty text is what others say for no text.
     let told = |text: &&str| losses.is_same_protocol() || !text.is_empty();
-    if let Some(model) = answer.model.as_deref().filter(told) {
+    let asked_for =
+        Some(target.model_fallback).filter(|model| !model.is_empty() && !losses.is_same_protocol());
+    if let Some(model) = answer.model.as_deref().filter(told).or(asked_for) {
         object.key("modelVersion").string(model);
     }
     if let Some(created) = answer.created.filter(|_| left.get(None, "createTime").is_none()) {

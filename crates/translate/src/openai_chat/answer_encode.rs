@@ -22,7 +22,7 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
     object.key("id").string(answer.id.as_deref().unwrap_or(target.id_fallback));
     object.key("object").string(OBJECT);
     object.key("created").number(answer.created.unwrap_or(target.created));
-    object.key("model").string(answer.model.as_deref().unwrap_or_default());
+    object.key("model").string(target.model_of(answer.model.as_deref()));
     let mut choices = object.key("choices").array();
     for (index, candidate) in answer.candidates.iter().enumerate() {
         let mut choice = choices.item().object();

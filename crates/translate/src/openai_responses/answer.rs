@@ -121,7 +121,7 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
     drop(list);
     let response = Response {
         id,
-        model: answer.model.as_deref().unwrap_or_default(),
+        model: target.model_of(answer.model.as_deref()),
         created: answer.created.unwrap_or(target.created),
         ending: &ending,
         as_told: as_told.as_ref(),

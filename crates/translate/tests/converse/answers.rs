@@ -1,5 +1,8 @@
 //! Whole answers, to and from the other protocols.
 
+use weighbridge_translate::response;
+use weighbridge_units::Protocol;
+
 use crate::support::*;
 
 const RICH: &str = r#"{
@@ -90,4 +93,23 @@ fn thinking_and_a_pause_from_anthropic() {
         "usage": {"input_tokens": 10, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 30,
             "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}, "output_tokens": 50}}"#
     ));
+}
+
+#[test]
+fn an_answer_names_the_model_that_was_asked_for() {
+    for client in [CHAT, ANTHROPIC, Protocol::OpenAiResponses, Protocol::GeminiGenerateContent] {
+        let translated = response(CONVERSE, client, RICH, &ANSWER).unwrap();
+        let (body, facts) = translated.value;
+        let name = match client {
+            Protocol::GeminiGenerateContent => "modelVersion",
+            _ => "model",
+        };
+        assert_eq!(json(&body)[name], CLAUDE, "{client}");
+        // The provider told none, which is what a record says.
+        assert_eq!(facts.model, None, "{client}");
+    }
+    let told =
+        r#"{"id": "c", "model": "gpt-4o", "choices": [{"message": {"role": "assistant", "content": "Hi"}}]}"#;
+    let translated = response(CHAT, ANTHROPIC, told, &ANSWER).unwrap();
+    assert_eq!(json(&translated.value.0)["model"], "gpt-4o");
 }

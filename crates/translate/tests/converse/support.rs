@@ -14,7 +14,7 @@ pub(crate) const CONVERSE: Protocol = Protocol::BedrockConverse;
 pub(crate) const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 pub(crate) const NOVA: &str = "us.amazon.nova-lite-v1:0";
 
-pub(crate) const ANSWER: AnswerTarget<'_> = AnswerTarget::new("made-up", 1_700_000_000);
+pub(crate) const ANSWER: AnswerTarget<'_> = AnswerTarget::new("made-up", 1_700_000_000).model(CLAUDE);
 
 pub(crate) fn raw(text: &str) -> Raw<'_> {
     Raw::parse(text, &ScanLimits::default()).unwrap()

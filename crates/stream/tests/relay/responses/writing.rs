@@ -28,6 +28,7 @@ fn short(text: &str) -> String {
 fn writer() -> Box<dyn StreamWriter> {
     let target = StreamTarget {
         id_fallback: "resp_made",
+        model_fallback: "asked-for",
         created: 7,
         show_usage: true,
         legacy_functions: false,

@@ -11,7 +11,7 @@ use crate::conversation::CallKind;
 use crate::event::report_once;
 use crate::{
     Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StopDetails, StreamTarget, StreamWriter,
-    tool_id, tool_name,
+    model_or, tool_id, tool_name,
 };
 
 /// How much may wait for the open block to end, in bytes of content, and in parts.
@@ -29,6 +29,7 @@ const WAITING_PARTS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct MessagesWriter {
     id_fallback: String,
+    model_fallback: String,
     started: bool,
     /// Index of the next block.
     next_index: u64,
@@ -57,6 +58,7 @@ impl MessagesWriter {
     pub fn new(target: &StreamTarget<'_>) -> Self {
         Self {
             id_fallback: target.id_fallback.to_owned(),
+            model_fallback: target.model_fallback.to_owned(),
             started: false,
             next_index: 0,
             open: None,
@@ -191,7 +193,7 @@ impl MessagesWriter {
             message.key("id").string(id.unwrap_or(&self.id_fallback));
             message.key("type").string("message");
             message.key("role").string("assistant");
-            message.key("model").string(model.unwrap_or_default());
+            message.key("model").string(model_or(model, &self.model_fallback));
             drop(message.key("content").array());
             message.key("stop_reason").null();
             message.key("stop_sequence").null();

@@ -43,7 +43,7 @@ impl GeminiWriter {
         Self {
             form: target.form,
             id: target.id_fallback.to_owned(),
-            model: None,
+            model: Some(target.model_fallback).filter(told).map(str::to_owned),
             has_started: false,
             has_chunks: false,
             candidates: Vec::new(),
@@ -170,14 +170,20 @@ enum FlushUntil {
     End,
 }
 
+/// An empty text is what others say for no text.
+fn told(text: &&str) -> bool {
+    !text.is_empty()
+}
+
 impl GeminiWriter {
     fn start(&mut self, id: Option<&str>, model: Option<&str>) {
         if !std::mem::replace(&mut self.has_started, true) {
-            // An empty text is what others say for no text.
-            if let Some(id) = id.filter(|id| !id.is_empty()) {
+            if let Some(id) = id.filter(told) {
                 id.clone_into(&mut self.id);
             }
-            self.model = model.filter(|model| !model.is_empty()).map(str::to_owned);
+            if let Some(model) = model.filter(told) {
+                self.model = Some(model.to_owned());
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use crate::conversation::CallKind;
 use crate::event::report_once;
 use crate::openai_chat::answer_encode::tier_name;
 use crate::openai_chat::{finish, logprobs};
-use crate::{Event, FinishReason, FrameError, PartsSeen, StreamTarget, StreamWriter};
+use crate::{Event, FinishReason, FrameError, PartsSeen, StreamTarget, StreamWriter, model_or};
 
 /// How many bytes may wait for the end of their part: an image, a proof, citations.
 const HELD_BYTES_MAX: usize = 16 << 20;
@@ -26,6 +26,7 @@ const HELD_BYTES_MAX: usize = 16 << 20;
 #[derive(Debug)]
 pub struct ChatWriter {
     id_fallback: String,
+    model_fallback: String,
     created: i64,
     show_usage: bool,
     legacy_functions: bool,
@@ -100,6 +101,7 @@ impl ChatWriter {
     pub fn new(target: &StreamTarget<'_>) -> Self {
         Self {
             id_fallback: target.id_fallback.to_owned(),
+            model_fallback: target.model_fallback.to_owned(),
             created: target.created,
             show_usage: target.show_usage,
             legacy_functions: target.legacy_functions,
@@ -239,7 +241,7 @@ impl ChatWriter {
         object.key("id").string(id.unwrap_or(&self.id_fallback));
         object.key("object").string(OBJECT_CHUNK);
         object.key("created").number(created.unwrap_or(self.created));
-        object.key("model").string(model.unwrap_or_default());
+        object.key("model").string(model_or(model, &self.model_fallback));
         drop(object);
         // The object goes on in each chunk.
         self.head.pop();

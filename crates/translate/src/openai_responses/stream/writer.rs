@@ -12,7 +12,8 @@ use crate::openai_responses::output_encode::{
 use crate::openai_responses::response_object::{Counts, FAILED, IN_PROGRESS, Response, tier_name};
 use crate::openai_responses::{answer, error, logprobs};
 use crate::{
-    ApiError, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter, tool_id,
+    ApiError, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter, model_or,
+    tool_id,
 };
 
 /// How much an answer may hold, in bytes of content: its last event repeats all of it, and an event is
@@ -32,6 +33,7 @@ const ITEMS_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct ResponsesWriter {
     id_fallback: String,
+    model_fallback: String,
     created: i64,
     /// Id and model, once the answer has begun.
     head: Option<(String, String)>,
@@ -59,6 +61,7 @@ impl ResponsesWriter {
     pub fn new(target: &StreamTarget<'_>) -> Self {
         Self {
             id_fallback: target.id_fallback.to_owned(),
+            model_fallback: target.model_fallback.to_owned(),
             created: target.created,
             head: None,
             ids: ItemIds::of(target.id_fallback),
@@ -182,7 +185,7 @@ impl ResponsesWriter {
         }
         let id = id.unwrap_or(&self.id_fallback).to_owned();
         self.ids = ItemIds::of(&id);
-        self.head = Some((id, model.unwrap_or_default().to_owned()));
+        self.head = Some((id, model_or(model, &self.model_fallback).to_owned()));
         for name in [event::CREATED, event::IN_PROGRESS] {
             self.response(name, &IN_PROGRESS, None, "[]", false, out);
         }
