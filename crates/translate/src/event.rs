@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 use weighbridge_protocol::gemini::StreamForm;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
-use weighbridge_units::{Loss, LossKind, Protocol, Usage};
+use weighbridge_units::{Bucket, Loss, LossKind, Protocol, Usage};
 
 use crate::conversation::{CallKind, Citation, Proof, TokenLogprob};
 use crate::{ApiError, FinishReason, StopDetails, adapter};
@@ -315,16 +315,24 @@ pub(crate) fn report_once(
     losses: &mut Vec<Loss>,
     kind: LossKind,
     pointer: impl Into<String> + AsRef<str>,
-    reason: &'static str,
-    needed: &'static str,
+    reason: impl Into<Cow<'static, str>>,
+    needed: impl Into<Cow<'static, str>>,
 ) {
     if losses.len() < LOSSES_MAX && losses.iter().all(|loss| loss.pointer != pointer.as_ref()) {
-        losses.push(Loss {
-            pointer: pointer.into(),
-            kind,
-            reason: Cow::Borrowed(reason),
-            needed: Cow::Borrowed(needed),
-        });
+        losses.push(Loss { pointer: pointer.into(), kind, reason: reason.into(), needed: needed.into() });
+    }
+}
+
+/// Reports the buckets of `untold` that a usage object cannot tell, in the words of a whole answer's.
+pub(crate) fn report_untold(told: &Usage, untold: &[Bucket], losses: &mut Vec<Loss>) {
+    for bucket in untold.iter().filter(|bucket| told.get(**bucket) > 0) {
+        report_once(
+            losses,
+            LossKind::Approximated,
+            format!("/usage/{bucket}"),
+            format!("the usage object does not tell `{bucket}` apart"),
+            format!("a field for `{bucket}`"),
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use weighbridge_units::{Loss, LossKind, Usage};
 use super::opening::{Opening, Piece};
 use crate::anthropic_messages::{citations, finish};
 use crate::conversation::CallKind;
-use crate::event::report_once;
+use crate::event::{report_once, report_untold};
 use crate::{
     Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StopDetails, StreamTarget, StreamWriter,
     model_or, tool_id, tool_name,
@@ -152,15 +152,7 @@ impl StreamWriter for MessagesWriter {
             );
             Usage::new()
         });
-        for bucket in usage::UNTOLD.into_iter().filter(|bucket| told.get(*bucket) > 0) {
-            report_once(
-                losses,
-                LossKind::Approximated,
-                format!("/usage/{bucket}"),
-                "the usage object does not tell it apart",
-                "a field for it",
-            );
-        }
+        report_untold(&told, &usage::UNTOLD, losses);
         frame(out, event::MESSAGE_DELTA, |object| {
             let mut delta = object.key("delta").object();
             delta.key("stop_reason").string(reason);

@@ -7,7 +7,7 @@ use weighbridge_units::{Loss, LossKind, Usage};
 use crate::bedrock_converse::media::MediaKind;
 use crate::bedrock_converse::{base64, call_ids, citations, finish};
 use crate::conversation::{CitationSource, Proof, ProofKind};
-use crate::event::report_once;
+use crate::event::{report_once, report_untold};
 use crate::{
     Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter, tool_id,
 };
@@ -190,8 +190,10 @@ impl ConverseWriter {
                 "an answer without usage",
             );
         }
+        let told = self.usage.unwrap_or_default();
+        report_untold(&told, &usage::UNTOLD, losses);
         frame(out, event::METADATA, |object| {
-            usage::write(&self.usage.unwrap_or_default(), &mut object.key("usage").object());
+            usage::write(&told, &mut object.key("usage").object());
             object.key("metrics").object().key("latencyMs").number(0);
             if let Some(tier) = &self.service_tier {
                 object.key("serviceTier").object().key("type").string(tier);

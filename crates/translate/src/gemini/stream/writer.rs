@@ -4,7 +4,7 @@ use weighbridge_units::{Loss, LossKind, Usage};
 
 use super::waiting::{Candidate, Kind, Piece, Waiting};
 use crate::conversation::TokenLogprob;
-use crate::event::report_once;
+use crate::event::{report_once, report_untold};
 use crate::gemini::{error, finish, logprobs, media_encode};
 use crate::{
     ApiError, Delta, Event, FinishReason, FrameError, PartKind, StopDetails, StreamTarget, StreamWriter,
@@ -101,7 +101,7 @@ impl StreamWriter for GeminiWriter {
         let candidates = std::mem::take(&mut self.candidates);
         let told = self.usage;
         if let Some(told) = &told {
-            report_untold(told, losses);
+            report_untold(told, &usage::UNTOLD, losses);
         }
         let tier = self.tier.as_deref().filter(|tier| !usage::is_usual_tier(tier));
         let traffic = tier.and_then(usage::traffic);
@@ -452,17 +452,5 @@ fn last(candidate: &Candidate, object: &mut Object<'_>, losses: &mut Vec<Loss>) 
     object.key("index").number(candidate.index);
     if !candidate.grounding.is_empty() {
         candidate.grounding.write(&mut object.key("groundingMetadata").object());
-    }
-}
-
-fn report_untold(told: &Usage, losses: &mut Vec<Loss>) {
-    for bucket in usage::UNTOLD.into_iter().filter(|bucket| told.get(*bucket) > 0) {
-        report_once(
-            losses,
-            LossKind::Approximated,
-            format!("/usage/{bucket}"),
-            "the usage object does not tell it apart",
-            "a field for it",
-        );
     }
 }

@@ -4,12 +4,12 @@ mod reasoning;
 
 use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_protocol::openai_chat::{OBJECT_CHUNK, STREAM_END, usage};
-use weighbridge_units::{Bucket, Loss, LossKind, Usage};
+use weighbridge_units::{Loss, LossKind, Usage};
 
 use self::held::HeldCitation;
 use self::reasoning::{Reasoned, Unplaced};
 use crate::conversation::CallKind;
-use crate::event::report_once;
+use crate::event::{report_once, report_untold};
 use crate::openai_chat::answer_encode::tier_name;
 use crate::openai_chat::{finish, logprobs};
 use crate::{Event, FinishReason, FrameError, PartsSeen, StreamTarget, StreamWriter, model_or};
@@ -204,9 +204,7 @@ impl StreamWriter for ChatWriter {
             self.chunk(candidate.index, out, |_| {}, Some(&reason));
         }
         if let Some(told) = self.usage {
-            for bucket in usage::UNTOLD.into_iter().filter(|bucket| told.get(*bucket) > 0) {
-                report_untold(bucket, losses);
-            }
+            report_untold(&told, &usage::UNTOLD, losses);
             if self.show_usage {
                 out.extend_from_slice(&self.head);
                 out.extend_from_slice(b",\"choices\":[],\"usage\":");
@@ -222,16 +220,6 @@ impl StreamWriter for ChatWriter {
     fn held_events(&self) -> u64 {
         self.held_events
     }
-}
-
-fn report_untold(bucket: Bucket, losses: &mut Vec<Loss>) {
-    report_once(
-        losses,
-        LossKind::Approximated,
-        format!("/usage/{bucket}"),
-        "the usage object does not tell it apart",
-        "a field for it",
-    );
 }
 
 impl ChatWriter {

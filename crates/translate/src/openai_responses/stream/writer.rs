@@ -1,10 +1,10 @@
 use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_protocol::openai_responses::{event, usage};
-use weighbridge_units::{Bucket, Loss, LossKind, Usage};
+use weighbridge_units::{Loss, LossKind, Usage};
 
 use super::writer_items::{Body, Call, Frames, Item, Thought, refusal_part, text_part};
 use super::writer_parts::{Kind, Part, Text};
-use crate::event::report_once;
+use crate::event::{report_once, report_untold};
 use crate::openai_responses::finish::{self, Ending};
 use crate::openai_responses::output_encode::{
     IMAGE_FORMAT, ItemIds, MADE_REASONING, SOUND, call_kind, is_named_format,
@@ -158,9 +158,7 @@ impl StreamWriter for ResponsesWriter {
             );
         }
         let usage = self.usage.unwrap_or_default();
-        for bucket in usage::UNTOLD.iter().filter(|bucket| usage.get(**bucket) > 0) {
-            report_bucket(*bucket, losses);
-        }
+        report_untold(&usage, &usage::UNTOLD, losses);
         let name = if ending.reason.is_some() { event::INCOMPLETE } else { event::COMPLETED };
         self.last(name, &ending, None, out);
     }
@@ -437,10 +435,4 @@ impl ResponsesWriter {
     pub(super) fn body(&mut self, index: usize) -> Option<&mut Body> {
         self.items.iter_mut().rev().find(|item| item.index == index).map(|item| &mut item.body)
     }
-}
-
-fn report_bucket(bucket: Bucket, losses: &mut Vec<Loss>) {
-    let pointer = format!("/usage/{bucket}");
-    let reason = "the usage object does not tell every kind of token apart";
-    report_once(losses, LossKind::Approximated, pointer, reason, "a field for each kind of token");
 }
