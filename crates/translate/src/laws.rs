@@ -194,8 +194,6 @@ fn names_of_calls(parts: &[Part<'_>]) -> Vec<(String, String)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
     #[test]
     fn a_request_without_losses_is_read_as_it_was_meant(c in conversation(), to in protocol()) {
         let (bytes, losses) = encode_request(&c, to);

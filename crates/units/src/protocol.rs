@@ -20,11 +20,16 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Every protocol for which the laws over all pairs hold, in the order of the documentation's tables.
-    /// The others are translated as well. Which of them are served is another matter: clients need a
-    /// route, and providers a preset.
-    pub const ALL: [Self; 4] =
-        [Self::OpenAiChat, Self::AnthropicMessages, Self::OpenAiResponses, Self::GeminiGenerateContent];
+    /// Every protocol, in the order of the documentation's tables: the laws of translation hold over all
+    /// pairs. Which of them are served is another matter: clients need a route ([`Self::is_clients`]), and
+    /// providers a preset.
+    pub const ALL: [Self; 5] = [
+        Self::OpenAiChat,
+        Self::AnthropicMessages,
+        Self::OpenAiResponses,
+        Self::GeminiGenerateContent,
+        Self::BedrockConverse,
+    ];
 
     /// Whether clients may speak it: it has a route of its own.
     pub const fn is_clients(self) -> bool {

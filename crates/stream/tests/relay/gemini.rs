@@ -1,4 +1,5 @@
-//! Streams of Gemini, as provider and as client: small ones in full, and the laws over generated ones.
+//! Streams of Gemini, as provider and as client: small ones in full, and what the laws over all pairs
+//! generate.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use weighbridge_translate::{Content, FinishReason};
 use weighbridge_units::Protocol::{self, GeminiGenerateContent as Gemini};
 use weighbridge_units::{Bucket, Usage};
 
-use crate::stream_equals_whole::{Script, Spoken, as_anthropic, as_chat, laws, pieces, script};
+use crate::stream_equals_whole::{Script, Spoken, pieces};
 use crate::support::*;
 
 /// Chunks as Google frames them.
@@ -352,7 +353,7 @@ fn parts_behind_an_open_call_wait_for_it() {
 }
 
 /// The whole answer and the stream, as Google sends them.
-fn as_gemini(script: &Script) -> (String, String) {
+pub(crate) fn as_gemini(script: &Script) -> (String, String) {
     let reason = ["STOP", "MAX_TOKENS", "SAFETY", "OTHER"][script.finish];
     let mut whole: Vec<Value> = Vec::new();
     let mut streamed: Vec<Value> = Vec::new();
@@ -404,8 +405,8 @@ fn parts_only(parts: Value) -> Value {
     self::parts(parts)
 }
 
-/// Frames of Gemini, whole and broken, sensible and not.
-fn frame() -> impl Strategy<Value = Vec<u8>> {
+/// Chunks of Gemini, whole and broken, sensible and not.
+pub(crate) fn chunk() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         Just(json!({"text": "é😀\n"})),
         Just(json!({"text": ""})),
@@ -460,82 +461,10 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
         Just("{\"error\":{\"message\":\"bare\"}}\n"),
         Just("\r\n"),
     ];
-    prop_oneof![
-        8 => chunk.prop_map(String::into_bytes),
-        1 => odd.prop_map(|frame| frame.as_bytes().to_vec()),
-        1 => prop::collection::vec(any::<u8>(), 0..20),
-    ]
+    prop_oneof![8 => chunk, 1 => odd.prop_map(str::to_owned)]
 }
 
-/// Frames, perhaps with a sensible end, perhaps cut.
-fn stream() -> impl Strategy<Value = Vec<u8>> {
-    (prop::collection::vec(frame(), 0..8), any::<bool>(), 0_usize..40).prop_map(|(frames, ended, cut)| {
-        let mut stream = frames.concat();
-        if ended {
-            for index in [0, 1] {
-                let chunk = json!({"candidates": [{"finishReason": "STOP", "index": index}]});
-                stream.extend(format!("data: {chunk}\r\n\r\n").bytes());
-            }
-        }
-        if cut > 30 {
-            stream.truncate(stream.len().saturating_sub(cut - 30));
-        }
-        stream
-    })
-}
-
-fn all_options() -> impl Iterator<Item = RelayOptions<'static>> {
-    [Gemini, OpenAiChat, AnthropicMessages].into_iter().map(|client| options(Gemini, client))
-}
-
-proptest! {
-    #[test]
-    fn stream_equals_whole_from_gemini_to_chat(script in script()) {
-        let (whole, stream) = as_gemini(&script);
-        laws(Gemini, OpenAiChat, &whole, &stream)?;
-    }
-
-    #[test]
-    fn stream_equals_whole_from_gemini_to_anthropic(script in script()) {
-        let (whole, stream) = as_gemini(&script);
-        laws(Gemini, AnthropicMessages, &whole, &stream)?;
-    }
-
-    #[test]
-    fn stream_equals_whole_from_chat_to_gemini(script in script()) {
-        let (whole, stream) = as_chat(&script);
-        laws(OpenAiChat, Gemini, &whole, &stream)?;
-    }
-
-    #[test]
-    fn stream_equals_whole_from_anthropic_to_gemini(script in script()) {
-        let (whole, stream) = as_anthropic(&script);
-        laws(AnthropicMessages, Gemini, &whole, &stream)?;
-    }
-
-    #[test]
-    fn any_cut_of_the_same_bytes_of_gemini_gives_the_same_bytes(
-        stream in stream(),
-        sizes in prop::collection::vec(1_usize..70, 1..6),
-    ) {
-        for options in all_options() {
-            let whole = run(&options, [stream.as_slice()]);
-            for pieces in [cut(&stream, &sizes), cut(&stream, &[1])] {
-                let ran = run(&options, pieces);
-                prop_assert_eq!(String::from_utf8_lossy(&ran.bytes), String::from_utf8_lossy(&whole.bytes));
-                prop_assert_eq!(ran.end.is_complete(), whole.end.is_complete());
-                prop_assert_eq!(ran.facts().usage, whole.facts().usage);
-                prop_assert_eq!(&ran.facts().finish, &whole.facts().finish);
-            }
-        }
-    }
-
-    #[test]
-    fn every_bridges_output_from_gemini_obeys_the_clients_grammar(stream in stream(), lost in any::<bool>()) {
-        for options in all_options().filter(|options| options.client != Gemini) {
-            let ran = run_cut(&options, [stream.as_slice()], lost.then(connection_lost));
-            let expected = if ran.end.is_complete() { Verdict::EndedWell } else { Verdict::EndedWithError };
-            prop_assert_eq!(check(options.client, &ran.bytes), Ok(expected), "{}", String::from_utf8_lossy(&ran.bytes));
-        }
-    }
+/// A stream that makes sense.
+pub(crate) fn sensible() -> String {
+    chunks(&[parts(json!([{"text": "Hel"}])), last(json!([{"text": "lo"}]), "STOP")])
 }

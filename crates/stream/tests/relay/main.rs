@@ -7,6 +7,7 @@ mod anthropic_to_chat;
 mod chat_to_anthropic;
 mod converse;
 mod fixtures;
+mod frames;
 mod framings;
 mod gemini;
 mod gemini_recordings;

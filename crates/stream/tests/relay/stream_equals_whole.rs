@@ -8,6 +8,8 @@ use weighbridge_stream::{Framing, fold_stream};
 use weighbridge_translate::{Answer, AnswerTarget, Content, FinishReason, adapter, response};
 use weighbridge_units::{Protocol, Usage};
 
+use crate::gemini::as_gemini;
+use crate::responses::stream_equals_whole::as_responses;
 use crate::support::*;
 
 /// What an answer says, in a form in which two of them can be compared. Chat knows no order among text,
@@ -76,7 +78,7 @@ pub(crate) enum Spoken {
     Call(String, String, Option<Value>),
 }
 
-pub(crate) fn script() -> impl Strategy<Value = Script> {
+fn script() -> impl Strategy<Value = Script> {
     let text = "[a-zé😀\"\\\\\n ]{1,12}";
     let arguments = prop_oneof![
         Just(None),
@@ -105,7 +107,7 @@ pub(crate) fn pieces(text: &str, size: usize) -> Vec<String> {
 }
 
 /// The whole answer and the stream, as Anthropic sends them.
-pub(crate) fn as_anthropic(script: &Script) -> (String, String) {
+fn as_anthropic(script: &Script) -> (String, String) {
     let (reason, sequence) = [
         ("end_turn", Value::Null),
         ("max_tokens", Value::Null),
@@ -182,7 +184,7 @@ pub(crate) fn as_anthropic(script: &Script) -> (String, String) {
 }
 
 /// The whole answer and the stream, as OpenAI sends them.
-pub(crate) fn as_chat(script: &Script) -> (String, String) {
+fn as_chat(script: &Script) -> (String, String) {
     let reason = ["stop", "length", "tool_calls", "content_filter"][script.finish];
     let join = |wanted: fn(&Spoken) -> Option<&String>| {
         let all: String = script.parts.iter().filter_map(wanted).map(String::as_str).collect();
@@ -331,12 +333,7 @@ fn folded(protocol: Protocol, stream: &[u8]) -> Said {
     said(&answer)
 }
 
-pub(crate) fn laws(
-    provider: Protocol,
-    client: Protocol,
-    whole: &str,
-    stream: &str,
-) -> Result<(), TestCaseError> {
+fn laws(provider: Protocol, client: Protocol, whole: &str, stream: &str) -> Result<(), TestCaseError> {
     prop_assert_eq!(folded(provider, stream.as_bytes()), decoded(provider, whole), "the provider's own");
 
     let target = AnswerTarget::new("fallback-1", 1_700_000_000).model("asked-for");
@@ -376,34 +373,23 @@ pub(crate) fn laws(
     Ok(())
 }
 
+/// The whole answer and the stream, as the provider sends them.
+fn sent(provider: Protocol, script: &Script) -> (String, String) {
+    match provider {
+        OpenAiChat => as_chat(script),
+        AnthropicMessages => as_anthropic(script),
+        OpenAiResponses => as_responses(script),
+        GeminiGenerateContent => as_gemini(script),
+        BedrockConverse => as_converse(script),
+    }
+}
+
 proptest! {
     #[test]
-    fn stream_equals_whole_from_anthropic(script in script()) {
-        let (whole, stream) = as_anthropic(&script);
-        laws(AnthropicMessages, OpenAiChat, &whole, &stream)?;
-    }
-
-    #[test]
-    fn stream_equals_whole_from_chat(script in script()) {
-        let (whole, stream) = as_chat(&script);
-        laws(OpenAiChat, AnthropicMessages, &whole, &stream)?;
-    }
-
-    #[test]
-    fn stream_equals_whole_from_converse(script in script()) {
-        let (whole, stream) = as_converse(&script);
-        laws(BedrockConverse, OpenAiChat, &whole, &stream)?;
-        // Its writer leaves reasoning out, which whole answers have.
-        if !script.parts.iter().any(|part| matches!(part, Spoken::Reasoning(_))) {
-            laws(BedrockConverse, AnthropicMessages, &whole, &stream)?;
+    fn stream_equals_whole(script in script()) {
+        for (provider, client) in pairs().filter(|(provider, client)| provider != client) {
+            let (whole, stream) = sent(provider, &script);
+            laws(provider, client, &whole, &stream)?;
         }
-    }
-
-    #[test]
-    fn stream_equals_whole_to_converse(script in script()) {
-        let (whole, stream) = as_anthropic(&script);
-        laws(AnthropicMessages, BedrockConverse, &whole, &stream)?;
-        let (whole, stream) = as_chat(&script);
-        laws(OpenAiChat, BedrockConverse, &whole, &stream)?;
     }
 }

@@ -7,19 +7,17 @@ use weighbridge_stream::{End, Facts, Framing, Relay, RelayOptions, RelayState, S
 use weighbridge_translate::ApiError;
 use weighbridge_units::{ErrorClass, Protocol};
 
-pub(crate) use weighbridge_units::Protocol::{AnthropicMessages, BedrockConverse, OpenAiChat};
+pub(crate) use weighbridge_units::Protocol::{
+    AnthropicMessages, BedrockConverse, GeminiGenerateContent, OpenAiChat, OpenAiResponses,
+};
 
-pub(crate) const PAIRS: [(Protocol, Protocol); 8] = [
-    (OpenAiChat, OpenAiChat),
-    (OpenAiChat, AnthropicMessages),
-    (AnthropicMessages, OpenAiChat),
-    (AnthropicMessages, AnthropicMessages),
-    (BedrockConverse, OpenAiChat),
-    (BedrockConverse, AnthropicMessages),
-    // No client speaks it; simulated providers do.
-    (OpenAiChat, BedrockConverse),
-    (AnthropicMessages, BedrockConverse),
-];
+/// Every provider to every client. No client speaks Converse, but what simulated providers say is written
+/// in it.
+pub(crate) fn pairs() -> impl Iterator<Item = (Protocol, Protocol)> {
+    Protocol::ALL
+        .into_iter()
+        .flat_map(|provider| Protocol::ALL.into_iter().map(move |client| (provider, client)))
+}
 
 pub(crate) fn options(provider: Protocol, client: Protocol) -> RelayOptions<'static> {
     RelayOptions {

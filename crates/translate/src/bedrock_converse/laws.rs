@@ -286,8 +286,6 @@ const MODELS: [&str; 3] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn a_rich_request_without_losses_is_read_as_it_was_meant(
         c in conversation(),

@@ -7,7 +7,7 @@ use weighbridge_protocol::json::Bag;
 use super::call_ids::CallIds;
 use super::{ADAPTER, base64, blocks_decode};
 use crate::conversation::{
-    Document, DocumentSource, Format, MediaSource, ReasoningExtent, Tool, ToolChoice, ToolKind,
+    Document, DocumentSource, Format, MediaSource, ReasoningExtent, ServiceTier, Tool, ToolChoice, ToolKind,
 };
 use crate::generators::raw;
 use crate::laws::without_silent;
@@ -39,6 +39,8 @@ pub(crate) fn conversation(same: &mut Conversation<'_>) {
         same.tool_choice = Some(Placed::nowhere(ToolChoice::Auto));
     }
     without_silent(same);
+    // The tier that the service picks is what is the case anyway.
+    same.service_tier = same.service_tier.take().filter(|tier| tier.value != ServiceTier::Auto);
     // What is not there is not shown.
     let wish = &mut same.reasoning;
     let thinks = match wish.extent.map(|extent| extent.value) {

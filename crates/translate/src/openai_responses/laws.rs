@@ -275,8 +275,6 @@ fn rich_answer() -> impl Strategy<Value = Answer<'static>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
     #[test]
     fn a_rich_request_without_losses_is_read_as_it_was_meant(c in rich_conversation()) {
         let (bytes, losses) = encode_request(&c, OWN);

@@ -4,6 +4,7 @@ use serde_json::Value;
 use weighbridge_units::Protocol;
 
 mod anthropic_messages;
+mod bedrock_converse;
 mod gemini;
 mod openai_chat;
 mod openai_responses;
@@ -22,7 +23,7 @@ pub(crate) fn of(protocol: Protocol, kind: Kind, mut value: Value) -> Value {
         Protocol::AnthropicMessages => anthropic_messages::form(kind, &mut value),
         Protocol::OpenAiResponses => openai_responses::form(kind, &mut value),
         Protocol::GeminiGenerateContent => value = gemini::form(&value),
-        Protocol::BedrockConverse => {}
+        Protocol::BedrockConverse => bedrock_converse::form(&mut value),
     }
     without_silent(&mut value);
     value

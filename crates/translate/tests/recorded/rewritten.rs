@@ -47,10 +47,6 @@ fn compare(
     }
 }
 
-/// The protocols that are written as they were.
-const PROTOCOLS: [Protocol; 3] =
-    [Protocol::OpenAiChat, Protocol::AnthropicMessages, Protocol::GeminiGenerateContent];
-
 /// Whom a recorded request went to.
 fn dialect(protocol: Protocol, name: &str, text: &str) -> Dialect {
     match protocol {
@@ -69,7 +65,7 @@ fn dialect(protocol: Protocol, name: &str, text: &str) -> Dialect {
 #[test]
 fn every_recorded_request_is_written_as_it_was() {
     let mut faults = Vec::new();
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::ALL {
         for Recording { name, text, .. } in recordings(protocol, "request.json") {
             let conversation = adapter(protocol).decode_request(parse(&text)).unwrap();
             let mut losses = Losses::new(protocol, protocol);
@@ -90,7 +86,7 @@ fn every_recorded_request_is_written_as_it_was() {
 #[test]
 fn every_recorded_answer_is_written_as_it_was() {
     let mut faults = Vec::new();
-    for protocol in PROTOCOLS {
+    for protocol in Protocol::ALL {
         for Recording { name, text, status, request } in recordings(protocol, "response.json") {
             let root = parse(&text);
             if status >= 400 || adapter(protocol).decode_error(200, root).is_some() {

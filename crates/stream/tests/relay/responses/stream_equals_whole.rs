@@ -1,14 +1,11 @@
-//! Law: folding a bridged stream gives what translating the whole answer gives.
+//! The whole answer and the stream of Responses, for the law that they say the same.
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
-use weighbridge_units::Protocol::OpenAiResponses;
 
-use crate::stream_equals_whole::{Script, Spoken, as_anthropic, as_chat, laws, pieces, script};
-use crate::support::*;
+use crate::stream_equals_whole::{Script, Spoken, pieces};
 
 /// The whole answer and the stream, as OpenAI sends them.
-fn as_responses(script: &Script) -> (String, String) {
+pub(crate) fn as_responses(script: &Script) -> (String, String) {
     let mut output = Vec::new();
     let mut events: Vec<Value> = Vec::new();
     for (index, part) in script.parts.iter().enumerate() {
@@ -111,21 +108,4 @@ fn thought(at: &dyn Fn(&str, Value) -> Value, id: &str, text: &str, piece: usize
         .collect();
     grown.push(at("response.reasoning_text.done", json!({"content_index": 0, "text": text})));
     (begun, item, grown)
-}
-
-proptest! {
-    #[test]
-    fn stream_equals_whole_from_responses(script in script()) {
-        let (whole, stream) = as_responses(&script);
-        laws(OpenAiResponses, OpenAiChat, &whole, &stream)?;
-        laws(OpenAiResponses, AnthropicMessages, &whole, &stream)?;
-    }
-
-    #[test]
-    fn stream_equals_whole_to_responses(script in script()) {
-        let (whole, stream) = as_chat(&script);
-        laws(OpenAiChat, OpenAiResponses, &whole, &stream)?;
-        let (whole, stream) = as_anthropic(&script);
-        laws(AnthropicMessages, OpenAiResponses, &whole, &stream)?;
-    }
 }
