@@ -4,7 +4,11 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use weighbridge_access::LossPolicy;
+use weighbridge_translate::Dialect;
+use weighbridge_units::Protocol;
 
 /// One endpoint in front of every model provider, with a ledger that equals the invoice.
 #[derive(Parser)]
@@ -27,6 +31,11 @@ pub(crate) enum Command {
     /// Verify the ledger, or show its balances and attempts
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Translate a request, an answer or a stream between two protocols, without any server
+    ///
+    /// The result goes to standard output, each loss as a line to standard error. Exits with 1 where the
+    /// input cannot be read or its stream broke off, with 3 where losses are rejected.
+    Translate(TranslateArgs),
     /// Try it: simulated providers, a gateway in front of them, a key with a budget
     Demo(DemoArgs),
 }
@@ -134,6 +143,59 @@ pub(crate) struct VerifyArgs {
     /// Only what was written since the last seal
     #[arg(long)]
     pub(crate) since_seal: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct TranslateArgs {
+    /// The protocol of the input
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol_parser())]
+    pub(crate) from: Protocol,
+    /// The protocol of the output
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol_parser())]
+    pub(crate) to: Protocol,
+    /// The input is a whole answer, or an error, not a request
+    #[arg(long, conflicts_with_all = ["stream", "model", "dialect"])]
+    pub(crate) response: bool,
+    /// The input is a streamed answer: server-sent events, an AWS event stream, or Gemini's JSON array
+    #[arg(long, conflicts_with_all = ["model", "dialect"])]
+    pub(crate) stream: bool,
+    /// The model as the target names it, if the request does not name it so
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Who serves the target's protocol, where that changes the request
+    #[arg(long, value_name = "DIALECT", default_value = "native", value_parser = dialect_parser())]
+    pub(crate) dialect: Dialect,
+    /// The HTTP status that the answer came with; from 400 on it is an error, whatever it says
+    #[arg(long, value_name = "CODE", default_value_t = 200, requires = "response",
+          value_parser = clap::value_parser!(u16).range(100..600))]
+    pub(crate) status: u16,
+    /// Write Gemini's stream as a JSON array, not as server-sent events
+    #[arg(long, requires = "stream")]
+    pub(crate) json_array: bool,
+    /// What happens when something is lost: allow says nothing, warn names it, reject writes no result
+    #[arg(long, value_name = "POLICY", default_value = "warn", value_parser = loss_policy_parser())]
+    pub(crate) loss_policy: LossPolicy,
+    /// The file to read; standard input, if not said
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Reads a protocol's name; a wrong one is answered with all of them.
+fn protocol_parser() -> impl TypedValueParser<Value = Protocol> {
+    PossibleValuesParser::new(Protocol::ALL.map(Protocol::as_str))
+        .try_map(|name| Protocol::from_name(&name).ok_or("no protocol of that name"))
+}
+
+fn dialect_parser() -> impl TypedValueParser<Value = Dialect> {
+    PossibleValuesParser::new(Dialect::ALL.map(Dialect::as_str))
+        .try_map(|name| Dialect::from_name(&name).ok_or("no dialect of that name"))
+}
+
+fn loss_policy_parser() -> impl TypedValueParser<Value = LossPolicy> {
+    PossibleValuesParser::new(
+        [LossPolicy::Allow, LossPolicy::Warn, LossPolicy::Reject].map(LossPolicy::as_str),
+    )
+    .try_map(|name| LossPolicy::from_name(&name).ok_or("no policy of that name"))
 }
 
 #[derive(Args)]

@@ -17,6 +17,7 @@ mod decoder;
 mod encoder;
 mod exception;
 mod header;
+mod wrap;
 
 use thiserror::Error;
 
@@ -24,6 +25,7 @@ pub use chunk::{ChunkError, unwrap_chunk};
 pub use decoder::AwsDecoder;
 pub use encoder::{AwsEncodeError, encode, encode_event, encode_exception};
 pub use header::{AwsHeaders, HeaderValue};
+pub use wrap::{AwsWrapError, AwsWrapper};
 
 pub(crate) use exception::{exception, unmodelled};
 

@@ -45,6 +45,26 @@ impl Framing {
             None
         }
     }
+
+    /// The framing of a stream that comes without a content type, by its first byte that is no blank.
+    ///
+    /// ```
+    /// use weighbridge_stream::Framing;
+    /// use weighbridge_units::Protocol::{AnthropicMessages, GeminiGenerateContent};
+    ///
+    /// assert_eq!(Framing::told_by(b'[', GeminiGenerateContent), Framing::JsonArray);
+    /// assert_eq!(Framing::told_by(b'd', GeminiGenerateContent), Framing::Sse);
+    /// assert_eq!(Framing::told_by(0, AnthropicMessages), Framing::AwsEventStream); // of Bedrock
+    /// ```
+    pub fn told_by(first: u8, provider: Protocol) -> Self {
+        match first {
+            _ if provider == Protocol::BedrockConverse => Self::AwsEventStream,
+            // The highest byte of a frame's length. Text has neither.
+            0 | 1 => Self::AwsEventStream,
+            b'[' | b'{' if streams_as_array(provider) => Self::JsonArray,
+            _ => Self::Sse,
+        }
+    }
 }
 
 /// Whether a protocol streams a JSON array where it is not asked for server-sent events: Gemini alone.

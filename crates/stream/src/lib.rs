@@ -81,6 +81,7 @@ mod reframe;
 mod relay;
 mod replay;
 pub mod sse;
+mod standalone;
 mod tee;
 pub mod testkit;
 
@@ -89,4 +90,5 @@ pub use facts::{End, Facts, RelayState};
 pub use fold::{FoldTooLarge, Folder, fold_stream};
 pub use relay::{Relay, RelayOptions};
 pub use replay::replay;
+pub use standalone::{Standalone, StandaloneOptions};
 pub use weighbridge_translate::StreamForm;

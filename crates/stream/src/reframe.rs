@@ -133,7 +133,7 @@ const KEPT_CAPACITY: usize = 4 * 1024;
 
 /// Writes a frame as a server-sent event.
 fn write(protocol: Protocol, frame: Frame<'_>, out: &mut Vec<u8>) {
-    if let Some(name) = event_name(protocol, frame.data) {
+    if let Some(name) = event_name(protocol, frame) {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(name.as_bytes());
         out.push(b'\n');
@@ -151,12 +151,14 @@ fn element(data: &[u8], has_frames: &mut bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The name of an event, which protocols that name their events repeat in its `type`.
-fn event_name(protocol: Protocol, data: &str) -> Option<String> {
-    if protocol == Protocol::OpenAiChat {
-        return None;
-    }
-    let name = Raw::parse(data, &Default::default()).ok()?.get("type")?.str().ok()?.into_owned();
+/// The name of an event, which protocols that name their events repeat in its `type`; but for Converse,
+/// where the framing alone has it.
+fn event_name(protocol: Protocol, frame: Frame<'_>) -> Option<String> {
+    let name = match protocol {
+        Protocol::OpenAiChat => return None,
+        Protocol::BedrockConverse => frame.name?.to_owned(),
+        _ => Raw::parse(frame.data, &Default::default()).ok()?.get("type")?.str().ok()?.into_owned(),
+    };
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
     is_name.then_some(name)
 }

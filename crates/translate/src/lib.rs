@@ -49,6 +49,7 @@ mod generators;
 mod laws;
 mod losses;
 mod place;
+pub mod standalone;
 pub mod tool_id;
 mod tool_name;
 
