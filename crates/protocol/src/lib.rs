@@ -40,11 +40,13 @@ pub mod openai_responses;
 mod body;
 mod dialect;
 mod edits;
+mod embeddings;
 mod envelope;
 mod path;
 
 pub use body::Body;
 pub use dialect::Dialect;
 pub use edits::Edits;
+pub use embeddings::EmbeddingsProtocol;
 pub use envelope::{Addressed, Envelope, envelope, envelope_at};
 pub use path::unescaped;

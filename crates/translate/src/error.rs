@@ -1,12 +1,14 @@
 //! Errors of providers, and refusals of our own, in the client's protocol.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use thiserror::Error;
-use weighbridge_protocol::json::{Raw, ReadError, ScanError};
+use weighbridge_protocol::json::{Raw, ReadError, ScanError, pointers_of};
 use weighbridge_units::{ErrorClass, Protocol};
 
 use crate::adapter::adapter;
+use crate::place::Place;
 
 /// An error in one vocabulary: what a provider answered, or what the gateway itself refuses.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -67,6 +69,14 @@ pub enum TranslateError {
         /// What is wrong with it.
         source: ReadError,
     },
+    /// The target cannot do what is asked, and a part of it would be something else. Another target may.
+    #[error("{}: {reason}", if .pointer.is_empty() { "the body" } else { .pointer })]
+    Unsupported {
+        /// JSON pointer to what cannot be sent.
+        pointer: String,
+        /// Why, and what to do about it.
+        reason: Cow<'static, str>,
+    },
     /// A provider put an error where its answer should be, under a status of success.
     #[error("the provider answered with an error under a status of success: {0}")]
     InBandError(ApiError),
@@ -76,6 +86,12 @@ impl TranslateError {
     /// `source`, located in the document `root`.
     pub(crate) fn read(root: &str, source: ReadError) -> Self {
         Self::Read { pointer: source.pointer(root), source }
+    }
+
+    /// What stands at `place` of the document `root` cannot be sent.
+    pub(crate) fn unsupported(root: &str, place: Place<'_>, reason: impl Into<Cow<'static, str>>) -> Self {
+        let pointer = pointers_of(root, [place.text(root)]).pop().unwrap_or_default();
+        Self::Unsupported { pointer, reason: reason.into() }
     }
 }
 

@@ -32,6 +32,7 @@
 pub mod anthropic_messages;
 pub mod bedrock_converse;
 pub mod conversation;
+pub mod embeddings;
 pub mod gemini;
 pub mod openai_chat;
 mod openai_effort;
@@ -56,8 +57,8 @@ mod tool_name;
 use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
 use weighbridge_units::{Loss, Protocol};
 
-pub use weighbridge_protocol::Dialect;
 pub use weighbridge_protocol::gemini::StreamForm;
+pub use weighbridge_protocol::{Dialect, EmbeddingsProtocol};
 
 pub use adapter::{Adapter, Amendment, adapter, stream_reader, stream_writer};
 pub use answer::{Answer, AnswerFacts, Candidate};

@@ -16,8 +16,11 @@ pub const LISTED_MAX: usize = 256;
 /// Collects what a translation cannot carry over. Pointers are computed once, at the end.
 #[derive(Debug)]
 pub struct Losses<'a> {
-    source: Protocol,
-    target: Protocol,
+    /// What the document was read from, where it is a conversation.
+    source: Option<Protocol>,
+    /// The name of what it is written to.
+    target: &'static str,
+    is_same: bool,
     found: Vec<Found<'a>>,
     unlisted: usize,
 }
@@ -33,7 +36,19 @@ struct Found<'a> {
 impl<'a> Losses<'a> {
     /// Nothing lost yet, on the way from `source` to `target`.
     pub const fn new(source: Protocol, target: Protocol) -> Self {
-        Self { source, target, found: Vec::new(), unlisted: 0 }
+        let is_same = source as u8 == target as u8;
+        Self { source: Some(source), target: target.as_str(), is_same, found: Vec::new(), unlisted: 0 }
+    }
+
+    /// Nothing lost yet, on the way to a format that is none of conversations; `is_same` tells whether the
+    /// document comes from the same one.
+    pub(crate) const fn to_other(target: &'static str, is_same: bool) -> Self {
+        Self { source: None, target, is_same, found: Vec::new(), unlisted: 0 }
+    }
+
+    /// The name of what the document is written to.
+    pub(crate) const fn target(&self) -> &'static str {
+        self.target
     }
 
     /// Whether nothing was lost so far.
@@ -68,7 +83,7 @@ impl<'a> Losses<'a> {
 
     /// Whether the document goes back to the protocol that it came from.
     pub fn is_same_protocol(&self) -> bool {
-        self.source == self.target
+        self.is_same
     }
 
     /// Whether the entries of a bag are written: there are some, and the target knows them.
@@ -172,12 +187,12 @@ impl<'a> Losses<'a> {
 }
 
 /// Whether leaving a field out changes nothing: it is empty, or says what is the case anyway.
-fn says_nothing(source: Protocol, name: &str, value: Raw<'_>) -> bool {
+fn says_nothing(source: Option<Protocol>, name: &str, value: Raw<'_>) -> bool {
     let is_empty = match value.kind() {
         Kind::Null => true,
         Kind::Array => value.text().len() == 2,
         Kind::Object => value.text().len() == 2 && !adapter(source).is_switch(name),
         _ => false,
     };
-    is_empty || adapter(source).is_default(name, value)
+    is_empty || source.is_some_and(|source| adapter(source).is_default(name, value))
 }

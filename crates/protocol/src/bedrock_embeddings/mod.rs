@@ -18,9 +18,8 @@ use crate::json::{Bag, Fields, Kind, Raw, ReadError, Writer};
 /// The header of an answer that tells the tokens of its prompt, in lower case.
 pub const TOKENS_HEADER: &str = "x-amzn-bedrock-input-token-count";
 
-/// Whose model makes the vectors.
+/// Whose model makes the vectors. The set is closed on purpose: each has a format of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Maker {
     /// Amazon Titan, the first generation.
     TitanG1,
@@ -106,6 +105,16 @@ impl Purpose {
     /// The purpose of that name, in the words of either.
     pub fn from_name(name: &str) -> Option<Self> {
         PURPOSES.into_iter().find(|(_, cohere, nova)| name == *cohere || name == *nova).map(|(own, ..)| own)
+    }
+
+    /// The name in Cohere's format.
+    pub fn cohere_name(self) -> &'static str {
+        self.words().0
+    }
+
+    /// The name in Nova's format.
+    pub fn nova_name(self) -> &'static str {
+        self.words().1
     }
 
     fn words(self) -> (&'static str, &'static str) {

@@ -4,7 +4,7 @@ pub mod finish;
 pub mod stream;
 
 mod answer;
-mod base64;
+pub(crate) mod base64;
 mod call_ids;
 mod citations;
 mod content_decode;
