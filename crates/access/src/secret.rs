@@ -1,5 +1,6 @@
 use std::fmt;
 
+use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
@@ -32,14 +33,20 @@ const fn digit_values() -> [u8; 256] {
     values
 }
 
-/// The key of the keyed hash: without it, a stolen key store tells nothing about any secret.
+/// The gateway's one secret. It is the key of the keyed hash: without it, a stolen key store tells nothing
+/// about any secret. What else has to be kept from readers of a store is sealed under keys that
+/// [`Pepper::derive`] makes of it.
 ///
 /// It comes from the configuration and is not kept in the store. It has no `Debug`.
 #[derive(Clone)]
 pub struct Pepper {
     /// The hash with the pepper already mixed in: saves two of four blocks per request.
     keyed: Hmac<Sha256>,
+    derived: Hkdf<Sha256>,
 }
+
+/// Keeps what is derived apart from the keyed hash.
+const DERIVATION_SALT: &[u8] = b"weighbridge key pepper";
 
 impl Pepper {
     /// The fewest bytes a pepper may have.
@@ -53,7 +60,17 @@ impl Pepper {
         if bytes.len() < Self::MIN_BYTES {
             return Err(InvalidDefinition::Pepper);
         }
-        Hmac::new_from_slice(bytes).map(|keyed| Self { keyed }).map_err(|_| InvalidDefinition::Pepper)
+        let keyed = Hmac::new_from_slice(bytes).map_err(|_| InvalidDefinition::Pepper)?;
+        Ok(Self { keyed, derived: Hkdf::new(Some(DERIVATION_SALT), bytes) })
+    }
+
+    /// A secret for another purpose, which tells nothing about the pepper or about those of other purposes
+    /// (HKDF-SHA256, RFC 5869). The same pepper and purpose always give the same.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut derived = Zeroizing::new([0; 32]);
+        // Fails for more than 255 hashes only; this is one.
+        let _ = self.derived.expand(purpose.as_bytes(), &mut derived[..]);
+        derived
     }
 
     /// The hash that a store keeps in place of the secret. The id is part of what is hashed, so that
@@ -251,6 +268,16 @@ mod tests {
         let hash = mint_key(&[0; KEY_RANDOM_BYTES], &pepper()).hash;
         let hex: String = hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, "e7999f94a20204137bd3fe5fd0bd6bc5d048848ec2ebc772949e37016b648929");
+    }
+
+    #[test]
+    fn secrets_are_derived_by_purpose() {
+        // Computed by Python's hmac, by the two steps of RFC 5869.
+        let derived = pepper().derive("kept answers");
+        let hex: String = derived.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, "2129da0f6b060edea87c8c0f708331c5904d7507b7de04b2c737b69210559ade");
+        assert!(*derived != *pepper().derive("kept answer"));
+        assert!(*derived != *Pepper::new(&[2; 32]).unwrap().derive("kept answers"));
     }
 
     #[test]

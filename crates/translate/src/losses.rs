@@ -191,7 +191,10 @@ fn says_nothing(source: Option<Protocol>, name: &str, value: Raw<'_>) -> bool {
     let is_empty = match value.kind() {
         Kind::Null => true,
         Kind::Array => value.text().len() == 2,
-        Kind::Object => value.text().len() == 2 && !adapter(source).is_switch(name),
+        Kind::Object => {
+            let is_switch = source.is_some_and(|source| adapter(source).is_switch(name));
+            value.text().len() == 2 && !is_switch
+        }
         _ => false,
     };
     is_empty || source.is_some_and(|source| adapter(source).is_default(name, value))
