@@ -19,10 +19,22 @@ mod migrations {
 /// How long a write waits for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A lone commit changes a row or two in each of half a dozen tables, and writes each page that it touched as a
-/// whole: with pages of a quarter of the usual size it takes half the time, and writes a third. What is written
-/// has to reach the disk some time, and commits are held up while it does.
-const PAGE_BYTES: u32 = 1024;
+/// How a file is laid out, which is settled when it is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    page_bytes: u32,
+    /// Whether pages that hold nothing any more can be given back while the file is in use.
+    shrinks: bool,
+}
+
+impl Layout {
+    /// For many small commits. A lone one changes a row or two in each of half a dozen tables, and writes each
+    /// page that it touched as a whole: with pages of a quarter of the usual size it takes half the time, and
+    /// writes a third. What is written has to reach the disk some time, and commits are held up while it does.
+    pub(crate) const COMMITS: Self = Self { page_bytes: 1024, shrinks: false };
+    /// For values of some kilobytes to some megabytes that come and go.
+    pub(crate) const BULK: Self = Self { page_bytes: 4096, shrinks: true };
+}
 
 /// Why an SQLite file cannot be used.
 #[derive(Debug, Error)]
@@ -83,11 +95,21 @@ pub enum Durability {
 /// Opens the file of ledger and keys, creating it readable by its owner only, and brings its tables up to date.
 pub(crate) fn open_migrated(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
     let mut connection = open(path, durability)?;
+    migrate(path, &mut connection, &migrations::runner())?;
+    Ok(connection)
+}
+
+/// Brings the tables of a file up to date.
+pub(crate) fn migrate(
+    path: &Path,
+    connection: &mut Connection,
+    migrations: &refinery::Runner,
+) -> Result<(), OpenError> {
     // Two processes may do this at once: who comes second finds it done on the next try.
     let mut tries = 3;
     loop {
-        match migrations::runner().run(&mut connection) {
-            Ok(_) => return Ok(connection),
+        match migrations.run(connection) {
+            Ok(_) => return Ok(()),
             Err(_) if tries > 0 => tries -= 1,
             Err(source) => return Err(OpenError::Migration { path: path.into(), source: Box::new(source) }),
         }
@@ -96,13 +118,21 @@ pub(crate) fn open_migrated(path: &Path, durability: Durability) -> Result<Conne
 
 /// Opens an SQLite file, creating it readable by its owner only. SQLite gives its side files the same mode.
 pub(crate) fn open(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
+    open_as(path, durability, Layout::COMMITS)
+}
+
+/// As [`open`], for a file of another layout.
+pub(crate) fn open_as(path: &Path, durability: Durability, layout: Layout) -> Result<Connection, OpenError> {
     private_file(path).map_err(|source| OpenError::File { path: path.into(), source })?;
     let set_up = || {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(64);
-        // Has an effect on a new file only.
-        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        // Both have an effect on a new file only.
+        connection.pragma_update(None, "page_size", layout.page_bytes)?;
+        if layout.shrinks {
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         let synchronous = match durability {
             Durability::Process => "NORMAL",

@@ -1,8 +1,9 @@
-//! Ledger, keys and request log on SQLite.
+//! Ledger, keys, request log and kept answers on SQLite.
 //!
 //! One file holds the ledger ([`SqliteLedger`]) and the virtual keys ([`SqliteKeyStore`]); the request
-//! log has a file of its own, so that its bulk never stands in the way of money. Any number of processes
-//! may open a file at once, such as the command line beside a server.
+//! log and the kept answers ([`SqliteCacheStore`]) have files of their own, so that their bulk never stands
+//! in the way of money. Any number of processes may open a file at once, such as the command line beside a
+//! server.
 //!
 //! Nothing here needs a runtime: the futures wake by themselves, and what would block a caller runs on a
 //! thread of the store. The one exception is a commit of the ledger, which its caller makes where it
@@ -31,6 +32,7 @@
 
 mod audit_log;
 mod connection;
+mod kept;
 mod keys;
 mod ledger;
 mod request_log;
@@ -38,6 +40,7 @@ mod worker;
 
 pub use audit_log::SqliteAuditLog;
 pub use connection::{Durability, OpenError};
+pub use kept::SqliteCacheStore;
 pub use keys::SqliteKeyStore;
 pub use ledger::{SqliteLedger, SqliteLedgerOptions};
 pub use request_log::{Retention, SqliteRequestLog};
