@@ -154,12 +154,13 @@ pub(crate) struct TranslateArgs {
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol_parser())]
     pub(crate) to: Protocol,
     /// The input is a whole answer, or an error, not a request
-    #[arg(long, conflicts_with_all = ["stream", "model", "dialect"])]
+    #[arg(long, conflicts_with_all = ["stream", "dialect"])]
     pub(crate) response: bool,
     /// The input is a streamed answer: server-sent events, an AWS event stream, or Gemini's JSON array
-    #[arg(long, conflicts_with_all = ["model", "dialect"])]
+    #[arg(long, conflicts_with_all = ["dialect"])]
     pub(crate) stream: bool,
-    /// The model as the target names it, if the request does not name it so
+    /// The model as the target names it, if the request does not name it so; of an answer or a stream,
+    /// the one that was asked for, where the source does not tell it
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Who serves the target's protocol, where that changes the request

@@ -67,8 +67,13 @@ fn told(error: &impl std::error::Error) -> anyhow::Error {
     anyhow!("{error}")
 }
 
+/// The model that an answer without one is told to be of.
+fn asked_for(args: &TranslateArgs) -> &str {
+    args.model.as_deref().unwrap_or("unknown")
+}
+
 fn answer(args: &TranslateArgs, body: &[u8]) -> anyhow::Result<ExitCode> {
-    let target = AnswerTarget::new(ANSWER_ID, now());
+    let target = AnswerTarget::new(ANSWER_ID, now()).model(asked_for(args));
     let translated = standalone::answer(args.from, args.to, args.status, body, &target, REQUEST_ID)
         .map_err(|error| told(&error))?;
     match translated.value {
@@ -109,6 +114,7 @@ fn stream(args: &TranslateArgs, mut input: impl Read) -> anyhow::Result<ExitCode
         to: args.to,
         form: if args.json_array { StreamForm::JsonArray } else { StreamForm::Events },
         id_fallback: ANSWER_ID,
+        model_fallback: asked_for(args),
         created: now(),
         request_id: REQUEST_ID,
     });

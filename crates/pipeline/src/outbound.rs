@@ -51,9 +51,8 @@ pub(crate) fn write(
 ) -> Result<Outbound, Unfit> {
     let address = deployment.address(exchange.client);
     let mut outbound = if address.protocol == exchange.client {
-        edited(exchange, deployment, address, cap).map_err(|error| {
-            Unfit::anywhere(Rejection::Misfit, Refusal::bad_field(&error, &exchange.body))
-        })?
+        edited(exchange, deployment, address, cap)
+            .map_err(|error| Unfit::anywhere(Rejection::Misfit, Refusal::bad_field(&error, &exchange.body)))?
     } else {
         translated(exchange, deployment, address, cap)?
     };

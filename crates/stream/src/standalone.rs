@@ -21,6 +21,8 @@ pub struct StandaloneOptions<'a> {
     pub form: StreamForm,
     /// The answer's id where the source gives none.
     pub id_fallback: &'a str,
+    /// The model's name where the source gives none, as Converse does not.
+    pub model_fallback: &'a str,
     /// When the answer was made where the source does not say, in seconds since the epoch.
     pub created: i64,
     /// The id of the request, which an error event names.
@@ -43,6 +45,7 @@ pub struct StandaloneOptions<'a> {
 ///     to: OpenAiChat,
 ///     form: StreamForm::Events,
 ///     id_fallback: "chatcmpl-1",
+///     model_fallback: "a-model",
 ///     created: 1_700_000_000,
 ///     request_id: "req_1",
 /// });
@@ -135,7 +138,7 @@ impl<'a> Standalone<'a> {
 }
 
 fn begin(options: &StandaloneOptions<'_>, first: u8) -> (Relay, Output) {
-    let StandaloneOptions { from, to, form, id_fallback, created, request_id } = *options;
+    let StandaloneOptions { from, to, form, id_fallback, model_fallback, created, request_id } = *options;
     let relay = Relay::new(&RelayOptions {
         provider: from,
         framing: Framing::told_by(first, from),
@@ -144,6 +147,7 @@ fn begin(options: &StandaloneOptions<'_>, first: u8) -> (Relay, Output) {
         show_usage: true,
         form: if to == Protocol::GeminiGenerateContent { form } else { StreamForm::Events },
         id_fallback,
+        model_fallback,
         created,
         request_id,
         legacy_functions: false,

@@ -127,6 +127,7 @@ fn every_recorded_stream_goes_to_every_protocol() {
                 to,
                 form: StreamForm::Events,
                 id_fallback: "id",
+                model_fallback: "unknown",
                 created: 1_700_000_000,
                 request_id: "req_1",
             };
