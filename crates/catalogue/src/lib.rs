@@ -52,6 +52,15 @@ mod tests {
         assert!(models("openai").count() > 60);
         assert!(models("anthropic").count() > 25);
         assert_eq!(models("openai-compatible").count(), 0);
+        // Of providers that have no preset yet.
+        for provider in ["gemini", "vertex", "bedrock"] {
+            let mut seen = HashSet::new();
+            for info in models(provider) {
+                assert!(seen.insert(info.id), "{} is listed twice", info.id);
+                assert!((1_024..=info.context_window).contains(&info.max_output), "{info:?}");
+            }
+            assert!(seen.len() > 10, "{provider}");
+        }
     }
 
     #[test]
@@ -59,6 +68,9 @@ mod tests {
         assert_eq!(model("openai", "gpt-4o-2024-08-06").map(|m| m.max_output), Some(16_384));
         assert_eq!(model("openai", "gpt-4o-2024-05-13").map(|m| m.max_output), Some(4_096));
         assert_eq!(model("anthropic", "claude-3-5-haiku-20241022").map(|m| m.id), Some("claude-3-5-haiku"));
+        let profile = model("bedrock", "us.anthropic.claude-haiku-4-5-20251001-v1:0");
+        assert_eq!(profile.map(|m| m.max_output), Some(64_000));
+        assert_eq!(model("gemini", "gemini-2.5-pro").map(|m| m.context_window), Some(1_048_576));
         assert_eq!(model("openai", "claude-haiku-4-5"), None);
         assert_eq!(model("openai", "gpt-4o-typo"), None);
     }

@@ -1,4 +1,10 @@
+mod bedrock;
+mod google;
+
 use crate::model::ModelInfo;
+
+pub(crate) use bedrock::BEDROCK;
+pub(crate) use google::{GEMINI, VERTEX};
 
 /// The limits of OpenAI's chat and reasoning models, newest first.
 ///

@@ -16,6 +16,9 @@ use crate::version::PriceVersion;
 pub const BUILTIN_FILES: &[(&str, &str)] = &[
     ("openai.toml", include_str!("../data/openai.toml")),
     ("anthropic.toml", include_str!("../data/anthropic.toml")),
+    ("gemini.toml", include_str!("../data/gemini.toml")),
+    ("vertex.toml", include_str!("../data/vertex.toml")),
+    ("bedrock.toml", include_str!("../data/bedrock.toml")),
 ];
 
 const TIERS: usize = ServiceTier::ALL.len();
