@@ -80,6 +80,20 @@ impl PathTemplate {
         self.0.contains(SEGMENT) || self.0.contains(PATH)
     }
 
+    /// The part before the first of some marks that it has.
+    ///
+    /// ```
+    /// use weighbridge_catalogue::PathTemplate;
+    ///
+    /// let azure = PathTemplate::of("/openai/deployments/{model}/chat/completions?api-version=1");
+    /// let root = azure.before(&["/chat/completions"]).unwrap();
+    /// assert_eq!(root.as_str(), "/openai/deployments/{model}");
+    /// ```
+    pub fn before(&self, marks: &[&str]) -> Option<Self> {
+        let at = marks.iter().find_map(|mark| self.0.find(mark))?;
+        self.0.get(..at).map(|root| Self(Cow::Owned(root.to_owned())))
+    }
+
     /// The path for a model. `None` where its name would lead to another place: a name with an empty
     /// segment, or one of `.` or `..`, which servers resolve.
     pub fn for_model(&self, model: &str) -> Option<String> {

@@ -20,6 +20,7 @@ use crate::exchange::{Exchange, Place};
 use crate::read_body::read_body;
 use crate::receive::Authenticated;
 use crate::refusal::Refusal;
+use crate::vectors::Vectors;
 
 /// A request that may be served, and where it may go.
 pub(crate) struct Admitted {
@@ -29,6 +30,7 @@ pub(crate) struct Admitted {
     client: Protocol,
     form: StreamForm,
     envelope: Envelope,
+    vectors: Option<Vectors>,
     body: Body,
     admission: Admission,
     place: Place,
@@ -52,9 +54,14 @@ impl Authenticated {
 
         let bytes = read_body(body, limits.body_bytes, limits.body_time).await?;
         let body = Body::scan(bytes, &ScanLimits { depth: limits.json_depth }).map_err(bad_syntax)?;
-        let Inference { protocol: client, addressed, form } = asked;
-        let envelope =
-            envelope_at(client, &body, addressed).map_err(|error| Refusal::bad_field(&error, &body))?;
+        let Inference { protocol: client, addressed, form, vectors } = asked;
+        let (envelope, vectors) = match vectors {
+            Some(format) => Vectors::read(format, addressed, &body)?,
+            None => {
+                let envelope = envelope_at(client, &body, addressed);
+                (envelope.map_err(|error| Refusal::bad_field(&error, &body))?, None)
+            }
+        };
         draft.record.model = shown(&envelope.model).into();
         draft.record.stream = envelope.stream;
 
@@ -79,14 +86,26 @@ impl Authenticated {
                 limit: refused.limit,
                 retry_after: refused.retry_after,
             })?;
-        Ok(Admitted { settings, route, authenticated: self, client, form, envelope, body, admission, place })
+        Ok(Admitted {
+            settings,
+            route,
+            authenticated: self,
+            client,
+            form,
+            envelope,
+            vectors,
+            body,
+            admission,
+            place,
+        })
     }
 }
 
 impl Admitted {
     /// The request as it travels from here on.
     pub(crate) fn into_exchange(self, mut draft: Draft) -> Travelling {
-        let Self { settings, route, authenticated, client, form, envelope, body, admission, place } = self;
+        let Self { settings, route, authenticated, client, form, envelope, vectors, body, admission, place } =
+            self;
         let Authenticated { head, principal, attributes } = authenticated;
         draft.record.tags = attributes.tags.into_pairs();
         draft.record.end_user = attributes.user.or_else(|| envelope.end_user.as_deref().map(Into::into));
@@ -100,6 +119,7 @@ impl Admitted {
             client,
             form,
             envelope,
+            vectors,
             body,
             deployment: None,
             admission: Some(admission),

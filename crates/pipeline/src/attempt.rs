@@ -25,6 +25,7 @@ use crate::refusal::Refusal;
 use crate::reserve::{Rejected, Reserved, reserve};
 use crate::scrub::scrub;
 use crate::upstream::{Piece, StreamFailure, Upstream};
+use crate::vectors::Vectors;
 use crate::{respond, streamed, whole};
 
 /// The most of an error body that is read.
@@ -136,7 +137,7 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     let Reserved { intent, body } = reserved;
     let deployment = Arc::clone(&intent.deployment);
     let timeouts = deployment.provider.timeouts;
-    let provider = deployment.address(intent.exchange.client).protocol;
+    let provider = spoken(&intent.exchange, &deployment);
     let request = outbound::request(
         &intent.exchange,
         &deployment,
@@ -171,7 +172,15 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
         Some(framing) if streamed => {
             streamed::answer(in_flight, &deployment, settings, upstream, framing).await
         }
-        _ => whole::answer(in_flight, &deployment, settings, upstream, streamed).await,
+        _ => whole::answer(in_flight, &deployment, settings, &head.headers, upstream, streamed).await,
+    }
+}
+
+/// The protocol that a provider's answer is in, or its errors.
+fn spoken(exchange: &Exchange, deployment: &Deployment) -> Protocol {
+    match exchange.vectors.as_ref().and_then(|_| Vectors::way(deployment)) {
+        Some(way) => way.format.family(),
+        None => deployment.address(exchange.client).protocol,
     }
 }
 

@@ -87,6 +87,9 @@ pub(crate) struct Address {
     pub(crate) dialect: Dialect,
     whole: Uri,
     streamed: Uri,
+    /// What stands before and behind the names of the provider's other calls, where the path of this one
+    /// is as its provider documents it.
+    beside: Option<(String, String)>,
 }
 
 impl Address {
@@ -94,7 +97,16 @@ impl Address {
     pub(crate) const fn uri(&self, stream: bool) -> &Uri {
         if stream { &self.streamed } else { &self.whole }
     }
+
+    /// Where another call of the same provider goes, by its documented path.
+    pub(crate) fn beside(&self, path: &str) -> Option<Uri> {
+        let (before, behind) = self.beside.as_ref()?;
+        format!("{before}{path}{behind}").parse().ok()
+    }
 }
+
+/// How the paths of inference calls begin, as their providers document them.
+const DOCUMENTED: [&str; 5] = ["/chat/completions", "/responses", "/v1/messages", "/models/", "/model/"];
 
 /// What stands behind a name that clients ask for.
 pub(crate) struct ModelRoute {
@@ -267,6 +279,11 @@ impl Deployment {
         Ok(Arc::new(Self { provider, model, shown, ledger_name, info, addresses, target }))
     }
 
+    /// Where the model is called, best first.
+    pub(crate) fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
     /// Where a client's request goes: to where its own protocol is spoken, else to the best place.
     pub(crate) fn address(&self, client: Protocol) -> &Address {
         let own = self.addresses.iter().find(|address| address.protocol == client);
@@ -315,10 +332,19 @@ impl Provider {
             let path = path.for_model(model)?;
             format!("{}{path}", self.base_url).parse().ok()
         };
+        let documented = spoken.path.before(&DOCUMENTED).and_then(|root| root.for_model(model));
+        let query = spoken.path.as_str().find('?').and_then(|at| spoken.path.as_str().get(at..));
+        let behind = query.unwrap_or_default().to_owned();
         let [whole, streamed] = [&spoken.path, &spoken.stream_path].map(|path| {
             uri(path).ok_or_else(|| format!("the model's name `{model}` makes no address at `{}`", self.name))
         });
-        Ok(Address { protocol: spoken.protocol, dialect: spoken.dialect, whole: whole?, streamed: streamed? })
+        Ok(Address {
+            protocol: spoken.protocol,
+            dialect: spoken.dialect,
+            whole: whole?,
+            streamed: streamed?,
+            beside: documented.map(|root| (format!("{}{root}", self.base_url), behind)),
+        })
     }
 }
 

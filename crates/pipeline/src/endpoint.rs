@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, Uri};
 use weighbridge_protocol::gemini::{self, Call};
-use weighbridge_protocol::{Addressed, unescaped};
+use weighbridge_protocol::{Addressed, EmbeddingsProtocol, unescaped};
 use weighbridge_translate::StreamForm;
 use weighbridge_units::Protocol;
 
@@ -14,6 +14,8 @@ use crate::refusal::Refusal;
 pub(crate) enum Endpoint {
     /// An inference call in a client's protocol.
     Inference(Inference),
+    /// The size of a prompt in tokens.
+    TokenCount(Inference),
     /// The models that a key may use.
     Models,
     /// One model of that list.
@@ -29,29 +31,36 @@ pub(crate) struct Inference {
     pub(crate) addressed: Addressed,
     /// How the client wants a stream framed.
     pub(crate) form: StreamForm,
+    /// The format of the question, where it is for vectors instead of an answer.
+    pub(crate) vectors: Option<EmbeddingsProtocol>,
 }
 
 impl Inference {
     /// A call at a path that says no more than its protocol.
     fn plain(protocol: Protocol) -> Self {
-        Self { protocol, addressed: Addressed::default(), form: StreamForm::Events }
+        Self { protocol, addressed: Addressed::default(), form: StreamForm::Events, vectors: None }
+    }
+
+    /// A call for vectors.
+    fn vectors(format: EmbeddingsProtocol) -> Self {
+        Self { vectors: Some(format), ..Self::plain(format.family()) }
     }
 
     /// A call of Azure's, whose deployment is the model.
-    fn deployment(protocol: Protocol, name: &str) -> Option<Self> {
-        let model = Some(unescaped(name)?.into_owned());
-        Some(Self { addressed: Addressed { model, stream: None }, ..Self::plain(protocol) })
+    fn deployment(self, name: &str) -> Option<Self> {
+        let model = Some(unescaped(name).filter(|name| !name.is_empty())?.into_owned());
+        Some(Self { addressed: Addressed { model, stream: None }, ..self })
     }
 
     /// A call of Gemini's, which has model and stream in its path.
-    fn gemini(uri: &Uri) -> Option<Self> {
-        let route = gemini::Route::parse(uri.path(), uri.query())?;
-        let addressed = route.addressed();
-        matches!(route.call, Call::Generate | Call::StreamGenerate).then_some(Self {
-            protocol: Protocol::GeminiGenerateContent,
-            addressed,
-            form: route.form,
-        })
+    fn gemini(route: &gemini::Route<'_>) -> Self {
+        let vectors = match route.call {
+            Call::Embed => Some(EmbeddingsProtocol::GeminiEmbed),
+            Call::BatchEmbed => Some(EmbeddingsProtocol::GeminiBatchEmbed),
+            Call::Generate | Call::StreamGenerate | Call::CountTokens => None,
+        };
+        let protocol = Protocol::GeminiGenerateContent;
+        Self { protocol, addressed: route.addressed(), form: route.form, vectors }
     }
 }
 
@@ -66,14 +75,25 @@ impl Endpoint {
     /// The route of an address, and the method that it takes.
     fn at(uri: &Uri) -> Option<(Self, &'static str)> {
         let path = uri.path();
-        let plain = match path {
-            "/v1/chat/completions" | "/openai/v1/chat/completions" => Protocol::OpenAiChat,
-            "/v1/messages" => Protocol::AnthropicMessages,
-            "/v1/responses" | "/openai/v1/responses" | "/openai/responses" => Protocol::OpenAiResponses,
+        let endpoint = match path {
+            "/v1/chat/completions" | "/openai/v1/chat/completions" => {
+                Self::Inference(Inference::plain(Protocol::OpenAiChat))
+            }
+            "/v1/messages" => Self::Inference(Inference::plain(Protocol::AnthropicMessages)),
+            "/v1/responses" | "/openai/v1/responses" | "/openai/responses" => {
+                Self::Inference(Inference::plain(Protocol::OpenAiResponses))
+            }
+            "/v1/embeddings" | "/openai/v1/embeddings" => {
+                Self::Inference(Inference::vectors(EmbeddingsProtocol::OpenAi))
+            }
+            "/v1/messages/count_tokens" => Self::TokenCount(Inference::plain(Protocol::AnthropicMessages)),
+            "/v1/responses/input_tokens" | "/openai/v1/responses/input_tokens" => {
+                Self::TokenCount(Inference::plain(Protocol::OpenAiResponses))
+            }
             "/v1/models" | "/v1beta/models" | "/openai/v1/models" => return Some((Self::Models, "GET")),
             _ => return Self::parsed(uri),
         };
-        Some((Self::Inference(Inference::plain(plain)), "POST"))
+        Some((endpoint, "POST"))
     }
 
     /// The routes with a name in their path.
@@ -81,12 +101,20 @@ impl Endpoint {
         let path = uri.path();
         let versioned = ["/v1/", "/v1beta/", "/v1beta1/"].iter().find_map(|root| path.strip_prefix(root));
         if let Some(deployment) = path.strip_prefix("/openai/deployments/") {
-            let name = deployment.strip_suffix("/chat/completions").filter(|name| !name.contains('/'))?;
-            return Some((Self::Inference(Inference::deployment(Protocol::OpenAiChat, name)?), "POST"));
+            let (name, operation) = deployment.split_once('/')?;
+            let inference = match operation {
+                "chat/completions" => Inference::plain(Protocol::OpenAiChat),
+                "embeddings" => Inference::vectors(EmbeddingsProtocol::OpenAi),
+                _ => return None,
+            };
+            return Some((Self::Inference(inference.deployment(name)?), "POST"));
         }
         let below = versioned?;
-        if let Some(inference) = Inference::gemini(uri) {
-            return Some((Self::Inference(inference), "POST"));
+        if let Some(route) = gemini::Route::parse(path, uri.query()) {
+            let inference = Inference::gemini(&route);
+            let counts = route.call == Call::CountTokens;
+            let endpoint = if counts { Self::TokenCount(inference) } else { Self::Inference(inference) };
+            return Some((endpoint, "POST"));
         }
         if let Some(id) = below.strip_prefix("requests/") {
             return (!id.is_empty() && !id.contains('/')).then(|| (Self::Request(id.into()), "GET"));
@@ -100,7 +128,7 @@ impl Endpoint {
 /// The protocol that a refusal is rendered in, known before anything else is.
 pub(crate) fn protocol_of(uri: &Uri, headers: &HeaderMap) -> Protocol {
     let path = uri.path();
-    let gemini = ["/v1beta/", "/v1beta1/"].iter().any(|root| path.starts_with(root));
+    let googles = ["/v1beta/", "/v1beta1/"].iter().any(|root| path.starts_with(root));
     if path.starts_with("/v1/messages") {
         Protocol::AnthropicMessages
     } else if ["/v1/responses", "/openai/responses", "/openai/v1/responses"]
@@ -110,7 +138,8 @@ pub(crate) fn protocol_of(uri: &Uri, headers: &HeaderMap) -> Protocol {
         Protocol::OpenAiResponses
     } else if path.starts_with("/v1/chat/") || path.starts_with("/openai/") {
         Protocol::OpenAiChat
-    } else if gemini || Inference::gemini(uri).is_some() || headers.contains_key(GOOGLE_KEY) {
+    } else if googles || gemini::Route::parse(path, uri.query()).is_some() || headers.contains_key(GOOGLE_KEY)
+    {
         Protocol::GeminiGenerateContent
     } else if headers.contains_key("anthropic-version") {
         Protocol::AnthropicMessages
@@ -136,6 +165,12 @@ mod tests {
         assert_eq!(of(Method::POST, "/v1/chat/completions"), plain(Protocol::OpenAiChat));
         assert_eq!(of(Method::POST, "/v1/messages?beta=true"), plain(Protocol::AnthropicMessages));
         assert_eq!(of(Method::POST, "/v1/responses"), plain(Protocol::OpenAiResponses));
+        let vectors = of(Method::POST, "/v1/embeddings");
+        assert_eq!(vectors, Ok(Endpoint::Inference(Inference::vectors(EmbeddingsProtocol::OpenAi))));
+        let count = of(Method::POST, "/v1/messages/count_tokens");
+        assert_eq!(count, Ok(Endpoint::TokenCount(Inference::plain(Protocol::AnthropicMessages))));
+        let count = of(Method::POST, "/v1beta/models/m:countTokens");
+        assert!(matches!(count, Ok(Endpoint::TokenCount(_))), "{count:?}");
         assert_eq!(of(Method::GET, "/v1/models"), Ok(Endpoint::Models));
         assert_eq!(of(Method::GET, "/v1beta/models?pageSize=50"), Ok(Endpoint::Models));
         assert_eq!(of(Method::GET, "/v1/models/openai/gpt-4o"), Ok(Endpoint::Model("openai/gpt-4o".into())));
@@ -150,7 +185,7 @@ mod tests {
     #[test]
     fn gemini_and_azure_name_the_model_in_the_path() {
         let told = |address: &str| match of(Method::POST, address) {
-            Ok(Endpoint::Inference(Inference { protocol, addressed, form })) => {
+            Ok(Endpoint::Inference(Inference { protocol, addressed, form, .. })) => {
                 (protocol, addressed.model.unwrap(), addressed.stream, form)
             }
             other => panic!("{address}: {other:?}"),

@@ -16,6 +16,7 @@ use weighbridge_units::{Monotonic, NanoUsd, Protocol, RequestId, Timestamp};
 use crate::compiled::Deployment;
 use crate::draft::Draft;
 use crate::pipeline::Core;
+use crate::vectors::Vectors;
 
 /// One admitted request.
 pub(crate) struct Exchange {
@@ -26,6 +27,8 @@ pub(crate) struct Exchange {
     pub(crate) form: StreamForm,
     pub(crate) client_headers: HeaderMap,
     pub(crate) envelope: Envelope,
+    /// What is asked for, where that is vectors.
+    pub(crate) vectors: Option<Vectors>,
     pub(crate) body: Body,
     pub(crate) loss_policy: LossPolicy,
     /// The client takes trailers.

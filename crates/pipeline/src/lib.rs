@@ -64,6 +64,7 @@ mod scrub;
 pub mod settings;
 mod streamed;
 mod upstream;
+mod vectors;
 mod whole;
 
 pub use answer::AnswerBody;

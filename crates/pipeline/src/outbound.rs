@@ -14,6 +14,7 @@ use crate::compiled::{Address, Deployment, Proof};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 use crate::reserve::Unfit;
+use crate::vectors::Vectors;
 
 /// The id under which a provider can find an attempt in its logs; OpenAI documents the header.
 pub(crate) const ATTEMPT_ID: HeaderName = HeaderName::from_static("x-client-request-id");
@@ -49,6 +50,9 @@ pub(crate) fn write(
     deployment: &Deployment,
     cap: Option<u64>,
 ) -> Result<Outbound, Unfit> {
+    if let Some(vectors) = &exchange.vectors {
+        return vectors.write(exchange, deployment);
+    }
     let address = deployment.address(exchange.client);
     let mut outbound = if address.protocol == exchange.client {
         edited(exchange, deployment, address, cap)
@@ -142,7 +146,7 @@ fn translated(
     }
 }
 
-fn bad_request(error: &TranslateError) -> Refusal {
+pub(crate) fn bad_request(error: &TranslateError) -> Refusal {
     let param = match error {
         TranslateError::Read { pointer, .. } => Some(field_path(pointer)).filter(|path| !path.is_empty()),
         _ => None,
@@ -184,7 +188,11 @@ pub(crate) fn request(
         headers.insert(ATTEMPT_ID, id);
     }
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = address.uri(exchange.envelope.stream).clone();
+    let vectors = exchange.vectors.as_ref().and_then(|_| Vectors::way(deployment));
+    *request.uri_mut() = match vectors {
+        Some(way) => way.uri,
+        None => address.uri(exchange.envelope.stream).clone(),
+    };
     *request.headers_mut() = headers;
     request
 }
@@ -194,6 +202,6 @@ pub(crate) fn field_path(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }
 
-fn json_string(text: &str) -> String {
+pub(crate) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

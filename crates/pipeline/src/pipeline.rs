@@ -203,6 +203,7 @@ where
         Endpoint::Inference(inference) => {
             Served::Admitted(Box::new(authenticated.admit(inference, body, draft).await?))
         }
+        Endpoint::TokenCount(_) => return Err(Refusal::Internal),
         Endpoint::Models => Served::Answer(listing::models(&authenticated, draft)),
         Endpoint::Model(name) => Served::Answer(listing::model(&authenticated, &name, draft)?),
         Endpoint::Request(id) => Served::Answer(listing::request(&authenticated, &id, draft).await?),

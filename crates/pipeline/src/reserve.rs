@@ -166,6 +166,11 @@ fn check_losses(exchange: &Exchange, outbound: &Outbound) -> Result<(), Unfit> {
 /// Tokens that the prompt certainly does not exceed (rule R4).
 fn prompt_bound(exchange: &Exchange, deployment: &Deployment) -> u64 {
     let text = exchange.body.text();
+    if let Some(vectors) = &exchange.vectors {
+        let bytes = text.len() as u64;
+        let bound = if vectors.asked.is_bounded { bytes } else { weighbridge_tokens::UNBOUNDED };
+        return weighbridge_tokens::within_context(bound, deployment.info.map(|info| info.context_window));
+    }
     let provider = deployment.address(exchange.client).protocol;
     let media = weighbridge_tokens::media(exchange.client, text);
     let bound = weighbridge_tokens::prompt_bound(provider, text.len() as u64, media);

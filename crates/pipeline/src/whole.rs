@@ -1,5 +1,6 @@
 //! A whole answer: read, checked, metered, and passed on or translated.
 
+use http::HeaderMap;
 use weighbridge_routing::{FailureCause, TimeLimit};
 use weighbridge_stream::Facts;
 use weighbridge_translate::{AnswerFacts, AnswerTarget, ApiError, TranslateError, answer_facts, response};
@@ -18,6 +19,7 @@ pub(crate) async fn answer(
     mut in_flight: InFlight,
     deployment: &Deployment,
     settings: &Compiled,
+    headers: &HeaderMap,
     mut upstream: Upstream,
     streamed: bool,
 ) -> Attempted {
@@ -31,8 +33,11 @@ pub(crate) async fn answer(
     // One pass over the text checks it and reads its facts; what passes through is not written again.
     let client = exchange.client;
     let provider = deployment.address(client).protocol;
-    let read = if provider == client {
-        answer_facts(provider, text).map(|facts| (bytes.clone(), facts, Vec::new()))
+    let read = if let Some(vectors) = &exchange.vectors {
+        let estimate = weighbridge_tokens::estimate(exchange.body.bytes().len() as u64);
+        vectors.answer(deployment, headers, &bytes, text, estimate)
+    } else if provider == client {
+        answer_facts(provider, text).map(|facts| (bytes.clone(), whole_facts(facts, Vec::new(), bytes.len())))
     } else {
         let target = AnswerTarget {
             legacy_functions: exchange.legacy_functions(),
@@ -40,12 +45,12 @@ pub(crate) async fn answer(
         };
         response(provider, client, text, &target).map(|translated| {
             let (answer, facts) = translated.value;
-            (answer.into(), facts, translated.losses)
+            (answer.into(), whole_facts(facts, translated.losses, bytes.len()))
         })
     };
     match read {
         Ok(_) if streamed => garbage(in_flight),
-        Ok((answer, facts, losses)) => match in_flight.succeed(&whole_facts(facts, losses, bytes.len())) {
+        Ok((answer, facts)) => match in_flight.succeed(&facts) {
             Some(exchange) => Attempted::Answered(respond::whole(exchange, answer)),
             None => Attempted::Answered(respond::internal()),
         },

@@ -34,7 +34,7 @@ fn wrong_usage_is_told_apart() {
         vec!["--from", "openai-chat"],
         vec!["--from", "openai-chat", "--to", "klingon"],
         [&PAIR[..], &["--response", "--stream"]].concat(),
-        [&PAIR[..], &["--response", "--model", "m"]].concat(),
+        [&PAIR[..], &["--response", "--dialect", "azure"]].concat(),
         [&PAIR[..], &["--status", "500"]].concat(),
         [&PAIR[..], &["--response", "--status", "99"]].concat(),
         [&PAIR[..], &["--json-array"]].concat(),

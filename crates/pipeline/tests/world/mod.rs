@@ -13,6 +13,7 @@ use serde_json::Value;
 use weighbridge_access::{
     Budget, BudgetPeriod, Directory, KEY_RANDOM_BYTES, Pepper, TenantName, VirtualKey, mint_key,
 };
+use weighbridge_catalogue::Spoken;
 use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
     ProviderCredential, ProviderSettings, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
@@ -20,9 +21,9 @@ use weighbridge_pipeline::settings::{
 use weighbridge_pipeline::{AnswerBody, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::MemoryRequestLog;
-use weighbridge_simulator::{Network, Simulator, Vendor};
+use weighbridge_simulator::{InvoiceLine, Network, Simulator, Vendor};
 use weighbridge_transport::Transport;
-use weighbridge_units::{NanoUsd, Timestamp};
+use weighbridge_units::{NanoUsd, Protocol, Timestamp};
 
 pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) const CHAT: &str = "/v1/chat/completions";
@@ -32,6 +33,8 @@ pub(crate) const MESSAGES: &str = "/v1/messages";
 pub(crate) struct World {
     pub(crate) openai: Simulator,
     pub(crate) anthropic: Simulator,
+    pub(crate) google: Simulator,
+    pub(crate) aws: Simulator,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) pipeline: Pipeline,
     pub(crate) store: Arc<MemoryLedger>,
@@ -75,7 +78,12 @@ impl World {
 
     pub(crate) fn with_settings(seed: u64, change: impl FnOnce(&mut Settings)) -> Self {
         let (openai, anthropic) = (Simulator::new(Vendor::OpenAi), Simulator::new(Vendor::Anthropic));
-        let network = Network::new().with("openai.test", &openai).with("anthropic.test", &anthropic);
+        let (google, aws) = (Simulator::new(Vendor::Google), Simulator::new(Vendor::Aws));
+        let network = Network::new()
+            .with("openai.test", &openai)
+            .with("anthropic.test", &anthropic)
+            .with("google.test", &google)
+            .with("aws.test", &aws);
         let mut settings = settings();
         change(&mut settings);
         let store = Arc::new(MemoryLedger::with_rows(10_000_000));
@@ -96,7 +104,8 @@ impl World {
         .unwrap();
         let transport: Arc<dyn Transport> = Arc::new(network);
         let (key, keys) = (String::new(), Vec::new());
-        let mut world = Self { openai, anthropic, transport, pipeline, store, directory, keys, key, pepper };
+        let mut world =
+            Self { openai, anthropic, google, aws, transport, pipeline, store, directory, keys, key, pepper };
         world.key = world.add_key(|_| {});
         world
     }
@@ -137,6 +146,14 @@ impl World {
         self.send(request.body(Full::default()).unwrap()).await
     }
 
+    /// What all providers have invoiced.
+    pub(crate) fn invoice(&self) -> Vec<InvoiceLine> {
+        [&self.openai, &self.anthropic, &self.google, &self.aws]
+            .into_iter()
+            .flat_map(Simulator::invoice)
+            .collect()
+    }
+
     /// The record of the request that `answer` belongs to.
     pub(crate) async fn record(&self, answer: &Answer) -> Value {
         self.get(&format!("/v1/requests/{}", answer.header("x-request-id").unwrap())).await.json()
@@ -174,6 +191,14 @@ fn settings() -> Settings {
         providers: vec![
             provider("openai", "http://openai.test/v1"),
             provider("anthropic", "http://anthropic.test"),
+            provider("gemini", "http://google.test/v1beta"),
+            provider("vertex", "http://google.test/v1/projects/p/locations/global"),
+            provider("bedrock", "http://aws.test"),
+            ProviderSettings {
+                name: "openai-responses".into(),
+                spoken: of(&provider("openai", "").spoken, Protocol::OpenAiResponses),
+                ..provider("openai", "http://openai.test/v1")
+            },
         ],
         routes: vec![
             route("gpt", vec![gpt.clone()], vec![claude.clone()]),
@@ -184,6 +209,11 @@ fn settings() -> Settings {
         ],
         ..Settings::default()
     }
+}
+
+/// What is spoken of one protocol.
+fn of(spoken: &[Spoken], protocol: Protocol) -> Vec<Spoken> {
+    spoken.iter().filter(|spoken| spoken.protocol == protocol).cloned().collect()
 }
 
 fn provider(name: &str, base_url: &str) -> ProviderSettings {
@@ -201,7 +231,7 @@ fn provider(name: &str, base_url: &str) -> ProviderSettings {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect(),
-        price_as: name.into(),
+        price_as: preset.price_as.unwrap().into(),
         timeouts: Timeouts::default(),
     }
 }

@@ -1,0 +1,220 @@
+//! Every client against every provider, whole and streamed: answers, records, costs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod world;
+
+use serde_json::{Value, json};
+use weighbridge_units::Protocol;
+use world::{Answer, CHAT, MESSAGES, World};
+
+/// A model at each provider, and what is spoken there to a client of none of its protocols.
+const MODELS: [(&str, Protocol); 6] = [
+    ("openai/gpt-4o-mini", Protocol::OpenAiChat),
+    ("openai-responses/gpt-4o-mini", Protocol::OpenAiResponses),
+    ("anthropic/claude-haiku-4-5", Protocol::AnthropicMessages),
+    ("gemini/gemini-2.5-flash", Protocol::GeminiGenerateContent),
+    ("vertex/gemini-2.5-flash", Protocol::GeminiGenerateContent),
+    ("bedrock/amazon.nova-lite-v1:0", Protocol::BedrockConverse),
+];
+
+const SAID: &str = "Grüße, \"world\"";
+
+fn clients() -> impl Iterator<Item = Protocol> {
+    Protocol::ALL.into_iter().filter(|protocol| protocol.is_clients())
+}
+
+/// Path and body of a question in a client's protocol.
+fn ask(client: Protocol, model: &str, text: &str, stream: bool) -> (String, Value) {
+    let messages = json!([{ "role": "user", "content": text }]);
+    match client {
+        Protocol::OpenAiChat => {
+            (CHAT.into(), json!({ "model": model, "messages": messages, "stream": stream }))
+        }
+        Protocol::AnthropicMessages => (
+            MESSAGES.into(),
+            json!({ "model": model, "messages": messages, "stream": stream, "max_tokens": 200 }),
+        ),
+        Protocol::OpenAiResponses => {
+            ("/v1/responses".into(), json!({ "model": model, "input": text, "stream": stream }))
+        }
+        Protocol::GeminiGenerateContent => {
+            let call = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+            let contents = json!([{ "role": "user", "parts": [{ "text": text }] }]);
+            (format!("/v1beta/models/{model}:{call}"), json!({ "contents": contents }))
+        }
+        Protocol::BedrockConverse => unreachable!("no client speaks it"),
+    }
+}
+
+/// The text of a whole answer.
+fn text_of(client: Protocol, answer: &Value) -> Option<String> {
+    let text = match client {
+        Protocol::OpenAiChat => &answer["choices"][0]["message"]["content"],
+        Protocol::AnthropicMessages => &answer["content"][0]["text"],
+        Protocol::OpenAiResponses => &answer["output"][0]["content"][0]["text"],
+        _ => &answer["candidates"][0]["content"]["parts"][0]["text"],
+    };
+    text.as_str().map(str::to_owned)
+}
+
+/// What one event of a stream adds to the text.
+fn piece_of(client: Protocol, event: &Value) -> Option<String> {
+    let piece = match client {
+        Protocol::OpenAiChat => &event["choices"][0]["delta"]["content"],
+        Protocol::AnthropicMessages => &event["delta"]["text"],
+        Protocol::OpenAiResponses if event["type"] == "response.output_text.delta" => &event["delta"],
+        Protocol::OpenAiResponses => return None,
+        _ => return text_of(client, event),
+    };
+    piece.as_str().map(str::to_owned)
+}
+
+fn streamed_text(client: Protocol, answer: &Answer) -> String {
+    let events = answer.text();
+    let data = events.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    data.filter_map(|data| piece_of(client, &serde_json::from_str(data).unwrap())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_pair_answers_and_is_billed_as_invoiced() {
+    for client in clients() {
+        for (model, spoken) in MODELS {
+            for stream in [false, true] {
+                let world = World::new();
+                let (path, body) = ask(client, model, &format!("echo:{SAID}"), stream);
+                let answer = world.post(&path, &body).await;
+                let case = format!("{client} {model} stream={stream}");
+                assert_eq!(answer.status, 200, "{case}: {}", answer.text());
+                let text = if stream {
+                    streamed_text(client, &answer)
+                } else {
+                    text_of(client, &answer.json()).unwrap_or_else(|| panic!("{case}: {}", answer.text()))
+                };
+                assert_eq!(text, SAID, "{case}: {}", answer.text());
+                assert_eq!(answer.header("x-gateway-attempts"), Some("1"), "{case}");
+
+                let record = world.record(&answer).await;
+                let attempt = &record["attempts"][0];
+                assert_eq!(attempt["outcome"], "success", "{case}: {record}");
+                assert_eq!(attempt["provenance"], "reported", "{case}: {record}");
+                // OpenAI is asked in the client's own protocol where it speaks that.
+                let own = client == Protocol::OpenAiResponses && model.starts_with("openai/");
+                let spoken = if own { client } else { spoken };
+                assert_eq!(attempt["protocol"], spoken.as_str(), "{case}: {record}");
+                let lines = world.invoice();
+                assert_eq!(lines.len(), 1, "{case}");
+                let cost = format!("0.{:09}", lines[0].nano_usd);
+                assert_eq!(attempt["cost_usd"], cost.as_str(), "{case}: {record}");
+                assert_eq!(attempt["attempt"], lines[0].attempt.unwrap().to_string(), "{case}");
+                assert_eq!(world.pipeline.ledger().outstanding(), 0, "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn gemini_streams_a_json_array_where_no_events_are_asked_for() {
+    for (model, _) in MODELS {
+        let world = World::new();
+        let (path, body) = ask(Protocol::GeminiGenerateContent, model, &format!("echo:{SAID}"), true);
+        let answer = world.post(path.trim_end_matches("?alt=sse"), &body).await;
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{model}");
+        let elements = answer.json();
+        let text: String = (elements.as_array().unwrap().iter())
+            .filter_map(|element| text_of(Protocol::GeminiGenerateContent, element))
+            .collect();
+        assert_eq!(text, SAID, "{model}: {}", answer.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_of_providers_are_told_in_the_clients_protocol() {
+    for client in clients() {
+        for (model, _) in MODELS {
+            let world = World::new();
+            let provider = model.split('/').next().unwrap();
+            let (path, body) = ask(client, &format!("{provider}/no-such-model"), "echo:Hi", false);
+            let answer = world.post(&path, &body).await;
+            let case = format!("{client} {model}: {}", answer.text());
+            assert_eq!(answer.status, 404, "{case}");
+            let error = &answer.json()["error"];
+            assert!(error["message"].as_str().is_some_and(|text| text.contains("no-such-model")), "{case}");
+            let kind = match client {
+                Protocol::GeminiGenerateContent => &error["status"],
+                _ => &error["type"],
+            };
+            assert!(kind.is_string(), "{case}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_taken_from_where_each_sdk_puts_them() {
+    let world = World::new();
+    let (path, body) = ask(Protocol::GeminiGenerateContent, "gemini/gemini-2.5-flash", "echo:Hi", false);
+    for (name, value) in [
+        ("authorization", format!("Bearer {}", world.key)),
+        ("x-api-key", world.key.clone()),
+        ("x-goog-api-key", world.key.clone()),
+        ("api-key", world.key.clone()),
+    ] {
+        let mut request = world::post(&path, &world.key, &body);
+        request.headers_mut().remove("authorization");
+        request.headers_mut().insert(name, value.parse().unwrap());
+        assert_eq!(world.send(request).await.status, 200, "{name}");
+    }
+    let mut request = world::post(&format!("{path}?key={}", world.key), &world.key, &body);
+    request.headers_mut().remove("authorization");
+    assert_eq!(world.send(request).await.status, 200);
+    let received = world.google.requests();
+    assert!(received.iter().all(|request| !request.target.contains(&world.key)), "{received:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn azures_paths_name_the_model() {
+    let world = World::new();
+    let path = "/openai/deployments/gemini%2Fgemini-2.5-flash/chat/completions?api-version=2024-10-21";
+    let body = json!({ "messages": [{ "role": "user", "content": "echo:Hi" }] });
+    let answer = world.post(path, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(text_of(Protocol::OpenAiChat, &answer.json()).unwrap(), "Hi");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_model_leads_to_another_place() {
+    let world = World::new();
+    for model in ["gemini/..", "gemini/a/../b", "bedrock/.", "gemini//x"] {
+        let (path, body) = ask(Protocol::OpenAiChat, model, "echo:Hi", false);
+        let answer = world.post(&path, &body).await;
+        assert_eq!(answer.status, 404, "{model}: {}", answer.text());
+    }
+    assert!(world.google.requests().is_empty() && world.aws.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_caps_the_output_in_every_protocol() {
+    for client in clients().filter(|client| *client != Protocol::AnthropicMessages) {
+        for (model, _) in MODELS {
+            let mut world = World::new();
+            let key = world.add_key(|key| key.budget = world::monthly(1_000_000));
+            let (path, body) = ask(client, model, "echo:Hi", false);
+            let answer = world.send(world::post(&path, &key, &body)).await;
+            assert_eq!(answer.status, 200, "{client} {model}: {}", answer.text());
+            let loss = answer.header("x-gateway-loss").unwrap_or_default();
+            assert!(loss.contains("defaulted"), "{client} {model}: {loss}");
+            let requests = [
+                world.openai.requests(),
+                world.anthropic.requests(),
+                world.google.requests(),
+                world.aws.requests(),
+            ];
+            let sent: Value = serde_json::from_slice(&requests.concat()[0].body).unwrap();
+            let named = ["max_tokens", "max_completion_tokens", "max_output_tokens"].map(|name| &sent[name]);
+            let nested =
+                [&sent["generationConfig"]["maxOutputTokens"], &sent["inferenceConfig"]["maxTokens"]];
+            let cap = named.into_iter().chain(nested).find(|cap| !cap.is_null());
+            assert!(cap.is_some(), "{client} {model}: {sent}");
+        }
+    }
+}
