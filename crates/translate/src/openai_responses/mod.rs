@@ -1,6 +1,7 @@
 //! OpenAI Responses, to and from the canonical model.
 
 pub mod finish;
+pub mod kept;
 pub mod stream;
 
 mod answer;
