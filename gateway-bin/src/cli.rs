@@ -101,6 +101,9 @@ pub(crate) struct CreateArgs {
     /// What happens when a translation loses something: allow, warn or reject
     #[arg(long, value_name = "POLICY")]
     pub(crate) loss_policy: Option<String>,
+    /// Keep no answer beyond its request, here or at a provider, whatever the request asks for
+    #[arg(long)]
+    pub(crate) no_store: bool,
     /// Days until it expires
     #[arg(long, value_name = "DAYS")]
     pub(crate) expires_in_days: Option<u32>,

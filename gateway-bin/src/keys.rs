@@ -66,6 +66,7 @@ fn wanted(args: CreateArgs) -> anyhow::Result<NewKey> {
         referrers: args.allow_referrer,
         tags: args.tags.join(","),
         loss_policy: args.loss_policy,
+        allow_store: args.no_store.then_some(false),
         expires: expires.transpose()?,
         ..NewKey::named(&args.name, &args.tenant)
     })

@@ -155,6 +155,9 @@ pub struct VirtualKey {
     pub tags: Tags,
     /// What to do about losses; `None` for the gateway's setting.
     pub loss_policy: Option<LossPolicy>,
+    /// Whether answers may be kept beyond their request, here and at providers. Where they may not, a
+    /// request that asks for it is served as if it had not.
+    pub allow_store: bool,
     /// When it was made.
     pub created: Timestamp,
     /// From when on it is refused.
@@ -179,6 +182,7 @@ impl VirtualKey {
             referrers: Vec::new(),
             tags: Tags::default(),
             loss_policy: None,
+            allow_store: true,
             created,
             expires: None,
             revoked: None,

@@ -29,6 +29,7 @@ pub fn full_key(id: u64) -> Result<VirtualKey, crate::InvalidDefinition> {
     key.referrers = vec!["https://*.example.com".parse()?, "http://localhost:3000/a*".parse()?];
     key.tags = "env=prod,feature=search".parse::<Tags>()?;
     key.loss_policy = Some(LossPolicy::Reject);
+    key.allow_store = false;
     key.expires = Some(Timestamp::from_micros(i64::MAX));
     Ok(key)
 }

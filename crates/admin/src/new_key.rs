@@ -42,6 +42,9 @@ pub struct NewKey {
     /// `allow`, `warn` or `reject`; absent for the gateway's setting.
     #[serde(default)]
     pub loss_policy: Option<String>,
+    /// Whether answers may be kept beyond their request, here and at providers; absent for yes.
+    #[serde(default)]
+    pub allow_store: Option<bool>,
     /// When it ends: a day such as `2027-01-31` (its first moment in UTC), or `2027-01-31T12:00:00Z`.
     #[serde(default)]
     pub expires: Option<String>,
@@ -71,6 +74,7 @@ impl NewKey {
             let wrong = || AdminError::invalid("loss_policy", "write allow, warn or reject");
             key.loss_policy = Some(policy.ok_or_else(wrong)?);
         }
+        key.allow_store = self.allow_store.unwrap_or(key.allow_store);
         if let Some(text) = &self.expires {
             let end = instant(text).ok_or_else(|| {
                 AdminError::invalid("expires", "write a day such as 2027-01-31, or 2027-01-31T12:00:00Z")
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn every_field_reaches_the_definition() {
         let text = r#"{"name":"n","tenant":"t","models":["openai/*"],"rpm":1,"tpm":2,"budget_usd":"25.50","budget_period":"month",
-            "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","loss_policy":"reject","expires":"2026-11-21T02:08:59Z"}"#;
+            "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","loss_policy":"reject","allow_store":false,"expires":"2026-11-21T02:08:59Z"}"#;
         let key = define(&serde_json::from_str(text).unwrap()).unwrap();
         assert!(key.models.allows("openai/x") && !key.models.allows("x"));
         assert_eq!(key.limits, Limits { rpm: Some(1), tpm: Some(2) });
@@ -161,6 +165,7 @@ mod tests {
         assert_eq!(key.referrers[0].to_string(), "https://a.example");
         assert_eq!(key.tags.to_string(), "a=2,b=1");
         assert_eq!(key.loss_policy, Some(LossPolicy::Reject));
+        assert!(!key.allow_store && define(&NewKey::named("n", "t")).unwrap().allow_store);
         assert_eq!(key.expires, Some(Timestamp::from_secs(1_795_226_939)));
     }
 

@@ -248,6 +248,7 @@ fn describe(key: &VirtualKey) -> Vec<(String, String)> {
         ("referrers", list(view.referrers)),
         ("tags", Some(view.tags).filter(|tags| !tags.is_empty())),
         ("loss_policy", view.loss_policy.map(str::to_owned)),
+        ("allow_store", (!view.allow_store).then(|| "false".to_owned())),
         ("expires", view.expires),
     ];
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()

@@ -33,6 +33,8 @@ pub struct KeyView {
     pub tags: String,
     /// What to do about losses; `null` for the gateway's setting.
     pub loss_policy: Option<&'static str>,
+    /// Whether answers may be kept beyond their request.
+    pub allow_store: bool,
     /// When it was made, in RFC 3339.
     pub created: String,
     /// From when on it is refused.
@@ -88,6 +90,7 @@ impl KeyView {
             referrers: texts(&key.referrers),
             tags: key.tags.to_string(),
             loss_policy: key.loss_policy.map(|policy| policy.as_str()),
+            allow_store: key.allow_store,
             created: key.created.to_string(),
             expires: key.expires.map(|at| at.to_string()),
             revoked: key.revoked.map(|at| at.to_string()),

@@ -20,12 +20,13 @@ use crate::{Durability, OpenError};
 
 /// The columns that [`read_key`] reads.
 const COLUMNS: &str = "id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, budget, \
-     budget_period, ip_allow, referrers, tags, loss_policy, created, expires, revoked";
+     budget_period, ip_allow, referrers, tags, loss_policy, allow_store, created, expires, revoked";
 
 const INSERT: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, \
-     rpm, tpm, budget, budget_period, ip_allow, referrers, tags, loss_policy, created, expires, revoked) \
+     rpm, tpm, budget, budget_period, ip_allow, referrers, tags, loss_policy, allow_store, created, expires, \
+     revoked) \
      VALUES (:id, :name, :tenant, :hash, :retired_hash, :retired_until, :models, :rpm, :tpm, :budget, \
-     :budget_period, :ip_allow, :referrers, :tags, :loss_policy, :created, :expires, :revoked)";
+     :budget_period, :ip_allow, :referrers, :tags, :loss_policy, :allow_store, :created, :expires, :revoked)";
 const REVOKE: &str = "UPDATE virtual_key SET revoked = coalesce(revoked, :at) WHERE id = :id";
 const ROTATE: &str = "UPDATE virtual_key SET retired_hash = hash, retired_until = :until, hash = :hash \
      WHERE id = :id";
@@ -179,6 +180,7 @@ fn insert(connection: &Connection, key: &VirtualKey) -> Result<(), KeyStoreError
         ":referrers": lines(&key.referrers),
         ":tags": key.tags.to_string(),
         ":loss_policy": key.loss_policy.map(LossPolicy::as_str),
+        ":allow_store": key.allow_store,
         ":created": key.created.as_micros(),
         ":expires": key.expires.map(Timestamp::as_micros),
         ":revoked": key.revoked.map(Timestamp::as_micros),
@@ -236,6 +238,7 @@ impl KeyRow<'_> {
         key.referrers = self.list(&self.get::<String>("referrers")?)?;
         key.tags = self.parse::<Tags>(&self.get::<String>("tags")?)?;
         key.loss_policy = self.named("loss_policy", LossPolicy::from_name)?;
+        key.allow_store = self.get("allow_store")?;
         key.expires = self.time("expires")?;
         key.revoked = self.time("revoked")?;
         Ok(key)
@@ -294,6 +297,20 @@ mod tests {
         let key = full_key(5).unwrap();
         block_on(open(&folder).create(key.clone())).unwrap();
         assert_eq!(block_on(open(&folder).load_all()).unwrap(), [key]);
+    }
+
+    #[test]
+    fn a_key_of_an_earlier_release_may_have_answers_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = full_key(5).unwrap();
+        block_on(open(&folder).create(key.clone())).unwrap();
+        let other = Connection::open(folder.path().join("keys.db")).unwrap();
+        let back = "ALTER TABLE virtual_key DROP COLUMN allow_store; \
+             DELETE FROM refinery_schema_history WHERE version >= 6";
+        other.execute_batch(back).unwrap();
+        drop(other);
+        let allowed = VirtualKey { allow_store: true, ..key };
+        assert_eq!(block_on(open(&folder).load_all()).unwrap(), [allowed]);
     }
 
     #[test]
