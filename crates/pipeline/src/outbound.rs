@@ -82,7 +82,7 @@ fn edited(
     let body = &exchange.body;
     let mut edits: Edits = body.edit();
     let Translated { value: amendments, mut losses } =
-        weighbridge_translate::amend(exchange.client, body.root());
+        weighbridge_translate::amend(exchange.client, body.root(), &deployment.model);
     for amendment in amendments {
         edits.set(amendment.field, amendment.json);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 use weighbridge_units::Protocol;
 
+use crate::amendment::Amendment;
 use crate::answer::{Answer, AnswerFacts};
 use crate::conversation::Conversation;
 use crate::error::ApiError;
@@ -84,8 +85,8 @@ pub trait Adapter: Sync {
 
     /// The fields of a request that is to pass through as it is, which are written anew because a
     /// provider of this protocol would refuse them: clients bring back what other providers made.
-    /// What is left out is reported.
-    fn amend<'a>(&self, _body: Raw<'a>, _losses: &mut Losses<'a>) -> Vec<Amendment> {
+    /// What is left out is reported. `model` is the one that the provider is asked for.
+    fn amend<'a>(&self, _body: Raw<'a>, _model: &str, _losses: &mut Losses<'a>) -> Vec<Amendment> {
         Vec::new()
     }
 
@@ -93,15 +94,6 @@ pub trait Adapter: Sync {
     fn is_switch(&self, _name: &str) -> bool {
         false
     }
-}
-
-/// A field at the root of a request that takes another value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Amendment {
-    /// Its name.
-    pub field: &'static str,
-    /// The new value.
-    pub json: String,
 }
 
 /// The adapter of a protocol.

@@ -39,6 +39,7 @@ mod openai_effort;
 pub mod openai_responses;
 
 mod adapter;
+mod amendment;
 mod answer;
 mod bags;
 mod error;
@@ -60,7 +61,8 @@ use weighbridge_units::{Loss, Protocol};
 pub use weighbridge_protocol::gemini::StreamForm;
 pub use weighbridge_protocol::{Dialect, EmbeddingsProtocol};
 
-pub use adapter::{Adapter, Amendment, adapter, stream_reader, stream_writer};
+pub use adapter::{Adapter, adapter, stream_reader, stream_writer};
+pub use amendment::Amendment;
 pub use answer::{Answer, AnswerFacts, Candidate};
 pub use conversation::{Content, Conversation, Message, Part, Role};
 pub use error::{
@@ -157,10 +159,25 @@ pub fn request(
 }
 
 /// The fields of a request that passes untranslated, which are written anew because the protocol's
-/// provider would refuse them: a client brings back what other providers made in earlier turns.
-pub fn amend(protocol: Protocol, body: Raw<'_>) -> Translated<Vec<Amendment>> {
+/// provider would refuse them: a client brings back what other providers made in earlier turns. `model`
+/// is the one that the provider is asked for.
+///
+/// ```
+/// use weighbridge_protocol::json::Raw;
+/// use weighbridge_translate::amend;
+/// use weighbridge_units::Protocol::OpenAiResponses;
+///
+/// // Made for a client whose question Anthropic answered.
+/// let body = r#"{"model": "gpt-5", "input": [{"type": "reasoning", "id": "rs_wb_1_0", "summary": [],
+///     "encrypted_content": "wb.proof:s:anthropic-claude-v1::c2ln"}, {"role": "user", "content": "Go on"}]}"#;
+/// let amended = amend(OpenAiResponses, Raw::parse(body, &Default::default())?, "gpt-5");
+/// assert_eq!(amended.value[0].json, r#"[{"role": "user", "content": "Go on"}]"#);
+/// assert_eq!(amended.losses[0].pointer, "/input/0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn amend(protocol: Protocol, body: Raw<'_>, model: &str) -> Translated<Vec<Amendment>> {
     let mut losses = Losses::new(protocol, protocol);
-    let value = adapter(protocol).amend(body, &mut losses);
+    let value = adapter(protocol).amend(body, model, &mut losses);
     Translated { value, losses: losses.into_list(body.text()) }
 }
 

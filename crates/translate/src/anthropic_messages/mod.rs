@@ -87,7 +87,7 @@ impl Adapter for AnthropicMessages {
         Box::new(stream::MessagesWriter::new(target))
     }
 
-    fn amend<'a>(&self, body: Raw<'a>, losses: &mut Losses<'a>) -> Vec<Amendment> {
+    fn amend<'a>(&self, body: Raw<'a>, _model: &str, losses: &mut Losses<'a>) -> Vec<Amendment> {
         history::amend(body, losses)
     }
 

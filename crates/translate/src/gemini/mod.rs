@@ -10,6 +10,7 @@ mod citations;
 mod content_decode;
 mod content_encode;
 mod error;
+mod history;
 mod logprobs;
 mod media_encode;
 mod nested;
@@ -29,8 +30,8 @@ use std::time::Duration;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
 use crate::{
-    Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget, StreamReader,
-    StreamTarget, StreamWriter,
+    Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget,
+    StreamReader, StreamTarget, StreamWriter,
 };
 
 /// The adapter of Gemini generateContent.
@@ -97,6 +98,10 @@ impl Adapter for GeminiGenerateContent {
 
     fn stream_writer(&self, target: &StreamTarget<'_>) -> Box<dyn StreamWriter> {
         Box::new(stream::GeminiWriter::new(target))
+    }
+
+    fn amend<'a>(&self, body: Raw<'a>, model: &str, losses: &mut Losses<'a>) -> Vec<Amendment> {
+        history::amend(body, model, losses)
     }
 
     fn is_default(&self, name: &str, value: Raw<'_>) -> bool {

@@ -14,7 +14,7 @@ use crate::conversation::{Proof, ProofKind};
 pub(super) const SKIP: &str = "skip_thought_signature_validator";
 
 /// How every token begins in base64: whole groups of `wb.proof`.
-const TOKEN_START: &str = "d2IucHJv";
+pub(super) const TOKEN_START: &str = "d2IucHJv";
 
 /// A proof, and the id of the reasoning that it belongs to.
 pub(super) type Signed<'a> = (Proof<'a>, Option<Cow<'a, str>>);
@@ -30,6 +30,12 @@ pub(super) fn read(text: Cow<'_, str>) -> Option<Signed<'_>> {
     };
     let token = token.map_or(text, Cow::Owned);
     Some(Proof::from_token(token, Proof::GEMINI, ProofKind::Signature))
+}
+
+/// Whether a signature is a token of ours, and no signature of Google's as it came.
+pub(super) fn is_token(text: &str) -> bool {
+    let token = || base64::decode(text).is_some_and(|bytes| bytes.starts_with(Proof::MARK.as_bytes()));
+    text.starts_with(TOKEN_START) && token()
 }
 
 /// Whether a signature only says that there is none; SDKs encode it once more.

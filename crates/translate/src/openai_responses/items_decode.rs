@@ -170,6 +170,16 @@ fn reasoning(mut fields: Fields<'_>) -> Result<Item<'_>, ReadError> {
     Ok(Item::Made(Part { bag, ..Part::new(raw, Content::Reasoning(reasoning)) }))
 }
 
+/// The proof of an item of reasoning, and the provider's own id of it, where it tells them.
+pub(super) fn proof_of(raw: Raw<'_>) -> Option<(Proof<'_>, Option<Cow<'_, str>>)> {
+    match reasoning(Fields::read(raw).ok()?).ok()? {
+        Item::Made(Part { content: Content::Reasoning(reasoning), .. }) => {
+            Some((reasoning.proof?, reasoning.id))
+        }
+        _ => None,
+    }
+}
+
 /// The texts of a list of `{type, text}`.
 fn texts<'a>(
     fields: &mut Fields<'a>,

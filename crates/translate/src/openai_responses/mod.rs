@@ -8,6 +8,7 @@ mod answer;
 mod bag_names;
 mod citations;
 mod error;
+mod history;
 mod items_decode;
 mod items_encode;
 #[cfg(test)]
@@ -29,8 +30,8 @@ use weighbridge_protocol::json::{Fields, Kind, Raw, ReadError};
 use weighbridge_protocol::openai_responses::{INCLUDE_REASONING, usage};
 
 use crate::{
-    Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget, StreamReader,
-    StreamTarget, StreamWriter,
+    Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget,
+    StreamReader, StreamTarget, StreamWriter,
 };
 
 /// The adapter of OpenAI Responses.
@@ -95,6 +96,10 @@ impl Adapter for OpenAiResponses {
 
     fn stream_writer(&self, target: &StreamTarget<'_>) -> Box<dyn StreamWriter> {
         Box::new(stream::ResponsesWriter::new(target))
+    }
+
+    fn amend<'a>(&self, body: Raw<'a>, _model: &str, losses: &mut Losses<'a>) -> Vec<Amendment> {
+        history::amend(body, losses)
     }
 
     fn is_default(&self, name: &str, value: Raw<'_>) -> bool {

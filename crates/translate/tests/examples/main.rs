@@ -4,6 +4,7 @@
 
 mod answers;
 mod dialects;
+mod history;
 mod media;
 mod reasoning;
 mod tools;

@@ -146,7 +146,7 @@ fn history_of_other_providers_on_its_way_to_anthropic() {
             let next = next_of_anthropic(&answered(CHAT, &answer(reasoning)));
             let thinking = r#"{"thinking":{"type":"enabled","budget_tokens":2000},"model""#;
             let next = next.replacen(r#"{"model""#, thinking, 1);
-            let amended = amend(ANTHROPIC, parse(&next));
+            let amended = amend(ANTHROPIC, parse(&next), "claude");
             let fields: String =
                 amended.value.iter().map(|a| format!("\n  {}: {}", a.field, a.json)).collect();
             let losses: String = amended.losses.iter().map(|loss| format!("\n  {loss}")).collect();
@@ -168,7 +168,7 @@ fn history_of_anthropic_is_left_alone() {
             r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"Hi"}},
             {{"role":"assistant","content":{content}}},{{"role":"user","content":"wb.proof"}}]}}"#
         );
-        let amended = amend(ANTHROPIC, parse(&body));
+        let amended = amend(ANTHROPIC, parse(&body), "claude");
         assert_eq!((amended.value, amended.losses), (Vec::new(), Vec::new()), "{content}");
     }
 }
