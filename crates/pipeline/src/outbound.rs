@@ -134,7 +134,9 @@ fn translated(
 ) -> Result<Outbound, Unfit> {
     let target = RequestTarget {
         dialect: address.dialect,
-        max_output_default: cap.unwrap_or_else(|| output_cap(exchange, deployment)),
+        max_output_default: output_cap(exchange, deployment),
+        max_output_cap: cap,
+        stream: Some(exchange.envelope.stream),
         ..RequestTarget::new(&deployment.model)
     };
     let text = exchange.body.text();

@@ -101,7 +101,7 @@ async fn every_pair_answers_and_is_billed_as_invoiced() {
                 // OpenAI is asked in the client's own protocol where it speaks that.
                 let own = client == Protocol::OpenAiResponses && model.starts_with("openai/");
                 let spoken = if own { client } else { spoken };
-                assert_eq!(attempt["protocol"], spoken.as_str(), "{case}: {record}");
+                assert_eq!(attempt["provider_protocol"], spoken.as_str(), "{case}: {record}");
                 let lines = world.invoice();
                 assert_eq!(lines.len(), 1, "{case}");
                 let cost = format!("0.{:09}", lines[0].nano_usd);
@@ -121,9 +121,9 @@ async fn gemini_streams_a_json_array_where_no_events_are_asked_for() {
         let answer = world.post(path.trim_end_matches("?alt=sse"), &body).await;
         assert_eq!(answer.header("content-type"), Some("application/json"), "{model}");
         let elements = answer.json();
-        let text: String = (elements.as_array().unwrap().iter())
-            .filter_map(|element| text_of(Protocol::GeminiGenerateContent, element))
-            .collect();
+        let elements = elements.as_array().unwrap_or_else(|| panic!("{model}: {}", answer.text()));
+        let text: String =
+            elements.iter().filter_map(|element| text_of(Protocol::GeminiGenerateContent, element)).collect();
         assert_eq!(text, SAID, "{model}: {}", answer.text());
     }
 }

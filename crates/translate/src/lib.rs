@@ -91,6 +91,11 @@ pub struct RequestTarget<'a> {
     pub dialect: Dialect,
     /// The output cap where the request has none and the protocol demands one. Using it is reported.
     pub max_output_default: u64,
+    /// Whether the answer is streamed, where the request's address says so and not its body: Gemini's.
+    pub stream: Option<bool>,
+    /// An output cap that is written where the request has none, whatever the protocol. It is not
+    /// reported: whoever sets it says why.
+    pub max_output_cap: Option<u64>,
     /// Whether a stream is asked to tell its usage, where the protocol leaves that open.
     pub include_usage: bool,
 }
@@ -99,7 +104,14 @@ impl<'a> RequestTarget<'a> {
     /// A model at the provider that the protocol is named after, with a cap of 4,096 tokens where one is
     /// demanded; a stream tells its usage.
     pub const fn new(model: &'a str) -> Self {
-        Self { model, dialect: Dialect::Native, max_output_default: 4_096, include_usage: true }
+        Self {
+            model,
+            dialect: Dialect::Native,
+            max_output_default: 4_096,
+            stream: None,
+            max_output_cap: None,
+            include_usage: true,
+        }
     }
 }
 
@@ -151,8 +163,14 @@ pub fn request(
     target: &RequestTarget<'_>,
 ) -> Result<Translated<Vec<u8>>, TranslateError> {
     let root = Raw::parse(body, &ScanLimits::default())?;
-    let conversation =
+    let mut conversation =
         adapter(from).decode_request(root).map_err(|error| TranslateError::read(body, error))?;
+    if let (None, Some(cap)) = (&conversation.max_output, target.max_output_cap) {
+        conversation.max_output = Some(Placed::nowhere(cap));
+    }
+    if let Some(stream) = target.stream {
+        conversation.stream = stream;
+    }
     let mut losses = Losses::new(from, to);
     let value = adapter(to).encode_request(&conversation, target, &mut losses);
     Ok(Translated { value, losses: losses.into_list(body) })
