@@ -23,9 +23,11 @@ pub(super) enum Speaker {
     Model,
 }
 
-/// Fields of a block that are kept whole beside the content that was read from them: no other protocol
-/// says the like.
-pub(super) const VERBATIM: [&str; 2] = ["guardContent", "searchResult"];
+/// Kept whole beside the content that was read from it: no other protocol marks content for a guardrail.
+pub(super) const GUARDED: &str = "guardContent";
+
+/// Read as a document, and written back as it stood: its fields are not those of a document.
+pub(super) const SEARCH_RESULT: &str = "searchResult";
 
 /// The blocks of a request.
 pub(super) fn content(raw: Raw<'_>, speaker: Speaker) -> Result<Vec<Part<'_>>, ReadError> {
@@ -105,9 +107,8 @@ fn plain<'a>(fields: &mut Fields<'a>, bag: &mut Bag<'a>) -> Result<Option<Conten
             };
         }
     }
-    if let Some(raw) = fields.take::<Raw<'a>>("searchResult")?.value() {
-        keep_field(bag, "", "searchResult", raw);
-        return search_result(raw).map(Some);
+    if let Some(raw) = fields.take::<Raw<'a>>(SEARCH_RESULT)?.value() {
+        return search_result(raw, bag).map(Some);
     }
     Ok(None)
 }
@@ -133,9 +134,9 @@ fn spoken<'a>(
     if let Some(cited) = fields.take::<Fields<'a>>("citationsContent")?.value() {
         return cited_text(cited, bag).map(Some);
     }
-    match fields.take::<Raw<'a>>("guardContent")?.value() {
+    match fields.take::<Raw<'a>>(GUARDED)?.value() {
         Some(raw) => {
-            keep_field(bag, "", "guardContent", raw);
+            keep_field(bag, "", GUARDED, raw);
             guarded(raw)
         }
         None => Ok(None),
@@ -205,15 +206,20 @@ fn texts_of<'a>(list: Vec<Fields<'a>>, path: &str, bag: &mut Bag<'a>) -> Result<
 }
 
 /// What the application itself found: a document that can be cited, for those that have nothing closer.
-fn search_result(raw: Raw<'_>) -> Result<Content<'_>, ReadError> {
+fn search_result<'a>(raw: Raw<'a>, bag: &mut Bag<'a>) -> Result<Content<'a>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let title = fields.take("title")?.value();
-    let texts = fields.take::<Vec<Fields<'_>>>("content")?.value().unwrap_or_default();
-    let parts = texts_of(texts, "", &mut Bag::default())?;
-    let citations = match fields.take::<Fields<'_>>("citations")?.value() {
-        Some(mut wish) => wish.take("enabled")?.value(),
+    let texts = fields.take::<Vec<Fields<'a>>>("content")?.value().unwrap_or_default();
+    let parts = texts_of(texts, "searchResult/content", bag)?;
+    let citations = match fields.take::<Fields<'a>>("citations")?.value() {
+        Some(mut wish) => {
+            let enabled = wish.take("enabled")?.value();
+            keep(bag, "searchResult/citations", wish);
+            enabled
+        }
         None => None,
     };
+    keep(bag, SEARCH_RESULT, fields);
     Ok(Content::Document(Document { source: DocumentSource::Parts(parts), title, context: None, citations }))
 }
 

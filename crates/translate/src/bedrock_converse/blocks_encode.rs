@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use weighbridge_protocol::json::{Array, Kind, Object, Raw, ScanLimits, Writer};
 use weighbridge_units::LossKind;
 
+use super::blocks_decode::{GUARDED, SEARCH_RESULT};
 use super::call_ids::{self, CallIds};
+use super::citations;
 use super::document_names::DocumentNames;
 use super::documents_encode::document_format;
 use super::family::Family;
@@ -13,7 +15,6 @@ use super::leftovers;
 use super::media::{self, MediaKind};
 use super::reasoning::{self, For};
 use super::turns::Stand;
-use super::{blocks_decode::VERBATIM, citations};
 use crate::conversation::{
     Audio, CacheMark, CacheTtl, CallKind, Document, DocumentSource, Image, MediaSource, Text, ToolCall,
     ToolResult, Video,
@@ -170,8 +171,11 @@ impl<'l, 'a> Pen<'l, 'a> {
 
     fn fields(&mut self, part: &Part<'a>, object: &mut Object<'_>) {
         let is_own = self.losses.is_same_protocol();
-        if is_own && part.bag.iter().any(|(name, _)| VERBATIM.contains(&name)) {
+        if is_own && part.bag.iter().any(|(name, _)| name == GUARDED) {
             return; // The leftovers have it, whole.
+        }
+        if let Some(found) = part.place.raw().filter(|_| is_own).and_then(|block| block.get(SEARCH_RESULT)) {
+            return object.key(SEARCH_RESULT).raw(found.text());
         }
         match &part.content {
             Content::Text(text) => self.text(text, part, object),

@@ -193,3 +193,19 @@ fn everything_comes_back_as_it_was() {
     assert_eq!(losses, []);
     assert_eq!(json(&body), json(RICH.as_bytes()));
 }
+
+#[test]
+fn what_the_application_found_is_a_document_that_lacks_its_source() {
+    let body = r#"{"messages": [{"role": "user", "content": [{"searchResult": {
+        "source": "https://example.com", "title": "T", "content": [{"text": "found"}],
+        "citations": {"enabled": true}}}]}]}"#;
+    insta::assert_snapshot!(request_from(ANTHROPIC, body), @r#"
+    model: "target-model"
+    max_tokens: 1000
+    messages:
+      {"role":"user","content":[{"type":"document","source":{"type":"content","content":"found"},"title":"T","citations":{"enabled":true}}]}
+    ---
+    defaulted : anthropic-messages demands an output cap, and the request has none [a request without an output cap]
+    dropped /messages/0/content/0/searchResult/source: the field `searchResult/source` is not carried over to anthropic-messages [a counterpart of `searchResult/source`]
+    "#);
+}
