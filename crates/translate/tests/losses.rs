@@ -209,3 +209,20 @@ fn a_document_of_nothing_but_losses_is_cut_short_and_counted() {
     let last = losses.last().unwrap();
     assert_eq!((last.kind, last.reason.as_ref()), (LossKind::Dropped, "4744 more losses are not listed"));
 }
+
+/// Anthropic refuses to force a call of a model that thinks, however its thinking is measured.
+#[test]
+fn a_call_is_not_forced_beside_thinking() {
+    let body = r#"{"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9000,
+        "reasoning_effort": "high", "tool_choice": "required",
+        "tools": [{"type": "function", "function": {"name": "f"}}]}"#;
+    for (model, thinking) in [("claude-opus-4-8", "adaptive"), ("claude-sonnet-4-5", "enabled")] {
+        let target = RequestTarget::new(model);
+        let sent = request(Protocol::OpenAiChat, Protocol::AnthropicMessages, body, &target).unwrap();
+        let value: Value = serde_json::from_slice(&sent.value).unwrap();
+        assert_eq!(value["thinking"]["type"], thinking, "{model}");
+        assert_eq!(value["tool_choice"]["type"], "auto", "{model}");
+        let lowered = sent.losses.iter().filter(|loss| loss.pointer == "/tool_choice");
+        assert_eq!(lowered.map(|loss| loss.kind).collect::<Vec<_>>(), [LossKind::Approximated], "{model}");
+    }
+}

@@ -76,7 +76,7 @@ impl<'c> Plan<'c> {
             choice: Choice { kind: None, name: None, only: None },
         };
         if same {
-            plan.as_it_was(conversation);
+            plan.as_it_was(conversation, losses);
         } else {
             plan.think(conversation, losses);
         }
@@ -86,7 +86,7 @@ impl<'c> Plan<'c> {
     }
 
     /// Back in its own protocol every wish has its field.
-    fn as_it_was(&mut self, conversation: &Conversation<'_>) {
+    fn as_it_was<'a>(&mut self, conversation: &Conversation<'a>, losses: &mut Losses<'a>) {
         let wish = &conversation.reasoning;
         self.thinking = wish.extent.map(|extent| match extent.value {
             ReasoningExtent::Off => Planned::Disabled,
@@ -94,6 +94,9 @@ impl<'c> Plan<'c> {
             ReasoningExtent::Budget(tokens) => Planned::Budget(tokens),
         });
         self.display = wish.shown.map(|shown| display(shown.value));
+        if let Some(shown) = wish.shown {
+            self.report_length(shown, losses);
+        }
         self.effort = wish.effort.map(|effort| effort.value.as_str());
     }
 
@@ -249,6 +252,11 @@ impl<'c> Plan<'c> {
         } else if shown.value == Shown::Hidden && thinks {
             losses.dropped(shown.place, "the thinking of this model is always shown", "hiding thinking");
         }
+        self.report_length(shown, losses);
+    }
+
+    fn report_length<'a>(&self, shown: Placed<'a, Shown>, losses: &mut Losses<'a>) {
+        let thinks = matches!(self.thinking, Some(Planned::Adaptive | Planned::Budget(_)));
         if matches!(shown.value, Shown::Concise | Shown::Detailed) && thinks {
             losses.report(
                 shown.place,
@@ -259,7 +267,8 @@ impl<'c> Plan<'c> {
         }
     }
 
-    /// Thinking with a budget is refused beside a choice that forces a call.
+    /// Thinking is refused beside a choice that forces a call:
+    /// <https://platform.claude.com/docs/en/build-with-claude/thinking-tool-workflows>.
     fn choose<'a>(&mut self, conversation: &'c Conversation<'a>, losses: &mut Losses<'a>)
     where
         'a: 'c,
@@ -300,7 +309,7 @@ impl<'c> Plan<'c> {
                 place = conversation.format.as_ref().map_or(place, |format| format.place);
             }
         }
-        if matches!(self.thinking, Some(Planned::Budget(_)))
+        if matches!(self.thinking, Some(Planned::Budget(_) | Planned::Adaptive))
             && matches!(self.choice.kind, Some("any" | "tool"))
             && !losses.is_same_protocol()
         {
