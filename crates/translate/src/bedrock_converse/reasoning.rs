@@ -76,6 +76,8 @@ pub(super) fn write<'a>(
     losses: &mut Losses<'a>,
 ) {
     let Reasoning { id, text, summary, proof } = reasoning;
+    // What a client brought back goes on as it stood.
+    let eyes = if losses.is_same_protocol() { For::Client } else { eyes };
     if !summary.is_empty() {
         losses.report(
             place,

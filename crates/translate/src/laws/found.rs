@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::conversation::{
-    Audio, Citation, CitationSource, CustomFormat, DocumentSpan, Image, MediaSource, ReasoningExtent,
-    ReasoningWish, ServiceTier, Shown, Text, Tool, ToolCall, ToolKind,
+    Audio, Citation, CitationSource, CustomFormat, DocumentSpan, Image, MediaSource, Proof, Reasoning,
+    ReasoningExtent, ReasoningWish, ServiceTier, Shown, Text, Tool, ToolCall, ToolKind,
 };
 use crate::generators::raw;
 use crate::{Candidate, FinishReason, Placed};
@@ -122,6 +122,22 @@ fn a_short_summary_of_reasoning() {
         let hello = said(source, Role::User, vec![Part::text("aa")]);
         let max_output = Some(Placed::nowhere(0));
         assert_request(&Conversation { reasoning, max_output, ..hello });
+    }
+}
+
+#[test]
+fn a_proof_of_another_maker_and_nothing_beside_it() {
+    for proof in [
+        Proof::signature(Proof::ANTHROPIC, "A"),
+        Proof::sealed(Proof::ANTHROPIC, "A"),
+        Proof::sealed(Proof::OPENAI, "A"),
+        Proof::signature(Proof::GEMINI, "A"),
+    ] {
+        let reasoning = part(Content::Reasoning(Reasoning { proof: Some(proof), ..Reasoning::default() }));
+        for source in Protocol::ALL {
+            assert_request(&said(source, Role::Assistant, vec![reasoning.clone()]));
+            assert_answer(&answered(source, vec![reasoning.clone()], None));
+        }
     }
 }
 
