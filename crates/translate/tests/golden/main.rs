@@ -15,6 +15,7 @@
 mod cases;
 mod features;
 mod goldens;
+mod mappings;
 mod pretty;
 mod table;
 

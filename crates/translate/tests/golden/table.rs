@@ -11,16 +11,23 @@ use crate::{COMMAND, assert_held, hold};
 
 /// The reasons that stand below the tables, each once.
 #[derive(Default)]
-struct Notes(Vec<String>);
+struct Notes(Vec<(String, String)>);
 
 impl Notes {
-    fn number(&mut self, reason: &str) -> usize {
-        let found = self.0.iter().position(|known| known == reason);
-        1 + found.unwrap_or_else(|| {
-            self.0.push(reason.to_owned());
-            self.0.len() - 1
-        })
+    /// The label of a reason, which stays whatever is reported besides.
+    fn label(&mut self, reason: String) -> String {
+        let label = format!("{:05x}", digest(&reason) & 0xf_ffff);
+        match self.0.iter().find(|(known, _)| *known == label) {
+            Some((_, known)) => assert_eq!(*known, reason, "two reasons have one label"),
+            None => self.0.push((label.clone(), reason)),
+        }
+        label
     }
+}
+
+/// FNV-1a: <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>.
+fn digest(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// How a protocol is called in a heading.
@@ -34,7 +41,7 @@ pub(crate) const fn title(protocol: Protocol) -> &'static str {
     }
 }
 
-/// What became of a case: each kind of loss with the numbers of its reasons.
+/// What became of a case: each kind of loss with the labels of its reasons.
 fn cell(
     kind: Kind,
     feature: &Feature,
@@ -48,19 +55,19 @@ fn cell(
     let told: Vec<String> = kinds
         .into_iter()
         .filter_map(|loss_kind| {
-            let mut numbers: Vec<usize> = outcome
+            let mut labels: Vec<String> = outcome
                 .losses
                 .iter()
                 .filter(|loss| loss.kind == loss_kind)
                 .map(|loss| format!("{}. Needed: {}.", loss.reason, loss.needed))
                 // The column says which.
-                .map(|reason| notes.number(&reason.replace(target.as_str(), "the target")))
+                .map(|reason| notes.label(reason.replace(target.as_str(), "the target")))
                 .collect();
-            numbers.dedup();
-            let marks: String = numbers.iter().map(|number| format!("[^{number}]")).collect();
+            labels.dedup();
+            let marks: String = labels.iter().map(|label| format!("[^{label}]")).collect();
             let in_part = loss_kind == LossKind::Dropped && adds(kind, feature, source, target, &outcome);
             let in_part = if in_part { " in part" } else { "" };
-            (!numbers.is_empty()).then(|| format!("{}{in_part}{marks}", loss_kind.as_str()))
+            (!labels.is_empty()).then(|| format!("{}{in_part}{marks}", loss_kind.as_str()))
         })
         .collect();
     if told.is_empty() { "kept".to_owned() } else { told.join(", ") }
@@ -133,8 +140,8 @@ fn page() -> String {
         }
     }
     page.push_str("\n## Notes\n\n");
-    for (number, reason) in (1..).zip(&notes.0) {
-        writeln!(page, "[^{number}]: {reason}").unwrap();
+    for (label, reason) in &notes.0 {
+        writeln!(page, "[^{label}]: {reason}").unwrap();
     }
     page
 }
