@@ -93,6 +93,30 @@ pub const fn estimate(bytes: u64) -> u64 {
     bytes.div_ceil(4)
 }
 
+/// Tokens that a provider adds to each message for its role and its ends: three and the role at OpenAI
+/// (<https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken>).
+const MESSAGE_FRAME: u64 = 4;
+
+/// Tokens of an image of usual size: 1,024 × 1,024 pixels are 765 at OpenAI in high detail
+/// (<https://platform.openai.com/docs/guides/images-vision>) and 1,398 at Anthropic
+/// (<https://docs.anthropic.com/en/docs/build-with-claude/vision>).
+const USUAL_IMAGE: u64 = 1_000;
+
+/// The best guess for a whole prompt: so many bytes of text, in so many messages, with so many images.
+///
+/// For a client that asks how many tokens a request has where its provider does not count; to be marked as
+/// an estimate. What cannot be seen (sound, documents) is not in it.
+///
+/// ```
+/// // "Answer succinctly" and "What's the current date?", which Anthropic counts as 20.
+/// assert_eq!(weighbridge_tokens::prompt_estimate(41, 2, 0), 19);
+/// ```
+pub const fn prompt_estimate(text_bytes: u64, messages: u64, images: u64) -> u64 {
+    estimate(text_bytes)
+        .saturating_add(messages.saturating_mul(MESSAGE_FRAME))
+        .saturating_add(images.saturating_mul(USUAL_IMAGE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +140,8 @@ mod tests {
             prop_assert_eq!(within_context(bound, None), bound);
             prop_assert!(estimate(bytes) <= bytes);
             prop_assert!(estimate(bytes) >= bytes / 4);
+            prop_assert!(prompt_estimate(bytes, 0, images) >= estimate(bytes));
+            prop_assert!(prompt_estimate(bytes, images, 0) <= prompt_estimate(bytes, images, 1));
         }
     }
 

@@ -52,6 +52,7 @@ mod laws;
 mod losses;
 mod place;
 pub mod standalone;
+pub mod token_count;
 pub mod tool_id;
 mod tool_name;
 
