@@ -18,3 +18,4 @@ mod responses;
 mod stream_equals_whole;
 mod support;
 mod traps;
+mod traps_of_others;

@@ -1,10 +1,45 @@
 //! Oddities of real providers, each with a recording that shows it.
+//!
+//! Where each trap of the wire formats has its test, whole (here, and in `tests/converse/traps.rs`,
+//! `tests/openai_responses/traps.rs`, `tests/gemini.rs`) and streamed (`weighbridge-stream`,
+//! `tests/relay/traps.rs` and `traps_of_others.rs`):
+//!
+//! | trap | tests |
+//! |---|---|
+//! | 1 caches counted inside or beside the input | `cached_tokens_are_counted_once` (both), `trap_1_…` of Converse, `cached_and_reasoning_tokens_are_inside_their_wholes` |
+//! | 2 reasoning outside of the completion | `reasoning_that_is_not_among_the_completion_tokens`, `reasoning_that_is_in_no_total` |
+//! | 3 more cached than prompt tokens | `more_cached_tokens_than_prompt_tokens` |
+//! | 4 usage behind the stop | `usage_after_the_end`, `trap_4_…` |
+//! | 5 later input figures | `figures_that_replace_others` |
+//! | 6 Gemini's `STOP` with calls and without ids | `tests/gemini.rs` |
+//! | 7 a text that nothing opens | `trap_7_…` |
+//! | 8 no choices, content or parts | `usage_after_the_end`, `an_answer_without_any_block`, `trap_8_…` (both) |
+//! | 9 two stops, or none | `two_ends_and_none` |
+//! | 10 an error under a status of success | `an_error_under_status_200`, `errors_in_the_middle`, `trap_10_…` |
+//! | 11 ids that change | `ids_that_change`, `trap_11_…` |
+//! | 12 gaps between calls, calls in one piece | `calls_with_gaps_in_their_numbers_and_calls_in_one_piece` |
+//! | 13 signatures and sealed reasoning | `sealed_thinking_is_kept`, `trap_13_…` (both), `tests/examples/reasoning.rs` and `history.rs` |
+//! | 14 tools of the provider | `calls_that_the_provider_made_itself`, `calls_that_the_providers_code_made`, `trap_14_…` (both) |
+//! | 15 texts after calls, and between citations | `texts_around_calls_and_between_citations`, `trap_15_…` |
+//! | 16 a list as content | `content_that_is_a_list_in_an_answer` |
+//! | 17 refusals | `a_refusal_in_words`, `refusals_are_parts_of_messages`, `trap_17_…` |
+//! | 18 instructions anywhere | `instructions_in_the_middle`, `instructions_may_stand_anywhere` |
+//! | 19 hints for the cache | `hints_for_the_cache`, `a_cache_that_has_a_name`, `trap_19_…` |
+//! | 20 media by address | `trap_20_…` of Converse, `tests/examples/dialects.rs`, `media_are_addresses_bytes_and_files` |
+//! | 21 functions before tools | `functions_before_tools` |
+//! | 22 probabilities | `probabilities_of_tokens`, `tests/gemini.rs` |
+//! | 23 embeddings | are not translated in this crate's conversations |
+//! | 24 codes of any type | `codes_of_errors_are_of_any_type`, `codes_of_errors_may_be_numbers_…` |
+//! | 25 what only one provider tells | `extensions_of_providers`, `trap_25_…` (both) |
+//! | 26 an error without a field in a stream | `a_recorded_error_without_a_field_is_found` |
 
 use serde_json::{Value, json};
 use weighbridge_translate::{
     AnswerTarget, Losses, RequestTarget, TranslateError, adapter, decode_error, request, response,
 };
-use weighbridge_units::Protocol::{self, AnthropicMessages, OpenAiChat};
+use weighbridge_units::Protocol::{
+    self, AnthropicMessages, BedrockConverse, GeminiGenerateContent, OpenAiChat, OpenAiResponses,
+};
 use weighbridge_units::{Bucket, ErrorClass, Usage};
 
 use crate::parse;
@@ -108,6 +143,47 @@ fn calls_that_the_provider_made_itself() {
     assert!(message["annotations"].as_array().is_some_and(|list| !list.is_empty()), "{message}");
     assert!(losses.contains("`server_tool_use`") && losses.contains("`web_search_tool_result`"), "{losses}");
     assert_eq!(usage.get(Bucket::WebSearch), 1);
+}
+
+/// Calls of the client's tools that code at the provider made are the client's, and the code is not.
+#[test]
+fn calls_that_the_providers_code_made() {
+    let name = "anthropic--anthropic-programmatic-tool-calling-1";
+    let Some((body, losses, _)) = answered(AnthropicMessages, name) else { return };
+    let calls = body["choices"][0]["message"]["tool_calls"].as_array().unwrap();
+    assert!(calls.len() > 1);
+    assert!(calls.iter().all(|call| call["function"]["name"] == "rollDie"), "{calls:?}");
+    assert!(
+        losses.contains("`server_tool_use`") && losses.contains("`code_execution_tool_result`"),
+        "{losses}"
+    );
+}
+
+/// Converse counts caches beside the input, under two names each.
+#[test]
+fn what_bedrock_cached_is_counted_once() {
+    let name = "aws-bedrock--bedrock-cache-usage-includes-cache-tokens";
+    let Some((body, _, usage)) = answered(BedrockConverse, name) else { return };
+    assert_eq!((usage.get(Bucket::Input), usage.get(Bucket::CacheRead)), (13, 1504));
+    assert_eq!(body["usage"]["prompt_tokens"], 13 + 1504);
+    assert_eq!(body["usage"]["total_tokens"], 1522);
+}
+
+/// Gemini's caches have names, and other providers know none.
+#[test]
+fn a_cache_that_has_a_name() {
+    let name = "google-ai-studio--cached-content-matrix-use-streaming-2";
+    let Some((_, losses)) = requested(GeminiGenerateContent, name, "gpt-4o") else { return };
+    assert!(losses.contains("dropped /cachedContent"), "{losses}");
+}
+
+/// What OpenAI says on the way and what it says in the end are two messages.
+#[test]
+fn two_messages_of_one_answer() {
+    let Some((body, losses, _)) = answered(OpenAiResponses, "openai--openai-phase-1") else { return };
+    let text = body["choices"][0]["message"]["content"].as_str().unwrap();
+    assert!(text.starts_with("I’ll quickly check") && text.contains("Here are some **latest"), "{text}");
+    assert!(losses.contains("phase"), "{losses}");
 }
 
 #[test]
