@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use weighbridge_translate::openai_responses::kept::KeptAs;
 use weighbridge_translate::{ApiError, Event, StreamTarget, StreamWriter, adapter, encode_stream_error};
 use weighbridge_units::{Loss, Protocol};
 
@@ -41,6 +42,10 @@ impl Bridge {
             client: options.client,
             request_id: options.request_id.to_owned(),
         }
+    }
+
+    pub(crate) fn keep_as(&mut self, kept: KeptAs) {
+        self.writer.keep_as(kept);
     }
 
     pub(crate) fn push(&mut self, chunk: &[u8], out: &mut VecDeque<Bytes>) {

@@ -70,6 +70,7 @@
 //! assert!(String::from_utf8_lossy(&out[0]).starts_with("event: error"));
 //! ```
 
+mod answer_tap;
 pub mod aws;
 mod bridge;
 mod decoder;
@@ -85,6 +86,7 @@ mod standalone;
 mod tee;
 pub mod testkit;
 
+pub use answer_tap::AnswerTap;
 pub use decoder::{DecodeError, Decoded, DecodedSink, Decoder, Framing};
 pub use facts::{End, Facts, RelayState};
 pub use fold::{FoldTooLarge, Folder, fold_stream};

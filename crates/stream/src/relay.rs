@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use weighbridge_translate::openai_responses::kept::KeptAs;
 use weighbridge_translate::{ApiError, StreamForm};
 use weighbridge_units::Protocol;
 
@@ -84,6 +85,14 @@ impl Relay {
             (Framing::Sse, StreamForm::Events) => Kind::Tee(Box::new(Tee::new(options))),
             _ => Kind::Reframe(Box::new(Reframe::new(options))),
         })
+    }
+
+    /// Makes the answer tell of keeping, before the first piece: a bridge to OpenAI Responses does. Where the
+    /// provider speaks the client's protocol, it tells itself.
+    pub fn keep_as(&mut self, kept: KeptAs) {
+        if let Kind::Bridge(bridge) = &mut self.0 {
+            bridge.keep_as(kept);
+        }
     }
 
     /// Takes the next piece of the provider's stream; what the client may have by now goes to `out`.

@@ -19,6 +19,7 @@ use weighbridge_protocol::json::{Fields, Raw, ReadError};
 use weighbridge_units::{Bucket, Loss, LossKind, Protocol, Usage};
 
 use crate::conversation::{CallKind, Citation, Proof, TokenLogprob};
+use crate::openai_responses::kept::KeptAs;
 use crate::{ApiError, FinishReason, StopDetails, adapter};
 
 pub(crate) use split_text::SplitText;
@@ -288,6 +289,10 @@ pub trait StreamWriter: Send {
 
     /// How many events the grammar has forced to wait so far.
     fn held_events(&self) -> u64;
+
+    /// Makes the answer tell of keeping. Called before the first event, where the client's protocol has words
+    /// for it: OpenAI Responses alone has.
+    fn keep_as(&mut self, _kept: KeptAs) {}
 }
 
 /// What a stream's client gets that the provider does not tell.

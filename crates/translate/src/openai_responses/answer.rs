@@ -129,6 +129,7 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
         usage: answer.usage.as_ref().map(|told| raw_usage.map_or(Counts::Of(told), Counts::AsTold)),
         service_tier: tier,
         own: is_same.then_some(&answer.bag),
+        kept: None,
     };
     let mut object = Writer::new(&mut out).object();
     // The writer writes nothing but UTF-8.

@@ -6,6 +6,7 @@ use weighbridge_units::Usage;
 
 use super::bag_names;
 use super::finish::Ending;
+use super::kept::KeptAs;
 use crate::conversation::ServiceTier;
 
 /// What such an object says.
@@ -24,6 +25,8 @@ pub(super) struct Response<'r> {
     pub(super) service_tier: Option<&'r str>,
     /// The bag of an answer of the same protocol, in which it repeats its request.
     pub(super) own: Option<&'r Bag<'r>>,
+    /// What is said of keeping in place of the defaults.
+    pub(super) kept: Option<&'r KeptAs>,
 }
 
 /// How an answer of the same protocol ended, as it stood.
@@ -114,7 +117,14 @@ impl Response<'_> {
 
     fn repeat_request(&self, object: &mut Object<'_>) {
         let Some(own) = self.own else {
-            return DEFAULTS.iter().for_each(|(name, value)| object.key(name).raw(value));
+            let kept = self.kept.map(KeptAs::fields);
+            let kept = kept.as_ref().map_or(&[][..], |fields| fields);
+            for (name, default) in DEFAULTS {
+                let said = kept.iter().find(|(field, _)| *field == name);
+                let said = said.and_then(|(_, value)| std::str::from_utf8(value).ok());
+                object.key(name).raw(said.unwrap_or(default));
+            }
+            return;
         };
         for (name, value) in DEFAULTS.iter().take(DEMANDED) {
             if bag_names::echoed(own, name).is_none() {

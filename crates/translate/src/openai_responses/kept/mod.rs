@@ -19,4 +19,4 @@ mod told;
 pub use asks::{Asks, asks};
 pub use input_items::{InputItemsQuery, InvalidQuery, Order, input_items};
 pub use replay::{ReplayError, ReplayTo, Turn, input_as_items, passed_on, replayed};
-pub use told::{as_kept, deleted, not_found, previous_not_found};
+pub use told::{KeptAs, answer_in_event, as_kept, deleted, not_found, previous_not_found};

@@ -6,6 +6,7 @@ use super::writer_items::{Body, Call, Frames, Item, Thought, refusal_part, text_
 use super::writer_parts::{Kind, Part, Text};
 use crate::event::{report_once, report_untold};
 use crate::openai_responses::finish::{self, Ending};
+use crate::openai_responses::kept::KeptAs;
 use crate::openai_responses::output_encode::{
     IMAGE_FORMAT, ItemIds, MADE_REASONING, SOUND, call_kind, is_named_format,
 };
@@ -35,6 +36,7 @@ pub struct ResponsesWriter {
     id_fallback: String,
     model_fallback: String,
     created: i64,
+    kept: Option<KeptAs>,
     /// Id and model, once the answer has begun.
     head: Option<(String, String)>,
     ids: ItemIds,
@@ -63,6 +65,7 @@ impl ResponsesWriter {
             id_fallback: target.id_fallback.to_owned(),
             model_fallback: target.model_fallback.to_owned(),
             created: target.created,
+            kept: None,
             head: None,
             ids: ItemIds::of(target.id_fallback),
             frames: Frames::default(),
@@ -174,6 +177,10 @@ impl StreamWriter for ResponsesWriter {
     fn held_events(&self) -> u64 {
         self.held_events
     }
+
+    fn keep_as(&mut self, kept: KeptAs) {
+        self.kept = Some(kept);
+    }
 }
 
 impl ResponsesWriter {
@@ -181,7 +188,8 @@ impl ResponsesWriter {
         if self.head.is_some() {
             return;
         }
-        let id = id.unwrap_or(&self.id_fallback).to_owned();
+        let kept_id = self.kept.as_ref().map(|kept| kept.id.as_str());
+        let id = kept_id.or(id).unwrap_or(&self.id_fallback).to_owned();
         self.ids = ItemIds::of(&id);
         self.head = Some((id, model_or(model, &self.model_fallback).to_owned()));
         for name in [event::CREATED, event::IN_PROGRESS] {
@@ -210,6 +218,7 @@ impl ResponsesWriter {
             usage: self.usage.as_ref().filter(|_| is_last).map(Counts::Of),
             service_tier: self.service_tier.as_deref().filter(|_| is_last),
             own: None,
+            kept: self.kept.as_ref(),
         };
         self.frames.write(out, name, |object| {
             response.write(output, &mut object.key("response").object());
