@@ -47,13 +47,7 @@ impl Authenticated {
     where
         B: HttpBody<Data = Bytes>,
     {
-        let core = Arc::clone(&draft.core);
-        let settings = core.compiled.load_full();
-        let limits = settings.limits;
-        let place = Place::take(&core.places, limits.open_requests).ok_or(Refusal::Overloaded)?;
-
-        let bytes = read_body(body, limits.body_bytes, limits.body_time).await?;
-        let body = Body::scan(bytes, &ScanLimits { depth: limits.json_depth }).map_err(bad_syntax)?;
+        let Reading { settings, body, place } = self.read(body, draft).await?;
         let Inference { protocol: client, addressed, form, vectors } = asked;
         let (envelope, vectors) = match vectors {
             Some(format) => Vectors::read(format, addressed, &body)?,
@@ -62,30 +56,9 @@ impl Authenticated {
                 (envelope.map_err(|error| Refusal::bad_field(&error, &body))?, None)
             }
         };
-        draft.record.model = shown(&envelope.model).into();
         draft.record.stream = envelope.stream;
-
-        // Whether a model exists is told to those only who may use it.
-        let may_use = self.principal.may_use(&envelope.model);
-        let route = settings.route(&envelope.model).ok_or_else(|| Refusal::UnknownModel {
-            near: settings
-                .near(&envelope.model)
-                .into_iter()
-                .filter(|name| self.principal.may_use(name))
-                .collect(),
-            model: shown(&envelope.model),
-        })?;
-        if !may_use {
-            return Err(Refusal::ModelNotAllowed { model: shown(&envelope.model) });
-        }
-        let admission = self
-            .principal
-            .admit(core.env.monotonic(), tokens_expected(&body, &envelope))
-            .map_err(|refused| Refusal::Limit {
-                kind: refused.kind.as_str(),
-                limit: refused.limit,
-                retry_after: refused.retry_after,
-            })?;
+        let route = self.route(&settings, &envelope.model, draft)?;
+        let admission = self.admission(tokens_expected(&body, &envelope), draft)?;
         Ok(Admitted {
             settings,
             route,
@@ -99,6 +72,51 @@ impl Authenticated {
             place,
         })
     }
+
+    /// Takes a place, and reads and checks the body.
+    pub(crate) async fn read<B>(&self, body: B, draft: &Draft) -> Result<Reading, Refusal>
+    where
+        B: HttpBody<Data = Bytes>,
+    {
+        let settings = draft.core.compiled.load_full();
+        let limits = settings.limits;
+        let place = Place::take(&draft.core.places, limits.open_requests).ok_or(Refusal::Overloaded)?;
+        let bytes = read_body(body, limits.body_bytes, limits.body_time).await?;
+        let body = Body::scan(bytes, &ScanLimits { depth: limits.json_depth }).map_err(bad_syntax)?;
+        Ok(Reading { settings, body, place })
+    }
+
+    /// What stands behind a model's name. Whether a model exists is told to those only who may use it.
+    pub(crate) fn route(
+        &self,
+        settings: &Compiled,
+        model: &str,
+        draft: &mut Draft,
+    ) -> Result<Arc<ModelRoute>, Refusal> {
+        draft.record.model = shown(model).into();
+        let may_use = |name: &str| self.principal.may_use(name);
+        let route = settings.route(model).ok_or_else(|| Refusal::UnknownModel {
+            near: settings.near(model).into_iter().filter(|name| may_use(name)).collect(),
+            model: shown(model),
+        })?;
+        if may_use(model) { Ok(route) } else { Err(Refusal::ModelNotAllowed { model: shown(model) }) }
+    }
+
+    /// Takes the request out of the key's limits.
+    pub(crate) fn admission(&self, tokens: u64, draft: &Draft) -> Result<Admission, Refusal> {
+        self.principal.admit(draft.core.env.monotonic(), tokens).map_err(|refused| Refusal::Limit {
+            kind: refused.kind.as_str(),
+            limit: refused.limit,
+            retry_after: refused.retry_after,
+        })
+    }
+}
+
+/// A request whose body was read and checked.
+pub(crate) struct Reading {
+    pub(crate) settings: Arc<Compiled>,
+    pub(crate) body: Body,
+    pub(crate) place: Place,
 }
 
 impl Admitted {

@@ -63,6 +63,7 @@ mod respond;
 mod scrub;
 pub mod settings;
 mod streamed;
+mod token_count;
 mod upstream;
 mod vectors;
 mod whole;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use weighbridge_protocol::json::ReadError;
 use weighbridge_protocol::{Dialect, Edits, anthropic_messages};
 use weighbridge_routing::Rejection;
@@ -10,7 +10,7 @@ use weighbridge_translate::{RequestTarget, TranslateError, Translated};
 use weighbridge_transport::Rope;
 use weighbridge_units::{AttemptId, Loss, LossKind, Protocol};
 
-use crate::compiled::{Address, Deployment, Proof};
+use crate::compiled::{Address, Deployment, Proof, Provider};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 use crate::reserve::Unfit;
@@ -164,14 +164,36 @@ pub(crate) fn request(
     attempt: AttemptId,
     body: Rope,
 ) -> Request<Rope> {
-    let provider = &deployment.provider;
+    let address = deployment.address(exchange.client);
+    let vectors = exchange.vectors.as_ref().and_then(|_| Vectors::way(deployment));
+    let uri = match vectors {
+        Some(way) => way.uri,
+        None => address.uri(exchange.envelope.stream).clone(),
+    };
+    let passes = address.protocol == exchange.client && !address.dialect.has_betas_in_body();
+    let passed = passes.then_some(&exchange.client_headers);
+    let mut request = call(&deployment.provider, credential, uri, passed, body);
+    if let Ok(id) = HeaderValue::try_from(attempt.to_string()) {
+        request.headers_mut().insert(ATTEMPT_ID, id);
+    }
+    request
+}
+
+/// A request with what a provider wants of each. Of the headers in `passed`, those of the list above go
+/// with it.
+pub(crate) fn call(
+    provider: &Provider,
+    credential: usize,
+    uri: Uri,
+    passed: Option<&HeaderMap>,
+    body: Rope,
+) -> Request<Rope> {
     // Room for the credential and what the transport adds, so that the map is not rebuilt.
     let mut headers = HeaderMap::with_capacity(provider.headers.len() + 8);
     headers.extend(provider.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let address = deployment.address(exchange.client);
-    if address.protocol == exchange.client && !address.dialect.has_betas_in_body() {
+    if let Some(passed) = passed {
         for name in &PASSED_ON {
-            if let Some(value) = exchange.client_headers.get(name) {
+            if let Some(value) = passed.get(name) {
                 headers.insert(name, value.clone());
             }
         }
@@ -186,15 +208,8 @@ pub(crate) fn request(
         }
         None => {}
     }
-    if let Ok(id) = HeaderValue::try_from(attempt.to_string()) {
-        headers.insert(ATTEMPT_ID, id);
-    }
     *request.method_mut() = Method::POST;
-    let vectors = exchange.vectors.as_ref().and_then(|_| Vectors::way(deployment));
-    *request.uri_mut() = match vectors {
-        Some(way) => way.uri,
-        None => address.uri(exchange.envelope.stream).clone(),
-    };
+    *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     request
 }

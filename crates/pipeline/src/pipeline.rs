@@ -25,7 +25,7 @@ use crate::metering::Prices;
 use crate::receive::Received;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
-use crate::{attempt, listing, respond};
+use crate::{attempt, listing, respond, token_count};
 
 /// What the [`Pipeline`] could not be built from.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -165,7 +165,7 @@ impl Pipeline {
         let (head, body) = request.into_parts();
         let client = protocol_of(&head.uri, &head.headers);
         let mut draft = Draft::new(&self.core, client, &head.headers);
-        match serve(Received { head, peer }, body, &mut draft).await {
+        match serve(Received { head, peer }, body, &mut draft, &**transport).await {
             Ok(Served::Admitted(admitted)) => attempt::run(admitted.into_exchange(draft), &**transport).await,
             Ok(Served::Answer(mut response)) => {
                 draft.answered(response.status().as_u16());
@@ -190,7 +190,12 @@ enum Served {
     Answer(http::Response<AnswerBody>),
 }
 
-async fn serve<B>(received: Received, body: B, draft: &mut Draft) -> Result<Served, Refusal>
+async fn serve<B>(
+    received: Received,
+    body: B,
+    draft: &mut Draft,
+    transport: &dyn Transport,
+) -> Result<Served, Refusal>
 where
     B: Body<Data = Bytes>,
 {
@@ -203,7 +208,9 @@ where
         Endpoint::Inference(inference) => {
             Served::Admitted(Box::new(authenticated.admit(inference, body, draft).await?))
         }
-        Endpoint::TokenCount(_) => return Err(Refusal::Internal),
+        Endpoint::TokenCount(asked) => {
+            Served::Answer(token_count::answer(authenticated, asked, body, draft, transport).await?)
+        }
         Endpoint::Models => Served::Answer(listing::models(&authenticated, draft)),
         Endpoint::Model(name) => Served::Answer(listing::model(&authenticated, &name, draft)?),
         Endpoint::Request(id) => Served::Answer(listing::request(&authenticated, &id, draft).await?),

@@ -218,3 +218,72 @@ async fn a_budget_caps_the_output_in_every_protocol() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_are_counted_by_the_provider_or_estimated() {
+    let questions = [
+        (Protocol::AnthropicMessages, "/v1/messages/count_tokens", "/input_tokens"),
+        (Protocol::OpenAiResponses, "/v1/responses/input_tokens", "/input_tokens"),
+        (Protocol::GeminiGenerateContent, "", "/totalTokens"),
+    ];
+    for (client, path, place) in questions {
+        for (model, _) in MODELS {
+            let world = World::new();
+            let (_, mut body) = ask(client, model, "How many tokens are these?", false);
+            for wish in ["stream", "max_tokens"] {
+                body.as_object_mut().unwrap().remove(wish);
+            }
+            let path = match path {
+                "" => format!("/v1beta/models/{model}:countTokens"),
+                path => path.to_owned(),
+            };
+            let answer = world.post(&path, &body).await;
+            let case = format!("{client} {model}: {}", answer.text());
+            assert_eq!(answer.status, 200, "{case}");
+            let count = answer.json().pointer(place).and_then(Value::as_u64);
+            assert!(count.is_some_and(|count| (3..40).contains(&count)), "{case}");
+            // Bedrock counts for Claude only.
+            let estimated = answer.header("x-gateway-token-count").is_some();
+            assert_eq!(estimated, model.starts_with("bedrock/"), "{case}");
+            assert!(world.invoice().is_empty(), "{case}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn vectors_cross_and_are_billed_as_invoiced() {
+    let gemini = json!({ "content": { "parts": [{ "text": "Weigh this." }] } });
+    for model in [
+        "openai/text-embedding-3-small",
+        "gemini/gemini-embedding-001",
+        "bedrock/amazon.titan-embed-text-v2:0",
+    ] {
+        for (path, body, place) in [
+            (
+                "/v1/embeddings".to_owned(),
+                json!({ "model": model, "input": "Weigh this." }),
+                "/data/0/embedding",
+            ),
+            (format!("/v1beta/models/{model}:embedContent"), gemini.clone(), "/embedding/values"),
+        ] {
+            let world = World::new();
+            let answer = world.post(&path, &body).await;
+            let case = format!("{path} {model}: {}", answer.text().chars().take(300).collect::<String>());
+            assert_eq!(answer.status, 200, "{case}");
+            let vector = answer.json().pointer(place).and_then(|vector| Some(vector.as_array()?.len()));
+            assert!(vector.is_some_and(|length| length > 100), "{case}");
+            let record = world.record(&answer).await;
+            let lines = world.invoice();
+            assert_eq!(lines.len(), 1, "{case}");
+            let cost = format!("0.{:09}", lines[0].nano_usd);
+            assert_eq!(record["attempts"][0]["cost_usd"], cost.as_str(), "{case} {record}");
+            assert_eq!(record["attempts"][0]["provenance"], "reported", "{case} {record}");
+            assert_eq!(world.pipeline.ledger().outstanding(), 0, "{case}");
+        }
+    }
+    let world = World::new();
+    let body = json!({ "model": "anthropic/claude-haiku-4-5", "input": "Weigh this." });
+    let refused = world.post("/v1/embeddings", &body).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert!(refused.text().contains("makes no vectors"), "{}", refused.text());
+}

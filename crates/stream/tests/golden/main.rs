@@ -68,6 +68,7 @@ fn relayed(case: &Case, client: Protocol, piece: usize) -> (Vec<u8>, End) {
         show_usage: true,
         form: StreamForm::Events,
         id_fallback: "made-up",
+        model_fallback: "asked-for",
         created: 1_700_000_000,
         request_id: "req_1",
         legacy_functions: false,
