@@ -236,3 +236,8 @@ fn successful(provider: Protocol, body: &str) -> Result<Fields<'_>, TranslateErr
         None => Ok(fields),
     }
 }
+
+/// The code on the page for whoever adds a protocol.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/adding-a-protocol.md")]
+struct AddingAProtocol;

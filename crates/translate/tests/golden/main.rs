@@ -16,6 +16,7 @@ mod cases;
 mod features;
 mod goldens;
 mod mappings;
+mod pages;
 mod pretty;
 mod table;
 

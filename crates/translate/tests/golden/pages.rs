@@ -1,0 +1,52 @@
+//! What the pages about translation say of the code is so.
+
+use std::path::{Path, PathBuf};
+
+const ADDING: &str = include_str!("../../../../docs/adding-a-protocol.md");
+const TRANSLATION: &str = include_str!("../../../../docs/translation.md");
+const ADAPTER: &str = include_str!("../../src/adapter.rs");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// What stands between backticks.
+fn quoted(page: &str) -> impl Iterator<Item = &str> {
+    page.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_path_on_the_pages_is_there() {
+    let mut seen = 0;
+    for page in [ADDING, TRANSLATION] {
+        let paths =
+            quoted(page).filter(|text| ["crates/", "fuzz/", "docs/"].iter().any(|at| text.starts_with(at)));
+        // The protocol made up for the page is not.
+        for path in paths.filter(|path| !path.ends_with("/parrot")) {
+            let path = path.strip_suffix("/<feature>").unwrap_or(path);
+            assert!(root().join(path).exists(), "{path} is not there");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen} paths");
+    for page in [ADDING, TRANSLATION] {
+        for link in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            assert!(root().join("docs").join(link).exists(), "{link} is not there");
+        }
+    }
+}
+
+#[test]
+fn the_page_names_what_an_adapter_does_and_nothing_else() {
+    let of_trait = ADAPTER.split("pub trait Adapter").nth(1).unwrap().split("\n}\n").next().unwrap();
+    let methods: Vec<&str> =
+        of_trait.split("\n    fn ").skip(1).map(|rest| rest.split(['(', '<']).next().unwrap()).collect();
+    assert!(methods.len() > 10);
+    let table = ADDING.split("| method | what it must do |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mut told: Vec<&str> =
+        table.lines().filter_map(|line| line.split('|').nth(1)).flat_map(quoted).collect();
+    let mut methods = methods;
+    told.sort_unstable();
+    methods.sort_unstable();
+    assert_eq!(told, methods);
+}
