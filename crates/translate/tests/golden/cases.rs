@@ -73,10 +73,21 @@ pub(crate) struct Outcome {
 
 /// Translates a case, within its own protocol too.
 pub(crate) fn translated(kind: Kind, from: Protocol, to: Protocol, body: &str) -> Outcome {
+    translated_for(kind, from, to, body, &RequestTarget::new(model(to)))
+}
+
+/// Translates a case; a request for this target.
+pub(crate) fn translated_for(
+    kind: Kind,
+    from: Protocol,
+    to: Protocol,
+    body: &str,
+    target: &RequestTarget<'_>,
+) -> Outcome {
     let failed = |error| format!("{from} to {to}: {error}\n{body}");
     match kind {
         Kind::Request => {
-            let sent = request(from, to, body, &RequestTarget::new(model(to))).map_err(failed).unwrap();
+            let sent = request(from, to, body, target).map_err(failed).unwrap();
             Outcome { body: sent.value, losses: sent.losses }
         }
         Kind::Answer => {

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use weighbridge_translate::{Dialect, RequestTarget};
 use weighbridge_units::{LossKind, Protocol};
 
-use crate::cases::{Kind, Outcome, PROTOCOLS, case, model, translated, values};
-use crate::features::Feature;
+use crate::cases::{Kind, Outcome, PROTOCOLS, case, model, translated, translated_for, values};
+use crate::features::{Feature, REQUESTS};
 use crate::{COMMAND, assert_held, hold};
 
 /// The reasons that stand below the tables, each once.
@@ -51,6 +52,12 @@ fn cell(
     notes: &mut Notes,
 ) -> String {
     let outcome = translated(kind, source, target, body);
+    let base = translated(kind, source, target, &base(kind, feature, source));
+    told(&outcome, &base, target, notes)
+}
+
+/// What is said of an outcome, beside that of the case without the feature.
+fn told(outcome: &Outcome, base: &Outcome, target: Protocol, notes: &mut Notes) -> String {
     let kinds = [LossKind::Moved, LossKind::Approximated, LossKind::Defaulted, LossKind::Dropped];
     let told: Vec<String> = kinds
         .into_iter()
@@ -65,7 +72,8 @@ fn cell(
                 .collect();
             labels.dedup();
             let marks: String = labels.iter().map(|label| format!("[^{label}]")).collect();
-            let in_part = loss_kind == LossKind::Dropped && adds(kind, feature, source, target, &outcome);
+            let in_part =
+                loss_kind == LossKind::Dropped && !values(&outcome.body).is_subset(&values(&base.body));
             let in_part = if in_part { " in part" } else { "" };
             (!labels.is_empty()).then(|| format!("{}{in_part}{marks}", loss_kind.as_str()))
         })
@@ -73,11 +81,10 @@ fn cell(
     if told.is_empty() { "kept".to_owned() } else { told.join(", ") }
 }
 
-/// Whether a case says anything to the target that the case without the feature does not.
-fn adds(kind: Kind, feature: &Feature, source: Protocol, target: Protocol, outcome: &Outcome) -> bool {
+/// The case without the feature.
+fn base(kind: Kind, feature: &Feature, source: Protocol) -> String {
     let base = kind.features().iter().find(|other| other.id == feature.base).unwrap();
-    let base = translated(kind, source, target, &case(kind, base, source).unwrap());
-    !values(&outcome.body).is_subset(&values(&base.body))
+    case(kind, base, source).unwrap()
 }
 
 /// The table of all that one protocol can say, and how much of it each target keeps.
@@ -106,6 +113,74 @@ fn table(kind: Kind, source: Protocol, notes: &mut Notes) -> String {
     let mut foot = vec![format!("**kept, of {features}**")];
     foot.extend(kept.iter().map(|kept| format!("**{kept}**")));
     format!("{}|{}\n{rows}{}", row(&head), "---|".repeat(head.len()), row(&foot))
+}
+
+/// The models and dialects of a target that are told apart, the first as in the tables above.
+fn variants(target: Protocol) -> Vec<(&'static str, Dialect)> {
+    let native = |models: &[&'static str]| models.iter().map(|&model| (model, Dialect::Native)).collect();
+    let mut variants: Vec<(&str, Dialect)> = native(match target {
+        Protocol::OpenAiChat | Protocol::OpenAiResponses => &["gpt-4.1", "gpt-5", "gpt-5.6"],
+        Protocol::AnthropicMessages => &["claude-3-7-sonnet", "claude-sonnet-4-5", "claude-opus-4-8"],
+        Protocol::GeminiGenerateContent => &["gemini-2.5-flash"],
+        Protocol::BedrockConverse => &[
+            "anthropic.claude-3-5-sonnet-20240620-v1:0",
+            "anthropic.claude-opus-4-8",
+            "amazon.nova-pro-v1:0",
+            "us.amazon.nova-2-lite-v1:0",
+            "openai.gpt-oss-120b-1:0",
+            "meta.llama3-70b-instruct-v1:0",
+        ],
+    });
+    let dialects: &[Dialect] = match target {
+        Protocol::OpenAiChat => &[Dialect::Compatible, Dialect::Azure],
+        Protocol::OpenAiResponses => &[Dialect::Azure],
+        Protocol::AnthropicMessages => &[Dialect::Vertex, Dialect::Bedrock],
+        Protocol::GeminiGenerateContent => &[Dialect::Vertex],
+        Protocol::BedrockConverse => &[],
+    };
+    variants.insert(0, (model(target), Dialect::Native));
+    variants.extend(dialects.iter().map(|dialect| (model(target), *dialect)));
+    variants
+}
+
+/// What of the requests to a target depends on the model or on who serves it: the features, each from the
+/// first protocol that has it, whose fate is not the same for all of them.
+fn varying(target: Protocol, notes: &mut Notes) -> String {
+    let variants = variants(target);
+    let mut head = vec!["a request says".to_owned()];
+    head.extend(variants.iter().map(|(model, dialect)| match dialect {
+        Dialect::Native => format!("`{model}`"),
+        dialect => format!("`{model}`, {dialect}"),
+    }));
+    let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let mut rows = String::new();
+    for feature in REQUESTS {
+        let mut sources = Kind::Request.sources().filter(|source| *source != target);
+        let Some((source, body)) =
+            sources.find_map(|source| Some((source, case(Kind::Request, feature, source)?)))
+        else {
+            continue;
+        };
+        let base = base(Kind::Request, feature, source);
+        // What is only ever said here must not be among the notes.
+        let mut tried = Notes::default();
+        let cells = |notes: &mut Notes| -> Vec<String> {
+            let one = |(model, dialect): &(&str, Dialect)| {
+                let wanted = RequestTarget { dialect: *dialect, ..RequestTarget::new(model) };
+                let [outcome, base] =
+                    [&body, &base].map(|body| translated_for(Kind::Request, source, target, body, &wanted));
+                told(&outcome, &base, target, notes)
+            };
+            variants.iter().map(one).collect()
+        };
+        let first = cells(&mut tried);
+        if first.windows(2).any(|pair| pair[0] != pair[1]) {
+            let mut line = vec![feature.title.to_owned()];
+            line.extend(cells(notes));
+            rows.push_str(&row(&line));
+        }
+    }
+    format!("{}|{}\n{rows}", row(&head), "---|".repeat(head.len()))
 }
 
 fn page() -> String {
@@ -138,6 +213,14 @@ fn page() -> String {
         for source in kind.sources() {
             write!(page, "\n### From {}\n\n{}", title(source), table(kind, source, &mut notes)).unwrap();
         }
+    }
+    page.push_str(
+        "\n## What depends on the model\n\n\
+         The features of requests that fare differently with other models, as far as their names tell, and with others who\n\
+         serve the protocol.\n",
+    );
+    for target in PROTOCOLS {
+        write!(page, "\n### To {}\n\n{}", title(target), varying(target, &mut notes)).unwrap();
     }
     page.push_str("\n## Notes\n\n");
     for (label, reason) in &notes.0 {
