@@ -50,6 +50,7 @@ mod generators;
 #[cfg(test)]
 mod laws;
 mod losses;
+pub mod model_list;
 mod place;
 pub mod standalone;
 pub mod token_count;
