@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use weighbridge_protocol::json::{Bag, FromRaw, Kind, Raw, ReadError};
+use weighbridge_protocol::json::{Bag, FromRaw, Kind, Object, Raw, ReadError};
 use weighbridge_units::{Bucket, LossKind, Usage};
 
 use super::{AnswerTarget, EmbeddingsFacts};
@@ -28,8 +28,25 @@ pub struct EmbeddingsAnswer<'a> {
 pub struct Embedding<'a> {
     /// Its numbers.
     pub vector: Vector<'a>,
+    /// The tokens of its input, where they are told apart (Vertex AI).
+    pub tokens: Option<u64>,
+    /// What else is told about it there.
+    pub statistics: Bag<'a>,
     /// What is not understood.
     pub bag: Bag<'a>,
+}
+
+impl<'a> Embedding<'a> {
+    /// A vector of which no more is told.
+    pub const fn new(vector: Vector<'a>) -> Self {
+        Self { vector, tokens: None, statistics: Bag::EMPTY, bag: Bag::EMPTY }
+    }
+
+    /// Writes what is not understood back to its own format, or reports it.
+    pub(super) fn leftovers(&self, losses: &mut Losses<'a>, object: &mut Object<'_>) {
+        losses.bag(&self.statistics);
+        losses.write_bag(&self.bag, object);
+    }
 }
 
 /// The numbers of a vector, as they were written.

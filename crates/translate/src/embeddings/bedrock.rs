@@ -72,6 +72,7 @@ pub(super) fn decode_request<'a>(maker: Maker, body: Raw<'a>) -> Result<Embeddin
     let input = |(text, place): (_, Raw<'a>)| Input {
         content: InputContent::Text(text),
         wishes: wishes.clone(),
+        wishes_bag: Bag::EMPTY,
         bag: Bag::EMPTY,
         place: place.into(),
     };
@@ -152,7 +153,7 @@ pub(super) fn encode_request<'a>(
     }
     request.unheard("a title", |wishes| &wishes.title, losses);
     request.unnamed(losses);
-    request.inputs.iter().for_each(|input| losses.bag(&input.bag));
+    request.leftovers(losses);
     losses.write_bag(&request.bag, &mut object);
     drop(object);
     Ok(out)
@@ -227,7 +228,7 @@ pub(super) fn decode_answer(body: Raw<'_>) -> Result<EmbeddingsAnswer<'_>, ReadE
                 }
                 None => Bag::EMPTY,
             };
-            vec![Embedding { vector, bag }]
+            vec![Embedding { bag, ..Embedding::new(vector) }]
         }
         None => {
             let list = fields.require::<Raw<'_>>("embeddings")?;
@@ -253,12 +254,12 @@ pub(super) fn decode_answer(body: Raw<'_>) -> Result<EmbeddingsAnswer<'_>, ReadE
 /// A vector, or an object that has one.
 fn vector(raw: Raw<'_>) -> Result<Embedding<'_>, ReadError> {
     if raw.kind() != Kind::Object {
-        return Ok(Embedding { vector: raw.read()?, bag: Bag::EMPTY });
+        return Ok(Embedding::new(raw.read()?));
     }
     let mut fields = Fields::read(raw)?;
     let vector = fields.require("embedding")?;
     let _always_text: Option<Raw<'_>> = fields.offer("embeddingType");
-    Ok(Embedding { vector, bag: fields.rest() })
+    Ok(Embedding { bag: fields.rest(), ..Embedding::new(vector) })
 }
 
 pub(super) fn encode_answer<'a>(
@@ -298,7 +299,10 @@ pub(super) fn encode_answer<'a>(
             tokens.into_iter().for_each(|tokens| object.key("inputTokenCount").number(tokens));
         }
     }
-    answer.embeddings.iter().for_each(|one| losses.bag(&one.bag));
+    for one in &answer.embeddings {
+        losses.bag(&one.statistics);
+        losses.bag(&one.bag);
+    }
     losses.write_bag(&answer.bag, &mut object);
     drop(object);
     Ok(out)

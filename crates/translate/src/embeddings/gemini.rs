@@ -46,6 +46,7 @@ fn input(raw: Raw<'_>) -> Result<(Option<Cow<'_, str>>, Input<'_>), ReadError> {
     });
     let (content, mut bag) = content(fields.require("content")?)?;
     let mut wishes = wishes(&mut fields)?;
+    let mut wishes_bag = Bag::EMPTY;
     let config: Option<Fields<'_>> = names::take(&mut fields, "embedContentConfig", "embed_content_config")?;
     if let Some(mut config) = config {
         let inner = self::wishes(&mut config)?;
@@ -55,10 +56,10 @@ fn input(raw: Raw<'_>) -> Result<(Option<Cow<'_, str>>, Input<'_>), ReadError> {
             title: inner.title.or(wishes.title),
             truncation: inner.truncation.or(wishes.truncation),
         };
-        bags::append(&mut bag, config.rest());
+        wishes_bag = config.rest();
     }
     bags::append(&mut bag, fields.rest());
-    Ok((model, Input { content, wishes, bag, place: raw.into() }))
+    Ok((model, Input { content, wishes, wishes_bag, bag, place: raw.into() }))
 }
 
 fn wishes<'a>(fields: &mut Fields<'a>) -> Result<Wishes<'a>, ReadError> {
@@ -129,7 +130,9 @@ pub(super) fn encode_request<'a>(
     } else if let Some(input) = request.inputs.first() {
         write_input(input, target, losses, &mut object);
     }
-    if target.dialect != Dialect::Vertex {
+    if target.dialect == Dialect::Vertex {
+        request.cut_at_the_end(losses);
+    } else {
         request.unheard_truncation(&[], losses);
     }
     request.unnamed(losses);
@@ -153,13 +156,20 @@ fn write_input<'a>(
         // Tokens were refused before.
         InputContent::Tokens(raw) | InputContent::Parts(raw) => object.key("content").raw(raw.text()),
     }
-    if target.dialect == Dialect::Vertex {
-        if input.wishes != Wishes::default() {
-            write_wishes(&input.wishes, &mut object.key("embedContentConfig").object());
-        }
-    } else {
-        // It alone does not know how a text is shortened.
+    let at_vertex = target.dialect == Dialect::Vertex;
+    if !at_vertex {
+        // The Gemini API does not let itself be told how to shorten a text.
         write_wishes(&Wishes { truncation: None, ..input.wishes.clone() }, object);
+    }
+    let is_wished = at_vertex && input.wishes != Wishes::default();
+    if is_wished || losses.keeps(&input.wishes_bag) {
+        let mut config = object.key("embedContentConfig").object();
+        if at_vertex {
+            write_wishes(&input.wishes, &mut config);
+        }
+        losses.write_bag(&input.wishes_bag, &mut config);
+    } else {
+        losses.bag(&input.wishes_bag);
     }
     losses.write_bag(&input.bag, object);
 }
@@ -216,17 +226,23 @@ pub(super) fn decode_answer(body: Raw<'_>) -> Result<EmbeddingsAnswer<'_>, ReadE
 fn embedding(raw: Raw<'_>) -> Result<Embedding<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let vector = fields.require("values")?;
-    Ok(Embedding { vector, bag: fields.rest() })
+    let (tokens, statistics) = statistics(&mut fields);
+    Ok(Embedding { vector, tokens, statistics, bag: fields.rest() })
 }
 
-/// The tokens of all texts, where each vector tells its own (Vertex AI).
+/// What Vertex AI tells with a vector: the tokens of its input, and whether some were cut.
+pub(super) fn statistics<'a>(fields: &mut Fields<'a>) -> (Option<u64>, Bag<'a>) {
+    let Some(mut statistics) = fields.offer::<Fields<'a>>("statistics") else { return (None, Bag::EMPTY) };
+    let tokens: Option<Whole> = names::offer(&mut statistics, "tokenCount", "token_count");
+    if statistics.peek("truncated").is_some_and(|cut| cut.text() == "false") {
+        let _is_whole: Option<bool> = statistics.offer("truncated");
+    }
+    (tokens.map(|tokens| tokens.0), statistics.rest())
+}
+
+/// The tokens of all texts, where each vector tells its own.
 pub(super) fn counted(embeddings: &[Embedding<'_>]) -> Option<u64> {
-    let of_one = |embedding: &Embedding<'_>| {
-        let statistics = embedding.bag.iter().find(|(name, _)| *name == "statistics")?.1;
-        let tokens = statistics.get("tokenCount").or_else(|| statistics.get("token_count"))?;
-        names::whole(tokens).ok()
-    };
-    embeddings.iter().try_fold(0_u64, |sum, embedding| Some(sum.saturating_add(of_one(embedding)?)))
+    embeddings.iter().try_fold(0_u64, |sum, embedding| Some(sum.saturating_add(embedding.tokens?)))
 }
 
 /// `promptTokenDetails` is what the Gemini API calls it here; elsewhere it is `promptTokensDetails`.
@@ -292,6 +308,13 @@ fn write_embedding<'a>(
 ) -> Result<(), ReadError> {
     let mut object = writer.object();
     embedding.vector.write(Encoding::Float, object.key("values"))?;
+    if losses.is_same_protocol() && (embedding.tokens.is_some() || !embedding.statistics.is_empty()) {
+        let mut statistics = object.key("statistics").object();
+        embedding.tokens.into_iter().for_each(|tokens| statistics.key("tokenCount").number(tokens));
+        losses.write_bag(&embedding.statistics, &mut statistics);
+    } else {
+        losses.bag(&embedding.statistics);
+    }
     losses.write_bag(&embedding.bag, &mut object);
     Ok(())
 }

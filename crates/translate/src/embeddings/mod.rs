@@ -38,6 +38,8 @@
 mod answer;
 mod bedrock;
 mod gemini;
+#[cfg(test)]
+mod laws;
 mod openai;
 mod request;
 mod vector;

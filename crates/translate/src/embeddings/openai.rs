@@ -17,6 +17,7 @@ pub(super) fn decode_request<'a>(body: Raw<'a>) -> Result<EmbeddingsRequest<'a>,
     let input = |(content, place): (_, Raw<'a>)| Input {
         content,
         wishes: wishes.clone(),
+        wishes_bag: Bag::EMPTY,
         bag: Bag::EMPTY,
         place: place.into(),
     };
@@ -87,7 +88,7 @@ pub(super) fn encode_request<'a>(
     request.unheard("a title", |wishes| &wishes.title, losses);
     // A text that is too long is refused anyway.
     request.unheard_truncation(&[Truncation::Never], losses);
-    request.inputs.iter().for_each(|input| losses.bag(&input.bag));
+    request.leftovers(losses);
     losses.write_bag(&request.bag, &mut object);
     drop(object);
     Ok(out)
@@ -102,7 +103,7 @@ pub(super) fn decode_answer(body: Raw<'_>) -> Result<EmbeddingsAnswer<'_>, ReadE
         let _always_embedding: Option<Raw<'_>> = item.offer("object");
         let index = item.offer("index").unwrap_or(place);
         let vector = item.require("embedding")?;
-        placed.push((index, Embedding { vector, bag: item.rest() }));
+        placed.push((index, Embedding { bag: item.rest(), ..Embedding::new(vector) }));
     }
     placed.sort_by_key(|(index, _)| *index);
     let embeddings = placed.into_iter().map(|(_, embedding)| embedding).collect();
@@ -132,7 +133,7 @@ pub(super) fn encode_answer<'a>(
         item.key("object").string("embedding");
         item.key("index").number(index);
         embedding.vector.write(target.encoding, item.key("embedding"))?;
-        losses.write_bag(&embedding.bag, &mut item);
+        embedding.leftovers(losses, &mut item);
     }
     drop(data);
     object.key("model").string(answer.model.as_deref().unwrap_or(target.model_fallback));

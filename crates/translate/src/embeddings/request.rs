@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use weighbridge_protocol::EmbeddingsProtocol;
 use weighbridge_protocol::json::{Bag, Raw};
+use weighbridge_units::LossKind;
 
 use super::Refused;
 use crate::losses::Losses;
@@ -32,6 +33,8 @@ pub struct Input<'a> {
     pub content: InputContent<'a>,
     /// What its vector is to be. Most formats say it once for all inputs, Gemini with each.
     pub wishes: Wishes<'a>,
+    /// What is not understood of its wishes, where they stand apart (Vertex AI's `embedContentConfig`).
+    pub wishes_bag: Bag<'a>,
     /// What is not understood.
     pub bag: Bag<'a>,
     /// Where it stands.
@@ -228,11 +231,34 @@ impl<'a> EmbeddingsRequest<'a> {
         }
     }
 
+    /// Reports that a text's end is cut where its beginning was to be, once for each place.
+    pub(super) fn cut_at_the_end(&self, losses: &mut Losses<'a>) {
+        let mut last = None;
+        let wishes = self.inputs.iter().filter_map(|input| input.wishes.truncation);
+        for wish in wishes.filter(|wish| wish.value == Truncation::Start) {
+            let address = wish.place.raw().map(|raw| raw.text().as_ptr());
+            if last != Some(address) {
+                let target = losses.target();
+                let reason = format!("{target} cuts the end of a text that is too long");
+                losses.report(wish.place, LossKind::Approximated, reason, "cutting a text's beginning");
+            }
+            last = Some(address);
+        }
+    }
+
     /// Reports the end user, whom only OpenAI is told.
     pub(super) fn unnamed(&self, losses: &mut Losses<'a>) {
         if let Some(user) = &self.end_user {
             let target = losses.target();
             losses.dropped(user.place, format!("{target} has no word for the end user"), "the end user");
+        }
+    }
+
+    /// Reports what is not understood of the inputs, for a target that has no place for it.
+    pub(super) fn leftovers(&self, losses: &mut Losses<'a>) {
+        for input in &self.inputs {
+            losses.bag(&input.wishes_bag);
+            losses.bag(&input.bag);
         }
     }
 
@@ -244,7 +270,7 @@ impl<'a> EmbeddingsRequest<'a> {
                 let target = losses.target();
                 losses.report(
                     input.place,
-                    weighbridge_units::LossKind::Approximated,
+                    LossKind::Approximated,
                     format!("{target} takes one text per vector; the parts are joined by a line break"),
                     "several texts for one vector",
                 );

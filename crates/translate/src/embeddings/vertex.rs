@@ -2,7 +2,7 @@
 //! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api>.
 
 use weighbridge_protocol::gemini::names::{self, Whole};
-use weighbridge_protocol::json::{Fields, Raw, ReadError, Writer};
+use weighbridge_protocol::json::{Bag, Fields, Raw, ReadError, Writer};
 use weighbridge_units::{Bucket, Usage};
 
 use super::request::{EmbeddingsRequest, Input, InputContent, Task, Truncation, Wishes};
@@ -14,7 +14,7 @@ use crate::place::Placed;
 pub(super) fn decode_request(body: Raw<'_>) -> Result<EmbeddingsRequest<'_>, ReadError> {
     let mut fields = Fields::read(body)?;
     let mut common = Wishes::default();
-    let mut bag = weighbridge_protocol::json::Bag::EMPTY;
+    let mut bag = Bag::EMPTY;
     if let Some(mut parameters) = fields.take::<Fields<'_>>("parameters")?.value() {
         let raw: Option<Raw<'_>> =
             names::take(&mut parameters, "outputDimensionality", "output_dimensionality")?;
@@ -41,7 +41,8 @@ pub(super) fn decode_request(body: Raw<'_>) -> Result<EmbeddingsRequest<'_>, Rea
             let _known: Option<Raw<'_>> = instance.offer("task_type");
         }
         let wishes = Wishes { task, title, ..common.clone() };
-        inputs.push(Input { content, wishes, bag: instance.rest(), place: raw.into() });
+        let bag = instance.rest();
+        inputs.push(Input { content, wishes, wishes_bag: Bag::EMPTY, bag, place: raw.into() });
     }
     if inputs.is_empty() {
         return Err(ReadError::new(instances, "at least one instance"));
@@ -68,6 +69,7 @@ pub(super) fn encode_request<'a>(
         if let Some(task) = input.wishes.task {
             instance.key("task_type").string(task.value.google_name());
         }
+        losses.bag(&input.wishes_bag);
         losses.write_bag(&input.bag, &mut instance);
     }
     drop(instances);
@@ -80,6 +82,7 @@ pub(super) fn encode_request<'a>(
             parameters.key("autoTruncate").bool(truncation.value != Truncation::Never);
         }
     }
+    request.cut_at_the_end(losses);
     request.unnamed(losses);
     losses.write_bag(&request.bag, &mut object);
     drop(object);
@@ -93,9 +96,10 @@ pub(super) fn decode_answer(body: Raw<'_>) -> Result<EmbeddingsAnswer<'_>, ReadE
         let mut prediction = Fields::read(prediction)?;
         let mut inner: Fields<'_> = prediction.require("embeddings")?;
         let vector = inner.require("values")?;
+        let (tokens, statistics) = gemini::statistics(&mut inner);
         let mut bag = inner.rest();
         bags::append(&mut bag, prediction.rest());
-        embeddings.push(Embedding { vector, bag });
+        embeddings.push(Embedding { vector, tokens, statistics, bag });
     }
     let usage = match gemini::counted(&embeddings) {
         Some(tokens) => Usage::new().with(Bucket::Input, tokens),
@@ -104,7 +108,7 @@ pub(super) fn decode_answer(body: Raw<'_>) -> Result<EmbeddingsAnswer<'_>, ReadE
     Ok(EmbeddingsAnswer { embeddings, usage, bag: fields.rest(), ..EmbeddingsAnswer::default() })
 }
 
-/// The tokens are told with the vectors: all of them with the first, as nothing tells them apart.
+/// The tokens are told with each vector: all of them with the first, where nothing tells them apart.
 pub(super) fn encode_answer<'a>(
     answer: &EmbeddingsAnswer<'a>,
     losses: &mut Losses<'a>,
@@ -116,9 +120,12 @@ pub(super) fn encode_answer<'a>(
         let mut prediction = predictions.item().object();
         let mut inner = prediction.key("embeddings").object();
         embedding.vector.write(Encoding::Float, inner.key("values"))?;
-        if !losses.is_same_protocol() && !answer.usage.is_untold() {
-            let tokens = if index == 0 { answer.usage.prompt() } else { 0 };
-            inner.key("statistics").object().key("token_count").number(tokens);
+        let all = if index == 0 { answer.usage.prompt() } else { 0 };
+        let tokens = embedding.tokens.or((!answer.usage.is_untold()).then_some(all));
+        if tokens.is_some() || losses.keeps(&embedding.statistics) {
+            let mut statistics = inner.key("statistics").object();
+            tokens.into_iter().for_each(|tokens| statistics.key("token_count").number(tokens));
+            losses.write_bag(&embedding.statistics, &mut statistics);
         }
         losses.write_bag(&embedding.bag, &mut inner);
     }

@@ -65,15 +65,13 @@ fn google_to_clients() {
         "metadata": {"billableCharacterCount": 11}}"#;
     assert_snapshot!(answer(VertexPredict, OpenAi, Float, vertex), @r#"
     {"object":"list","data":[{"object":"embedding","index":0,"embedding":[1]},{"object":"embedding","index":1,"embedding":[2]}],"model":"client-model","usage":{"prompt_tokens":7,"total_tokens":7}}
-    dropped /predictions/0/embeddings/statistics: the field `statistics` is not carried over to openai-embeddings [a counterpart of `statistics`]
-    dropped /predictions/1/embeddings/statistics: the field `statistics` is not carried over to openai-embeddings [a counterpart of `statistics`]
+    dropped /predictions/1/embeddings/statistics/truncated: the field `truncated` is not carried over to openai-embeddings [a counterpart of `truncated`]
     dropped /metadata: the field `metadata` is not carried over to openai-embeddings [a counterpart of `metadata`]
     {"input": 7}, 2 vectors
     "#);
     assert_snapshot!(answer(VertexPredict, GeminiBatchEmbed, Float, vertex), @r#"
     {"embeddings":[{"values":[1]},{"values":[2]}],"usageMetadata":{"promptTokenCount":7}}
-    dropped /predictions/0/embeddings/statistics: the field `statistics` is not carried over to gemini-batch-embed [a counterpart of `statistics`]
-    dropped /predictions/1/embeddings/statistics: the field `statistics` is not carried over to gemini-batch-embed [a counterpart of `statistics`]
+    dropped /predictions/1/embeddings/statistics/truncated: the field `truncated` is not carried over to gemini-batch-embed [a counterpart of `truncated`]
     dropped /metadata: the field `metadata` is not carried over to gemini-batch-embed [a counterpart of `metadata`]
     {"input": 7}, 2 vectors
     "#);

@@ -148,7 +148,7 @@ fn what_vertex_has_in_a_place_of_its_own_is_read_there() {
     let body = r#"{"content": {"parts": [{"text": "a"}]}, "taskType": "CLUSTERING", "embedContentConfig":
         {"taskType": "SEMANTIC_SIMILARITY", "autoTruncate": false, "documentOcr": true}}"#;
     assert_snapshot!(request(GeminiEmbed, GeminiEmbed, body), @r#"
-    {"model":"models/target-model","content":{"parts":[{"text":"a"}]},"taskType":"SEMANTIC_SIMILARITY","documentOcr":true}
+    {"model":"models/target-model","content":{"parts":[{"text":"a"}]},"taskType":"SEMANTIC_SIMILARITY","embedContentConfig":{"documentOcr":true}}
     dropped /embedContentConfig/autoTruncate: gemini-embed has no word for how to shorten a text [how to shorten a text]
     "#);
     assert_snapshot!(request(GeminiEmbed, COHERE, body), @r#"
