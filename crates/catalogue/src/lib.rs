@@ -53,7 +53,7 @@ mod tests {
         assert!(models("anthropic").count() > 25);
         assert_eq!(models("openai-compatible").count(), 0);
         // Of providers that have no preset yet.
-        for provider in ["gemini", "vertex", "bedrock"] {
+        for provider in ["gemini", "vertex", "bedrock", "azure"] {
             let mut seen = HashSet::new();
             for info in models(provider) {
                 assert!(seen.insert(info.id), "{} is listed twice", info.id);

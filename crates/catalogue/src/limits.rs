@@ -1,8 +1,10 @@
+mod azure;
 mod bedrock;
 mod google;
 
 use crate::model::ModelInfo;
 
+pub(crate) use azure::AZURE;
 pub(crate) use bedrock::BEDROCK;
 pub(crate) use google::{GEMINI, VERTEX};
 

@@ -1,6 +1,6 @@
 use weighbridge_units::family_of;
 
-use crate::limits::{ANTHROPIC, BEDROCK, GEMINI, OPENAI, VERTEX};
+use crate::limits::{ANTHROPIC, AZURE, BEDROCK, GEMINI, OPENAI, VERTEX};
 
 /// The limits of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,6 @@ pub fn model(provider: &str, id: &str) -> Option<&'static ModelInfo> {
 
 /// Every model of a provider whose limits are known, newest first.
 pub fn models(provider: &str) -> impl Iterator<Item = &'static ModelInfo> {
-    let all = [OPENAI, ANTHROPIC, GEMINI, VERTEX, BEDROCK].into_iter();
+    let all = [OPENAI, ANTHROPIC, GEMINI, VERTEX, BEDROCK, AZURE].into_iter();
     all.filter(move |models| models.first().is_some_and(|model| model.provider == provider)).flatten()
 }

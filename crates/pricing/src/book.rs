@@ -19,6 +19,7 @@ pub const BUILTIN_FILES: &[(&str, &str)] = &[
     ("gemini.toml", include_str!("../data/gemini.toml")),
     ("vertex.toml", include_str!("../data/vertex.toml")),
     ("bedrock.toml", include_str!("../data/bedrock.toml")),
+    ("azure.toml", include_str!("../data/azure.toml")),
 ];
 
 const TIERS: usize = ServiceTier::ALL.len();

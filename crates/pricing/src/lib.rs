@@ -54,7 +54,7 @@
 //!
 //! - **A correction is a new entry** with a later `from`; entries are never edited. What was
 //!   dispatched keeps the card that it was dispatched under (rule P1).
-//! - **Context tiers** follow the rule of OpenAI and Anthropic: if the prompt, cached tokens
+//! - **Context tiers** follow the rule of OpenAI, Anthropic and Google: if the prompt, cached tokens
 //!   included, has more than `above` tokens, the row holds for every token of the request, the
 //!   answer's too. A field that the loader does not know is an error, so a provider with another
 //!   rule cannot be written down by accident. A longer prompt never has a lower rate: checked at
