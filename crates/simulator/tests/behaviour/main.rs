@@ -9,6 +9,7 @@ mod faults;
 mod folding;
 mod gemini;
 mod refusals;
+mod replayed;
 mod responses;
 mod server;
 mod support;
