@@ -7,9 +7,9 @@
 //! | question | answered by |
 //! |---|---|
 //! | what is kept of an answer? | [`KeptAnswer`] |
-//! | how is it kept? | sealed by a [`Vault`], as [`Kept`] |
-//! | where? | a [`CacheStore`], such as [`MemoryCacheStore`] |
-//! | what was said before a request? | [`read_chain`] |
+//! | how is it kept, found, gone on from, deleted? | [`KeptAnswers`] |
+//! | how is it sealed? | by a [`Vault`], as [`Kept`] |
+//! | where does it lie? | in a [`CacheStore`], such as [`MemoryCacheStore`] |
 //!
 //! Nothing can be asked of a store without naming the tenant: an [`EntryKey`] has one. Each tenant's
 //! entries are sealed under a key of its own, with tenant and id as associated data, so that an entry
@@ -18,18 +18,21 @@
 //! The crate is pure: the time and random bytes are arguments.
 //!
 //! ```
+//! use std::sync::Arc;
 //! use weighbridge_cache::{
-//!     AnsweredBy, CacheStore, EntryKey, KeptAnswer, KeptId, MasterSecret, MemoryCacheStore, Purpose,
-//!     StoreLimits, Tenant, Vault,
+//!     AnsweredBy, KeepingTerms, KeptAnswer, KeptAnswers, KeptId, MasterSecret, MemoryCacheStore, StoreLimits,
+//!     Tenant, Vault,
 //! };
 //! use weighbridge_units::{KeyId, Timestamp};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let vault = Vault::new(&MasterSecret::new([7; 32])); // derived from the gateway's one secret
-//! let store = MemoryCacheStore::new(StoreLimits::default());
-//! let tenant = Tenant::new("acme/search")?;
+//! let store = Arc::new(MemoryCacheStore::new(StoreLimits::default()));
+//! let kept = KeptAnswers::new(store, vault, KeepingTerms::default());
+//!
+//! let (tenant, id) = (Tenant::new("acme/search")?, KeptId::new("resp_1")?);
 //! let answer = KeptAnswer {
-//!     id: KeptId::new("resp_1")?,
+//!     id: id.clone(),
 //!     tenant: tenant.clone(),
 //!     key: KeyId::from_bits(5),
 //!     created: Timestamp::from_secs(100),
@@ -39,33 +42,31 @@
 //!     input: r#"[{"role":"user","content":"Hi"}]"#.into(),
 //!     answer: r#"{"id":"resp_1","object":"response","output":[]}"#.into(),
 //! };
-//! let nonce = [1; 24]; // from the system's random source
-//! let expires = Timestamp::from_secs(200);
 //! # futures::executor::block_on(async {
-//! store.put(vault.seal(Purpose::Response, &answer, expires, &nonce)?).await?;
+//! let nonce = [1; 24]; // from the system's random source
+//! kept.keep(&answer, &[], &nonce).await?;
 //!
-//! let key = EntryKey::new(Purpose::Response, tenant, KeptId::new("resp_1")?);
-//! let kept = store.get(&key, Timestamp::from_secs(150)).await?.ok_or("not kept")?;
-//! assert_eq!(vault.open(&kept)?, answer);
-//!
-//! let other = EntryKey::new(Purpose::Response, Tenant::new("somebody-else")?, key.id().clone());
-//! assert!(store.get(&other, Timestamp::from_secs(150)).await?.is_none());
+//! let now = Timestamp::from_secs(150);
+//! assert_eq!(kept.get(&tenant, &id, now).await?, answer);
+//! assert!(kept.get(&Tenant::new("somebody-else")?, &id, now).await.is_err());
+//! kept.delete(&tenant, &id, now).await?;
+//! assert!(kept.chain(&tenant, &id, now).await.is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })
 //! # }
 //! ```
 
 mod answer;
-mod chain;
 mod codec;
 mod entry;
+mod kept_answers;
 mod memory;
 mod store;
 pub mod testkit;
 mod vault;
 
 pub use answer::{AnsweredBy, KeptAnswer};
-pub use chain::{ChainError, ChainLimits, read_chain};
 pub use entry::{EntryKey, InvalidEntry, Kept, KeptId, Purpose, Tenant};
+pub use kept_answers::{KeepingTerms, KeptAnswers, KeptError};
 pub use memory::MemoryCacheStore;
 pub use store::{CacheStore, Holding, StoreError, StoreLimits};
 pub use vault::{MASTER_SECRET_BYTES, MasterSecret, NONCE_BYTES, SealError, Sealed, UnsealError, Vault};

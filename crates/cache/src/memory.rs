@@ -194,9 +194,9 @@ mod tests {
         for (seed, total_bytes) in [(1, u64::MAX), (2, 4_000), (3, 1_200), (4, 800)] {
             let limits = StoreLimits { entry_bytes: 600, total_bytes };
             let report =
-                block_on(check_store(&mut Memory(MemoryCacheStore::new(limits)), limits, seed, 3_000));
+                block_on(check_store(&mut Memory(MemoryCacheStore::new(limits)), limits, seed, 2_000));
             let report = report.unwrap();
-            assert!(report.found > 100 && report.swept > 20, "{report:?}");
+            assert!(report.found > 50 && report.swept > 10, "{report:?}");
             assert_eq!(report.made_room > 0, total_bytes < u64::MAX, "{report:?}");
         }
     }
