@@ -248,7 +248,7 @@ const BEDROCK: Preset = Preset {
 };
 
 // <https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference>. A deployment has a name of the
-// account's own; where that is the model's, its price is OpenAI's.
+// account's own; where that is the model's, its price is known.
 const AZURE: Preset = Preset {
     name: "azure",
     title: "Azure OpenAI",
@@ -272,7 +272,7 @@ const AZURE: Preset = Preset {
     auth: AuthStyle::ApiKey,
     env_vars: &["AZURE_OPENAI_API_KEY"],
     headers: &[],
-    price_as: Some("openai"),
+    price_as: Some("azure"),
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,

@@ -294,6 +294,6 @@ fn clouds_are_found_by_region_and_project() {
     assert_eq!(google.base_url, "https://aiplatform.googleapis.com/v1/projects/p-1/locations/global");
     assert_eq!((keys(google), &*google.price_as), (vec!["token"], "vertex"));
     let azure = provider(&config, "azure");
-    assert_eq!((azure.spoken.len(), azure.auth.header(), &*azure.price_as), (1, "api-key", "openai"));
+    assert_eq!((azure.spoken.len(), azure.auth.header(), &*azure.price_as), (1, "api-key", "azure"));
     assert_eq!(azure.spoken[0].stream_path.as_str(), "/openai/v1/responses?api-version=preview");
 }

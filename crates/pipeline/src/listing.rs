@@ -1,9 +1,12 @@
 //! What the gateway answers by itself: the models that a key may use, and records of its requests.
 
+use std::sync::Arc;
+
 use http::Response;
-use serde_json::{Value, json};
+use weighbridge_catalogue::ModelInfo;
 use weighbridge_records::Scope;
-use weighbridge_units::{Protocol, RequestId};
+use weighbridge_translate::model_list::{self, Listed, Paging};
+use weighbridge_units::RequestId;
 
 use crate::answer::AnswerBody;
 use crate::draft::Draft;
@@ -11,31 +14,30 @@ use crate::receive::Authenticated;
 use crate::refusal::Refusal;
 use crate::respond;
 
-/// Dates of models are not known to the gateway; both SDKs demand one.
-const CREATED_SECS: i64 = 0;
-const CREATED_TEXT: &str = "1970-01-01T00:00:00Z";
-
-/// Who offers a model, as OpenAI's list shows it.
+/// A model that a key may use.
 struct Offer {
     name: String,
-    owner: String,
+    owner: Arc<str>,
+    info: Option<&'static ModelInfo>,
 }
 
-/// `GET /v1/models`, in the shape of the client's protocol.
+impl Offer {
+    fn listed(&self) -> Listed<'_> {
+        Listed {
+            input_max: self.info.map(|info| info.context_window),
+            output_max: self.info.map(|info| info.max_output),
+            ..Listed::new(&self.name, &self.owner)
+        }
+    }
+}
+
+/// `GET /v1/models` and `/v1beta/models`, in the shape of the client's protocol.
 pub(crate) fn models(caller: &Authenticated, draft: &Draft) -> Response<AnswerBody> {
     let client = draft.record.client_protocol;
     let offers = offers(caller, draft);
-    let data: Vec<Value> = offers.iter().map(|offer| describe(client, offer)).collect();
-    let list = match client {
-        Protocol::AnthropicMessages => json!({
-            "data": data,
-            "first_id": offers.first().map(|offer| &offer.name),
-            "last_id": offers.last().map(|offer| &offer.name),
-            "has_more": false,
-        }),
-        _ => json!({ "object": "list", "data": data }),
-    };
-    respond::json(200, list.to_string())
+    let listed: Vec<Listed<'_>> = offers.iter().map(Offer::listed).collect();
+    let paging = Paging::of(client, caller.head.uri.query());
+    respond::json(200, model_list::list(client, &listed, &paging))
 }
 
 /// `GET /v1/models/{model}`.
@@ -56,7 +58,7 @@ pub(crate) fn model(
             .filter(|n| caller.principal.may_use(n))
             .collect(),
     })?;
-    Ok(respond::json(200, describe(draft.record.client_protocol, &offer).to_string()))
+    Ok(respond::json(200, model_list::one(draft.record.client_protocol, &offer.listed())))
 }
 
 /// `GET /v1/requests/{id}`: the latest record of that id within the caller's tenant.
@@ -81,33 +83,17 @@ pub(crate) async fn request(
 /// The names that the key may use: routes first, then every known model of each provider.
 fn offers(caller: &Authenticated, draft: &Draft) -> Vec<Offer> {
     let settings = draft.core.compiled.load();
-    let routes = settings
-        .route_names()
-        .into_iter()
-        .map(|name| Offer { name: name.into(), owner: "weighbridge".into() });
+    let routes = settings.route_names().into_iter().map(|name| Offer {
+        name: name.to_owned(),
+        owner: "weighbridge".into(),
+        info: settings.route(name).and_then(|route| route.deployments.first()?.info),
+    });
     let direct = settings.providers().into_iter().flat_map(|provider| {
         weighbridge_catalogue::models(&provider.price_as).map(|model| Offer {
             name: format!("{}/{}", provider.name, model.id),
-            owner: provider.name.to_string(),
+            owner: Arc::clone(&provider.name),
+            info: Some(model),
         })
     });
     routes.chain(direct).filter(|offer| caller.principal.may_use(&offer.name)).collect()
-}
-
-fn describe(client: Protocol, offer: &Offer) -> Value {
-    match client {
-        Protocol::AnthropicMessages => json!({
-            "type": "model",
-            "id": offer.name,
-            "display_name": offer.name,
-            "created_at": CREATED_TEXT,
-            "lifecycle": "active",
-        }),
-        _ => json!({
-            "id": offer.name,
-            "object": "model",
-            "created": CREATED_SECS,
-            "owned_by": offer.owner,
-        }),
-    }
 }

@@ -19,8 +19,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use weighbridge_protocol::gemini;
 use weighbridge_protocol::json::{Object, Writer};
+use weighbridge_protocol::unescaped;
 use weighbridge_units::{Protocol, Timestamp};
 
 /// A model in a list.
@@ -72,7 +72,7 @@ impl Paging {
         };
         let mut paging = Self::default();
         for (name, value) in query.unwrap_or_default().split('&').filter_map(|field| field.split_once('=')) {
-            let Some(value) = gemini::unescaped(value).filter(|value| !value.is_empty()) else { continue };
+            let Some(value) = unescaped(value).filter(|value| !value.is_empty()) else { continue };
             if name == after {
                 paging.after = Some(value.into_owned());
             } else if name == before {
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
     use crate::laws::parse;
 
-    const CLIENTS: [Protocol; 4] = Protocol::ALL;
+    const CLIENTS: [Protocol; 5] = Protocol::ALL;
 
     fn text(bytes: &[u8]) -> &str {
         std::str::from_utf8(bytes).unwrap()
