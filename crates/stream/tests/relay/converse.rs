@@ -6,7 +6,9 @@ use serde_json::Value;
 use weighbridge_stream::aws::{encode_event, encode_exception};
 use weighbridge_stream::testkit::{Verdict, check};
 use weighbridge_stream::{Folder, Framing, RelayOptions, fold_stream};
-use weighbridge_translate::{Content, FinishReason, Frame, FrameRole, FrameScope, adapter};
+use weighbridge_translate::{
+    AnswerTarget, Content, FinishReason, Frame, FrameRole, FrameScope, adapter, response,
+};
 use weighbridge_units::{Bucket, ErrorClass, Protocol, Usage};
 
 use crate::support::*;
@@ -81,6 +83,35 @@ fn a_stream_names_the_model_that_was_asked_for() {
         let ran = run(&over_aws(client), aws(&whole(&[])).chunks(7));
         assert!(ran.text().contains(&format!(r#""{name}":"asked-for""#)), "{}", ran.text());
         assert_eq!(ran.facts().model, None, "the provider told none");
+    }
+}
+
+#[test]
+fn the_service_tier_has_the_name_that_a_whole_answer_gives_it() {
+    for (tier, told) in [("default", Some("default")), ("flex", Some("flex")), ("scale", None)] {
+        let more = format!(r#","service_tier":"{tier}""#);
+        let stream = format!(
+            "{}{}data: [DONE]\n\n",
+            chat_chunk(&super::support::delta(r#"{"content":"Hi"}"#), &more),
+            chat_chunk(&finish("stop"), &more),
+        );
+        let ran = run_text(&options(OpenAiChat, BedrockConverse), &stream);
+        let whole = format!(
+            r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":"Hi"}},"finish_reason":"stop"}}]{more}}}"#
+        );
+        let target = AnswerTarget::new("fallback-1", 0);
+        let translated = response(OpenAiChat, BedrockConverse, &whole, &target).unwrap();
+        let written = String::from_utf8(translated.value.0).unwrap();
+        for (text, losses) in [(ran.text(), &ran.facts().losses), (written.as_str(), &translated.losses)] {
+            let is_told = |name: &str| text.contains(&format!(r#""serviceTier":{{"type":"{name}"}}"#));
+            assert!(told.is_none_or(is_told), "{text}");
+            assert_eq!(text.contains("serviceTier"), told.is_some(), "{text}");
+            assert_eq!(
+                losses.iter().any(|loss| loss.pointer == "/service_tier"),
+                told.is_none(),
+                "{losses:?}"
+            );
+        }
     }
 }
 

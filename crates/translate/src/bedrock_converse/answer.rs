@@ -220,12 +220,23 @@ fn write_usage<'a>(answer: &Answer<'a>, object: &mut Object<'_>, losses: &mut Lo
 
 fn tier<'a>(answer: &Answer<'a>, object: &mut Object<'_>, losses: &mut Losses<'a>) {
     let Some(tier) = &answer.service_tier else { return };
-    const KNOWN: [&str; 4] = ["default", "flex", "priority", "reserved"];
-    let name = if tier.value == "standard" { "default" } else { tier.value.as_ref() };
-    if !KNOWN.contains(&name) && !losses.is_same_protocol() {
-        return losses.dropped(tier.place, "there is no such service tier", "that service tier");
-    }
+    let own = losses.is_same_protocol().then_some(tier.value.as_ref());
+    let Some(name) = own.or_else(|| tier_name(&tier.value)) else {
+        return losses.dropped(tier.place, NO_SUCH_TIER, "that service tier");
+    };
     let mut object = object.key("serviceTier").object();
     object.key("type").string(name);
     leftovers::write(&answer.bag, "serviceTier", &mut object, losses);
+}
+
+/// Why a service tier is lost, whole and streamed.
+pub(super) const NO_SUCH_TIER: &str = "there is no such service tier";
+
+/// The name here of a service tier of an answer.
+pub(super) fn tier_name(tier: &str) -> Option<&str> {
+    match tier {
+        "standard" => Some("default"),
+        "default" | "flex" | "priority" | "reserved" => Some(tier),
+        _ => None,
+    }
 }

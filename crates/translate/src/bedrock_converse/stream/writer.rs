@@ -5,7 +5,7 @@ use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_units::{Loss, LossKind, Usage};
 
 use crate::bedrock_converse::media::MediaKind;
-use crate::bedrock_converse::{base64, call_ids, citations, finish};
+use crate::bedrock_converse::{answer, base64, call_ids, citations, finish};
 use crate::conversation::{CitationSource, Proof, ProofKind};
 use crate::event::{report_once, report_untold};
 use crate::{
@@ -109,7 +109,13 @@ impl StreamWriter for ConverseWriter {
             Event::Close { part } => self.end(*part, out),
             Event::Finish { candidate: 0, reason } => self.finish = Some(reason.clone()),
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
-            Event::ServiceTier(tier) => self.service_tier = Some(tier.clone().into_owned()),
+            Event::ServiceTier(tier) => {
+                self.service_tier = answer::tier_name(tier).map(str::to_owned);
+                if self.service_tier.is_none() {
+                    let (why, needed) = (answer::NO_SUCH_TIER, "that service tier");
+                    report_once(losses, LossKind::Dropped, "/service_tier", why, needed);
+                }
+            }
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
