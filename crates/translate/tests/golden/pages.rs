@@ -37,16 +37,13 @@ fn every_path_on_the_pages_is_there() {
 }
 
 #[test]
-fn the_page_names_what_an_adapter_does_and_nothing_else() {
+fn the_page_names_all_that_an_adapter_does() {
     let of_trait = ADAPTER.split("pub trait Adapter").nth(1).unwrap().split("\n}\n").next().unwrap();
     let methods: Vec<&str> =
         of_trait.split("\n    fn ").skip(1).map(|rest| rest.split(['(', '<']).next().unwrap()).collect();
     assert!(methods.len() > 10);
     let table = ADDING.split("| method | what it must do |").nth(1).unwrap().split("\n\n").next().unwrap();
-    let mut told: Vec<&str> =
-        table.lines().filter_map(|line| line.split('|').nth(1)).flat_map(quoted).collect();
-    let mut methods = methods;
-    told.sort_unstable();
-    methods.sort_unstable();
-    assert_eq!(told, methods);
+    let told: Vec<&str> = table.lines().filter_map(|line| line.split('|').nth(1)).flat_map(quoted).collect();
+    let untold: Vec<&&str> = methods.iter().filter(|method| !told.contains(method)).collect();
+    assert!(untold.is_empty(), "the page does not name {untold:?}");
 }
