@@ -15,6 +15,7 @@ use weighbridge_units::{AttemptOutcome, ErrorClass, Monotonic, NanoUsd};
 
 use crate::compiled::Deployment;
 use crate::exchange::Exchange;
+use crate::jobs::settle_soon;
 use crate::metering::{Meter, Metered};
 
 /// An attempt whose reservation is committed and which has not been sent.
@@ -150,7 +151,7 @@ impl Sent {
             reason: absorbed_reason(outcome),
         });
         if exchange.core().ledger.wants_flush() {
-            exchange.core().settle.notify_one();
+            settle_soon(&exchange.draft.core);
         }
 
         let now = exchange.now();

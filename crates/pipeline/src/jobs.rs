@@ -2,29 +2,29 @@
 //!
 //! | job | when | what it does |
 //! |---|---|---|
-//! | `settle` | 1 ms after an end | commits the ends that no reservation has carried along |
 //! | `seal` | each minute | links the ledger's hash chains |
 //! | `expire` | every 10 s | ends intents whose owner is gone |
 //! | `keys` | every 250 ms | takes over keys that were made or revoked elsewhere (rule K2) |
 //!
 //! A job that fails says so in the log and tries again at its next turn: none of them may end the
 //! process, and none of them is needed for a request to be right.
+//!
+//! Ends that no reservation carries along are committed right behind their answers, by [`settle_soon`].
 
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use weighbridge_access::KeyStore;
 
 use crate::pipeline::{Core, Pipeline};
 
-/// How long ends are gathered before they are committed on their own. Under load the next
-/// reservation commits them together with itself, and the job finds nothing to do.
-const SETTLE_AFTER: Duration = Duration::from_millis(1);
 const SEAL_EVERY: Duration = Duration::from_secs(60);
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 const KEYS_EVERY: Duration = Duration::from_millis(250);
@@ -41,7 +41,6 @@ impl Jobs {
     pub fn start(pipeline: &Pipeline, keys: Arc<dyn KeyStore>) -> Self {
         let mut jobs = Self { stop: watch::channel(false).0, tasks: JoinSet::new() };
         let core = &pipeline.core;
-        jobs.run(settle(Arc::clone(core)));
         jobs.run(seal(Arc::clone(core)));
         jobs.run(expire(Arc::clone(core)));
         jobs.run(refresh_keys(Arc::clone(core), keys));
@@ -65,11 +64,36 @@ impl Jobs {
     }
 }
 
-async fn settle(core: Arc<Core>) {
-    loop {
-        core.settle.notified().await;
-        sleep(SETTLE_AFTER).await;
-        core.ledger.flush();
+/// Commits the ends that were handed over, once the tasks that are ready on this thread have had their turn:
+/// the answer leaves first, and a reservation that comes meanwhile takes the ends along. Where it stands, on
+/// memory that is still warm: waking another thread for it costs more than the commit.
+pub(crate) fn settle_soon(core: &Arc<Core>) {
+    // Without a runtime the next reservation takes them along, or the store's own thread.
+    let Ok(runtime) = Handle::try_current() else { return };
+    if core.settling.swap(true, Ordering::AcqRel) {
+        return; // Whoever is about to commit takes this end along.
+    }
+    let turn = Turn(Arc::clone(core));
+    runtime.spawn(async move {
+        yield_now().await;
+        turn.settle();
+    });
+}
+
+/// The right to commit what was handed over; given back also where its runtime goes before it is used.
+struct Turn(Arc<Core>);
+
+impl Turn {
+    fn settle(self) {
+        let ledger = self.0.ledger.clone();
+        drop(self); // What is handed over from now on gets a turn of its own.
+        ledger.flush();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.settling.store(false, Ordering::Release);
     }
 }
 

@@ -8,7 +8,6 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body::Body;
 use thiserror::Error;
-use tokio::sync::Notify;
 use weighbridge_access::Directory;
 use weighbridge_ledger::Ledger;
 use weighbridge_pricing::PriceBook;
@@ -104,8 +103,8 @@ pub(crate) struct Core {
     pub(crate) compiled: ArcSwap<Compiled>,
     pub(crate) places: Arc<AtomicUsize>,
     pub(crate) draining: AtomicBool,
-    /// Rung when an end was handed to the ledger and wants committing.
-    pub(crate) settle: Notify,
+    /// Whether a commit of ends that were handed to the ledger is about to be made.
+    pub(crate) settling: AtomicBool,
 }
 
 impl Pipeline {
@@ -116,11 +115,10 @@ impl Pipeline {
     pub fn new(settings: &Settings, parts: Parts) -> Result<Self, PipelineError> {
         let Parts { env, directory, ledger, prices, log, observers } = parts;
         let compiled = ArcSwap::from_pointee(Compiled::new(settings, None)?);
-        let (places, draining) = (Arc::default(), AtomicBool::new(false));
+        let (places, draining, settling) = (Arc::default(), AtomicBool::new(false), AtomicBool::new(false));
         let prices = ArcSwap::from_pointee(Prices::new(prices));
-        let settle = Notify::new();
         let core =
-            Core { env, directory, ledger, prices, log, observers, compiled, places, draining, settle };
+            Core { env, directory, ledger, prices, log, observers, compiled, places, draining, settling };
         Ok(Self { core: Arc::new(core) })
     }
 

@@ -9,6 +9,7 @@ mod queue;
 mod reads;
 mod rows;
 mod seals;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -61,7 +62,7 @@ pub struct SqliteLedgerOptions {
 pub struct SqliteLedger {
     shared: Arc<Shared>,
     reader: Worker,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl SqliteLedger {
@@ -90,8 +91,8 @@ impl SqliteLedger {
 
         let shared = Arc::new(Shared::new(db, path.clone(), *durability));
         let reader = Worker::start("weighbridge-reads", reads)?;
-        let thread = Some(housekeeping::start(Arc::clone(&shared), checkpoints)?);
-        Ok(Self { shared, reader, thread })
+        let threads = housekeeping::start(&shared, checkpoints)?.into();
+        Ok(Self { shared, reader, threads })
     }
 
     /// Carries the write-ahead log over into the database. The store's thread does so by itself; before the
@@ -116,17 +117,21 @@ impl SqliteLedger {
         let read = move |db: &mut rusqlite::Connection| {
             // A settled request is visible to the next read (rule Q1).
             shared.settle();
-            read(db)
+            let (folded, last) = rows::find_folded(db)?;
+            if folded < last {
+                shared.with_writer(|writer| writer.fold_all())?;
+            }
+            Ok(read(db)?)
         };
         let done = self.reader.run(read).await;
-        Ok(done.ok_or_else(|| thread_died("weighbridge-reads"))??)
+        done.ok_or_else(|| thread_died("weighbridge-reads"))?
     }
 }
 
 impl Drop for SqliteLedger {
     fn drop(&mut self) {
         self.shared.stop();
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
         self.shared.settle();

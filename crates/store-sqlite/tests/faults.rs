@@ -341,6 +341,7 @@ fn l3_l5_whatever_is_changed_behind_its_back_is_found() {
         "UPDATE refunded SET amount = amount + 1".into(),
         "DELETE FROM refunded".into(),
         "DELETE FROM seal WHERE seq = (SELECT min(seq) FROM seal)".into(),
+        "UPDATE folded SET seq = seq - 9".into(),
         "DELETE FROM entry".into(),
     ];
     for seq in 1..=rows {

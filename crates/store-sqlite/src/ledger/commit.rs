@@ -10,10 +10,9 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use weighbridge_ledger::{Command, Counters, LedgerError, Recovery};
@@ -30,12 +29,10 @@ pub(super) struct Shared {
     pub(super) durability: Durability,
     pub(super) queue: Queue,
     writer: Mutex<Writer>,
-    /// When the last commit was made, in microseconds after `opened`.
-    last_commit: AtomicU64,
-    opened: Instant,
     health: Mutex<Health>,
     signal: Mutex<Signal>,
     signalled: Condvar,
+    stopped: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +46,6 @@ struct Health {
 #[derive(Debug, Default)]
 struct Signal {
     work: bool,
-    soon: bool,
     stop: bool,
 }
 
@@ -65,9 +61,9 @@ pub(super) enum Woken {
 impl Shared {
     /// Commits that one task makes for others before it leaves the queue to the next.
     const COMMITS: usize = 4;
-    /// A store that has committed this lately is busy: the next commit, likely to come at once, can carry
-    /// along what is flushed.
-    const BUSY: Duration = Duration::from_millis(1);
+    /// Rows of the journal that are gathered before a flush brings the tables up to date. More of them cost
+    /// less each, but hold others up for longer.
+    pub(super) const FOLDED: usize = 32;
     /// Attempts that recovery ends in one commit.
     const RECOVERED: usize = 1_000;
 
@@ -77,11 +73,10 @@ impl Shared {
             path,
             durability,
             queue: Queue::default(),
-            last_commit: AtomicU64::new(0),
-            opened: Instant::now(),
             health: Mutex::default(),
             signal: Mutex::default(),
             signalled: Condvar::new(),
+            stopped: Condvar::new(),
         }
     }
 
@@ -107,26 +102,38 @@ impl Shared {
         }
     }
 
-    /// Commits what waits; a busy store leaves it to the next commit, and one that waits for the disk to its
-    /// thread.
+    /// Commits what waits, or has the store's thread do so where that waits for the disk. Brings the tables up
+    /// to date now and then: nobody waits for a flush.
     pub(super) fn flush(&self) {
-        if self.queue.is_empty() {
-            return;
-        }
+        let waits = !self.queue.is_empty();
         match self.durability {
-            Durability::Process if self.is_busy() => self.signal_soon(),
-            Durability::Process => self.combine(),
-            Durability::Fsync => self.signal(),
+            Durability::Process => {
+                if waits {
+                    self.combine();
+                }
+                self.fold();
+            }
+            Durability::Fsync if waits => self.signal(),
+            // A commit of its own would be another wait for the disk; see `Writer::TAIL_MAX`.
+            Durability::Fsync => {}
         }
     }
 
-    /// Whether the next commit can be relied on to come at once.
-    pub(super) fn is_busy(&self) -> bool {
-        if self.durability == Durability::Fsync {
-            return false;
+    /// Brings the tables up to date if they are far behind and nobody is writing.
+    fn fold(&self) {
+        let Ok(mut writer) = self.writer.try_lock() else { return };
+        if writer.tail_rows() < Self::FOLDED {
+            return;
         }
-        let last = Duration::from_micros(self.last_commit.load(Ordering::Relaxed));
-        !last.is_zero() && self.opened.elapsed().saturating_sub(last) < Self::BUSY
+        let folded = writer.fold_all();
+        self.note(&writer, &folded);
+        drop(writer);
+        if let Err(error) = folded {
+            tracing::error!(%error, "the ledger cannot be written");
+        }
+        if !self.queue.is_empty() {
+            self.combine(); // What came meanwhile found the writer taken.
+        }
     }
 
     /// Commits all that waits, and blocks until it is: what was handed over before is in the file then, or
@@ -153,8 +160,6 @@ impl Shared {
         }
         let committed = writer.commit(&orders);
         self.note(writer, &committed);
-        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.last_commit.store(now, Ordering::Relaxed);
         match committed {
             Ok(answers) => {
                 for (answer, hears) in answers.into_iter().zip(hears) {
@@ -217,36 +222,28 @@ impl Shared {
         self.signalled.notify_one();
     }
 
-    /// Asks the store's thread to look in a moment whether somebody else has seen to the queue. Waking it each
-    /// time would cost more than it saves.
-    fn signal_soon(&self) {
-        let mut signal = lock(&self.signal);
-        if !std::mem::replace(&mut signal.soon, true) {
-            self.signalled.notify_one();
-        }
-    }
-
-    /// Tells the store's thread to end.
+    /// Tells the store's threads to end.
     pub(super) fn stop(&self) {
         lock(&self.signal).stop = true;
         self.signalled.notify_all();
+        self.stopped.notify_all();
     }
 
-    /// What the store's thread does between its rounds. With `others_see_to_it`, a flush does not wake it.
-    pub(super) fn wait(&self, at_most: Duration, others_see_to_it: bool) -> Woken {
-        let idle = |signal: &mut Signal| {
-            let flushed = signal.soon && !others_see_to_it;
-            !(signal.work || flushed || signal.stop)
-        };
-        let waited = self.signalled.wait_timeout_while(lock(&self.signal), at_most, idle);
+    /// What a thread does between its rounds that has nothing to do with commits.
+    pub(super) fn wait_for_stop(&self, at_most: Duration) -> Woken {
+        let waited = self.stopped.wait_timeout_while(lock(&self.signal), at_most, |signal| !signal.stop);
         let (signal, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if signal.stop { Woken::Stop } else { Woken::Work }
     }
 
-    /// The store's thread is about to look at the queue; what is flushed from now on has to wake it again.
-    pub(super) fn about_to_look(&self) {
-        let mut signal = lock(&self.signal);
-        (signal.work, signal.soon) = (false, false);
+    /// What the thread that commits does between its rounds.
+    pub(super) fn wait(&self, at_most: Duration) -> Woken {
+        let idle = |signal: &mut Signal| !(signal.work || signal.stop);
+        let waited = self.signalled.wait_timeout_while(lock(&self.signal), at_most, idle);
+        let (mut signal, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        // It is about to look at the queue: what comes from now on has to wake it again.
+        signal.work = false;
+        if signal.stop { Woken::Stop } else { Woken::Work }
     }
 }
 

@@ -1,9 +1,9 @@
-//! The store's own thread: carries the write-ahead log over into the database, sees to ends that nobody
-//! flushed, and with `fsync` makes all commits.
+//! The store's own threads: one sees to ends that nobody flushed, and with `fsync` makes all commits; the other
+//! carries the write-ahead log over into the database.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -11,10 +11,8 @@ use super::commit::{Shared, Woken};
 use super::rows::StoreError;
 use crate::OpenError;
 
-/// How often the thread looks around on its own.
-const ROUND: Duration = Duration::from_secs(1);
-/// How long it gives others to carry along what a busy store was asked to flush, before it looks again.
-const SOON: Duration = Duration::from_millis(5);
+/// How often the threads look around on their own.
+const ROUND: Duration = Duration::from_millis(250);
 /// How long it leaves a store alone that could not be written.
 const PAUSE: Duration = Duration::from_millis(200);
 /// From so many pages on that were not carried over, they are: 16 MB.
@@ -23,31 +21,31 @@ const PAGES: i64 = 16_384;
 /// never reached, and the log is never begun anew.
 const PAGES_MAX: i64 = 131_072;
 
-/// Starts the thread. It ends once [`Shared::stop`] is called.
-pub(super) fn start(shared: Arc<Shared>, checkpoints: Connection) -> Result<JoinHandle<()>, OpenError> {
-    let keep_house = move || {
-        let mut looked = Instant::now();
-        let mut others_see_to_it = false;
-        while shared.wait(if others_see_to_it { SOON } else { ROUND }, others_see_to_it) == Woken::Work {
-            others_see_to_it = shared.is_busy() && !shared.queue.is_empty();
-            if !others_see_to_it {
-                shared.about_to_look();
-                if !shared.queue.is_empty() {
-                    shared.combine();
-                }
-                if shared.failure().is_some() {
-                    thread::sleep(PAUSE);
-                }
+/// Starts the threads. They end once [`Shared::stop`] is called.
+pub(super) fn start(shared: &Arc<Shared>, checkpoints: Connection) -> Result<[JoinHandle<()>; 2], OpenError> {
+    let commits = Arc::clone(shared);
+    let commit = move || {
+        while commits.wait(ROUND) == Woken::Work {
+            if !commits.queue.is_empty() {
+                commits.combine();
             }
-            if looked.elapsed() >= ROUND / 4 {
-                looked = Instant::now();
-                if let Err(error) = keep_log_short(&shared, &checkpoints) {
-                    tracing::warn!(%error, "the ledger's write-ahead log cannot be carried over");
-                }
+            if commits.failure().is_some() {
+                thread::sleep(PAUSE);
             }
         }
     };
-    thread::Builder::new().name("weighbridge-ledger".to_owned()).spawn(keep_house).map_err(OpenError::Thread)
+    let shared = Arc::clone(shared);
+    let carry_over = move || {
+        while shared.wait_for_stop(ROUND) == Woken::Work {
+            if let Err(error) = keep_log_short(&shared, &checkpoints) {
+                tracing::warn!(%error, "the ledger's write-ahead log cannot be carried over");
+            }
+        }
+    };
+    let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+    let committing = thread("weighbridge-ledger").spawn(commit).map_err(OpenError::Thread)?;
+    let carrying = thread("weighbridge-checkpoint").spawn(carry_over).map_err(OpenError::Thread)?;
+    Ok([committing, carrying])
 }
 
 fn keep_log_short(shared: &Shared, db: &Connection) -> Result<(), StoreError> {

@@ -14,6 +14,8 @@ pub(super) const INSERT_OPEN: &str = "INSERT INTO open_attempt (attempt, book, b
 pub(super) const DELETE_OPEN: &str = "DELETE FROM open_attempt WHERE attempt = ?1";
 pub(super) const SET_BALANCE: &str = "INSERT INTO balance (account, posted, pending) VALUES (?1, ?2, ?3) \
      ON CONFLICT (account) DO UPDATE SET posted = excluded.posted, pending = excluded.pending";
+pub(super) const SET_FOLDED: &str = "UPDATE folded SET seq = ?1";
+pub(super) const SELECT_FOLDED: &str = "SELECT seq, (SELECT coalesce(max(seq), 0) FROM entry) FROM folded";
 pub(super) const ADD_REFUND: &str = "INSERT INTO refunded (attempt, amount) VALUES (?1, ?2) \
      ON CONFLICT (attempt) DO UPDATE SET amount = amount + excluded.amount";
 pub(super) const ADD_ROLLUP: &str = "INSERT INTO rollup (key, hour, provider, model, attempts, succeeded, \
@@ -87,6 +89,13 @@ pub(super) fn read_attempt(bytes: &[u8]) -> Result<AttemptId, StoreError> {
 /// Ids of accounts, keys and names use at most 63 bits.
 pub(super) fn id_column(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+/// The last row that the tables show, and the last row of the journal.
+pub(super) fn find_folded(db: &Connection) -> Result<(u64, u64), StoreError> {
+    let mut statement = db.prepare_cached(SELECT_FOLDED)?;
+    let (folded, last): (i64, i64) = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((u64::try_from(folded).unwrap_or_default(), u64::try_from(last).unwrap_or_default()))
 }
 
 /// What is known under a command's id, and the first row that it wrote.

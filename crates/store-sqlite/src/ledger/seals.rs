@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use weighbridge_ledger::{Book, ChainHead, Epoch, Fact};
+use weighbridge_ledger::{Book, ChainHead, Entry, Epoch, Fact};
 
 use super::rows::{StoreError, corrupt, id_column, read_entry, read_hash};
 
-/// Rows from a number on, as [`read_chain_head`] reads them.
+/// Rows from a number on, as [`read_chain`] reads them.
 pub(super) const SELECT_CHAIN: &str = "SELECT seq, book, body, hash FROM entry WHERE seq >= ?1 ORDER BY seq";
 
 const SELECT_LAST_ROW: &str = "SELECT seq FROM seal ORDER BY seq DESC LIMIT 1";
@@ -55,7 +55,7 @@ pub(super) fn heads(
             let mut statement = db.prepare_cached(SELECT_CHAIN)?;
             let mut rows = statement.query([id_column(first)])?;
             while let Some(row) = rows.next()? {
-                let head = read_chain_head(row)?;
+                let (head, _) = read_chain(row)?;
                 heads.insert((head.book, head.writer), head);
             }
         }
@@ -63,10 +63,11 @@ pub(super) fn heads(
     Ok(heads.into_values().collect())
 }
 
-pub(super) fn read_chain_head(row: &Row<'_>) -> Result<ChainHead, StoreError> {
+/// A row, and where its chain ends with it.
+pub(super) fn read_chain(row: &Row<'_>) -> Result<(ChainHead, Entry), StoreError> {
     let entry = read_entry(row.get_ref(1)?.as_i64(), row.get_ref(2)?.as_blob())?;
     let hash = read_hash(row.get_ref(3)?.as_blob().map_err(corrupt)?)?;
-    Ok(ChainHead { book: entry.book, writer: entry.writer, seq: read_seq(row)?, hash })
+    Ok((ChainHead { book: entry.book, writer: entry.writer, seq: read_seq(row)?, hash }, entry))
 }
 
 fn read_seq(row: &Row<'_>) -> Result<u64, StoreError> {

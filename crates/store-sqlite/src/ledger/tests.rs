@@ -11,6 +11,7 @@ use weighbridge_ledger::{
 };
 use weighbridge_units::{AttemptOutcome, KeyId, NanoUsd, Provenance, Usage, Usd};
 
+use super::writer::Writer;
 use super::*;
 
 fn budget() -> AccountId {
@@ -174,6 +175,79 @@ fn ends_that_nobody_flushes_are_committed_by_the_stores_thread() {
     block_on(&mut drained);
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(store.counters().ended, 1);
+}
+
+/// The last row that the tables of a file show, and the last row of its journal.
+fn folded(folder: &Path) -> (u64, u64) {
+    let db = open(&folder.join("ledger.db"), Durability::Process).unwrap();
+    rows::find_folded(&db).unwrap()
+}
+
+#[test]
+fn c1_l3_after_a_crash_the_tables_are_brought_up_to_date_from_the_journal() {
+    let Opened { store, ledger, folder } = opened();
+    let mut left_open = Vec::new();
+    for number in 0..8 {
+        let reservation = block_on(ledger.reserve(reserve(number))).unwrap();
+        match number % 4 {
+            0 => left_open.push(reservation),
+            _ => reservation.end(success()),
+        }
+    }
+    store.shared.settle();
+    let (shown, last) = folded(folder.path());
+    assert!(shown < last, "commits left nothing to bring up to date: {shown} of {last}");
+
+    // The files as a kill would leave them: nobody is writing.
+    let crashed = tempfile::tempdir().unwrap();
+    for file in ["ledger.db", "ledger.db-wal"] {
+        std::fs::copy(folder.path().join(file), crashed.path().join(file)).unwrap();
+    }
+    let again = SqliteLedger::open(&crashed.path().join("ledger.db")).unwrap();
+    assert!(block_on(again.verify(Extent::All)).unwrap().is_sound());
+    let balance = block_on(again.balance(budget())).unwrap();
+    assert_eq!(balance, Balance { posted: NanoUsd::new(6 * 70), pending: NanoUsd::new(2 * 100) });
+    assert_eq!(folded(crashed.path()), (last, last));
+    assert_eq!(block_on(again.open_attempts()).unwrap().len(), left_open.len());
+    assert_eq!(block_on(again.recover(Timestamp::from_secs(9))).unwrap().crashed, left_open.len() as u64);
+    assert!(block_on(again.verify(Extent::All)).unwrap().is_sound());
+}
+
+#[test]
+fn what_a_neighbour_brought_up_to_date_is_not_added_up_again() {
+    let Opened { store, ledger, folder } = opened();
+    let neighbour = SqliteLedger::open(&folder.path().join("ledger.db")).unwrap();
+    for number in 1..=5_i64 {
+        let running = block_on(ledger.reserve(reserve(number as u128))).unwrap();
+        let pending = block_on(neighbour.balance(budget())).unwrap().pending;
+        assert_eq!(pending, NanoUsd::new(100), "a neighbour sees what was committed");
+        running.end(success());
+        store.shared.settle();
+        assert_eq!(block_on(neighbour.balance(budget())).unwrap().posted, NanoUsd::new(70 * number));
+    }
+    for store in [&*store, &neighbour] {
+        assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
+        let rollups = block_on(store.rollups(RollupQuery::ALL)).unwrap();
+        assert_eq!(rollups.iter().map(|(_, rollup)| rollup.succeeded).sum::<i64>(), 5);
+    }
+}
+
+#[test]
+fn flushes_bring_the_tables_up_to_date_now_and_then_and_a_long_tail_does_in_any_case() {
+    let Opened { ledger, folder, .. } = opened();
+    for number in 0..20 {
+        block_on(ledger.reserve(reserve(number))).unwrap().end(success());
+        ledger.flush();
+    }
+    let (shown, last) = folded(folder.path());
+    assert!(shown > 0 && last - shown < Shared::FOLDED as u64, "{shown} of {last}");
+
+    let Opened { ledger, folder, .. } = opened();
+    for number in 0..400 {
+        block_on(ledger.reserve(reserve(number))).unwrap().end(success());
+    }
+    let (shown, last) = folded(folder.path());
+    assert!(shown > 0 && last - shown <= Writer::TAIL_MAX as u64, "{shown} of {last}");
 }
 
 #[test]

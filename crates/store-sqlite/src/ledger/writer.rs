@@ -6,15 +6,19 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use weighbridge_ledger::{
     Command, Counters, Decision, End, EndFacts, EntityId, Epoch, LedgerError, Name, Recovery, Refusal, Seal,
-    State,
+    State, apply,
 };
 use weighbridge_units::Timestamp;
 
 use super::batch::{Batch, Position};
 use super::epoch::{Claim, close_dead};
 use super::load::{StoreOr, decide_order, register_name, register_names};
-use super::rows::{INSERT_SEAL, SELECT_OPEN_AFTER, StoreError, id_column, read_attempt, read_intent};
+use super::rows::{
+    INSERT_SEAL, SELECT_OPEN_AFTER, StoreError, find_balance, find_folded, id_column, read_attempt,
+    read_intent,
+};
 use super::seals;
+use super::tail::Tail;
 
 /// What is asked of the writer, one after another.
 #[derive(Debug)]
@@ -33,8 +37,10 @@ pub(super) struct Writer {
     db: Connection,
     path: PathBuf,
     claim: Option<Claim>,
-    /// Balances and open attempts as they are in the file; the rest of a state is there during a batch only.
+    /// What batches have looked at or changed: all that the tail says, and what was loaded from the tables.
     state: State,
+    /// All of it, unless `data_version` is `None`.
+    tail: Tail,
     names: HashSet<EntityId>,
     /// Where the journal ends, as this transaction sees it; and as the last confirmed commit left it.
     at: Position,
@@ -50,6 +56,8 @@ pub(super) struct Writer {
 impl Writer {
     /// Balances that are remembered at most; more than that, and remembering starts anew.
     const BALANCES: usize = 100_000;
+    /// From so many rows of the tail on, the next commit brings the tables up to date.
+    pub(super) const TAIL_MAX: usize = 512;
 
     pub(super) fn new(db: Connection, path: PathBuf) -> Self {
         Self {
@@ -57,6 +65,7 @@ impl Writer {
             path,
             claim: None,
             state: State::new(),
+            tail: Tail::default(),
             names: HashSet::new(),
             at: Position::default(),
             confirmed: Position::default(),
@@ -105,38 +114,83 @@ impl Writer {
     /// Becomes a new writer, whose chains have no rows yet.
     fn open_epoch(&mut self) -> Result<(), StoreError> {
         self.claim = Some(Claim::new(&self.db, &self.path)?);
-        let last = "SELECT coalesce(max(seq), 0) FROM entry";
-        let last: i64 = self.db.prepare_cached(last)?.query_row([], |row| row.get(0))?;
-        let last_seq = u64::try_from(last).unwrap_or_default();
-        self.confirmed = Position { last_seq, counters: self.confirmed.counters, ..Position::default() };
+        let (folded, last_seq) = find_folded(&self.db)?;
+        let counters = self.confirmed.counters;
+        self.confirmed = Position { last_seq, folded, counters, ..Position::default() };
         self.at = self.confirmed;
+        self.data_version = None;
+        Ok(())
+    }
+
+    /// Takes notice of what others wrote, and of a commit of our own that was confirmed to nobody.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        self.names.clear();
+        let (folded, last) = find_folded(&self.db)?;
+        if self.data_version.is_some() && (folded, last) == (self.at.folded, self.at.last_seq) {
+            return Ok(()); // It was nothing of the ledger.
+        }
+        if last != self.at.last_seq {
+            self.at.sealed_seq = None;
+        }
+        self.state = State::new();
+        self.tail = Tail::default();
+        let first = self.at.last_seq.min(folded) + 1;
+        self.at.folded = folded;
+        self.read_on(first)?;
+        self.fold()?;
+        // Open attempts of others are no concern of ours.
         self.state = State::new();
         Ok(())
     }
 
-    /// Takes notice of what others wrote to the journal, and of a commit of our own that was confirmed to
-    /// nobody.
-    fn catch_up(&mut self) -> Result<(), StoreError> {
-        self.names.clear();
+    /// Reads the journal from row `first` on: where our chains end, and the tail.
+    fn read_on(&mut self, first: u64) -> Result<(), StoreError> {
         let own = self.epoch()?;
         let mut statement = self.db.prepare_cached(seals::SELECT_CHAIN)?;
-        let mut rows = statement.query([id_column(self.at.last_seq + 1)])?;
-        let mut grown = false;
+        let mut rows = statement.query([id_column(first)])?;
         while let Some(row) = rows.next()? {
-            let head = seals::read_chain_head(row)?;
-            grown = true;
+            let (head, entry) = seals::read_chain(row)?;
             self.at.last_seq = head.seq;
             if head.writer == own
                 && let Some(own) = self.at.heads.get_mut(head.book as usize)
             {
                 *own = Some(head);
             }
-        }
-        if grown {
-            self.state = State::new();
-            self.at.sealed_seq = None;
+            if head.seq > self.at.folded {
+                for account in entry.transfers.iter().flat_map(|t| [t.debit, t.credit]) {
+                    if !self.state.knows(account) {
+                        self.state.load_balance(account, find_balance(&self.db, account)?);
+                    }
+                }
+                apply(&mut self.state, &entry);
+                self.tail.add(head.seq, &entry, row.get_ref(2)?.as_blob().unwrap_or_default());
+            }
         }
         Ok(())
+    }
+
+    /// Brings the tables up to date, within a transaction.
+    fn fold(&mut self) -> Result<(), StoreError> {
+        if self.tail.rows() > 0 {
+            self.tail.fold(&self.db, &mut self.state, self.at.last_seq)?;
+            self.at.folded = self.at.last_seq;
+            if self.state.balances().len() > Self::BALANCES {
+                self.state = State::new();
+            }
+        }
+        Ok(())
+    }
+
+    /// How many rows of our own the tables do not show yet.
+    pub(super) const fn tail_rows(&self) -> usize {
+        self.tail.rows()
+    }
+
+    /// Brings the tables up to date in a commit of its own.
+    pub(super) fn fold_all(&mut self) -> Result<(), StoreError> {
+        self.begin()?;
+        let folded = self.fold();
+        self.confirm(folded)
     }
 
     /// Commits, or gives up what was begun.
@@ -171,6 +225,7 @@ impl Writer {
             tracing::error!(%error, "the ledger's transaction cannot be rolled back");
         }
         self.state = State::new();
+        self.tail = Tail::default();
         self.names.clear();
         self.at = self.confirmed;
         self.data_version = None;
@@ -198,7 +253,7 @@ impl Writer {
                     Ok(Decision::Repeated) => Ok(()),
                     Ok(Decision::Commit(entries)) => {
                         register_names(db, &mut self.names, order)?;
-                        batch.write(&mut self.state, &mut self.body, &entries)?;
+                        batch.write(&mut self.state, &mut self.tail, &mut self.body, &entries)?;
                         Ok(())
                     }
                     Err(StoreOr::Store(StoreError::Corrupt(what))) => Err(LedgerError::Corrupt { what }),
@@ -212,9 +267,10 @@ impl Writer {
             }
             answers.push(answer);
         }
-        self.at = batch.finish(db, &mut self.state)?;
-        if self.state.balances().len() > Self::BALANCES {
-            self.state = State::new();
+        self.at = batch.at;
+        drop(batch);
+        if self.tail.rows() >= Self::TAIL_MAX {
+            self.fold()?;
         }
         Ok(answers)
     }
@@ -237,7 +293,8 @@ impl Writer {
         while let Some(from) = after {
             // Looked for and ended in one transaction: somebody else may be doing the same.
             self.begin()?;
-            let done = self.left_open(&from, batch, now).and_then(|(ends, last)| {
+            let left_open = self.fold().and_then(|()| self.left_open(&from, batch, now));
+            let done = left_open.and_then(|(ends, last)| {
                 let answers = self.carry_out(&ends, false)?;
                 Ok((answers.iter().filter(|answer| answer.is_ok()).count(), last))
             });
@@ -339,6 +396,9 @@ impl Writer {
     /// Closes the epoch in good order. Attempts that are still open are for the next one to recover.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
         self.abandon();
+        if self.tail.rows() > 0 {
+            self.fold_all()?;
+        }
         match self.claim.take() {
             Some(claim) => claim.close(&self.db),
             None => Ok(()),
