@@ -18,6 +18,7 @@ use weighbridge_records::{Backlog, LogError, RequestLog, RequestRecord, Scope, r
 use weighbridge_units::RequestId;
 
 use crate::connection::private_file;
+use crate::worker::stand_back;
 
 /// How long a record may wait until it is written.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
@@ -98,7 +99,10 @@ impl SqliteRequestLog {
         };
         let writer = thread::Builder::new()
             .name("request-log".to_owned())
-            .spawn(move || writer.run(&queue))
+            .spawn(move || {
+                stand_back();
+                writer.run(&queue);
+            })
             .map_err(store_failed)?;
         Ok(Self { backlog, questions: Some(questions), writer: Some(writer) })
     }

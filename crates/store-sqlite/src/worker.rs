@@ -8,6 +8,14 @@ use rusqlite::Connection;
 
 use crate::OpenError;
 
+/// Lets this thread stand back behind the others: what it does can wait, requests cannot.
+pub(crate) fn stand_back() {
+    // Linux has this for each thread. Elsewhere the whole process would stand back; where it is not
+    // granted, nothing is lost but some microseconds.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(10);
+}
+
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// A thread that owns a connection and does one piece of work after another. Dropping it waits for

@@ -42,9 +42,10 @@ impl AccessLog {
             stop: Condvar::new(),
         });
         let theirs = shared.clone();
-        let flusher = std::thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || theirs.write_until_stopped(writer))?;
+        let flusher = std::thread::Builder::new().name("access-log".into()).spawn(move || {
+            stand_back();
+            theirs.write_until_stopped(writer);
+        })?;
         Ok(Self { shared, flusher: Some(flusher) })
     }
 
@@ -69,6 +70,14 @@ impl Drop for AccessLog {
             let _ = flusher.join();
         }
     }
+}
+
+/// Lets this thread stand back behind those that serve requests: its lines can wait.
+fn stand_back() {
+    // Linux has this for each thread; elsewhere the whole process would stand back. Where it is not granted,
+    // nothing is lost but some microseconds.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(10);
 }
 
 impl Shared {

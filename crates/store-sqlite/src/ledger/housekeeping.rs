@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use super::commit::{Shared, Woken};
 use super::rows::StoreError;
 use crate::OpenError;
+use crate::worker::stand_back;
 
 /// How often the threads look around on their own.
 const ROUND: Duration = Duration::from_millis(250);
@@ -36,6 +37,7 @@ pub(super) fn start(shared: &Arc<Shared>, checkpoints: Connection) -> Result<[Jo
     };
     let shared = Arc::clone(shared);
     let carry_over = move || {
+        stand_back();
         while shared.wait_for_stop(ROUND) == Woken::Work {
             if let Err(error) = keep_log_short(&shared, &checkpoints) {
                 tracing::warn!(%error, "the ledger's write-ahead log cannot be carried over");
