@@ -137,6 +137,14 @@ impl<'a> Raw<'a> {
         Ok(Items { cursor: Cursor { text: self.text, at: 1 } })
     }
 
+    /// An object's names and values, in order, for a caller that keeps nothing else; none where this is
+    /// something else. Where a name is there twice, the last one counts. Half of a surrogate pair is nobody's
+    /// name: such a one is left out.
+    pub(crate) fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Self)> {
+        let members = Members::of(self).into_iter().flatten();
+        members.filter_map(|(name, value)| Some((decode_string(name)?, value)))
+    }
+
     /// The value of an object's field, for a caller that wants no other; the last one where the
     /// field is there twice. `None` where there is none, or this is no object.
     pub fn get(self, name: &str) -> Option<Self> {

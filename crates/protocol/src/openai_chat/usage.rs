@@ -28,7 +28,7 @@
 
 use weighbridge_units::{Bucket, Usage};
 
-use crate::json::{Fields, Object, Raw, Writer};
+use crate::json::{Object, Raw, Writer};
 
 /// The fields that are understood; a translation reports any other as lost.
 pub const FIELDS: [&str; 7] = [
@@ -55,25 +55,85 @@ pub fn read(raw: Raw<'_>) -> Usage {
     usage
 }
 
+/// The figures of a usage object as they stand in it; an odd one is as good as absent.
+#[derive(Default)]
+struct Told {
+    prompt: Option<u64>,
+    answer: Option<u64>,
+    total: Option<u64>,
+    cached: Option<u64>,
+    cache_hits: Option<u64>,
+    written: Option<u64>,
+    audio: Option<u64>,
+    reasoning: Option<u64>,
+    answer_audio: Option<u64>,
+    images: Option<u64>,
+}
+
+impl Told {
+    /// One pass over the object: a stream may tell its usage with every chunk.
+    fn read(raw: Raw<'_>) -> Self {
+        let mut told = Self::default();
+        let (mut of_prompt, mut of_answer) = (None, None);
+        for (name, value) in raw.members() {
+            match &*name {
+                "prompt_tokens" => told.prompt = value.u64().ok(),
+                "completion_tokens" => told.answer = value.u64().ok(),
+                "total_tokens" => told.total = value.u64().ok(),
+                "prompt_cache_hit_tokens" => told.cache_hits = value.u64().ok(),
+                "prompt_tokens_details" => of_prompt = Some(value),
+                "completion_tokens_details" => of_answer = Some(value),
+                _ => {}
+            }
+        }
+        told.of_prompt(of_prompt);
+        told.of_answer(of_answer);
+        told
+    }
+
+    fn of_prompt(&mut self, details: Option<Raw<'_>>) {
+        for (name, value) in details.into_iter().flat_map(Raw::members) {
+            match &*name {
+                "cached_tokens" => self.cached = value.u64().ok(),
+                "cache_write_tokens" => self.written = value.u64().ok(),
+                "audio_tokens" => self.audio = value.u64().ok(),
+                _ => {}
+            }
+        }
+    }
+
+    fn of_answer(&mut self, details: Option<Raw<'_>>) {
+        for (name, value) in details.into_iter().flat_map(Raw::members) {
+            match &*name {
+                "reasoning_tokens" => self.reasoning = value.u64().ok(),
+                "audio_tokens" => self.answer_audio = value.u64().ok(),
+                "image_tokens" => self.images = value.u64().ok(),
+                _ => {}
+            }
+        }
+    }
+}
+
 /// Takes over what a later usage object of the same answer tells; what it does not tell stays.
 pub fn update(usage: &mut Usage, raw: Raw<'_>) {
-    let Ok(mut fields) = Fields::read(raw) else { return };
-    let mut of_prompt: Option<Fields<'_>> = fields.offer("prompt_tokens_details");
-    let mut of_answer: Option<Fields<'_>> = fields.offer("completion_tokens_details");
-
-    let prompt: Option<u64> = fields.offer("prompt_tokens");
-    let answer: Option<u64> = fields.offer("completion_tokens");
-    let cached = detail(&mut of_prompt, "cached_tokens").or_else(|| fields.offer("prompt_cache_hit_tokens"));
-    let written = detail(&mut of_prompt, "cache_write_tokens");
-    let audio = detail(&mut of_prompt, "audio_tokens");
-    let answer_audio = detail(&mut of_answer, "audio_tokens");
-    let images = detail(&mut of_answer, "image_tokens");
-    let mut reasoning = detail(&mut of_answer, "reasoning_tokens");
+    let Told {
+        prompt,
+        answer,
+        total,
+        cached,
+        cache_hits,
+        written,
+        audio,
+        answer_audio,
+        images,
+        mut reasoning,
+    } = Told::read(raw);
+    let cached = cached.or(cache_hits);
 
     // What the total holds beyond the two figures that normally make it up tells the dialect.
     let mut prompt_whole = prompt;
     let mut answer_whole = answer;
-    if let (Some(p), Some(a), Some(total)) = (prompt, answer, fields.offer::<u64>("total_tokens")) {
+    if let (Some(p), Some(a), Some(total)) = (prompt, answer, total) {
         match total.checked_sub(p.saturating_add(a)) {
             Some(0) => {}
             Some(beside) if reasoning == Some(beside) => answer_whole = Some(a.saturating_add(beside)),
@@ -119,11 +179,6 @@ fn split(usage: &mut Usage, whole: Option<u64>, parts: &[(Bucket, Option<u64>)],
         left -= told;
     }
     usage.set(rest, left);
-}
-
-/// A count inside a details object; an odd one is as good as absent.
-fn detail(details: &mut Option<Fields<'_>>, name: &'static str) -> Option<u64> {
-    details.as_mut()?.offer(name)
 }
 
 /// What [`write()`] cannot tell apart or at all: caches are not told apart by their lifetime, the
