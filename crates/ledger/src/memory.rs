@@ -26,8 +26,8 @@ pub struct MemoryLedger {
 }
 
 impl MemoryLedger {
-    /// How many rows of the journal [`MemoryLedger::new`] keeps; some 5 MB.
-    pub const ROWS: usize = 16_384;
+    /// How many rows of the journal [`MemoryLedger::new`] keeps; some 1 MB.
+    pub const ROWS: usize = 4_096;
 
     /// An empty ledger.
     pub fn new() -> Self {
