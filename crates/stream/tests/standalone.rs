@@ -67,6 +67,7 @@ fn run<'p>(
         to,
         form,
         id_fallback: "made-up",
+        model_fallback: "asked-for",
         created: 1_700_000_000,
         request_id: "req_1",
     });
