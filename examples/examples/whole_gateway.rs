@@ -99,6 +99,7 @@ fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
         ledger: Ledger::new(Arc::new(MemoryLedger::new()), 1_000),
         prices: Arc::new(PriceBook::builtin()?),
         log: Arc::new(MemoryRequestLog::new(1_000)),
+        fetch: None,
         observers: Vec::new(),
     };
     Ok(Pipeline::new(&settings, parts)?)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use weighbridge_access::{Directory, KeyStore, MemoryKeyStore, Pepper};
+use weighbridge_access::{Cidr, Directory, KeyStore, MemoryKeyStore, Pepper};
 use weighbridge_admin::{AdminCredential, AdminService};
 use weighbridge_config::{Config, Durability, StorageConfig};
 use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
@@ -20,7 +20,10 @@ use weighbridge_store_sqlite::{
     SqliteLedgerOptions, SqliteRequestLog,
 };
 use weighbridge_telemetry::{AccessLog, Metrics};
-use weighbridge_upstream::{AllowedOrigins, HttpTransport, TransportOptions};
+use weighbridge_transport::Fetch;
+use weighbridge_upstream::{
+    AddressPolicy, AllowedOrigins, FetchOptions, GuardedFetch, HttpTransport, TransportOptions,
+};
 
 use crate::sources;
 
@@ -114,6 +117,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         prices: Arc::new(config.prices),
         log: Arc::clone(&stores.log),
         observers,
+        fetch: config.media.fetch.then(|| fetcher(config.media.allowed_networks)),
     };
     let pipeline = Pipeline::new(&config.settings, parts)?;
     let jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
@@ -241,4 +245,10 @@ impl Running {
         self.ledger.store().seal(now).await?;
         Ok(report)
     }
+}
+
+/// Fetches media that clients name by address: from public addresses, and from the operator's word.
+fn fetcher(allowed_networks: Vec<Cidr>) -> Arc<dyn Fetch> {
+    let addresses = AddressPolicy::allowing(allowed_networks);
+    Arc::new(GuardedFetch::new(FetchOptions { addresses, ..FetchOptions::default() }))
 }

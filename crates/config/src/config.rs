@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use weighbridge_access::Cidr;
 use weighbridge_pipeline::settings::Settings;
 use weighbridge_pricing::PriceBook;
 
@@ -18,8 +19,19 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where ledger, keys and records are kept.
     pub storage: StorageConfig,
+    /// Media that requests name by address.
+    pub media: MediaConfig,
     /// What is written to standard error.
     pub log: LogConfig,
+}
+
+/// Media that requests name by address, where the provider opens none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaConfig {
+    /// Whether they are fetched; else they are reported as lost.
+    pub fetch: bool,
+    /// Networks of one's own that may be fetched from, beside public addresses.
+    pub allowed_networks: Vec<Cidr>,
 }
 
 /// Listeners and their bounds. It holds secrets and has no `Debug`.

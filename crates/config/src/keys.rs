@@ -44,6 +44,7 @@ pub(crate) static ROOT: Section = Section {
         key("storage", "[storage]"),
         key("providers", "[providers.openai]"),
         key("models", "[models.support]"),
+        key("media", "[media]"),
         key("prices", "[prices]"),
         key("log", "[log]"),
     ],
@@ -139,6 +140,10 @@ pub(crate) static TARGET: Section = Section {
     keys: &[key("model", r#""openai/gpt-4o-mini""#), key("weight", "3")],
 };
 
+/// `[media]`
+pub(crate) static MEDIA: Section =
+    Section { name: "media", keys: &[key("fetch", "true"), key("allowed_networks", r#"["10.20.0.0/16"]"#)] };
+
 /// `[prices]`
 pub(crate) static PRICES: Section = Section {
     name: "prices",
@@ -152,5 +157,5 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 10] =
-    [&ROOT, &SERVER, &STORAGE, &PROVIDER, &AWS, &TIMEOUTS, &MODEL, &TARGET, &PRICES, &LOG];
+pub static SECTIONS: [&Section; 11] =
+    [&ROOT, &SERVER, &STORAGE, &PROVIDER, &AWS, &TIMEOUTS, &MODEL, &TARGET, &MEDIA, &PRICES, &LOG];

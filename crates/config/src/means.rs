@@ -11,7 +11,7 @@ use weighbridge_access::Pepper;
 use weighbridge_pipeline::settings::{RequestLimits, Settings};
 use weighbridge_pricing::{BUILTIN_FILES, PriceBook, PriceError};
 
-use crate::config::{AdminConfig, Config, Durability, LogConfig, ServerConfig, StorageConfig};
+use crate::config::{AdminConfig, Config, Durability, LogConfig, MediaConfig, ServerConfig, StorageConfig};
 use crate::problem::Problems;
 use crate::reader::{Given, Said};
 use crate::{Surroundings, providers, routes, said};
@@ -49,6 +49,12 @@ pub(crate) fn config(
         format: said.log.format.value().unwrap_or(log.format),
         requests: said.log.requests.value().unwrap_or(log.requests),
     };
+    let allowed =
+        said.media.allowed_networks.said().map(|ranges| ranges.value.iter().map(|r| r.value).collect());
+    let media = MediaConfig {
+        fetch: said.media.fetch.value().unwrap_or(true),
+        allowed_networks: allowed.unwrap_or_default(),
+    };
     let limits = limits(&said.server);
     let trusted_proxies =
         said.server.trusted_proxies.said().map(|ranges| ranges.value.iter().map(|r| r.value).collect());
@@ -62,7 +68,7 @@ pub(crate) fn config(
     };
     let prices = prices(&said.prices, folder, surroundings, problems);
     let server = server(said.server, surroundings, problems);
-    Some(Config { settings, prices: prices?, server, storage: storage?, log })
+    Some(Config { settings, prices: prices?, server, storage: storage?, media, log })
 }
 
 fn server(said: said::Server, surroundings: &dyn Surroundings, problems: &mut Problems) -> ServerConfig {

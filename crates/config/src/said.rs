@@ -20,6 +20,7 @@ pub(crate) struct File {
     pub(crate) storage: Storage,
     pub(crate) providers: Vec<Provider>,
     pub(crate) models: Vec<Model>,
+    pub(crate) media: Media,
     pub(crate) prices: Prices,
     pub(crate) log: Log,
 }
@@ -95,6 +96,12 @@ pub(crate) struct Target {
 }
 
 #[derive(Default)]
+pub(crate) struct Media {
+    pub(crate) fetch: Given<bool>,
+    pub(crate) allowed_networks: Given<Vec<Said<Cidr>>>,
+}
+
+#[derive(Default)]
 pub(crate) struct Prices {
     pub(crate) files: Given<Vec<Said<String>>>,
     pub(crate) builtin: Given<bool>,
@@ -116,6 +123,7 @@ impl File {
             storage: Storage::default(),
             providers: Vec::new(),
             models: Vec::new(),
+            media: Media::default(),
             prices: Prices::default(),
             log: Log::default(),
         }
@@ -125,6 +133,7 @@ impl File {
         let root = &reader.open(&keys::ROOT, String::new(), entries);
         let server = reader.table(root, "server", &keys::SERVER);
         let storage = reader.table(root, "storage", &keys::STORAGE);
+        let media = reader.table(root, "media", &keys::MEDIA);
         let prices = reader.table(root, "prices", &keys::PRICES);
         let log = reader.table(root, "log", &keys::LOG);
         let providers = reader.named_tables(root, "providers", &keys::PROVIDER);
@@ -137,6 +146,7 @@ impl File {
                 .map(|(name, table)| Provider::read(reader, name, &table))
                 .collect(),
             models: models.into_iter().map(|(name, table)| Model::read(reader, name, &table)).collect(),
+            media: media.map(|table| Media::read(reader, &table)).unwrap_or_default(),
             prices: prices.map(|table| Prices::read(reader, &table)).unwrap_or_default(),
             log: log.map(|table| Log::read(reader, &table)).unwrap_or_default(),
         }
@@ -271,6 +281,15 @@ impl Target {
             return Given::Wrong;
         }
         Given::Said(Said { value: targets, span: items.span })
+    }
+}
+
+impl Media {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            fetch: reader.flag(table, "fetch"),
+            allowed_networks: reader.list(table, "allowed_networks", cidr),
+        }
     }
 }
 

@@ -151,6 +151,8 @@ fn every_key_has_its_effect() {
         (LogLevel::Debug, LogFormat::Text, false)
     );
     assert_eq!(config.prices.models(), [("own", "m")]);
+    assert!(!config.media.fetch);
+    assert_eq!(config.media.allowed_networks, ["10.20.0.0/16".parse().unwrap()]);
 
     let own = provider(&config, "own");
     assert_eq!(

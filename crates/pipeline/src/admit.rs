@@ -139,6 +139,7 @@ impl Admitted {
             envelope,
             vectors,
             body,
+            media: Vec::new(),
             deployment: None,
             admission: Some(admission),
             _place: place,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderMap;
 use weighbridge_access::{Admission, LossPolicy, Principal};
 use weighbridge_protocol::{Body, Envelope};
-use weighbridge_translate::{StreamForm, openai_chat};
+use weighbridge_translate::{FetchedMedia, StreamForm, openai_chat};
 use weighbridge_units::{Monotonic, NanoUsd, Protocol, RequestId, Timestamp};
 
 use crate::compiled::Deployment;
@@ -30,6 +30,8 @@ pub(crate) struct Exchange {
     /// What is asked for, where that is vectors.
     pub(crate) vectors: Option<Vectors>,
     pub(crate) body: Body,
+    /// What was fetched of the media that the body names by address.
+    pub(crate) media: Vec<FetchedMedia>,
     pub(crate) loss_policy: LossPolicy,
     /// The client takes trailers.
     pub(crate) wants_trailers: bool,
@@ -73,6 +75,7 @@ impl Exchange {
     /// would hold the buffers that it was read into.
     pub(crate) fn forget_request(&mut self) {
         self.body = Body::default();
+        self.media = Vec::new();
         self.client_headers = HeaderMap::new();
     }
 

@@ -52,6 +52,7 @@ mod exchange;
 mod in_flight;
 mod jobs;
 mod listing;
+mod media;
 mod metering;
 mod outbound;
 mod pipeline;

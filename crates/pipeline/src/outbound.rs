@@ -136,6 +136,7 @@ fn translated(
         dialect: address.dialect,
         max_output_default: output_cap(exchange, deployment),
         max_output_cap: cap,
+        media: &exchange.media,
         stream: Some(exchange.envelope.stream),
         ..RequestTarget::new(&deployment.model)
     };

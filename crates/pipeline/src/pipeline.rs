@@ -12,7 +12,7 @@ use weighbridge_access::Directory;
 use weighbridge_ledger::Ledger;
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::{Observer, RequestLog};
-use weighbridge_transport::Transport;
+use weighbridge_transport::{Fetch, Transport};
 
 use crate::admit::Admitted;
 use crate::answer::AnswerBody;
@@ -82,6 +82,9 @@ pub struct Parts {
     pub log: Arc<dyn RequestLog>,
     /// Who else sees each record: metrics, access log.
     pub observers: Vec<Arc<dyn Observer>>,
+    /// What fetches media that a request names by address, where the provider opens none; `None` reports
+    /// them as lost. The addresses are the clients' own: it has to be guarded.
+    pub fetch: Option<Arc<dyn Fetch>>,
 }
 
 /// The way of a request, from its bytes to its answer, with everything that is kept of it.
@@ -100,6 +103,7 @@ pub(crate) struct Core {
     pub(crate) prices: ArcSwap<Prices>,
     pub(crate) log: Arc<dyn RequestLog>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) fetch: Option<Arc<dyn Fetch>>,
     pub(crate) compiled: ArcSwap<Compiled>,
     pub(crate) places: Arc<AtomicUsize>,
     pub(crate) draining: AtomicBool,
@@ -113,12 +117,23 @@ impl Pipeline {
     /// # Errors
     /// A [`PipelineError`] that names what does not fit together.
     pub fn new(settings: &Settings, parts: Parts) -> Result<Self, PipelineError> {
-        let Parts { env, directory, ledger, prices, log, observers } = parts;
+        let Parts { env, directory, ledger, prices, log, observers, fetch } = parts;
         let compiled = ArcSwap::from_pointee(Compiled::new(settings, None)?);
         let (places, draining, settling) = (Arc::default(), AtomicBool::new(false), AtomicBool::new(false));
         let prices = ArcSwap::from_pointee(Prices::new(prices));
-        let core =
-            Core { env, directory, ledger, prices, log, observers, compiled, places, draining, settling };
+        let core = Core {
+            env,
+            directory,
+            ledger,
+            prices,
+            log,
+            observers,
+            fetch,
+            compiled,
+            places,
+            draining,
+            settling,
+        };
         Ok(Self { core: Arc::new(core) })
     }
 

@@ -17,6 +17,7 @@ use weighbridge_units::{AttemptId, NanoUsd, Timestamp};
 use crate::compiled::{Compiled, Deployment};
 use crate::exchange::Exchange;
 use crate::in_flight::Intent;
+use crate::media;
 use crate::metering::Meter;
 use crate::outbound::{self, Outbound};
 use crate::refusal::Refusal;
@@ -67,6 +68,9 @@ pub(crate) async fn reserve(
     deployment: &Arc<Deployment>,
     pick: Pick,
 ) -> Result<Reserved, Box<Rejected>> {
+    if let Err(unfit) = media::fetch(&mut exchange, deployment).await {
+        return Err(Box::new(Rejected { exchange, pick, unfit }));
+    }
     match prepare(&exchange, settings, deployment).await {
         Ok(Prepared { meter, outbound, reservation }) => {
             exchange.deployment = Some(Arc::clone(deployment));

@@ -306,3 +306,31 @@ async fn gemini_is_told_of_models_in_its_own_shape() {
     let one = world.get("/v1beta/models/gemini/gemini-2.5-flash").await;
     assert_eq!((one.status, &one.json()["inputTokenLimit"]), (200, &json!(1_048_576)), "{}", one.text());
 }
+
+#[tokio::test(start_paused = true)]
+async fn media_by_address_are_fetched_where_the_provider_opens_none() {
+    let asked = |model: &str, url: &str| {
+        let image = json!({ "type": "image_url", "image_url": { "url": url } });
+        let text = json!({ "type": "text", "text": "echo:Hi" });
+        json!({ "model": model, "messages": [{ "role": "user", "content": [text, image] }] })
+    };
+    let world = World::new();
+    let bedrock = MODELS[5].0;
+    let answer = world.post(CHAT, &asked(bedrock, "https://example.com/a.gif")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("x-gateway-loss"), None);
+    let sent: Value = serde_json::from_slice(&world.aws.requests()[0].body).unwrap();
+    let image = &sent["messages"][0]["content"][1]["image"];
+    assert_eq!(image, &json!({ "format": "gif", "source": { "bytes": "R0lGODlh" } }));
+
+    // Nothing is sent, nor reserved, where it cannot be fetched.
+    let refused = world.post(CHAT, &asked(bedrock, "https://example.com/missing.gif")).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert_eq!((world.aws.request_count(), world.pipeline.ledger().outstanding()), (1, 0));
+
+    // Anthropic opens it itself.
+    let answer = world.post(CHAT, &asked(MODELS[2].0, "https://example.com/a.gif")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let sent = String::from_utf8(world.anthropic.requests()[0].body.to_vec()).unwrap();
+    assert!(sent.contains("https://example.com/a.gif"), "{sent}");
+}

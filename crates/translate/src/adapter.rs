@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use weighbridge_protocol::Dialect;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 use weighbridge_units::Protocol;
 
@@ -9,6 +10,7 @@ use crate::amendment::Amendment;
 use crate::answer::{Answer, AnswerFacts};
 use crate::conversation::Conversation;
 use crate::error::ApiError;
+use crate::fetched::MediumKind;
 use crate::losses::Losses;
 use crate::{
     AnswerTarget, RequestTarget, StreamReader, StreamTarget, StreamWriter, anthropic_messages,
@@ -31,6 +33,9 @@ pub trait Adapter: Sync {
         target: &RequestTarget<'_>,
         losses: &mut Losses<'a>,
     ) -> Vec<u8>;
+
+    /// Whether a provider of the protocol opens an address itself: what it does not open has to be sent.
+    fn opens(&self, kind: MediumKind, url: &str, dialect: Dialect) -> bool;
 
     /// Reads a whole answer.
     ///

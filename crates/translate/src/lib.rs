@@ -44,6 +44,7 @@ mod answer;
 mod bags;
 mod error;
 mod event;
+mod fetched;
 mod finish;
 #[cfg(test)]
 mod generators;
@@ -71,6 +72,7 @@ pub use error::{
     ApiError, TranslateError, decode_error, encode_error, encode_stream_error, retry_delay, usual_status,
 };
 pub use event::*;
+pub use fetched::{FetchedMedia, MediumKind, media_to_fetch};
 pub use finish::{FinishReason, PartsSeen, StopDetails};
 pub use losses::{LISTED_MAX, Losses};
 pub use place::{Place, Placed};
@@ -98,6 +100,8 @@ pub struct RequestTarget<'a> {
     /// An output cap that is written where the request has none, whatever the protocol. It is not
     /// reported: whoever sets it says why.
     pub max_output_cap: Option<u64>,
+    /// What was fetched of the media that the request names by address.
+    pub media: &'a [FetchedMedia],
     /// Whether a stream is asked to tell its usage, where the protocol leaves that open.
     pub include_usage: bool,
 }
@@ -110,6 +114,7 @@ impl<'a> RequestTarget<'a> {
             model,
             dialect: Dialect::Native,
             max_output_default: 4_096,
+            media: &[],
             stream: None,
             max_output_cap: None,
             include_usage: true,
@@ -170,6 +175,7 @@ pub fn request(
     if let (None, Some(cap)) = (&conversation.max_output, target.max_output_cap) {
         conversation.max_output = Some(Placed::nowhere(cap));
     }
+    fetched::inline(&mut conversation, target.media);
     if let Some(stream) = target.stream {
         conversation.stream = stream;
     }

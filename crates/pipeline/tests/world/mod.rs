@@ -22,12 +22,28 @@ use weighbridge_pipeline::{AnswerBody, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::MemoryRequestLog;
 use weighbridge_simulator::{InvoiceLine, Network, Simulator, Vendor};
-use weighbridge_transport::Transport;
+use weighbridge_transport::{BoxFuture, Fetch, FetchBounds, FetchError, Fetched, Transport};
 use weighbridge_units::{NanoUsd, Protocol, Timestamp};
 
 pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 pub(crate) const MESSAGES: &str = "/v1/messages";
+
+/// A picture at every address but those that have `missing` in them.
+struct Pictures;
+
+impl Fetch for Pictures {
+    fn fetch<'a>(
+        &'a self,
+        url: &'a str,
+        bounds: &'a FetchBounds,
+    ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
+        let found = bounds.settle(None, Bytes::from_static(b"GIF89a"));
+        let answer =
+            if url.contains("missing") { Err(FetchError::TooManyRedirects { most: 0 }) } else { found };
+        Box::pin(async { answer })
+    }
+}
 
 /// Everything that a test needs to hold.
 pub(crate) struct World {
@@ -99,6 +115,7 @@ impl World {
                 prices: Arc::new(PriceBook::builtin().unwrap()),
                 log: Arc::new(MemoryRequestLog::new(1_000)),
                 observers: Vec::new(),
+                fetch: Some(Arc::new(Pictures)),
             },
         )
         .unwrap();

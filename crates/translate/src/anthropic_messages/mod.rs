@@ -24,8 +24,8 @@ mod wishes_encode;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
 use crate::{
-    Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget,
-    StreamReader, StreamTarget, StreamWriter,
+    Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Dialect, Losses,
+    MediumKind, RequestTarget, StreamReader, StreamTarget, StreamWriter,
 };
 
 /// The adapter of Anthropic Messages.
@@ -44,6 +44,11 @@ impl Adapter for AnthropicMessages {
         losses: &mut Losses<'a>,
     ) -> Vec<u8> {
         request_encode::encode(conversation, target, losses)
+    }
+
+    fn opens(&self, kind: MediumKind, url: &str, dialect: Dialect) -> bool {
+        let opened = matches!(kind, MediumKind::Image | MediumKind::Document);
+        opened && url.starts_with("https:") && !matches!(dialect, Dialect::Vertex | Dialect::Bedrock)
     }
 
     fn decode_answer<'a>(&self, body: Raw<'a>) -> Result<Answer<'a>, ReadError> {

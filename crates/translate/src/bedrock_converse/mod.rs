@@ -36,8 +36,8 @@ use weighbridge_protocol::bedrock_converse::{event, usage};
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
 use crate::{
-    Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget, StreamReader,
-    StreamTarget, StreamWriter,
+    Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Dialect, Losses, MediumKind,
+    RequestTarget, StreamReader, StreamTarget, StreamWriter,
 };
 
 pub use error::named as named_error;
@@ -61,6 +61,10 @@ impl Adapter for BedrockConverse {
         losses: &mut Losses<'a>,
     ) -> Vec<u8> {
         request_encode::encode(conversation, target, losses)
+    }
+
+    fn opens(&self, _kind: MediumKind, _url: &str, _dialect: Dialect) -> bool {
+        false
     }
 
     fn decode_answer<'a>(&self, body: Raw<'a>) -> Result<Answer<'a>, ReadError> {

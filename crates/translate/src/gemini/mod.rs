@@ -30,8 +30,8 @@ use std::time::Duration;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
 use crate::{
-    Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget,
-    StreamReader, StreamTarget, StreamWriter,
+    Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Dialect, Losses,
+    MediumKind, RequestTarget, StreamReader, StreamTarget, StreamWriter,
 };
 
 /// The adapter of Gemini generateContent.
@@ -53,6 +53,10 @@ impl Adapter for GeminiGenerateContent {
         losses: &mut Losses<'a>,
     ) -> Vec<u8> {
         request_encode::encode(conversation, target, losses)
+    }
+
+    fn opens(&self, _kind: MediumKind, url: &str, _dialect: Dialect) -> bool {
+        url.starts_with("https:")
     }
 
     fn decode_answer<'a>(&self, body: Raw<'a>) -> Result<Answer<'a>, ReadError> {

@@ -27,8 +27,8 @@ pub(crate) use reasoning::BETWEEN;
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
 use crate::{
-    Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget, StreamReader,
-    StreamTarget, StreamWriter,
+    Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Dialect, Losses, MediumKind,
+    RequestTarget, StreamReader, StreamTarget, StreamWriter,
 };
 
 /// The adapter of OpenAI Chat Completions.
@@ -53,6 +53,11 @@ impl Adapter for OpenAiChat {
         losses: &mut Losses<'a>,
     ) -> Vec<u8> {
         request_encode::encode(conversation, target, losses)
+    }
+
+    fn opens(&self, kind: MediumKind, _url: &str, _dialect: Dialect) -> bool {
+        // Files and sounds are taken as bytes only.
+        kind == MediumKind::Image
     }
 
     fn decode_answer<'a>(&self, body: Raw<'a>) -> Result<Answer<'a>, ReadError> {

@@ -30,8 +30,8 @@ use weighbridge_protocol::json::{Fields, Kind, Raw, ReadError};
 use weighbridge_protocol::openai_responses::{INCLUDE_REASONING, usage};
 
 use crate::{
-    Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Losses, RequestTarget,
-    StreamReader, StreamTarget, StreamWriter,
+    Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Dialect, Losses,
+    MediumKind, RequestTarget, StreamReader, StreamTarget, StreamWriter,
 };
 
 /// The adapter of OpenAI Responses.
@@ -53,6 +53,10 @@ impl Adapter for OpenAiResponses {
         losses: &mut Losses<'a>,
     ) -> Vec<u8> {
         request_encode::encode(conversation, target, losses)
+    }
+
+    fn opens(&self, kind: MediumKind, _url: &str, _dialect: Dialect) -> bool {
+        matches!(kind, MediumKind::Image | MediumKind::Document)
     }
 
     fn decode_answer<'a>(&self, body: Raw<'a>) -> Result<Answer<'a>, ReadError> {
