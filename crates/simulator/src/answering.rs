@@ -11,7 +11,7 @@ use weighbridge_transport::{Phase, TransportError};
 use weighbridge_units::AttemptId;
 
 use crate::account::{ReceivedRequest, locked};
-use crate::ask::{Ask, Form, Own};
+use crate::ask::{Ask, Form, House, Own};
 use crate::body::{AnswerBody, Meter};
 use crate::delivery::{self, Cutting};
 use crate::embedding::Embedding;
@@ -23,8 +23,8 @@ use crate::scatter::Scatter;
 use crate::script::{self, Candidate};
 use crate::simulator::{Settings, Simulator};
 use crate::{
-    AnswerEnd, BilledUsage, Fault, InvoiceLine, Vendor, anthropic, api, bedrock, gemini, openai, price,
-    responses,
+    AnswerEnd, BilledUsage, Fault, InvoiceLine, Vendor, anthropic, api, azure, bedrock, gemini, openai,
+    price, responses,
 };
 
 /// What a request comes to.
@@ -151,6 +151,15 @@ impl Simulator {
                 bedrock::Operation::InvokeModel => bedrock::embed(&call, &body()?).map(Reading::Embedding),
             },
             Some(Route::GoogleModel(name)) => gemini::told(&name).map(Reading::Document),
+            Some(Route::Azure(call)) => {
+                let body = call.read(body()?)?;
+                let ask = match call.operation {
+                    azure::Operation::Chat => openai::read(&body, cache)?,
+                    azure::Operation::Responses => responses::read(&body, cache, kept, ids)?,
+                    azure::Operation::Embeddings => return openai::embed(&body).map(Reading::Embedding),
+                };
+                Ok(Reading::ask(Ask { house: House::Azure, ..ask }))
+            }
             None => Err(Refusal::of_status(vendor, 404, None)),
         }
     }
@@ -361,7 +370,7 @@ fn response(
 fn models(vendor: Vendor) -> Value {
     let models = price::models(vendor);
     match vendor {
-        Vendor::OpenAi => {
+        Vendor::OpenAi | Vendor::Azure => {
             let model = |m: &price::Model| json!({"id": m.family, "object": "model", "created": 1_780_000_000, "owned_by": "system"});
             json!({"object": "list", "data": models.map(model).collect::<Vec<_>>()})
         }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::ask::{Ask, Own};
+use crate::ask::{Ask, House, Own};
 use crate::frame::{Frame, Telling};
 use crate::scatter::Scatter;
 use crate::script::Candidate;
-use crate::{anthropic, bedrock, gemini, openai, responses};
+use crate::{anthropic, azure, bedrock, gemini, openai, responses};
 
 /// An API that generates text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,7 +24,6 @@ pub(crate) enum Api {
 }
 
 impl Api {
-    /// The id of a tool call, in the API's form.
     /// Whether an output limit may cut the arguments of a tool call; otherwise the call is left out.
     pub(crate) const fn cuts_calls(self) -> bool {
         matches!(self, Self::Chat | Self::Responses)
@@ -43,24 +42,26 @@ pub(crate) fn call_id(ask: &Ask, ids: &mut Scatter) -> String {
 
 /// The whole answer.
 pub(crate) fn whole(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, with_usage: bool) -> Value {
-    match (&ask.own, candidates) {
+    let answer = match (&ask.own, candidates) {
         (Own::Messages, [candidate, ..]) => anthropic::whole(ask, candidate, ids, with_usage),
         (Own::Responses(own), [candidate, ..]) => responses::whole(ask, own, candidate, ids, with_usage),
         (Own::Converse(own), [candidate, ..]) => bedrock::whole(ask, own, candidate, with_usage),
         (Own::Gemini(own), _) => gemini::whole(ask, own, candidates, ids, with_usage),
         _ => openai::whole(ask, candidates, ids, with_usage),
-    }
+    };
+    if ask.house == House::Azure { azure::filtered(answer) } else { answer }
 }
 
 /// The streamed answer.
 pub(crate) fn frames(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, telling: Telling) -> Vec<Frame> {
-    match (&ask.own, candidates) {
+    let frames = match (&ask.own, candidates) {
         (Own::Messages, [candidate, ..]) => anthropic::frames(ask, candidate, ids, telling),
         (Own::Responses(own), [candidate, ..]) => responses::frames(ask, own, candidate, ids, telling),
         (Own::Converse(own), [candidate, ..]) => bedrock::frames(ask, own, candidate, ids, telling),
         (Own::Gemini(own), _) => gemini::frames(ask, own, candidates, ids, telling),
         _ => openai::frames(ask, candidates, ids, telling),
-    }
+    };
+    if ask.house == House::Azure { azure::filtered_stream(frames) } else { frames }
 }
 
 /// What a stream says when the provider fails, in the place of the frame with this number.

@@ -10,6 +10,7 @@ use crate::{bedrock, gemini, responses};
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) own: Own,
+    pub(crate) house: House,
     pub(crate) model: &'static Model,
     pub(crate) form: Form,
     /// OpenAI's `stream_options.include_usage`.
@@ -46,6 +47,15 @@ pub(crate) enum Own {
     Messages,
     Gemini(gemini::Own),
     Converse(bedrock::Own),
+}
+
+/// Who serves an API that others serve too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum House {
+    /// Whoever made it.
+    Maker,
+    /// Microsoft Azure.
+    Azure,
 }
 
 /// How an answer is delivered.

@@ -28,8 +28,8 @@ pub(crate) fn request_id(ids: &mut Scatter) -> String {
     format!("req_{:016x}{:016x}", ids.next(), ids.next())
 }
 
-/// Checks the credential: `authorization: Bearer`, at Anthropic also `x-api-key` and at Google
-/// `x-goog-api-key` or `?key=`, which count where both are there. At AWS, a signature.
+/// Checks the credential: `authorization: Bearer`, at Anthropic also `x-api-key`, at Azure `api-key`, and at
+/// Google `x-goog-api-key` or `?key=`, which count where both are there. At AWS, a signature.
 pub(crate) fn authorised(
     vendor: Vendor,
     request: &ReceivedRequest,
@@ -47,6 +47,7 @@ pub(crate) fn authorised(
     let key = match vendor {
         Vendor::OpenAi | Vendor::Aws => bearer,
         Vendor::Anthropic => text(headers, "x-api-key").or(bearer),
+        Vendor::Azure => text(headers, "api-key").or(bearer),
         Vendor::Google => {
             text(headers, "x-goog-api-key").or_else(|| query(&request.target, "key")).or(bearer)
         }
@@ -65,6 +66,7 @@ pub(crate) fn authorised(
             Err(Refusal::new(401, "authentication_error", "x-api-key header is required"))
         }
         (Vendor::Google, None) => Err(gemini::refusal::no_key()),
+        (Vendor::Azure, None) => Err(Refusal::of_status(vendor, 401, None)),
     }
 }
 
@@ -81,7 +83,7 @@ pub(crate) fn anthropic_version(headers: &HeaderMap) -> Result<Version, Refusal>
 }
 
 /// A field of a query.
-fn query<'a>(target: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn query<'a>(target: &'a str, name: &str) -> Option<&'a str> {
     let pairs = target.split_once('?')?.1.split('&');
     pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
@@ -99,6 +101,7 @@ pub(crate) fn write(headers: &mut HeaderMap, vendor: Vendor, request_id: &str, k
         // Its answers have an id in their bodies.
         Vendor::Google => None,
         Vendor::Aws => Some("x-amzn-requestid"),
+        Vendor::Azure => Some("apim-request-id"),
     };
     if let (Some(name), Ok(id)) = (id_name, HeaderValue::from_str(request_id)) {
         headers.insert(HeaderName::from_static(name), id);
@@ -126,6 +129,15 @@ pub(crate) fn write(headers: &mut HeaderMap, vendor: Vendor, request_id: &str, k
         ],
         Vendor::Google => &[("vary", "Origin"), ("vary", "X-Origin"), ("server-timing", "gfet4t7; dur=7")],
         Vendor::Aws => &[],
+        Vendor::Azure => &[
+            ("x-ms-region", "East US 2"),
+            ("x-ratelimit-limit-requests", "2500"),
+            ("x-ratelimit-limit-tokens", "250000"),
+            ("x-ratelimit-remaining-requests", "2499"),
+            ("x-ratelimit-remaining-tokens", "249988"),
+            ("x-ratelimit-renewalperiod-requests", "60"),
+            ("x-ratelimit-reset-requests", "0"),
+        ],
     };
     for (name, value) in fixed {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -24,6 +24,7 @@
 //! | [`Vendor::OpenAi`] | Chat Completions; Responses, with kept ones and counts; models |
 //! | [`Vendor::Anthropic`] | Messages; models |
 //! | [`Vendor::Google`] | Gemini: generate, stream (events or one array), count, embed; the same on Vertex but for embeddings; models |
+//! | [`Vendor::Azure`] | Chat Completions and embeddings of a deployment, Responses, as OpenAI's but for filters and errors |
 //! | [`Vendor::Aws`] | Bedrock: Converse, ConverseStream, CountTokens, Titan's embeddings; signatures are checked |
 //!
 //! What a model has thought (signatures, encrypted content) is known again when it comes back, and
@@ -63,6 +64,7 @@ mod answering;
 mod anthropic;
 mod api;
 mod ask;
+mod azure;
 mod base64;
 mod bedrock;
 mod body;

@@ -193,8 +193,9 @@ pub(crate) fn model(vendor: Vendor, name: &str) -> Option<&'static Model> {
     models(vendor).find(|model| model.family == name || model.snapshot == name)
 }
 
-/// What a vendor serves.
+/// What a vendor serves. Azure has OpenAI's models, for OpenAI's prices.
 pub(crate) fn models(vendor: Vendor) -> impl Iterator<Item = &'static Model> {
+    let vendor = if vendor == Vendor::Azure { Vendor::OpenAi } else { vendor };
     MODELS.iter().filter(move |model| model.vendor == vendor)
 }
 

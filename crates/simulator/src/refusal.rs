@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::schema::Violation;
-use crate::{Vendor, anthropic, bedrock, gemini, openai};
+use crate::{Vendor, anthropic, azure, bedrock, gemini, openai};
 
 /// An error answer, before it is put into the vendor's shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) struct Refusal {
     /// OpenAI's `param`.
     pub(crate) param: Option<String>,
     pub(crate) message: String,
-    /// Google's `details`.
+    /// Google's `details`; Azure's `innererror`.
     pub(crate) details: Vec<Value>,
     /// How long to wait, in seconds.
     pub(crate) retry_after: Option<u32>,
@@ -52,6 +52,7 @@ impl Refusal {
             Vendor::Anthropic => anthropic::refusal::of_status(status),
             Vendor::Google => gemini::refusal::of_status(status),
             Vendor::Aws => bedrock::refusal::of_status(status),
+            Vendor::Azure => azure::refusal::of_status(status, retry_after),
         };
         Self { retry_after, ..refusal }
     }
@@ -63,6 +64,7 @@ impl Refusal {
             Vendor::Anthropic => anthropic::refusal::no_credit(),
             Vendor::Google => gemini::refusal::no_credit(),
             Vendor::Aws => bedrock::refusal::no_credit(),
+            Vendor::Azure => azure::refusal::no_credit(),
         }
     }
 
@@ -84,13 +86,14 @@ impl Refusal {
             Vendor::Anthropic => anthropic::refusal::content_policy(),
             Vendor::Google => gemini::refusal::of_status(400),
             Vendor::Aws => bedrock::refusal::content_policy(),
+            Vendor::Azure => azure::refusal::content_policy(),
         }
     }
 
     /// The body is not JSON.
     pub(crate) fn not_json(vendor: Vendor) -> Self {
         match vendor {
-            Vendor::OpenAi => openai::refusal::not_json(),
+            Vendor::OpenAi | Vendor::Azure => openai::refusal::not_json(),
             Vendor::Anthropic => anthropic::refusal::not_json(),
             Vendor::Google => gemini::refusal::not_json(),
             Vendor::Aws => bedrock::refusal::not_json(),
@@ -100,7 +103,7 @@ impl Refusal {
     /// What a vendor's validator says about a violation of its schema.
     pub(crate) fn of_violation(vendor: Vendor, violation: &Violation) -> Self {
         match vendor {
-            Vendor::OpenAi => openai::refusal::of_violation(violation),
+            Vendor::OpenAi | Vendor::Azure => openai::refusal::of_violation(violation),
             Vendor::Anthropic => anthropic::refusal::of_violation(violation),
             Vendor::Google => gemini::refusal::of_violation(violation),
             Vendor::Aws => bedrock::refusal::of_violation(violation),
@@ -114,6 +117,7 @@ impl Refusal {
             Vendor::Anthropic => anthropic::refusal::body(self, request_id),
             Vendor::Google => gemini::refusal::body(self),
             Vendor::Aws => bedrock::refusal::body(self),
+            Vendor::Azure => azure::refusal::body(self),
         }
     }
 }

@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::api::Api;
-use crate::{Vendor, bedrock, gemini};
+use crate::{Vendor, azure, bedrock, gemini};
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) enum Route {
     KeptResponse(String),
     /// A kept response is to be deleted.
     DeleteResponse(String),
+    /// One of OpenAI's calls at Azure.
+    Azure(azure::Call),
 }
 
 impl Route {
@@ -62,6 +64,8 @@ impl Route {
             }
             (Vendor::Google, &Method::POST, _) => gemini::Call::of(target).map(Self::Google),
             (Vendor::Aws, &Method::POST, _) => bedrock::Call::of(target).map(Self::Bedrock),
+            (Vendor::Azure, &Method::POST, _) => azure::Call::of(target).map(Self::Azure),
+            (Vendor::Azure, &Method::GET, "/openai/v1/models") => Some(Self::Models),
             _ => None,
         }
     }
@@ -74,6 +78,8 @@ impl Route {
             Self::Messages => Some(Api::Messages),
             Self::Google(_) => Some(Api::Gemini),
             Self::Bedrock(_) => Some(Api::Converse),
+            Self::Azure(azure::Call { operation: azure::Operation::Chat, .. }) => Some(Api::Chat),
+            Self::Azure(azure::Call { operation: azure::Operation::Responses, .. }) => Some(Api::Responses),
             _ => None,
         }
     }

@@ -238,12 +238,13 @@ fn example(schema: &Value, name: &str, depth: usize) -> Value {
 mod tests {
     use super::*;
     use crate::Vendor;
-    use crate::ask::{Form, Own, Prompt};
+    use crate::ask::{Form, House, Own, Prompt};
 
     fn ask(text: &str) -> Ask {
         let model = crate::price::model(Vendor::OpenAi, "gpt-4o-mini").expect("served");
         Ask {
             own: Own::Chat,
+            house: House::Maker,
             model,
             form: Form::Whole,
             include_usage: false,

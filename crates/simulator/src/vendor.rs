@@ -14,11 +14,14 @@ pub enum Vendor {
     /// Amazon Bedrock's Converse:
     /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
     Aws,
+    /// OpenAI's models at Microsoft's:
+    /// <https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference>.
+    Azure,
 }
 
 impl Vendor {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Google, Self::Aws];
+    pub const ALL: [Self; 5] = [Self::OpenAi, Self::Anthropic, Self::Google, Self::Aws, Self::Azure];
 
     /// The name in reports and control routes.
     pub const fn as_str(self) -> &'static str {
@@ -27,6 +30,7 @@ impl Vendor {
             Self::Anthropic => "anthropic",
             Self::Google => "google",
             Self::Aws => "aws",
+            Self::Azure => "azure",
         }
     }
 }

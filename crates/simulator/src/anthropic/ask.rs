@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::blocks::{Turn, blocks, text_of, turns};
 use crate::api::Api;
-use crate::ask::{Ask, Choice, Form, Own, Prompt, Reasoning, Tool};
+use crate::ask::{Ask, Choice, Form, House, Own, Prompt, Reasoning, Tool};
 use crate::marked_prompt::MarkedPrompt;
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
@@ -29,6 +29,7 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
     let limit = body["max_tokens"].as_u64().unwrap_or(model.max_output);
     Ok(Ask {
         own: Own::Messages,
+        house: House::Maker,
         model,
         form: if body["stream"] == true { Form::Events } else { Form::Whole },
         include_usage: true,

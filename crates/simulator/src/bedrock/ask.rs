@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::conversation::blocks;
 use super::rules::thinking;
 use super::{is_claude, refusal};
-use crate::ask::{Ask, Choice, Form, Prompt, Reasoning, Tool};
+use crate::ask::{Ask, Choice, Form, House, Prompt, Reasoning, Tool};
 use crate::marked_prompt::MarkedPrompt;
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
@@ -53,6 +53,7 @@ pub(super) fn read(
     let max_output = config["maxTokens"].as_u64().unwrap_or(model.max_output);
     Ok(Ask {
         own: crate::ask::Own::Converse(own),
+        house: House::Maker,
         model,
         form,
         include_usage: true,

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use weighbridge_simulator::{Simulator, Vendor};
 
-const USAGE: &str = "usage: weighbridge-simulator [--openai|--anthropic|--google|--aws ADDRESS:PORT]... \
+const USAGE: &str = "usage: weighbridge-simulator [--openai|--anthropic|--google|--aws|--azure ADDRESS:PORT]... \
                      [--until-stdin-closes]\nPort 0 takes any free one.";
 
 #[tokio::main(flavor = "current_thread")]

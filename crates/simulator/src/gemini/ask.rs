@@ -7,7 +7,7 @@ use super::conversation::parts;
 use super::refusal;
 use super::rules::thinks_in_levels;
 use super::tools::declarations;
-use crate::ask::{Ask, Choice, Form, Prompt, Reasoning, Tool, directive};
+use crate::ask::{Ask, Choice, Form, House, Prompt, Reasoning, Tool, directive};
 use crate::openai::cached_prefix;
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
@@ -64,6 +64,7 @@ pub(super) fn read(
     };
     Ok(Ask {
         own: crate::ask::Own::Gemini(own),
+        house: House::Maker,
         model,
         form,
         include_usage: true,

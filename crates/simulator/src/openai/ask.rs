@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::ask::{Ask, Choice, Form, Own, Prompt, Reasoning, Tool, directive};
+use crate::ask::{Ask, Choice, Form, House, Own, Prompt, Reasoning, Tool, directive};
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
 use crate::refusal::Refusal;
@@ -34,6 +34,7 @@ pub(crate) fn read(body: &Value, model: &'static Model, cache: &PrefixCache) -> 
     results.reverse();
     Ok(Ask {
         own: Own::Chat,
+        house: House::Maker,
         model,
         form: if body["stream"] == true { Form::Events } else { Form::Whole },
         include_usage: body["stream_options"]["include_usage"] == true,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::item::{is_call_output, kind, parts, text_of};
 use super::rules::{includes, not_strict};
 use super::text_tokens;
-use crate::ask::{Ask, Choice, Form, Prompt, Reasoning, Tool, directive};
+use crate::ask::{Ask, Choice, Form, House, Prompt, Reasoning, Tool, directive};
 use crate::openai::{self, refusal};
 use crate::prefix_cache::PrefixCache;
 use crate::price::Model;
@@ -67,6 +67,7 @@ pub(super) fn read(
     };
     Ok(Ask {
         own: crate::ask::Own::Responses(own),
+        house: House::Maker,
         model,
         form: if body["stream"] == true { Form::Events } else { Form::Whole },
         include_usage: true,

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a helper of a test fails the test")]
 
 mod answers;
+mod azure;
 mod bedrock;
 mod counts_and_embeddings;
 mod faults;
