@@ -130,7 +130,7 @@ const CLAUDE: &[&str] = &["claude"];
 const CHAT: &str = "/chat/completions";
 const RESPONSES: &str = "/responses";
 const MESSAGES: &str = "/v1/messages";
-const AZURE_CHAT: &str = "/openai/deployments/{model}/chat/completions?api-version=2024-10-21";
+const AZURE_CHAT: &str = "/openai/v1/chat/completions";
 const AZURE_RESPONSES: &str = "/openai/v1/responses";
 
 // <https://platform.openai.com/docs/api-reference/authentication>
@@ -247,7 +247,9 @@ const BEDROCK: Preset = Preset {
     takes_aws_keys: true,
 };
 
-// <https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference>. A deployment has a name of the
+// <https://learn.microsoft.com/en-us/azure/ai-foundry/openai/latest>. The version that is named `v1` takes
+// all that OpenAI takes; those that are named by a day (`/openai/deployments/{model}/…?api-version=2024-10-21`)
+// know neither models that reason nor the role `developer`, or are previews. A deployment has a name of the
 // account's own; where that is the model's, its price is known.
 const AZURE: Preset = Preset {
     name: "azure",

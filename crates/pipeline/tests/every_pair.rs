@@ -9,16 +9,24 @@ use weighbridge_units::Protocol;
 use world::{Answer, CHAT, MESSAGES, World};
 
 /// A model at each provider, and what is spoken there to a client of none of its protocols.
-const MODELS: [(&str, Protocol); 6] = [
+const MODELS: [(&str, Protocol); 8] = [
     ("openai/gpt-4o-mini", Protocol::OpenAiChat),
     ("openai-responses/gpt-4o-mini", Protocol::OpenAiResponses),
     ("anthropic/claude-haiku-4-5", Protocol::AnthropicMessages),
     ("gemini/gemini-2.5-flash", Protocol::GeminiGenerateContent),
     ("vertex/gemini-2.5-flash", Protocol::GeminiGenerateContent),
     ("bedrock/amazon.nova-lite-v1:0", Protocol::BedrockConverse),
+    ("azure/gpt-4o-mini", Protocol::OpenAiChat),
+    ("azure-dated/gpt-4o-mini", Protocol::OpenAiChat),
 ];
 
 const SAID: &str = "Grüße, \"world\"";
+
+/// Whether a client's own protocol is spoken there beside the other.
+fn speaks_too(model: &str, client: Protocol) -> bool {
+    let provider = model.split('/').next().unwrap_or_default();
+    client == Protocol::OpenAiResponses && ["openai", "azure"].contains(&provider)
+}
 
 fn clients() -> impl Iterator<Item = Protocol> {
     Protocol::ALL.into_iter().filter(|protocol| protocol.is_clients())
@@ -98,9 +106,7 @@ async fn every_pair_answers_and_is_billed_as_invoiced() {
                 let attempt = &record["attempts"][0];
                 assert_eq!(attempt["outcome"], "success", "{case}: {record}");
                 assert_eq!(attempt["provenance"], "reported", "{case}: {record}");
-                // OpenAI is asked in the client's own protocol where it speaks that.
-                let own = client == Protocol::OpenAiResponses && model.starts_with("openai/");
-                let spoken = if own { client } else { spoken };
+                let spoken = if speaks_too(model, client) { client } else { spoken };
                 assert_eq!(attempt["provider_protocol"], spoken.as_str(), "{case}: {record}");
                 let lines = world.invoice();
                 assert_eq!(lines.len(), 1, "{case}");
@@ -203,12 +209,7 @@ async fn a_budget_caps_the_output_in_every_protocol() {
             assert_eq!(answer.status, 200, "{client} {model}: {}", answer.text());
             let loss = answer.header("x-gateway-loss").unwrap_or_default();
             assert!(loss.contains("defaulted"), "{client} {model}: {loss}");
-            let requests = [
-                world.openai.requests(),
-                world.anthropic.requests(),
-                world.google.requests(),
-                world.aws.requests(),
-            ];
+            let requests = world.simulators().map(|simulator| simulator.requests());
             let sent: Value = serde_json::from_slice(&requests.concat()[0].body).unwrap();
             let named = ["max_tokens", "max_completion_tokens", "max_output_tokens"].map(|name| &sent[name]);
             let nested =

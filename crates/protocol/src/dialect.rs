@@ -13,7 +13,7 @@ use crate::{Edits, anthropic_messages};
 ///
 /// | dialect | protocol | what is different |
 /// |---|---|---|
-/// | [`Azure`](Self::Azure) | OpenAI | the model (a deployment) stands in the path, and in the body too |
+/// | [`Azure`](Self::Azure) | OpenAI | the model (a deployment) stands in the body, and in older versions in the path too |
 /// | [`Compatible`](Self::Compatible) | OpenAI Chat | `max_tokens` for `max_completion_tokens`, `system` for `developer`; nothing that only OpenAI's platform has (`store`, `metadata`, `prompt_cache_key`, …) |
 /// | [`Compatible`](Self::Compatible) | OpenAI Responses | nothing that the client did not ask for: no `store: false`, no `include` of encrypted reasoning |
 /// | [`Vertex`](Self::Vertex) | Anthropic | `anthropic_version` in the body, the model only in the path; <https://docs.anthropic.com/en/api/claude-on-vertex-ai> |

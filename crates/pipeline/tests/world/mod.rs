@@ -13,7 +13,7 @@ use serde_json::Value;
 use weighbridge_access::{
     Budget, BudgetPeriod, Directory, KEY_RANDOM_BYTES, Pepper, TenantName, VirtualKey, mint_key,
 };
-use weighbridge_catalogue::Spoken;
+use weighbridge_catalogue::{PathTemplate, Spoken};
 use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
     ProviderCredential, ProviderSettings, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
@@ -44,6 +44,8 @@ impl Fetch for Pictures {
         Box::pin(async { answer })
     }
 }
+/// Azure's older calls.
+const AZURE_DATED: &str = "/openai/deployments/{model}/chat/completions?api-version=2024-10-21";
 
 /// Everything that a test needs to hold.
 pub(crate) struct World {
@@ -51,6 +53,7 @@ pub(crate) struct World {
     pub(crate) anthropic: Simulator,
     pub(crate) google: Simulator,
     pub(crate) aws: Simulator,
+    pub(crate) azure: Simulator,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) pipeline: Pipeline,
     pub(crate) store: Arc<MemoryLedger>,
@@ -94,12 +97,13 @@ impl World {
 
     pub(crate) fn with_settings(seed: u64, change: impl FnOnce(&mut Settings)) -> Self {
         let (openai, anthropic) = (Simulator::new(Vendor::OpenAi), Simulator::new(Vendor::Anthropic));
-        let (google, aws) = (Simulator::new(Vendor::Google), Simulator::new(Vendor::Aws));
+        let [google, aws, azure] = [Vendor::Google, Vendor::Aws, Vendor::Azure].map(Simulator::new);
         let network = Network::new()
             .with("openai.test", &openai)
             .with("anthropic.test", &anthropic)
             .with("google.test", &google)
-            .with("aws.test", &aws);
+            .with("aws.test", &aws)
+            .with("azure.test", &azure);
         let mut settings = settings();
         change(&mut settings);
         let store = Arc::new(MemoryLedger::with_rows(10_000_000));
@@ -121,8 +125,20 @@ impl World {
         .unwrap();
         let transport: Arc<dyn Transport> = Arc::new(network);
         let (key, keys) = (String::new(), Vec::new());
-        let mut world =
-            Self { openai, anthropic, google, aws, transport, pipeline, store, directory, keys, key, pepper };
+        let mut world = Self {
+            openai,
+            anthropic,
+            google,
+            aws,
+            azure,
+            transport,
+            pipeline,
+            store,
+            directory,
+            keys,
+            key,
+            pepper,
+        };
         world.key = world.add_key(|_| {});
         world
     }
@@ -165,10 +181,12 @@ impl World {
 
     /// What all providers have invoiced.
     pub(crate) fn invoice(&self) -> Vec<InvoiceLine> {
-        [&self.openai, &self.anthropic, &self.google, &self.aws]
-            .into_iter()
-            .flat_map(Simulator::invoice)
-            .collect()
+        self.simulators().into_iter().flat_map(Simulator::invoice).collect()
+    }
+
+    /// All providers.
+    pub(crate) fn simulators(&self) -> [&Simulator; 5] {
+        [&self.openai, &self.anthropic, &self.google, &self.aws, &self.azure]
     }
 
     /// The record of the request that `answer` belongs to.
@@ -211,6 +229,16 @@ fn settings() -> Settings {
             provider("gemini", "http://google.test/v1beta"),
             provider("vertex", "http://google.test/v1/projects/p/locations/global"),
             provider("bedrock", "http://aws.test"),
+            provider("azure", "http://azure.test"),
+            ProviderSettings {
+                name: "azure-dated".into(),
+                spoken: vec![Spoken {
+                    path: PathTemplate::of(AZURE_DATED),
+                    stream_path: PathTemplate::of(AZURE_DATED),
+                    ..of(&provider("azure", "").spoken, Protocol::OpenAiChat).remove(0)
+                }],
+                ..provider("azure", "http://azure.test")
+            },
             ProviderSettings {
                 name: "openai-responses".into(),
                 spoken: of(&provider("openai", "").spoken, Protocol::OpenAiResponses),
