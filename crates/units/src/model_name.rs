@@ -2,7 +2,8 @@ use std::ops::Range;
 
 use crate::Timestamp;
 
-/// The family of a dated snapshot of a model: its name without `-YYYY-MM-DD` or `-YYYYMMDD`.
+/// The family of a dated snapshot of a model: its name without `-YYYY-MM-DD`, `-YYYYMMDD`, or `@YYYYMMDD` as
+/// Vertex AI writes it.
 ///
 /// `None` where the name does not end in a date that exists. Look the whole name up first, and the
 /// family only where that is not found, precisely: then a snapshot with an entry of its own keeps it,
@@ -17,7 +18,8 @@ use crate::Timestamp;
 /// ```
 pub fn family_of(model: &str) -> Option<&str> {
     let dashed = split_date(model, "-0000-00-00", [1..5, 6..8, 9..11]);
-    dashed.or_else(|| split_date(model, "-00000000", [1..5, 5..7, 7..9]))
+    let digits = |shape| split_date(model, shape, [1..5, 5..7, 7..9]);
+    dashed.or_else(|| digits("-00000000")).or_else(|| digits("@00000000"))
 }
 
 /// Cuts a date off the end: `shape` has a 0 for each digit, `parts` are year, month and day in it.
@@ -39,6 +41,7 @@ mod tests {
     fn dated_names_have_a_family() {
         assert_eq!(family_of("gpt-4o-mini-2024-07-18"), Some("gpt-4o-mini"));
         assert_eq!(family_of("claude-haiku-4-5-20251001"), Some("claude-haiku-4-5"));
+        assert_eq!(family_of("claude-haiku-4-5@20251001"), Some("claude-haiku-4-5"));
     }
 
     #[test]
@@ -55,6 +58,8 @@ mod tests {
             "gpt-4o-2024-07-18-preview",
             "-2024-07-18",
             "gpt-4o20240718",
+            "gpt-4o@2024-07-18",
+            "claude-opus-4-6@default",
             "gpt-4o-２０２４-07-18",
         ] {
             assert_eq!(family_of(name), None, "{name}");

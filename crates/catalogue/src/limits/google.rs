@@ -24,7 +24,8 @@ pub(crate) static GEMINI: &[ModelInfo] = &[
     gemini("gemini-pro-latest", 1_048_576, 65_536),
 ];
 
-/// The limits of Gemini's chat models at Vertex AI, newest first; sources as for [`super::OPENAI`].
+/// The limits of Gemini's and Anthropic's chat models at Vertex AI, each newest first; sources as for
+/// [`super::OPENAI`]. Claude Fable 5.2 is left out: neither package states its largest answer.
 pub(crate) static VERTEX: &[ModelInfo] = &[
     vertex("gemini-4-argon", 1_048_576, 1_048_576),
     vertex("gemini-3.8-flash", 1_048_576, 65_536),
@@ -40,6 +41,31 @@ pub(crate) static VERTEX: &[ModelInfo] = &[
     vertex("gemini-2.5-pro", 1_048_576, 65_535),
     vertex("gemini-2.5-flash", 1_048_576, 65_535),
     vertex("gemini-2.5-flash-lite", 1_048_576, 65_535),
+    vertex("claude-haiku-5-5", 1_000_000, 128_000),
+    vertex("claude-haiku-5-5@default", 1_000_000, 128_000),
+    vertex("claude-opus-5-5", 1_000_000, 128_000),
+    vertex("claude-opus-5-5@default", 1_000_000, 128_000),
+    vertex("claude-sonnet-5-5", 1_000_000, 128_000),
+    vertex("claude-sonnet-5-5@default", 1_000_000, 128_000),
+    vertex("claude-fable-5-1", 1_000_000, 128_000),
+    vertex("claude-fable-5-1@default", 1_000_000, 128_000),
+    vertex("claude-fable-5", 1_000_000, 128_000),
+    vertex("claude-fable-5@default", 1_000_000, 128_000),
+    vertex("claude-opus-5", 1_000_000, 128_000),
+    vertex("claude-opus-5@default", 1_000_000, 128_000),
+    vertex("claude-sonnet-5", 1_000_000, 128_000),
+    vertex("claude-sonnet-5@default", 1_000_000, 128_000),
+    vertex("claude-opus-4-8", 1_000_000, 128_000),
+    vertex("claude-opus-4-8@default", 1_000_000, 128_000),
+    vertex("claude-opus-4-7", 1_000_000, 128_000),
+    vertex("claude-opus-4-7@default", 1_000_000, 128_000),
+    vertex("claude-opus-4-6", 1_000_000, 128_000),
+    vertex("claude-opus-4-6@default", 1_000_000, 128_000),
+    vertex("claude-sonnet-4-6", 1_000_000, 64_000),
+    vertex("claude-sonnet-4-6@default", 1_000_000, 64_000),
+    vertex("claude-haiku-4-5", 200_000, 64_000),
+    vertex("claude-opus-4-5", 200_000, 64_000),
+    vertex("claude-sonnet-4-5", 200_000, 64_000),
 ];
 
 const fn gemini(id: &'static str, context_window: u64, max_output: u64) -> ModelInfo {
