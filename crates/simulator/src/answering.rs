@@ -68,6 +68,7 @@ impl Simulator {
         {
             return reply;
         }
+        let in_array = route.as_ref().is_some_and(Route::errors_in_arrays);
         match self.read(&received, route, &mut ids) {
             Ok(Reading::Document(document)) => {
                 Ok(response(200, JSON, document.to_string(), vendor, &request_id))
@@ -76,7 +77,7 @@ impl Simulator {
                 if !ask.streams() && matches!(fault, Some(Fault::ErrorMidStream { .. })) =>
             {
                 let refusal = Refusal { status: 200, ..Refusal::of_status(vendor, 500, None) };
-                Ok(refusal_response(&refusal, vendor, &request_id))
+                Ok(refusal_response(&refusal, vendor, in_array, &request_id))
             }
             Ok(Reading::Embedding(embedding)) => {
                 self.embed(embedding, fault.as_ref(), &received, &request_id).await
@@ -86,7 +87,7 @@ impl Simulator {
                 self.generate(*ask, None, &received, ids, &request_id).await
             }
             Ok(Reading::Ask(ask)) => self.generate(*ask, fault, &received, ids, &request_id).await,
-            Err(refusal) => Ok(refusal_response(&refusal, vendor, &request_id)),
+            Err(refusal) => Ok(refusal_response(&refusal, vendor, in_array, &request_id)),
         }
     }
 
@@ -139,6 +140,9 @@ impl Simulator {
                 gemini::Method::Embed | gemini::Method::EmbedAll => {
                     gemini::embed(&call, &body()?).map(Reading::Embedding)
                 }
+                gemini::Method::RawPredict | gemini::Method::StreamRawPredict => {
+                    gemini::raw(&call, &body()?, cache).map(Reading::ask)
+                }
             },
             Some(Route::Bedrock(call)) => match call.operation {
                 bedrock::Operation::Converse => {
@@ -148,7 +152,12 @@ impl Simulator {
                     bedrock::read(&call, Form::Frames, &body()?, cache).map(Reading::ask)
                 }
                 bedrock::Operation::CountTokens => bedrock::count(&call, &body()?).map(Reading::Document),
-                bedrock::Operation::InvokeModel => bedrock::embed(&call, &body()?).map(Reading::Embedding),
+                bedrock::Operation::InvokeModel if bedrock::embeds(&call) => {
+                    bedrock::embed(&call, &body()?).map(Reading::Embedding)
+                }
+                bedrock::Operation::InvokeModel | bedrock::Operation::InvokeModelWithResponseStream => {
+                    bedrock::invoke(&call, &body()?, cache).map(Reading::ask)
+                }
             },
             Some(Route::GoogleModel(name)) => gemini::told(&name).map(Reading::Document),
             Some(Route::Azure(call)) => {
@@ -203,6 +212,7 @@ impl Simulator {
                 &self.shared.kept,
             );
         }
+        let hides_usage = fault == Some(Fault::NoUsage);
         let mut latency = self.shared.settings.latency;
         if let Some(Fault::SlowHead(late)) = fault {
             latency += late;
@@ -227,6 +237,12 @@ impl Simulator {
         };
         let mut response = Response::new(AnswerBody::metered(delivery, meter));
         headers::write(response.headers_mut(), vendor, request_id, headers::media_type(ask.form));
+        if ask.house == House::Bedrock {
+            let Progress { output, reasoning } = Progress::total(&candidates);
+            let counts = [("input", ask.prompt.input), ("output", output + reasoning)];
+            let told = !ask.streams() && !hides_usage;
+            headers::write_counts(response.headers_mut(), if told { &counts } else { &[] });
+        }
         Ok(response)
     }
 
@@ -313,16 +329,22 @@ fn fails_at_once(
     route: Option<&Route>,
     request_id: &str,
 ) -> Option<Result<Response<AnswerBody>, TransportError>> {
-    let refused = |refusal: Refusal| Some(Ok(refusal_response(&refusal, vendor, request_id)));
+    let in_array = route.is_some_and(Route::errors_in_arrays);
+    let refused = |refusal: Refusal| Some(Ok(refusal_response(&refusal, vendor, in_array, request_id)));
+    let is_claude_at_vertex = route.is_some_and(Route::is_claude_at_vertex);
     match fault {
         Fault::RefuseConnection => Some(Err(TransportError::new(Phase::Connect, "connection refused"))),
         Fault::Reset => Some(Err(TransportError::new(Phase::Head, "connection reset"))),
         Fault::Status { code, retry_after } => refused(Refusal::of_status(vendor, *code, *retry_after)),
         Fault::NoCredit => refused(Refusal::no_credit(vendor)),
+        Fault::ContextTooLong if is_claude_at_vertex => {
+            refused(anthropic::too_long_at_vertex(300_000, 200_000))
+        }
         Fault::ContextTooLong => {
             let api = route.and_then(Route::api)?;
             refused(Refusal::context_too_long(api, 300_000, 200_000))
         }
+        Fault::ContentPolicy if is_claude_at_vertex => refused(anthropic::policy_at_vertex()),
         // It answers, and says so in the answer.
         Fault::ContentPolicy if vendor == Vendor::Google => None,
         Fault::ContentPolicy => refused(Refusal::content_policy(vendor)),
@@ -336,8 +358,17 @@ fn fails_at_once(
     }
 }
 
-fn refusal_response(refusal: &Refusal, vendor: Vendor, request_id: &str) -> Response<AnswerBody> {
-    let body = refusal.body(vendor, request_id).to_string();
+fn refusal_response(
+    refusal: &Refusal,
+    vendor: Vendor,
+    in_array: bool,
+    request_id: &str,
+) -> Response<AnswerBody> {
+    let mut body = refusal.body(vendor, request_id);
+    if in_array && refusal.shape.is_none() {
+        body = json!([body]);
+    }
+    let body = body.to_string();
     let mut response = response(refusal.status, JSON, body, vendor, request_id);
     // Google says in the body how long to wait.
     if let Some(seconds) = refusal.retry_after.filter(|_| vendor != Vendor::Google) {

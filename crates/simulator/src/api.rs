@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::ask::{Ask, House, Own};
+use crate::ask::{Ask, Form, House, Own};
 use crate::frame::{Frame, Telling};
 use crate::scatter::Scatter;
 use crate::script::Candidate;
@@ -34,7 +34,7 @@ impl Api {
 pub(crate) fn call_id(ask: &Ask, ids: &mut Scatter) -> String {
     match &ask.own {
         Own::Chat | Own::Responses(_) => ids.id("call_", 24),
-        Own::Messages => ids.id("toolu_01", 24),
+        Own::Messages => ids.id(&format!("toolu_{}", anthropic::id_mark(ask.house)), 24),
         Own::Gemini(own) => gemini::call_id(own, ids),
         Own::Converse(_) => ids.id("tooluse_", 22),
     }
@@ -69,6 +69,7 @@ pub(crate) fn error_frame(ask: &Ask, place: usize) -> Vec<u8> {
     match &ask.own {
         Own::Chat => openai::ERROR_FRAME.into(),
         Own::Responses(own) => responses::error_frame(own, place),
+        Own::Messages if ask.house == House::Bedrock => bedrock::error_frame(ask),
         Own::Messages => anthropic::ERROR_FRAME.into(),
         Own::Gemini(_) => gemini::error_frame(ask, place),
         Own::Converse(_) => bedrock::error_frame(ask),
@@ -80,6 +81,7 @@ pub(crate) fn malformed_frame(ask: &Ask) -> Vec<u8> {
     match &ask.own {
         Own::Chat => openai::MALFORMED_FRAME.into(),
         Own::Responses(_) => responses::MALFORMED_FRAME.into(),
+        Own::Messages if ask.house == House::Bedrock => bedrock::malformed_chunk(),
         Own::Messages => anthropic::MALFORMED_FRAME.into(),
         Own::Gemini(_) => gemini::malformed_frame(ask),
         Own::Converse(_) => bedrock::malformed_frame(),
@@ -88,8 +90,8 @@ pub(crate) fn malformed_frame(ask: &Ask) -> Vec<u8> {
 
 /// How a frame begins that has so many bytes. A line may go on for ever as it is.
 pub(crate) fn endless_head(ask: &Ask, length: usize) -> Vec<u8> {
-    match &ask.own {
-        Own::Converse(_) => bedrock::endless_head(length),
+    match ask.form {
+        Form::Frames => bedrock::endless_head(length),
         _ => Vec::new(),
     }
 }

@@ -56,6 +56,10 @@ pub(crate) enum House {
     Maker,
     /// Microsoft Azure.
     Azure,
+    /// Google Vertex AI.
+    Vertex,
+    /// Amazon Bedrock, its call `InvokeModel`.
+    Bedrock,
 }
 
 /// How an answer is delivered.

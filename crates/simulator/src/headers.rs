@@ -92,6 +92,16 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// Writes what `InvokeModel` tells of tokens beside the model's own answer.
+pub(crate) fn write_counts(headers: &mut HeaderMap, counts: &[(&str, u64)]) {
+    headers.insert("x-amzn-bedrock-invocation-latency", HeaderValue::from_static("417"));
+    for (side, count) in counts {
+        if let Ok(name) = HeaderName::try_from(format!("x-amzn-bedrock-{side}-token-count")) {
+            headers.insert(name, (*count).into());
+        }
+    }
+}
+
 /// Writes the headers of an answer.
 pub(crate) fn write(headers: &mut HeaderMap, vendor: Vendor, request_id: &str, kind: &'static str) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

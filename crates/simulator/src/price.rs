@@ -128,7 +128,7 @@ const fn embedding(
 }
 
 /// What is served. Figures: PyPI `genai-prices` 0.2.3 (November 2026).
-static MODELS: [Model; 25] = [
+static MODELS: [Model; 27] = [
     chat("gpt-4o-mini", "gpt-4o-mini-2024-07-18", openai(150_000, 75_000, 600_000)),
     chat("gpt-4o", "gpt-4o-2024-08-06", openai(2_500_000, 1_250_000, 10_000_000)),
     Model {
@@ -176,6 +176,15 @@ static MODELS: [Model; 25] = [
         ..gemini("gemini-2.5-pro", openai(1_250_000, 125_000, 10_000_000))
     },
     gemini("gemini-3.5-flash", openai(1_500_000, 150_000, 9_000_000)),
+    Model {
+        vendor: Vendor::Google,
+        ..claude("claude-haiku-4-5", "claude-haiku-4-5@20251001", anthropic(1_000_000, 5_000_000))
+    },
+    Model {
+        vendor: Vendor::Google,
+        long: Some((200_000, anthropic(6_000_000, 22_500_000))),
+        ..claude("claude-sonnet-4-5", "claude-sonnet-4-5@20250929", anthropic(3_000_000, 15_000_000))
+    },
     embedding(Vendor::Google, "gemini-embedding-001", 2_048, 3_072, 150_000),
     embedding(Vendor::Google, "gemini-embedding-2", 8_192, 3_072, 200_000),
     nova("amazon.nova-lite-v1:0", 300_000, openai(60_000, 15_000, 240_000)),

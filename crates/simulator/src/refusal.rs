@@ -21,6 +21,8 @@ pub(crate) struct Refusal {
     pub(crate) details: Vec<Value>,
     /// How long to wait, in seconds.
     pub(crate) retry_after: Option<u32>,
+    /// Whose shape the body has, where not the vendor's.
+    pub(crate) shape: Option<Vendor>,
 }
 
 impl Refusal {
@@ -33,6 +35,7 @@ impl Refusal {
             message: message.into(),
             details: Vec::new(),
             retry_after: None,
+            shape: None,
         }
     }
 
@@ -110,9 +113,9 @@ impl Refusal {
         }
     }
 
-    /// The body in the vendor's shape.
+    /// The body in the vendor's shape, unless it is another's.
     pub(crate) fn body(&self, vendor: Vendor, request_id: &str) -> Value {
-        match vendor {
+        match self.shape.unwrap_or(vendor) {
             Vendor::OpenAi => openai::refusal::body(self),
             Vendor::Anthropic => anthropic::refusal::body(self, request_id),
             Vendor::Google => gemini::refusal::body(self),

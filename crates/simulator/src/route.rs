@@ -70,12 +70,23 @@ impl Route {
         }
     }
 
+    /// Whether Vertex serves a model of Anthropic's there.
+    pub(crate) const fn is_claude_at_vertex(&self) -> bool {
+        matches!(self, Self::Google(call) if call.is_claudes())
+    }
+
+    /// Whether Google's errors come inside an array there, as do elements of streams.
+    pub(crate) const fn errors_in_arrays(&self) -> bool {
+        matches!(self, Self::Google(gemini::Call { method: gemini::Method::StreamRawPredict, .. }))
+    }
+
     /// The API that generates text there, if one does.
     pub(crate) const fn api(&self) -> Option<Api> {
         match self {
             Self::Chat => Some(Api::Chat),
             Self::Responses => Some(Api::Responses),
             Self::Messages => Some(Api::Messages),
+            Self::Google(call) if call.is_claudes() => Some(Api::Messages),
             Self::Google(_) => Some(Api::Gemini),
             Self::Bedrock(_) => Some(Api::Converse),
             Self::Azure(azure::Call { operation: azure::Operation::Chat, .. }) => Some(Api::Chat),

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::ask::Ask;
+use super::house::{id_mark, invocation_metrics, told_model};
+use crate::ask::{Ask, House};
+use crate::bedrock;
 use crate::frame::{Frame, Progress, Telling, pieces, sse};
 use crate::scatter::Scatter;
 use crate::script::{Candidate, Finish};
@@ -31,10 +33,10 @@ pub(crate) fn whole(ask: &Ask, candidate: &Candidate, ids: &mut Scatter, with_us
 /// A message without content, end and usage.
 fn message(ask: &Ask, ids: &mut Scatter) -> Value {
     json!({
-        "id": ids.id("msg_01", 22),
+        "id": ids.id(&format!("msg_{}", id_mark(ask.house)), 22),
         "type": "message",
         "role": "assistant",
-        "model": ask.model.snapshot,
+        "model": told_model(ask.model),
         "content": [],
         "stop_reason": null,
         "stop_sequence": null,
@@ -215,14 +217,24 @@ impl EventWriter<'_> {
         if let Some(last) = self.frames.last_mut() {
             last.tells_usage = self.telling != Telling::Never;
         }
-        self.event("message_stop", json!({}));
+        let mut last = json!({});
+        if self.ask.house == House::Bedrock && self.telling != Telling::Never {
+            let output = self.progress.output + self.progress.reasoning;
+            last["amazon-bedrock-invocationMetrics"] = invocation_metrics(self.ask, output);
+        }
+        self.event("message_stop", last);
     }
 
     /// Writes an event, with the padding that the API puts after its JSON.
     fn event(&mut self, name: &str, mut fields: Value) {
         fields["type"] = json!(name);
-        let padding = " ".repeat(self.scatter.below(8) as usize);
-        let bytes = sse(Some(name), &format!("{fields}{padding}"));
+        let bytes = match self.ask.house {
+            House::Bedrock => bedrock::chunk(fields.to_string().as_bytes(), self.scatter),
+            _ => {
+                let padding = " ".repeat(self.scatter.below(8) as usize);
+                sse(Some(name), &format!("{fields}{padding}"))
+            }
+        };
         self.frames.push(Frame { bytes, progress: self.progress, tells_usage: false });
     }
 }

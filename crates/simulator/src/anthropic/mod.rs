@@ -3,6 +3,7 @@
 mod answer;
 mod ask;
 mod blocks;
+mod house;
 pub(crate) mod refusal;
 mod rules;
 mod thinking;
@@ -17,6 +18,8 @@ use crate::prefix_cache::PrefixCache;
 use crate::price::{self, Model};
 use crate::refusal::Refusal;
 use crate::schema::{Schema, SchemaError};
+
+pub(crate) use house::{id_mark, policy_at_vertex, read_at_bedrock, read_at_vertex, too_long_at_vertex};
 
 pub(crate) use answer::{ERROR_FRAME, MALFORMED_FRAME, frames, signature, whole};
 
@@ -60,10 +63,15 @@ pub(crate) fn count(body: &Value, version: Version) -> Result<Value, Refusal> {
     Ok(json!({"input_tokens": ask::prompt_tokens(&message, model)}))
 }
 
+/// Whether a body satisfies the schema.
+fn schema_allows(body: &Value) -> Result<(), Refusal> {
+    static SCHEMA: OnceLock<Result<Schema, SchemaError>> = OnceLock::new();
+    by(SCHEMA.get_or_init(|| Schema::compile(include_str!("../../schemas/anthropic-request.json"))), body)
+}
+
 /// The model of a body that breaks no rule.
 fn checked(body: &Value, version: Version) -> Result<&'static Model, Refusal> {
-    static SCHEMA: OnceLock<Result<Schema, SchemaError>> = OnceLock::new();
-    by(SCHEMA.get_or_init(|| Schema::compile(include_str!("../../schemas/anthropic-request.json"))), body)?;
+    schema_allows(body)?;
     let name = body["model"].as_str().unwrap_or_default();
     let model = price::model(Vendor::Anthropic, name)
         .ok_or_else(|| Refusal::new(404, "not_found_error", format!("model: {name}")))?;

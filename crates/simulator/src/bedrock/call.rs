@@ -6,8 +6,9 @@ pub(crate) enum Operation {
     Converse,
     ConverseStream,
     CountTokens,
-    /// Only for models that give embeddings.
+    /// Only for models that give embeddings, and Anthropic's.
     InvokeModel,
+    InvokeModelWithResponseStream,
 }
 
 /// A request by its path.
@@ -28,6 +29,7 @@ impl Call {
             "converse-stream" => Operation::ConverseStream,
             "count-tokens" => Operation::CountTokens,
             "invoke" => Operation::InvokeModel,
+            "invoke-with-response-stream" => Operation::InvokeModelWithResponseStream,
             _ => return None,
         };
         Some(Self { model: decoded(model)?, operation })

@@ -1,4 +1,4 @@
-//! Amazon Bedrock's Converse: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
+//! Amazon Bedrock: Converse, and models' own formats: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
 
 mod answer;
 mod ask;
@@ -15,18 +15,18 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::Vendor;
 use crate::ask::{Ask, Form};
 use crate::prefix_cache::PrefixCache;
 use crate::price::{self, Model};
 use crate::refusal::Refusal;
 use crate::schema::{Schema, SchemaError};
+use crate::{Vendor, anthropic};
 
 pub(crate) use answer::whole;
 pub(crate) use ask::Own;
 pub(crate) use call::{Call, Operation};
 pub(crate) use embed::embed;
-pub(crate) use stream::{endless_head, error_frame, frames, malformed_frame};
+pub(crate) use stream::{chunk, endless_head, error_frame, frames, malformed_chunk, malformed_frame};
 
 /// Checks a body as the API does, and reads what it asks for.
 pub(crate) fn read(call: &Call, form: Form, body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {
@@ -49,6 +49,17 @@ pub(crate) fn count(call: &Call, body: &Value) -> Result<Value, Refusal> {
     Ok(json!({"inputTokens": ask::prompt_tokens(converse, model)}))
 }
 
+/// `InvokeModel`, whole or streamed, of a model of Anthropic's.
+pub(crate) fn invoke(call: &Call, body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {
+    let streams = call.operation == Operation::InvokeModelWithResponseStream;
+    anthropic::read_at_bedrock(model(call)?, streams, body, cache)
+}
+
+/// Whether a call is for a model that gives embeddings.
+pub(crate) fn embeds(call: &Call) -> bool {
+    model(call).is_ok_and(|model| model.dimensions.is_some())
+}
+
 /// Whether Anthropic has made the model.
 fn is_claude(model: &Model) -> bool {
     model.family.contains("anthropic.")
@@ -56,7 +67,6 @@ fn is_claude(model: &Model) -> bool {
 
 /// The model that a path names, if it can do what is asked.
 fn model(call: &Call) -> Result<&'static Model, Refusal> {
-    let embeds = call.operation == Operation::InvokeModel;
     // An inference profile may be named by its ARN.
     let name = call.model.rsplit('/').next().unwrap_or_default();
     if name.starts_with("anthropic.") && price::models(Vendor::Aws).any(|model| model.family.ends_with(name))
@@ -67,7 +77,13 @@ fn model(call: &Call) -> Result<&'static Model, Refusal> {
         )));
     }
     price::model(Vendor::Aws, name)
-        .filter(|model| model.dimensions.is_some() == embeds)
+        .filter(|model| match call.operation {
+            Operation::InvokeModel => model.dimensions.is_some() || is_claude(model),
+            Operation::InvokeModelWithResponseStream => is_claude(model),
+            Operation::Converse | Operation::ConverseStream | Operation::CountTokens => {
+                model.dimensions.is_none()
+            }
+        })
         .ok_or_else(|| refusal::invalid("The provided model identifier is invalid."))
 }
 

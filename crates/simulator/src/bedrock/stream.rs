@@ -6,6 +6,7 @@ use super::answer::{additional, stop_reason, usage};
 use super::ask::{Own, signature};
 use super::event_frame::{Kind, encode, event, prelude};
 use crate::ask::Ask;
+use crate::base64;
 use crate::frame::{Frame, Progress, Telling, pieces};
 use crate::scatter::Scatter;
 use crate::script::Candidate;
@@ -94,6 +95,12 @@ impl EventWriter<'_> {
     }
 }
 
+/// A frame of a model's own stream, which Bedrock wraps.
+pub(crate) fn chunk(event: &[u8], scatter: &mut Scatter) -> Vec<u8> {
+    let padding = 1 + scatter.below(PADDING.len() as u64) as usize;
+    self::event("chunk", &json!({"bytes": base64::encode(event), "p": PADDING[..padding]}))
+}
+
 /// What a stream says when the provider fails: one of the exceptions of the service model.
 pub(crate) fn error_frame(ask: &Ask) -> Vec<u8> {
     let exceptions = [
@@ -109,6 +116,12 @@ pub(crate) fn error_frame(ask: &Ask) -> Vec<u8> {
 /// A sound frame whose payload is not JSON.
 pub(crate) fn malformed_frame() -> Vec<u8> {
     encode(Kind::Event, "contentBlockDelta", b"{\"contentBlockIndex\":0,\"delta\":{\"text\":\"cut")
+}
+
+/// The same in a model's own stream.
+pub(crate) fn malformed_chunk() -> Vec<u8> {
+    let cut = base64::encode(b"{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"text\":\"cut");
+    event("chunk", &json!({"bytes": cut, "p": "abc"}))
 }
 
 /// How a frame begins that has so many bytes.

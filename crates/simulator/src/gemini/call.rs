@@ -20,6 +20,9 @@ pub(crate) enum Method {
     Count,
     Embed,
     EmbedAll,
+    /// Only of models of Anthropic's.
+    RawPredict,
+    StreamRawPredict,
 }
 
 impl Method {
@@ -31,6 +34,8 @@ impl Method {
             Self::Count => "countTokens",
             Self::Embed => "embedContent",
             Self::EmbedAll => "batchEmbedContents",
+            Self::RawPredict => "rawPredict",
+            Self::StreamRawPredict => "streamRawPredict",
         }
     }
 }
@@ -42,6 +47,9 @@ pub(crate) struct Call {
     pub(crate) model: String,
     pub(crate) method: Method,
 }
+
+/// Whose models a call is for.
+const PUBLISHERS: [&str; 2] = ["/publishers/google/models/", "/publishers/anthropic/models/"];
 
 impl Call {
     /// The call of a path with its query, if it is one.
@@ -55,17 +63,32 @@ impl Call {
             Some(named) => (Dialect::Gemini, named),
             None => {
                 let rest = rest.strip_prefix("projects/")?;
-                (Dialect::Vertex, rest.split_once("/publishers/google/models/")?.1)
+                (Dialect::Vertex, PUBLISHERS.iter().find_map(|publisher| rest.split_once(publisher))?.1)
             }
         };
         let (model, method) = named.split_once(':')?;
         let events = query.split('&').any(|pair| pair == "alt=sse");
-        let all =
-            [Method::Generate, Method::Stream { events }, Method::Count, Method::Embed, Method::EmbedAll];
+        let all = [
+            Method::Generate,
+            Method::Stream { events },
+            Method::Count,
+            Method::Embed,
+            Method::EmbedAll,
+            Method::RawPredict,
+            Method::StreamRawPredict,
+        ];
         let method = all.into_iter().find(|known| known.name() == method)?;
-        let embeds = matches!(method, Method::Embed | Method::EmbedAll);
-        let known = dialect == Dialect::Gemini || !embeds;
+        let known = match method {
+            Method::Embed | Method::EmbedAll => dialect == Dialect::Gemini,
+            Method::RawPredict | Method::StreamRawPredict => path.contains(PUBLISHERS[1]),
+            Method::Generate | Method::Stream { .. } | Method::Count => !path.contains(PUBLISHERS[1]),
+        };
         known.then(|| Self { dialect, model: model.to_owned(), method })
+    }
+
+    /// Whether the call is for a model of Anthropic's.
+    pub(crate) const fn is_claudes(&self) -> bool {
+        matches!(self.method, Method::RawPredict | Method::StreamRawPredict)
     }
 }
 

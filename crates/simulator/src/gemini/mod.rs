@@ -1,4 +1,4 @@
-//! Gemini: <https://ai.google.dev/api/generate-content>, and Vertex's dialect of it.
+//! Gemini: <https://ai.google.dev/api/generate-content>, Vertex's dialect of it, and Claude there.
 
 mod answer;
 mod ask;
@@ -15,13 +15,13 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::Vendor;
 use crate::ask::{Ask, Form};
 use crate::prefix_cache::PrefixCache;
 use crate::price::{self, Model};
 use crate::refusal::Refusal;
 use crate::scatter::Scatter;
 use crate::schema::{Schema, SchemaError};
+use crate::{Vendor, anthropic};
 
 pub(crate) use answer::whole;
 pub(crate) use ask::Own;
@@ -67,17 +67,26 @@ pub(crate) fn count(call: &Call, body: &Value) -> Result<Value, Refusal> {
 /// The model that a path names, if it can do what is asked.
 fn model(call: &Call) -> Result<&'static Model, Refusal> {
     let embeds = matches!(call.method, Method::Embed | Method::EmbedAll);
-    price::model(Vendor::Google, &call.model).filter(|model| model.dimensions.is_some() == embeds).ok_or_else(
-        || {
-            let message = format!(
-                "models/{} is not found for API version v1beta, or is not supported for {}. Call \
+    let fits = |model: &&Model| model.dimensions.is_some() == embeds && is_claude(model) == call.is_claudes();
+    price::model(Vendor::Google, &call.model).filter(fits).ok_or_else(|| {
+        let message = format!(
+            "models/{} is not found for API version v1beta, or is not supported for {}. Call \
                  ModelService.ListModels to see the list of available models and their supported methods.",
-                call.model,
-                call.method.name()
-            );
-            Refusal::new(404, "NOT_FOUND", message)
-        },
-    )
+            call.model,
+            call.method.name()
+        );
+        Refusal::new(404, "NOT_FOUND", message)
+    })
+}
+
+/// Whether Anthropic has made the model.
+fn is_claude(model: &Model) -> bool {
+    model.family.starts_with("claude")
+}
+
+/// `rawPredict` and `streamRawPredict` of a model of Anthropic's.
+pub(crate) fn raw(call: &Call, body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {
+    anthropic::read_at_vertex(model(call)?, body, cache)
 }
 
 /// A body that satisfies the message of that name, in its usual form.
@@ -108,7 +117,7 @@ pub(crate) fn call_id(own: &Own, ids: &mut Scatter) -> String {
 
 /// `GET /v1beta/models`.
 pub(crate) fn models() -> Value {
-    json!({"models": price::models(Vendor::Google).map(told_model).collect::<Vec<_>>()})
+    json!({"models": price::models(Vendor::Google).filter(|model| !is_claude(model)).map(told_model).collect::<Vec<_>>()})
 }
 
 /// `GET /v1beta/models/{model}`.

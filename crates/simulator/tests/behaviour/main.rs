@@ -9,6 +9,7 @@ mod counts_and_embeddings;
 mod faults;
 mod folding;
 mod gemini;
+mod houses;
 mod refusals;
 mod replayed;
 mod responses;
