@@ -9,13 +9,15 @@ use weighbridge_units::Protocol;
 use world::{Answer, CHAT, MESSAGES, World};
 
 /// A model at each provider, and what is spoken there to a client of none of its protocols.
-const MODELS: [(&str, Protocol); 8] = [
+const MODELS: [(&str, Protocol); 10] = [
     ("openai/gpt-4o-mini", Protocol::OpenAiChat),
     ("openai-responses/gpt-4o-mini", Protocol::OpenAiResponses),
     ("anthropic/claude-haiku-4-5", Protocol::AnthropicMessages),
     ("gemini/gemini-2.5-flash", Protocol::GeminiGenerateContent),
     ("vertex/gemini-2.5-flash", Protocol::GeminiGenerateContent),
+    ("vertex/claude-haiku-4-5@20251001", Protocol::AnthropicMessages),
     ("bedrock/amazon.nova-lite-v1:0", Protocol::BedrockConverse),
+    ("bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0", Protocol::BedrockConverse),
     ("azure/gpt-4o-mini", Protocol::OpenAiChat),
     ("azure-dated/gpt-4o-mini", Protocol::OpenAiChat),
 ];
@@ -24,8 +26,11 @@ const SAID: &str = "Grüße, \"world\"";
 
 /// Whether a client's own protocol is spoken there beside the other.
 fn speaks_too(model: &str, client: Protocol) -> bool {
-    let provider = model.split('/').next().unwrap_or_default();
-    client == Protocol::OpenAiResponses && ["openai", "azure"].contains(&provider)
+    match client {
+        Protocol::OpenAiResponses => ["openai/", "azure/"].iter().any(|provider| model.starts_with(provider)),
+        Protocol::AnthropicMessages => model.contains("claude"),
+        _ => false,
+    }
 }
 
 fn clients() -> impl Iterator<Item = Protocol> {
