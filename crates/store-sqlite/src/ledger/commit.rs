@@ -61,9 +61,9 @@ pub(super) enum Woken {
 impl Shared {
     /// Commits that one task makes for others before it leaves the queue to the next.
     const COMMITS: usize = 4;
-    /// Rows of the journal that are gathered before a flush brings the tables up to date. More of them cost
-    /// less each, but hold others up for longer.
-    pub(super) const FOLDED: usize = 32;
+    /// Rows of the journal that are gathered before a flush brings the tables up to date. The more there are,
+    /// the fewer requests come while that is being done, but those wait longer: up to half a millisecond.
+    pub(super) const FOLDED: usize = 256;
     /// Attempts that recovery ends in one commit.
     const RECOVERED: usize = 1_000;
 

@@ -235,7 +235,7 @@ fn what_a_neighbour_brought_up_to_date_is_not_added_up_again() {
 #[test]
 fn flushes_bring_the_tables_up_to_date_now_and_then_and_a_long_tail_does_in_any_case() {
     let Opened { ledger, folder, .. } = opened();
-    for number in 0..20 {
+    for number in 0..100 {
         block_on(ledger.reserve(reserve(number))).unwrap().end(success());
         ledger.flush();
     }

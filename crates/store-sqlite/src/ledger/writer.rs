@@ -57,7 +57,7 @@ impl Writer {
     /// Balances that are remembered at most; more than that, and remembering starts anew.
     const BALANCES: usize = 100_000;
     /// From so many rows of the tail on, the next commit brings the tables up to date.
-    pub(super) const TAIL_MAX: usize = 512;
+    pub(super) const TAIL_MAX: usize = 1_024;
 
     pub(super) fn new(db: Connection, path: PathBuf) -> Self {
         Self {
