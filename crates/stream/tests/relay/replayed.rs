@@ -139,7 +139,6 @@ fn candidate() -> impl Strategy<Value = Candidate<'static>> {
     )
 }
 
-/// An answer of a protocol that is none of the client's.
 fn answer() -> impl Strategy<Value = Answer<'static>> {
     let usage = (0_u64..99, 0_u64..99, option::of(0_u64..99), option::of(0_u64..99)).prop_map(
         |(input, output, cached, reasoning)| {
@@ -345,7 +344,15 @@ fn assert_replay_is_the_whole(mut answer: Answer<'static>) {
         // In a stream, a candidate that says nothing at all is not there.
         candidate.finish.get_or_insert(FinishReason::Stop);
     }
-    for client in Protocol::ALL.into_iter().filter(|client| client.is_clients()) {
+    for client in Protocol::ALL {
+        let mut answer = answer.clone();
+        if client == Protocol::BedrockConverse {
+            // Of another protocol than the client's, whose streams have no sound.
+            answer.source = Protocol::OpenAiChat;
+            for candidate in &mut answer.candidates {
+                candidate.parts.retain(|part| !matches!(part.content, Content::Audio(_)));
+            }
+        }
         streams_as_whole(&answer, client).unwrap_or_else(|error| panic!("{error}"));
     }
 }

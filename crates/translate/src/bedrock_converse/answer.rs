@@ -141,9 +141,14 @@ fn content<'a>(
     let mut calls = 0_usize;
     for part in pen.kept(&candidate.parts, Stand::Model) {
         match &part.content {
-            Content::ToolCall(call) if call.id.is_empty() => {
-                let id = tool_id::fallback(target.id_fallback, calls);
+            Content::ToolCall(call) => {
+                let number = calls;
                 calls += 1;
+                if !call.id.is_empty() {
+                    pen.block(part, &mut list);
+                    continue;
+                }
+                let id = tool_id::fallback(target.id_fallback, number);
                 let mut object = list.item().object();
                 pen.tool_use(call, &super::call_ids::legal(&id), part, &mut object);
                 leftovers::write(&part.bag, "", &mut object, pen.losses);

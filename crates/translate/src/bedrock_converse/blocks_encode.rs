@@ -394,7 +394,7 @@ pub(super) fn cache_point<'a>(mark: &Placed<'a, CacheMark>, mut object: Object<'
 }
 
 /// The arguments as the JSON object that the format demands: the very text, where it is one.
-fn input(arguments: &str) -> Cow<'_, str> {
+pub(super) fn input(arguments: &str) -> Cow<'_, str> {
     if arguments.trim_ascii().is_empty() {
         return Cow::Borrowed("{}");
     }

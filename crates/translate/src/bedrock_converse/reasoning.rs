@@ -120,12 +120,25 @@ fn sealed<'p>(proof: &'p Proof<'_>, id: Option<&str>, eyes: For) -> Cow<'p, str>
     }
 }
 
+/// The field that tells a client of a proof, and its value. What is sealed stands alone where nothing
+/// can be read beside it.
+pub(super) fn token<'p>(
+    proof: &'p Proof<'_>,
+    id: Option<&str>,
+    is_visible: bool,
+) -> (&'static str, Cow<'p, str>) {
+    match proof.kind {
+        ProofKind::Sealed if !is_visible => ("redactedContent", sealed(proof, id, For::Client)),
+        _ => ("signature", proof.token(Proof::ANTHROPIC, ProofKind::Signature, id)),
+    }
+}
+
 /// What a piece of reasoning of a stream adds.
 pub(super) enum Piece<'a> {
     /// More text.
     Text(Raw<'a>),
-    /// A proof, or a piece of one.
-    Proof(Proof<'a>),
+    /// A proof, or a piece of one; another maker's may tell the id of the reasoning.
+    Proof(Proof<'a>, Option<Cow<'a, str>>),
     /// Something that is not understood.
     Unknown,
 }
@@ -136,7 +149,11 @@ pub(super) fn piece<'a>(content: &mut Fields<'a>) -> Piece<'a> {
         return Piece::Text(text);
     }
     if let Some(token) = content.offer("signature") {
-        return Piece::Proof(signature(token).0);
+        let (proof, id) = signature(token);
+        return Piece::Proof(proof, id);
     }
-    content.offer("redactedContent").map_or(Piece::Unknown, |data| Piece::Proof(redacted(data).0))
+    content.offer("redactedContent").map_or(Piece::Unknown, |data| {
+        let (proof, id) = redacted(data);
+        Piece::Proof(proof, id)
+    })
 }

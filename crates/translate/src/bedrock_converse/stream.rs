@@ -1,5 +1,6 @@
 //! Streams, read and written.
 
+mod block;
 mod reader;
 mod writer;
 

@@ -294,7 +294,12 @@ impl Block {
                 if let Some(mut content) = delta.take::<Fields<'a>>("reasoningContent")?.value() {
                     match reasoning::piece(&mut content) {
                         Piece::Text(text) => self.text(text, sink)?,
-                        Piece::Proof(proof) => sink(Event::Delta { part, delta: Delta::Proof(proof) }),
+                        Piece::Proof(proof, id) => {
+                            if let Some(id) = id {
+                                sink(Event::Delta { part, delta: Delta::Id(id) });
+                            }
+                            sink(Event::Delta { part, delta: Delta::Proof(proof) });
+                        }
                         Piece::Unknown => {}
                     }
                     extras(PROTOCOL, "/delta/reasoningContent", content, sink);

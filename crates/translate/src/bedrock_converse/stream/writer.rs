@@ -1,12 +1,12 @@
 use std::collections::VecDeque;
 
 use weighbridge_protocol::bedrock_converse::{event, usage};
-use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_units::{Loss, LossKind, Usage};
 
+use super::block::{self, Block, Kind, Thought, frame};
 use crate::bedrock_converse::media::MediaKind;
-use crate::bedrock_converse::{answer, base64, call_ids, citations, finish};
-use crate::conversation::{CitationSource, Proof, ProofKind};
+use crate::bedrock_converse::{answer, call_ids, finish};
+use crate::conversation::CallKind;
 use crate::event::{report_once, report_untold};
 use crate::{
     Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter, tool_id,
@@ -31,7 +31,7 @@ pub struct ConverseWriter {
     started: bool,
     next_index: u64,
     /// The part whose block is open, or was the last to be.
-    open: Option<Open>,
+    open: Option<Block>,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     held_events: u64,
@@ -42,28 +42,10 @@ pub struct ConverseWriter {
     service_tier: Option<String>,
 }
 
-/// What must be known of a part that has a block.
-#[derive(Debug, Clone, Copy)]
-struct Open {
-    part: u32,
-    index: u64,
-    kind: Kind,
-    /// Nothing of the block was written: neither a start nor a delta.
-    is_bare: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Reasoning,
-    ToolUse,
-    Image,
-}
-
 /// A part that began while another was open: the frames of its block so far.
 #[derive(Debug)]
 struct Waiting {
-    block: Open,
+    block: Block,
     frames: Vec<u8>,
     closed: bool,
 }
@@ -106,7 +88,7 @@ impl StreamWriter for ConverseWriter {
             ),
             Event::Open { part, kind, .. } => return self.begin(*part, kind, out, losses),
             Event::Delta { part, delta } => return self.delta(*part, delta, out, losses),
-            Event::Close { part } => self.end(*part, out),
+            Event::Close { part } => self.end(*part, out, losses),
             Event::Finish { candidate: 0, reason } => self.finish = Some(reason.clone()),
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
             Event::ServiceTier(tier) => {
@@ -144,8 +126,8 @@ impl StreamWriter for ConverseWriter {
 
     fn complete(&mut self, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
         self.start(out);
-        while let Some(open) = self.open {
-            self.end(open.part, out);
+        while let Some(part) = self.open.as_ref().map(Block::part) {
+            self.end(part, out, losses);
         }
         let (reason, lost) = match &self.finish {
             Some(reason) => finish::write(reason, self.seen),
@@ -229,22 +211,32 @@ impl ConverseWriter {
                 );
                 Kind::Text
             }
-            PartKind::Reasoning { .. } => Kind::Reasoning,
-            PartKind::ToolCall { id, name, .. } => {
+            PartKind::Reasoning { id } => Kind::Reasoning(Thought::new(id.as_deref())),
+            PartKind::ToolCall { id, name, kind } => {
                 let id = match id.is_empty() {
                     true => tool_id::fallback(&self.id_fallback, self.calls).into(),
                     false => call_ids::legal(id),
                 };
                 self.calls += 1;
                 self.seen.tool_calls = true;
-                block_start(&mut frames, index, "toolUse", |call| {
+                let is_custom = *kind == CallKind::Custom;
+                if is_custom {
+                    report_once(
+                        losses,
+                        LossKind::Approximated,
+                        format!("/content/{part}"),
+                        "the call of a tool that takes free text stands as a call of a function",
+                        "tools that take free text",
+                    );
+                }
+                block::start(&mut frames, index, "toolUse", |call| {
                     call.key("toolUseId").string(&id);
                     call.key("name").string(&call_ids::legal(name));
                 });
-                Kind::ToolUse
+                Kind::ToolUse { custom: is_custom.then(String::new) }
             }
             PartKind::Image { media_type } if MediaKind::Image.format(media_type).is_some() => {
-                block_start(&mut frames, index, "image", |image| {
+                block::start(&mut frames, index, "image", |image| {
                     image.key("format").string(MediaKind::Image.format(media_type).unwrap_or_default());
                 });
                 Kind::Image
@@ -261,7 +253,7 @@ impl ConverseWriter {
             }
         };
         self.next_index += 1;
-        let block = Open { part, index, kind, is_bare: frames.is_empty() };
+        let block = Block::new(part, index, kind, frames.is_empty());
         if self.open.is_none() {
             self.open = Some(block);
             out.append(&mut frames);
@@ -283,15 +275,14 @@ impl ConverseWriter {
         out: &mut Vec<u8>,
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError> {
-        if let Some(open) = self.open.as_mut().filter(|open| open.part == part) {
-            block_delta(open, delta, out, losses);
-            return Ok(());
+        if let Some(open) = self.open.as_mut().filter(|open| open.part() == part) {
+            return open.delta(delta, out, losses);
         }
-        let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.block.part == part) else {
+        let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.block.part() == part) else {
             return Ok(()); // Reported when it opened.
         };
         let before = waiting.frames.len();
-        block_delta(&mut waiting.block, delta, &mut waiting.frames, losses);
+        waiting.block.delta(delta, &mut waiting.frames, losses)?;
         self.waiting_bytes += waiting.frames.len() - before;
         self.held_events += 1;
         if self.waiting_bytes > WAITING_BYTES_MAX {
@@ -303,13 +294,12 @@ impl ConverseWriter {
     }
 
     /// A part has ended: the next one that waits gets its block.
-    fn end(&mut self, part: u32, out: &mut Vec<u8>) {
-        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.block.part == part) {
+    fn end(&mut self, part: u32, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.block.part() == part) {
             waiting.closed = true;
         }
-        let Some(open) = self.open.filter(|open| open.part == part) else { return };
-        block_stop(open, out);
-        self.open = None;
+        let Some(open) = self.open.take_if(|open| open.part() == part) else { return };
+        open.stop(out, losses);
         while let Some(next) = self.waiting.pop_front() {
             self.waiting_bytes -= next.frames.len();
             out.extend_from_slice(&next.frames);
@@ -317,102 +307,7 @@ impl ConverseWriter {
                 self.open = Some(next.block);
                 return;
             }
-            block_stop(next.block, out);
+            next.block.stop(out, losses);
         }
     }
-}
-
-fn block_start(out: &mut Vec<u8>, index: u64, kind: &str, fill: impl FnOnce(&mut Object<'_>)) {
-    frame(out, event::BLOCK_START, |object| {
-        object.key("contentBlockIndex").number(index);
-        fill(&mut object.key("start").object().key(kind).object());
-    });
-}
-
-/// Ends a block. One of text or reasoning that said nothing must have begun.
-fn block_stop(mut block: Open, out: &mut Vec<u8>) {
-    if block.is_bare {
-        block_delta(&mut block, &Delta::Text("".into()), out, &mut Vec::new());
-    }
-    frame(out, event::BLOCK_STOP, |object| object.key("contentBlockIndex").number(block.index));
-}
-
-/// Writes a delta of the kind that the block has. Reports what no delta can say.
-fn block_delta(block: &mut Open, delta: &Delta<'_>, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
-    let before = out.len();
-    let mut write = |fill: &dyn Fn(&mut Object<'_>)| {
-        frame(out, event::BLOCK_DELTA, |object| {
-            object.key("contentBlockIndex").number(block.index);
-            fill(&mut object.key("delta").object());
-        });
-    };
-    match (block.kind, delta) {
-        (Kind::Text, Delta::Text(text)) => write(&|delta| delta.key("text").string(text)),
-        (Kind::Text, Delta::Citation(citation)) => match &citation.source {
-            CitationSource::Unknown { .. } => report_once(
-                losses,
-                LossKind::Dropped,
-                "/citations",
-                "a source of that kind cannot be named",
-                "citations of any kind",
-            ),
-            _ => {
-                write(&|delta| citations::write_fields(citation, false, &mut delta.key("citation").object()))
-            }
-        },
-        (Kind::Reasoning, Delta::Text(text)) => {
-            write(&|delta| delta.key("reasoningContent").object().key("text").string(text));
-        }
-        (Kind::Reasoning, Delta::Summary { text, .. }) => {
-            report_once(
-                losses,
-                LossKind::Approximated,
-                "/reasoning/summary",
-                "a summary stands as the reasoning itself",
-                "summaries of reasoning",
-            );
-            write(&|delta| delta.key("reasoningContent").object().key("text").string(text));
-        }
-        (Kind::Reasoning, Delta::Proof(proof)) => {
-            write(&|delta| write_proof(proof, &mut delta.key("reasoningContent").object()));
-        }
-        (Kind::ToolUse, Delta::Arguments(text)) => {
-            write(&|delta| delta.key("toolUse").object().key("input").string(text));
-        }
-        (Kind::Image, Delta::Data(data)) => write(&|delta| {
-            delta.key("image").object().key("source").object().key("bytes").string(data);
-        }),
-        (_, Delta::Raw { name, .. }) => report_once(
-            losses,
-            LossKind::Dropped,
-            format!("/content/{name}"),
-            "a part has something of the provider's own that Bedrock Converse cannot carry",
-            "a field of the same meaning",
-        ),
-        // A delta of another kind than its part makes no sense in any protocol.
-        _ => {}
-    }
-    block.is_bare &= out.len() == before;
-}
-
-fn write_proof(proof: &Proof<'_>, content: &mut Object<'_>) {
-    let is_sealed = proof.is(Proof::ANTHROPIC) && proof.kind == ProofKind::Sealed;
-    if is_sealed {
-        let data = proof.token(Proof::ANTHROPIC, ProofKind::Sealed, None);
-        content.key("redactedContent").string(&base64::encode(data.as_bytes()));
-    } else {
-        let data = proof.token(Proof::ANTHROPIC, ProofKind::Signature, None);
-        content.key("signature").string(&data);
-    }
-}
-
-/// Writes one frame: its name, and an object that `fill` fills.
-fn frame(out: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\ndata: ");
-    let mut object = Writer::new(out).object();
-    fill(&mut object);
-    drop(object);
-    out.extend_from_slice(b"\n\n");
 }
