@@ -1,10 +1,11 @@
 //! Which format asks for vectors, apart from the formats of conversations.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use weighbridge_units::Protocol;
 
 use crate::Dialect;
+use crate::bedrock_converse::model_path;
 use crate::bedrock_embeddings::Maker;
 use crate::gemini::Call;
 
@@ -101,18 +102,7 @@ impl EmbeddingsProtocol {
             Self::GeminiEmbed => Call::Embed.path(model),
             Self::GeminiBatchEmbed => Call::BatchEmbed.path(model),
             Self::VertexPredict => Call::Embed.path(model).replace(":embedContent", ":predict"),
-            Self::Bedrock(_) => {
-                let mut path = String::from("/model/");
-                for byte in model.bytes() {
-                    if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                        path.push(char::from(byte));
-                    } else {
-                        // Writing to a string cannot fail.
-                        let _ = write!(path, "%{byte:02X}");
-                    }
-                }
-                path + "/invoke"
-            }
+            Self::Bedrock(_) => model_path(model, "invoke"),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use weighbridge_protocol::gemini::{Call, Route, count_tokens, embed, envelope, error, usage};
+use weighbridge_protocol::gemini::{Route, count_tokens, envelope, error, usage};
 use weighbridge_protocol::json::{Raw, ScanLimits, Writer};
 use weighbridge_protocol::{Body, Envelope};
 use weighbridge_units::{Bucket, Usage};
@@ -249,36 +249,4 @@ fn tokens_are_counted_of_contents_or_of_a_whole_request() {
     assert_eq!(count_tokens::read_answer(raw(&answer)), Ok(counted));
     assert_eq!(count_tokens::read_answer(raw("{}")), Ok(count_tokens::Counted::default()));
     assert!(count_tokens::read_answer(raw(r#"{"totalTokens":"many"}"#)).is_err());
-}
-
-#[test]
-fn contents_are_embedded_one_or_many() {
-    let one = r#"{"content":{"parts":[{"text":"a"},{"text":"b"}]},"output_dimensionality":8,"taskType":"CLUSTERING"}"#;
-    let read = embed::read_requests(raw(one)).unwrap();
-    assert_eq!(read.len(), 1);
-    assert_eq!((read[0].texts.as_slice(), read[0].dimensions), (&["a".into(), "b".into()][..], Some(8)));
-    assert_eq!(read[0].task.as_deref(), Some("CLUSTERING"));
-    let many = written(|writer| embed::write_requests("m", ["a", "b"], Some(8), writer));
-    let read = embed::read_requests(raw(&many)).unwrap();
-    assert!(read.iter().all(|request| request.model == "m" && request.bag.is_empty()));
-    assert_eq!(read.iter().flat_map(|request| &request.texts).collect::<Vec<_>>(), ["a", "b"]);
-    let odd = r#"{"requests":[{"content":{"parts":[{"inlineData":{}}]},"title":"t"}]}"#;
-    let bag = &embed::read_requests(raw(odd)).unwrap()[0].bag;
-    assert_eq!(bag.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["parts", "title"]);
-    assert!(embed::read_requests(raw(r#"{"requests":[{}]}"#)).is_err());
-}
-
-#[test]
-fn vectors_stay_as_they_were_written() {
-    let many = r#"{"embeddings":[{"values":[-1.50e-3,2]},{"values":[]}]}"#;
-    let vectors = embed::read_vectors(raw(many)).unwrap();
-    let back = written(|writer| {
-        embed::write_vectors(Call::BatchEmbed, vectors.iter().map(|vector| vector.text()), writer);
-    });
-    assert_eq!(back, many);
-    let one = r#"{"embedding":{"values":[1]}}"#;
-    let vectors = embed::read_vectors(raw(one)).unwrap();
-    let texts = vectors.iter().map(|vector| vector.text());
-    assert_eq!(written(|writer| embed::write_vectors(Call::Embed, texts, writer)), one);
-    assert!(embed::read_vectors(raw("{}")).is_err());
 }

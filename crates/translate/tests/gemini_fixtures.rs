@@ -7,15 +7,14 @@
 
 use std::path::PathBuf;
 
-use weighbridge_protocol::gemini::{count_tokens, embed, usage};
-use weighbridge_protocol::json::{Raw, ScanLimits, Writer};
+use weighbridge_protocol::gemini::usage;
+use weighbridge_protocol::json::{Raw, ScanLimits};
 use weighbridge_translate::{
-    AnswerTarget, RequestTarget, TranslateError, decode_error, encode_error, request, response, retry_delay,
+    AnswerTarget, TranslateError, decode_error, encode_error, response, retry_delay,
 };
 use weighbridge_units::{ErrorClass, Protocol};
 
 const GEMINI: Protocol = Protocol::GeminiGenerateContent;
-const REQUEST: RequestTarget<'_> = RequestTarget::new("gemini-2.5-flash");
 const ANSWER: AnswerTarget<'_> = AnswerTarget::new("id", 1_700_000_000);
 
 struct Fixture {
@@ -123,36 +122,4 @@ fn retry_info_stands_for_the_retry_after_header() {
 fn an_array_of_chunks_is_no_whole_answer() {
     let error = response(GEMINI, Protocol::OpenAiChat, r#"[{"candidates":[]}]"#, &ANSWER).unwrap_err();
     assert!(matches!(error, TranslateError::Scan(_)), "{error}");
-}
-
-#[test]
-fn recorded_counts_and_vectors_are_read() {
-    for Fixture { name, text, status } in fixtures("gemini-other", "response.json") {
-        if status >= 400 {
-            continue;
-        }
-        let body = raw(&text);
-        if body.get("totalTokens").is_some() {
-            assert!(count_tokens::read_answer(body).unwrap().total > 0, "{name}");
-        } else {
-            let vectors = embed::read_vectors(body).unwrap();
-            assert!(vectors.iter().all(|vector| vector.items().unwrap().count() > 100), "{name}");
-        }
-    }
-    for Fixture { name, text, .. } in fixtures("gemini-other", "request.json") {
-        let body = raw(&text);
-        if body.get("requests").is_some() {
-            let requests = embed::read_requests(body).unwrap();
-            assert!(requests.iter().all(|request| request.texts.len() == 1), "{name}");
-            assert!(requests.iter().all(|request| request.bag.is_empty()), "{name}");
-            continue;
-        }
-        let asked = count_tokens::read_request(body).unwrap();
-        let chat = request(GEMINI, Protocol::OpenAiChat, asked.text(), &REQUEST);
-        assert!(chat.is_ok(), "{name}: {chat:?}");
-        let mut again = Vec::new();
-        count_tokens::write_request("m", asked, Writer::new(&mut again)).unwrap();
-        let again = String::from_utf8(again).unwrap();
-        assert!(count_tokens::read_request(raw(&again)).unwrap().get("contents").is_some(), "{name}");
-    }
 }

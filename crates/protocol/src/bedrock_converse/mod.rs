@@ -23,6 +23,18 @@ use std::fmt::Write as _;
 ///     .ends_with("%3Ainference-profile%2Fx/converse-stream"));
 /// ```
 pub fn path(model: &str, stream: bool) -> String {
+    model_path(model, if stream { "converse-stream" } else { "converse" })
+}
+
+/// The path of any call of a model, below a provider's base URL.
+///
+/// ```
+/// use weighbridge_protocol::bedrock_converse::model_path;
+///
+/// let path = model_path("amazon.titan-embed-text-v2:0", "invoke");
+/// assert_eq!(path, "/model/amazon.titan-embed-text-v2%3A0/invoke");
+/// ```
+pub fn model_path(model: &str, call: &str) -> String {
     let mut path = String::from("/model/");
     for byte in model.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -32,7 +44,8 @@ pub fn path(model: &str, stream: bool) -> String {
             let _ = write!(path, "%{byte:02X}");
         }
     }
-    path.push_str(if stream { "/converse-stream" } else { "/converse" });
+    path.push('/');
+    path.push_str(call);
     path
 }
 

@@ -6,7 +6,6 @@
 //! list and an empty text are the same as no field.
 
 pub mod count_tokens;
-pub mod embed;
 pub mod envelope;
 pub mod error;
 pub mod finish;

@@ -1,8 +1,7 @@
 //! How providers are asked.
 
-use std::fmt::Write as _;
-
 use weighbridge_protocol::anthropic_messages::models::Claude;
+use weighbridge_protocol::bedrock_converse::model_path;
 use weighbridge_protocol::gemini;
 use weighbridge_units::Protocol;
 
@@ -99,16 +98,7 @@ impl Call {
             Self::Gemini | Self::GeminiVertex => gemini::Call::CountTokens.path(model),
             Self::BedrockConverse | Self::BedrockInvoke => {
                 let model = model.find("anthropic.").and_then(|at| model.get(at..)).unwrap_or(model);
-                let mut path = String::from("/model/");
-                for byte in model.bytes() {
-                    if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                        path.push(char::from(byte));
-                    } else {
-                        // Writing to a string cannot fail.
-                        let _ = write!(path, "%{byte:02X}");
-                    }
-                }
-                path + "/count-tokens"
+                model_path(model, "count-tokens")
             }
         }
     }
