@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "recordings are read, or skipped aloud")]
 
 mod answers;
+mod damaged;
 mod recorded;
 mod refusals;
 mod requests;
