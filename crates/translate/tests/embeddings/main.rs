@@ -5,6 +5,7 @@
 
 mod answers;
 mod damaged;
+mod page;
 mod recorded;
 mod refusals;
 mod requests;
