@@ -33,6 +33,8 @@
 //! ```
 
 mod call;
+#[cfg(test)]
+mod laws;
 mod size;
 
 use weighbridge_protocol::gemini::count_tokens;
