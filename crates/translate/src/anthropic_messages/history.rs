@@ -68,6 +68,8 @@ fn reasoning<'a>(raw: Raw<'a>, reasoning: &Reasoning<'a>, losses: &mut Losses<'a
     let own = reasoning.proof.as_ref().filter(|proof| proof.is(Proof::ANTHROPIC));
     match own {
         _ if !token.starts_with(Proof::MARK) => Item::Same,
+        // It only begins as a token does.
+        Some(proof) if proof.data == token => Item::Same,
         // It came by way of a router, under a name of the router's.
         Some(proof) => Item::Other(with_fields(raw, &[(name, Some(&quoted(&proof.data)))])),
         None => {

@@ -3,6 +3,8 @@
 //! Google refuses signatures that it has not made, and models from Gemini 3 on a turn whose first call
 //! has none: <https://ai.google.dev/gemini-api/docs/thought-signatures>.
 
+use std::borrow::Cow;
+
 use memchr::memmem;
 use weighbridge_protocol::gemini::models::thinks_in_levels;
 use weighbridge_protocol::json::Raw;
@@ -52,12 +54,16 @@ fn part<'a>(raw: Raw<'a>, is_due: &mut bool, losses: &mut Losses<'a>) -> Item {
     let Some((name, place)) = signed else {
         return if skips { Item::Other(with_fields(raw, &[(NAMES[0], Some(&skip()))])) } else { Item::Same };
     };
-    let text = place.str().unwrap_or_default();
+    let text = text_of(place);
     if !signature::is_token(&text) {
         return Item::Same;
     }
     let Some((proof, _)) = signature::read(text) else { return Item::Same };
     if proof.is(Proof::GEMINI) {
+        // What only begins as a token is its own data.
+        if proof.data == text_of(place) {
+            return Item::Same;
+        }
         // It came by way of a protocol in which it has an id.
         return Item::Other(with_fields(raw, &[(name, Some(&quoted(&proof.data)))]));
     }
@@ -73,4 +79,8 @@ fn part<'a>(raw: Raw<'a>, is_due: &mut bool, losses: &mut Losses<'a>) -> Item {
         (false, false) => Item::Gone,
         _ => Item::Other(with_fields(raw, &[(name, None)])),
     }
+}
+
+fn text_of(raw: Raw<'_>) -> Cow<'_, str> {
+    raw.str().unwrap_or_default()
 }

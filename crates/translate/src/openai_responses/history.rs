@@ -54,6 +54,8 @@ fn reasoning<'a>(raw: Raw<'a>, sealed: &str, is_ours: bool, losses: &mut Losses<
         };
     }
     match items_decode::proof_of(raw) {
+        // It only begins as a token does.
+        Some((proof, _)) if proof.data == sealed => Item::Same,
         Some((proof, id)) if proof.is(Proof::OPENAI) && proof.kind == ProofKind::Sealed => {
             let (id, data) = (id.map(|id| quoted(&id)), quoted(&proof.data));
             Item::Other(with_fields(raw, &[("id", id.as_deref()), ("encrypted_content", Some(&data))]))

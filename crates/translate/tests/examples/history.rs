@@ -117,6 +117,8 @@ fn history_of_openai_is_left_alone() {
         r#"{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAA"}"#,
         r#"{"type":"reasoning","id":"rs_1","summary":[]}"#,
         r#"{"type":"item_reference","id":"rs_1"}"#,
+        // It begins as a token of ours does, and is none.
+        r#"{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"wb.proof:s:x"}"#,
         r#"{"type":"message","id":"rs_wb_1_0","role":"user","content":"wb.proof:e:x::rs_wb_"}"#,
         r#"{"type":"reasoning","id":"rs_wbx","summary":[{"type":"summary_text","text":"wb.proof"}]}"#,
         r#"7"#,
@@ -156,6 +158,7 @@ fn history_of_google_is_left_alone() {
         r#"{"text":"d2IucHJv"}"#,
         // It begins as a token of ours does, and is none.
         r#"{"text":"","thoughtSignature":"d2IucHJvAAAA"}"#,
+        r#"{"text":"","thoughtSignature":"d2IucHJvb2b/"}"#,
         r#"{"functionCall":{"name":"d2IucHJv"},"thought_signature":7}"#,
     ] {
         let body = format!(r#"{{"contents":[{{"role":"model","parts":[{part}]}}]}}"#);

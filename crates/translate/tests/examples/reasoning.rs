@@ -162,6 +162,7 @@ fn history_of_anthropic_is_left_alone() {
     for content in [
         r#"[{"type":"thinking","thinking":"Hm","signature":"c2ln"},{"type":"redacted_thinking","data":"cmVk"}]"#,
         r#"[{"type":"text","text":"wb.proof:s:unknown::"},{"type":"thinking","thinking":"wb.proof","signature":"c2ln"}]"#,
+        r#"[{"type":"thinking","thinking":"Hm","signature":"wb.proof:s:x"}]"#,
         r#""wb.proof""#,
     ] {
         let body = format!(
