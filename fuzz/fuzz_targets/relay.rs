@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use weighbridge_fuzz::{cut, settings};
+use weighbridge_fuzz::{PROTOCOLS, cut, pick, settings};
 use weighbridge_stream::aws::encode_event;
 use weighbridge_stream::testkit::{Verdict, check};
 use weighbridge_stream::{End, Framing, Relay, RelayOptions, RelayState, StreamForm};
@@ -39,12 +39,9 @@ fn framed(framing: Framing, stream: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some(([seed, choice, hide], stream)) = settings(input) else { return };
-    let protocols = Protocol::ALL;
-    let choice = usize::from(choice);
-    let (provider, choice) = (protocols[choice % protocols.len()], choice / protocols.len());
-    let (client, choice) = (protocols[choice % protocols.len()], choice / protocols.len());
-    let framing = [Framing::Sse, Framing::AwsEventStream, Framing::JsonArray][choice % 3];
+    let Some(([seed, provider, client, framing, hide], stream)) = settings(input) else { return };
+    let (provider, client) = (pick(&PROTOCOLS, provider), pick(&Protocol::ALL, client));
+    let framing = pick(&[Framing::Sse, Framing::AwsEventStream, Framing::JsonArray], framing);
     let options = RelayOptions {
         provider,
         framing,
