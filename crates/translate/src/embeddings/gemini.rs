@@ -147,16 +147,18 @@ fn write_input<'a>(
     losses: &mut Losses<'a>,
     object: &mut Object<'_>,
 ) {
-    if target.dialect != Dialect::Vertex {
+    let at_vertex = target.dialect == Dialect::Vertex;
+    if !at_vertex {
         object.key("model").string(&resource(target.model));
     }
+    // Vertex AI wants to know of any content who speaks.
+    let role = at_vertex.then_some("user");
     match &input.content {
-        InputContent::Text(text) => write_texts(std::slice::from_ref(text), object.key("content")),
-        InputContent::Texts(texts) => write_texts(texts, object.key("content")),
+        InputContent::Text(text) => write_texts(role, std::slice::from_ref(text), object.key("content")),
+        InputContent::Texts(texts) => write_texts(role, texts, object.key("content")),
         // Tokens were refused before.
         InputContent::Tokens(raw) | InputContent::Parts(raw) => object.key("content").raw(raw.text()),
     }
-    let at_vertex = target.dialect == Dialect::Vertex;
     if !at_vertex {
         // The Gemini API does not let itself be told how to shorten a text.
         write_wishes(&Wishes { truncation: None, ..input.wishes.clone() }, object);
@@ -182,8 +184,11 @@ fn resource(model: &str) -> Cow<'_, str> {
     Cow::Owned(format!("models/{model}"))
 }
 
-fn write_texts(texts: &[Cow<'_, str>], writer: Writer<'_>) {
+fn write_texts(role: Option<&str>, texts: &[Cow<'_, str>], writer: Writer<'_>) {
     let mut content = writer.object();
+    if let Some(role) = role {
+        content.key("role").string(role);
+    }
     let mut parts = content.key("parts").array();
     texts.iter().for_each(|text| parts.item().object().key("text").string(text));
 }

@@ -27,7 +27,7 @@ fn openai_to_all() {
     dropped /logit: the field `logit` is not carried over to gemini-batch-embed [a counterpart of `logit`]
     "#);
     assert_snapshot!(request_to_vertex(OpenAi, GeminiEmbed, OPENAI), @r#"
-    {"content":{"parts":[{"text":"Weigh é this."}]},"embedContentConfig":{"outputDimensionality":256}}
+    {"content":{"role":"user","parts":[{"text":"Weigh é this."}]},"embedContentConfig":{"outputDimensionality":256}}
     dropped /user: gemini-embed has no word for the end user [the end user]
     dropped /logit: the field `logit` is not carried over to gemini-embed [a counterpart of `logit`]
     "#);
@@ -84,7 +84,7 @@ fn gemini_to_all() {
     "#);
     assert_snapshot!(request(GeminiEmbed, GeminiEmbed, GEMINI), @r#"{"model":"models/target-model","content":{"parts":[{"text":"Weigh"},{"text":"this."}]},"taskType":"QUESTION_ANSWERING","title":"T","outputDimensionality":256,"futureField":1}"#);
     assert_snapshot!(request(GeminiEmbed, GeminiBatchEmbed, GEMINI), @r#"{"requests":[{"model":"models/target-model","content":{"parts":[{"text":"Weigh"},{"text":"this."}]},"taskType":"QUESTION_ANSWERING","title":"T","outputDimensionality":256,"futureField":1}]}"#);
-    assert_snapshot!(request_to_vertex(GeminiEmbed, GeminiBatchEmbed, GEMINI), @r#"{"requests":[{"content":{"parts":[{"text":"Weigh"},{"text":"this."}]},"embedContentConfig":{"taskType":"QUESTION_ANSWERING","title":"T","outputDimensionality":256},"futureField":1}]}"#);
+    assert_snapshot!(request_to_vertex(GeminiEmbed, GeminiBatchEmbed, GEMINI), @r#"{"requests":[{"content":{"role":"user","parts":[{"text":"Weigh"},{"text":"this."}]},"embedContentConfig":{"taskType":"QUESTION_ANSWERING","title":"T","outputDimensionality":256},"futureField":1}]}"#);
     assert_snapshot!(request(GeminiEmbed, VertexPredict, GEMINI), @r#"
     {"instances":[{"content":"Weigh\nthis.","title":"T","task_type":"QUESTION_ANSWERING"}],"parameters":{"outputDimensionality":256}}
     approximated : vertex-predict takes one text per vector; the parts are joined by a line break [several texts for one vector]
