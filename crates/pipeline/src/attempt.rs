@@ -10,7 +10,7 @@ use weighbridge_records::ExcludedTarget;
 use weighbridge_routing::{DeadEnd, FailureCause, Pick, Plan, Rejection, Sent, TimeLimit, Verdict};
 use weighbridge_stream::{Facts, Framing};
 use weighbridge_translate::bedrock_converse::named_error;
-use weighbridge_translate::{ApiError, decode_error, retry_delay};
+use weighbridge_translate::{ApiError, decode_error, error_protocol, retry_delay};
 use weighbridge_transport::{Consumed, Phase, Transport, TransportError};
 use weighbridge_units::{AttemptOutcome, ErrorClass, Protocol};
 
@@ -226,7 +226,7 @@ pub(crate) fn failed(
 
 /// The provider answered with an error status.
 async fn refused(
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     deployment: &Deployment,
     provider: Protocol,
     head: &response::Parts,
@@ -240,6 +240,8 @@ async fn refused(
         }
     }
     body.truncate(ERROR_BODY_MOST);
+    let dialect = in_flight.exchange().map(|exchange| deployment.address(exchange.client).dialect);
+    let provider = error_protocol(provider, dialect.unwrap_or_default(), &body);
     let retry_after = retry_after(&head.headers).or_else(|| retry_delay(provider, &body));
     let mut said = said_by(provider, head, &body);
     scrub(&mut said.message, deployment);

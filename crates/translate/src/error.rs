@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use thiserror::Error;
+use weighbridge_protocol::Dialect;
 use weighbridge_protocol::json::{Raw, ReadError, ScanError, pointers_of};
 use weighbridge_units::{ErrorClass, Protocol};
 
@@ -104,6 +105,31 @@ pub fn decode_error(provider: Protocol, status: u16, body: &[u8]) -> ApiError {
     let raw = Raw::parse(text, &Default::default()).ok();
     raw.and_then(|raw| adapter(provider).decode_error(status, raw))
         .unwrap_or_else(|| without_body(status, text))
+}
+
+/// The protocol that a house's error is in. Houses that serve Anthropic's format hand its errors on, and have
+/// errors of their own beside them: Google's at Vertex AI, alone in an array where a stream was asked for, and
+/// AWS's at Bedrock.
+///
+/// ```
+/// use weighbridge_protocol::Dialect;
+/// use weighbridge_translate::error_protocol;
+/// use weighbridge_units::Protocol::{AnthropicMessages, GeminiGenerateContent};
+///
+/// let of = |body: &str| error_protocol(AnthropicMessages, Dialect::Vertex, body.as_bytes());
+/// assert_eq!(of(r#"[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]"#), GeminiGenerateContent);
+/// assert_eq!(of(r#"{"type": "error", "error": {"type": "invalid_request_error"}}"#), AnthropicMessages);
+/// ```
+pub fn error_protocol(provider: Protocol, dialect: Dialect, body: &[u8]) -> Protocol {
+    let own = match (provider, dialect) {
+        (Protocol::AnthropicMessages, Dialect::Vertex) => Protocol::GeminiGenerateContent,
+        (Protocol::AnthropicMessages, Dialect::Bedrock) => Protocol::BedrockConverse,
+        _ => return provider,
+    };
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let raw = Raw::parse(text, &Default::default()).ok();
+    let is_handed_on = raw.and_then(|raw| raw.get("type")?.str().ok()).is_some_and(|kind| kind == "error");
+    if is_handed_on { provider } else { own }
 }
 
 /// How long a provider asks to wait before the next attempt, where the body of its error says so. Most say
