@@ -171,9 +171,8 @@ fn check_losses(exchange: &Exchange, outbound: &Outbound) -> Result<(), Unfit> {
 fn prompt_bound(exchange: &Exchange, deployment: &Deployment) -> u64 {
     let text = exchange.body.text();
     if let Some(vectors) = &exchange.vectors {
-        let bytes = text.len() as u64;
-        let bound = if vectors.asked.is_bounded { bytes } else { weighbridge_tokens::UNBOUNDED };
-        return weighbridge_tokens::within_context(bound, deployment.info.map(|info| info.context_window));
+        // A model's window bounds each of the inputs, not their sum.
+        return if vectors.asked.is_bounded { text.len() as u64 } else { weighbridge_tokens::UNBOUNDED };
     }
     let provider = deployment.address(exchange.client).protocol;
     let media = weighbridge_tokens::media(exchange.client, text);

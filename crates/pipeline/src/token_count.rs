@@ -148,6 +148,6 @@ fn estimate(client: Protocol, body: &Body) -> Result<TokenCount, Refusal> {
         .map_err(|error| bad_request(&error))
         .and_then(|question| read(question).map_err(|error| Refusal::bad_field(&error, body)))?;
     let PromptSize { text_bytes, messages, images, unseen } = PromptSize::of(&conversation);
-    let tokens = weighbridge_tokens::estimate_of(text_bytes, messages, images.saturating_add(unseen));
+    let tokens = weighbridge_tokens::prompt_estimate(text_bytes, messages, images.saturating_add(unseen));
     Ok(TokenCount { tokens, cached: 0, is_estimate: true })
 }

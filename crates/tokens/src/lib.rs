@@ -117,15 +117,6 @@ pub const fn prompt_estimate(text_bytes: u64, messages: u64, images: u64) -> u64
         .saturating_add(images.saturating_mul(USUAL_IMAGE))
 }
 
-/// The best guess for a prompt of so many bytes of text, messages, and images or other media.
-///
-/// A message is framed by about four tokens. What media take depends on their size and the model; one
-/// photograph is about 1,000 tokens at each of the large providers.
-pub const fn estimate_of(text_bytes: u64, messages: u64, media: u64) -> u64 {
-    let framed = messages.saturating_mul(4);
-    estimate(text_bytes).saturating_add(framed).saturating_add(media.saturating_mul(1_000))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
