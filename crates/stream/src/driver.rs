@@ -88,7 +88,8 @@ impl Driver {
                 self.failed_in_band = true;
                 self.fail(error);
             }
-            (None, Err(error), _) | (None, _, Some(error)) => self.fail_frame(&error),
+            (None, Err(error), _) => self.fail_frame(&error.located(frame.data)),
+            (None, _, Some(error)) => self.fail_frame(&error),
             (None, Ok(role), None) => {
                 if role == FrameRole::Terminal {
                     self.state = RelayState::Ended;

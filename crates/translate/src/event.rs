@@ -228,6 +228,9 @@ pub enum FrameError {
     /// It is not the JSON that the protocol documents.
     #[error("the provider sent a malformed stream event: {0}")]
     Malformed(String),
+    /// A value in it is not what the protocol documents.
+    #[error("the provider sent a malformed stream event: {0}")]
+    Unfit(ReadError),
     /// It is well formed, but makes no sense after what came before.
     #[error("the provider sent a stream event out of order: {0}")]
     OutOfOrder(&'static str),
@@ -236,9 +239,21 @@ pub enum FrameError {
     TooMuch(&'static str),
 }
 
+impl FrameError {
+    /// The same error, saying where in the frame's `data` the value stands that it is about.
+    #[must_use]
+    pub fn located(self, data: &str) -> Self {
+        let Self::Unfit(error) = self else { return self };
+        match error.pointer(data) {
+            root if root.is_empty() => Self::Unfit(error),
+            pointer => Self::Malformed(format!("{pointer}: {error}")),
+        }
+    }
+}
+
 impl From<ReadError> for FrameError {
     fn from(error: ReadError) -> Self {
-        Self::Malformed(error.to_string())
+        Self::Unfit(error)
     }
 }
 

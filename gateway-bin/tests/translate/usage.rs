@@ -28,6 +28,21 @@ fn what_cannot_be_read_is_refused_with_its_place() {
 }
 
 #[test]
+fn an_event_that_cannot_be_read_is_named_with_its_place() {
+    let chat = |data: &str| {
+        let event = format!("data: {data}\n\n");
+        let output =
+            between(Protocol::OpenAiChat, Protocol::AnthropicMessages, &["--stream"], event.as_bytes());
+        assert_exit(&output, 1);
+        said(&output).join("\n")
+    };
+    let unfit = chat(r#"{"choices": [{"delta": {"content": "a"}, "index": "b"}]}"#);
+    assert!(unfit.contains(": /choices/0/index: "), "{unfit}");
+    let cut = chat(r#"{"choices": ["#);
+    assert!(cut.contains("line 1, column 14"), "{cut}");
+}
+
+#[test]
 fn wrong_usage_is_told_apart() {
     let mut wrong = vec![
         vec![],
