@@ -61,7 +61,9 @@ fn look_up(client: Protocol, word: &[u8], rest: &[u8], found: &mut Media) {
             b"input_file" if !is_key(rest) => found.unseen = true,
             b"input_audio" | b"file_id" => found.unseen = true,
             // What these name is at the provider, and comes before the input.
-            b"previous_response_id" | b"conversation" | b"prompt" if is_key(rest) => found.unseen = true,
+            b"previous_response_id" | b"conversation" | b"prompt" if is_key(rest) => {
+                found.unseen |= !is_null(rest);
+            }
             word => found.unseen |= !is_key(rest) && OPENAI_TOOLS.iter().any(|tool| word.starts_with(tool)),
         },
         // <https://ai.google.dev/api/generate-content>
@@ -127,6 +129,12 @@ fn is_key(rest: &[u8]) -> bool {
     rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
 
+/// Whether the field whose name stands before `rest` says nothing.
+fn is_null(rest: &[u8]) -> bool {
+    let value = rest.iter().position(|byte| *byte == b':').and_then(|colon| rest.get(colon + 1..));
+    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"null"))
+}
+
 /// Whether the word is the type of a tool, or of an edit of the context, that Anthropic works on its
 /// side: such types end in a date, as `web_search_20250305`. Those that the client runs are known.
 fn runs_at_provider(word: &[u8]) -> bool {
@@ -171,6 +179,9 @@ mod tests {
             r#"{"input":[{"type":"input_file","file_data":"data:…"}]}"#,
         ] {
             assert!(responses(body).unseen, "{body}");
+        }
+        for nothing in [r#"{"previous_response_id": null}"#, r#"{"conversation" :null,"prompt":null}"#] {
+            assert_eq!(responses(nothing), found(0, false, false), "{nothing}");
         }
         let gemini = |body| media(Protocol::GeminiGenerateContent, body);
         let image = r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]}]}"#;
