@@ -26,6 +26,8 @@ pub struct Plan {
     noted: TargetSet,
     /// The target whose credential was refused last, and those of its credentials that were tried.
     same_target: Option<(TargetIndex, KeySet)>,
+    /// The target that is asked first while it is healthy.
+    preferred: Option<TargetIndex>,
     tries: u32,
     counted: bool,
     only_fallbacks: bool,
@@ -70,6 +72,7 @@ impl Plan {
             settled: TargetSet::default(),
             noted: TargetSet::default(),
             same_target: None,
+            preferred: None,
             tries: 0,
             counted: false,
             only_fallbacks: false,
@@ -85,6 +88,13 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Asks the target at a position of the route before all others, whatever the strategy says: it holds
+    /// something that others would have to be sent. Nothing changes where it is not healthy, takes no requests,
+    /// or does not exist.
+    pub fn prefer(&mut self, position: usize) {
+        self.preferred = TargetIndex::new(position);
     }
 
     /// The route that is followed.
@@ -112,6 +122,7 @@ impl Plan {
         }
         let picked = self
             .other_key(now)
+            .or_else(|| self.take_preferred(now))
             .or_else(|| self.search(Pass::Healthy, now, random))
             .or_else(|| self.search(Pass::ForWantOfBetter, now, random));
         match &picked {
@@ -209,6 +220,15 @@ impl Plan {
                 None
             }
         }
+    }
+
+    fn take_preferred(&mut self, now: Monotonic) -> Option<Pick> {
+        let index = self.preferred.take()?;
+        let route = self.route.clone();
+        if !self.is_fit(&route, index, Pass::Healthy, now) {
+            return None;
+        }
+        take(&route, index, Pass::Healthy, now)
     }
 
     fn search(&mut self, pass: Pass, now: Monotonic, random: u64) -> Option<Pick> {

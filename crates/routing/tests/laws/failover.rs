@@ -231,3 +231,27 @@ fn a_failure_after_the_commit_point_speaks_against_the_target() {
     assert_eq!(pick.target().get(), 1);
     pick.succeeded(after(10));
 }
+
+#[test]
+fn a_preferred_target_is_asked_first_while_it_is_healthy() {
+    let route = route(weighted(&[1, 1, 0]), vec![target("d")]);
+    let first = |position| {
+        let mut plan = Plan::new(route.clone());
+        plan.prefer(position);
+        let pick = plan.next(START, 0).unwrap();
+        let index = pick.target().get();
+        plan.reject(pick, Rejection::Price, START);
+        let second = plan.next(START, 0).unwrap();
+        assert_ne!(second.target().get(), index, "it is asked once");
+        second.succeeded(START);
+        index
+    };
+    for position in [0, 1, 3] {
+        assert_eq!(first(position), position);
+    }
+    // One that is drained, that does not exist, or that asked to be left alone changes nothing.
+    assert!([2, 4, 999].into_iter().all(|position| first(position) < 2));
+    let last = route.targets().last().unwrap();
+    last.health().failed(&status_after(ErrorClass::RateLimit, 3), START, false, START);
+    assert!(first(3) < 2);
+}
