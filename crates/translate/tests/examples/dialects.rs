@@ -61,3 +61,37 @@ fn others_are_told_only_what_was_asked_for() {
     );
     insta::assert_snapshot!("chat_to_houses_of_responses", for_each(CHAT, RESPONSES, OF_CHAT, &houses));
 }
+
+/// What Azure's filter says about prompt and answer has no counterpart elsewhere: it is reported, and an
+/// answer that the filter stopped says so.
+#[test]
+fn filters_of_azure_are_reported() {
+    let severity = r#"{"hate": {"filtered": true, "severity": "high"}}"#;
+    let answer = format!(
+        r#"{{"id": "c", "object": "chat.completion", "created": 1, "model": "m",
+        "prompt_filter_results": [{{"prompt_index": 0, "content_filter_results": {severity}}}],
+        "choices": [{{"index": 0, "finish_reason": "content_filter", "content_filter_results": {severity},
+            "message": {{"role": "assistant", "content": "I"}}}}]}}"#
+    );
+    let target = AnswerTarget::new("made-up", 1_700_000_000);
+    let translated = response(CHAT, ANTHROPIC, &answer, &target).unwrap();
+    let body = String::from_utf8(translated.value.0).unwrap();
+    assert!(body.contains(r#""stop_reason":"refusal""#), "{body}");
+    let lost: Vec<&str> = translated.losses.iter().map(|loss| loss.pointer.as_str()).collect();
+    assert!(lost.contains(&"/prompt_filter_results"), "{lost:?}");
+    assert!(lost.contains(&"/choices/0/content_filter_results"), "{lost:?}");
+    // Where nothing is translated, nothing of it is lost.
+    let same = response(CHAT, CHAT, &answer, &target).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&same.value.0).unwrap();
+    assert_eq!(kept["prompt_filter_results"][0]["content_filter_results"]["hate"]["severity"], "high");
+    assert_eq!(kept["choices"][0]["content_filter_results"]["hate"]["filtered"], true);
+}
+
+/// A prompt that Azure's filter refused is an error under 400, whose details say why.
+#[test]
+fn prompts_that_azure_refuses() {
+    let body = br#"{"error": {"message": "filtered", "type": null, "param": "prompt", "code": "content_filter",
+        "status": 400, "innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {}}}}"#;
+    let error = weighbridge_translate::decode_error(CHAT, 400, body);
+    assert_eq!(error.class, weighbridge_units::ErrorClass::ContentPolicy);
+}
