@@ -214,6 +214,7 @@ mod tests {
         anthropic-messages {"type":"model","id":"fast","display_name":"Fast","created_at":"2023-11-14T22:13:20.000Z","max_input_tokens":200000,"max_tokens":64000,"lifecycle":"active","capabilities":null,"line":null,"deprecated_at":null,"retires_at":null}
         openai-responses {"id":"fast","object":"model","created":1700000000,"owned_by":"weighbridge"}
         gemini {"name":"models/fast","displayName":"Fast","inputTokenLimit":200000,"outputTokenLimit":64000,"supportedGenerationMethods":["generateContent","countTokens"]}
+        bedrock-converse {"id":"fast","object":"model","created":1700000000,"owned_by":"weighbridge"}
         "#);
         let embeds = Listed { embeds: true, ..Listed::new("openai/small", "openai") };
         insta::assert_snapshot!(text(&one(Protocol::GeminiGenerateContent, &embeds)), @r#"{"name":"models/openai/small","displayName":"openai/small","supportedGenerationMethods":["embedContent"]}"#);

@@ -90,9 +90,11 @@ pub(super) fn string(text: &str) -> Vec<u8> {
 mod tests {
     use weighbridge_units::Protocol;
 
+    use serde_json::value::Value;
+
     use super::*;
 
-    fn rendered(error: &ApiError) -> (u16, serde_json::Value) {
+    fn rendered(error: &ApiError) -> (u16, Value) {
         let (status, body) = crate::encode_error(Protocol::OpenAiResponses, error, "req_1");
         (status, serde_json::from_slice(&body).unwrap())
     }
