@@ -51,8 +51,9 @@ pub struct SqliteLedgerOptions {
 /// A [`LedgerStore`] in an SQLite file.
 ///
 /// A commit is made by whoever asks for it, on its own thread, for all who ask at the same time: it writes
-/// to the page cache only, which takes some 40 µs for one and 5 µs each for many, less than waking another
-/// thread would. With [`Durability::Fsync`] a thread of the store makes all commits.
+/// to the page cache only, and there the rows of the journal only, which takes less than waking another
+/// thread would. The tables beside the journal follow, for many commits at once. With [`Durability::Fsync`]
+/// a thread of the store makes all commits.
 ///
 /// Several processes may have the same file open, and write to it; each opening is a writer of its own,
 /// with hash chains of its own. [`LedgerStore::recover`] knows dead writers by the locks that the system
