@@ -137,7 +137,7 @@ impl Simulator {
                     gemini::read(&call, form, &body()?, cache).map(Reading::ask)
                 }
                 gemini::Method::Count => gemini::count(&call, &body()?).map(Reading::Document),
-                gemini::Method::Embed | gemini::Method::EmbedAll => {
+                gemini::Method::Embed | gemini::Method::EmbedAll | gemini::Method::Predict => {
                     gemini::embed(&call, &body()?).map(Reading::Embedding)
                 }
                 gemini::Method::RawPredict | gemini::Method::StreamRawPredict => {
@@ -277,6 +277,10 @@ impl Simulator {
         let frame = Frame { bytes, progress: Progress::default(), tells_usage: embedding.told };
         let mut response = Response::new(AnswerBody::metered(delivery::whole(frame, fault), meter));
         headers::write(response.headers_mut(), vendor, request_id, JSON);
+        if vendor == Vendor::Aws {
+            let counts = [("input", embedding.tokens)];
+            headers::write_counts(response.headers_mut(), if embedding.told { &counts } else { &[] });
+        }
         Ok(response)
     }
 }

@@ -21,7 +21,7 @@ impl Embedding {
     pub(crate) fn hide_usage(&mut self) {
         self.told = false;
         if let Some(fields) = self.answer.as_object_mut() {
-            fields.retain(|name, _| !name.starts_with("usage"));
+            fields.retain(|name, _| !name.starts_with("usage") && name != "inputTextTokenCount");
         }
     }
 }

@@ -23,9 +23,9 @@
 //! |---|---|
 //! | [`Vendor::OpenAi`] | Chat Completions; Responses, with kept ones and counts; models |
 //! | [`Vendor::Anthropic`] | Messages; models |
-//! | [`Vendor::Google`] | Gemini: generate, stream (events or one array), count, embed; the same on Vertex but for embeddings, and Claude there; models |
+//! | [`Vendor::Google`] | Gemini: generate, stream (events or one array), count, embed; the same on Vertex, and `predict` and Claude there; models |
 //! | [`Vendor::Azure`] | Chat Completions and embeddings of a deployment, Responses, as OpenAI's but for filters and errors |
-//! | [`Vendor::Aws`] | Bedrock: Converse, ConverseStream, CountTokens, Claude by InvokeModel, Titan's embeddings; signatures are checked |
+//! | [`Vendor::Aws`] | Bedrock: Converse, ConverseStream, CountTokens, Claude and embeddings of Titan and Cohere by InvokeModel; signatures are checked |
 //!
 //! What a model has thought (signatures, encrypted content) is known again when it comes back, and
 //! refused where it was changed, or is missing although it is needed.

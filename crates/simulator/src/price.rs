@@ -128,7 +128,7 @@ const fn embedding(
 }
 
 /// What is served. Figures: PyPI `genai-prices` 0.2.3 (November 2026).
-static MODELS: [Model; 27] = [
+static MODELS: [Model; 32] = [
     chat("gpt-4o-mini", "gpt-4o-mini-2024-07-18", openai(150_000, 75_000, 600_000)),
     chat("gpt-4o", "gpt-4o-2024-08-06", openai(2_500_000, 1_250_000, 10_000_000)),
     Model {
@@ -194,7 +194,13 @@ static MODELS: [Model; 27] = [
     profile("global.anthropic.claude-sonnet-4-5-20250929-v1:0", anthropic(3_000_000, 15_000_000)),
     embedding(Vendor::OpenAi, "text-embedding-3-small", 8_192, 1_536, 20_000),
     embedding(Vendor::OpenAi, "text-embedding-3-large", 8_192, 3_072, 130_000),
+    // Google bills characters; this is litellm's figure for tokens.
+    embedding(Vendor::Google, "text-embedding-005", 2_048, 768, 100_000),
     embedding(Vendor::Aws, "amazon.titan-embed-text-v2:0", 8_192, 1_024, 20_000),
+    embedding(Vendor::Aws, "amazon.titan-embed-text-v1", 8_192, 1_536, 100_000),
+    embedding(Vendor::Aws, "cohere.embed-multilingual-v3", 512, 1_024, 100_000),
+    embedding(Vendor::Aws, "cohere.embed-v4:0", 128_000, 1_536, 120_000),
+    embedding(Vendor::Aws, "us.cohere.embed-v4:0", 128_000, 1_536, 120_000),
 ];
 
 /// The model of that name, dated or not, if the vendor serves it.

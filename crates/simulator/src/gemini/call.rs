@@ -20,6 +20,8 @@ pub(crate) enum Method {
     Count,
     Embed,
     EmbedAll,
+    /// Embeddings of models before Gemini, only at Vertex.
+    Predict,
     /// Only of models of Anthropic's.
     RawPredict,
     StreamRawPredict,
@@ -34,6 +36,7 @@ impl Method {
             Self::Count => "countTokens",
             Self::Embed => "embedContent",
             Self::EmbedAll => "batchEmbedContents",
+            Self::Predict => "predict",
             Self::RawPredict => "rawPredict",
             Self::StreamRawPredict => "streamRawPredict",
         }
@@ -74,14 +77,15 @@ impl Call {
             Method::Count,
             Method::Embed,
             Method::EmbedAll,
+            Method::Predict,
             Method::RawPredict,
             Method::StreamRawPredict,
         ];
         let method = all.into_iter().find(|known| known.name() == method)?;
         let known = match method {
-            Method::Embed | Method::EmbedAll => dialect == Dialect::Gemini,
+            Method::Predict => dialect == Dialect::Vertex && !path.contains(PUBLISHERS[1]),
             Method::RawPredict | Method::StreamRawPredict => path.contains(PUBLISHERS[1]),
-            Method::Generate | Method::Stream { .. } | Method::Count => !path.contains(PUBLISHERS[1]),
+            _ => !path.contains(PUBLISHERS[1]),
         };
         known.then(|| Self { dialect, model: model.to_owned(), method })
     }

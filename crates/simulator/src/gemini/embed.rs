@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::ask::content_tokens;
-use super::call::{Call, Method};
+use super::call::{Call, Dialect, Method};
 use super::conversation::parts;
 use super::refusal::invalid;
-use super::{checked, model};
+use super::{checked, embed_vertex, model};
 use crate::embedding::{Embedding, vector};
 use crate::price::Model;
 use crate::refusal::Refusal;
@@ -16,6 +16,9 @@ const MOST: usize = 100;
 
 /// The embeddings that a body asks for.
 pub(crate) fn embed(call: &Call, body: &Value) -> Result<Embedding, Refusal> {
+    if call.dialect == Dialect::Vertex {
+        return embed_vertex::embed(call, body);
+    }
     let model = model(call)?;
     let together = call.method == Method::EmbedAll;
     let body = match together {

@@ -5,6 +5,7 @@ mod ask;
 mod call;
 mod conversation;
 mod embed;
+mod embed_vertex;
 pub(crate) mod refusal;
 mod rules;
 mod signature;
@@ -66,8 +67,11 @@ pub(crate) fn count(call: &Call, body: &Value) -> Result<Value, Refusal> {
 
 /// The model that a path names, if it can do what is asked.
 fn model(call: &Call) -> Result<&'static Model, Refusal> {
-    let embeds = matches!(call.method, Method::Embed | Method::EmbedAll);
-    let fits = |model: &&Model| model.dimensions.is_some() == embeds && is_claude(model) == call.is_claudes();
+    let embeds = matches!(call.method, Method::Embed | Method::EmbedAll | Method::Predict);
+    let fits = |model: &&Model| {
+        let here = call.dialect == Dialect::Vertex || !is_vertexs_alone(model);
+        here && model.dimensions.is_some() == embeds && is_claude(model) == call.is_claudes()
+    };
     price::model(Vendor::Google, &call.model).filter(fits).ok_or_else(|| {
         let message = format!(
             "models/{} is not found for API version v1beta, or is not supported for {}. Call \
@@ -82,6 +86,11 @@ fn model(call: &Call) -> Result<&'static Model, Refusal> {
 /// Whether Anthropic has made the model.
 fn is_claude(model: &Model) -> bool {
     model.family.starts_with("claude")
+}
+
+/// Whether the Gemini API does not serve the model.
+fn is_vertexs_alone(model: &Model) -> bool {
+    is_claude(model) || model.family.starts_with("text-")
 }
 
 /// `rawPredict` and `streamRawPredict` of a model of Anthropic's.
@@ -117,7 +126,7 @@ pub(crate) fn call_id(own: &Own, ids: &mut Scatter) -> String {
 
 /// `GET /v1beta/models`.
 pub(crate) fn models() -> Value {
-    json!({"models": price::models(Vendor::Google).filter(|model| !is_claude(model)).map(told_model).collect::<Vec<_>>()})
+    json!({"models": price::models(Vendor::Google).filter(|model| !is_vertexs_alone(model)).map(told_model).collect::<Vec<_>>()})
 }
 
 /// `GET /v1beta/models/{model}`.
