@@ -232,11 +232,11 @@ fn base_url(text: &str, spoken: &[Spoken]) -> Result<String, String> {
         return Err("it must be a host and perhaps a path, without query".to_owned());
     }
     for path in spoken.iter().map(|spoken| spoken.path.as_str()) {
-        if let Some(repeated) = path.split('/').nth(1).filter(|first| path.len() > first.len() + 1)
-            && uri.path().ends_with(&format!("/{repeated}"))
-        {
+        // `/v1` of `/v1/messages`, `/openai/v1` of `/openai/v1/responses`.
+        let beginnings = path.match_indices('/').skip(1).filter_map(|(at, _)| path.get(..at));
+        if let Some(repeated) = beginnings.filter(|beginning| uri.path().ends_with(beginning)).last() {
             return Err(format!(
-                "it ends in /{repeated}, which `path` ({path}) begins with: leave it out here"
+                "it ends in {repeated}, which `path` ({path}) begins with: leave it out here"
             ));
         }
     }
@@ -310,5 +310,30 @@ fn timeouts(said: &said::Timeouts, problems: &mut Problems) -> Timeouts {
         first_byte: bound("first_byte", &said.first_byte, default.first_byte),
         idle: bound("idle", &said.idle, default.idle),
         total,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_path_begins_with_is_no_part_of_the_base_url() {
+        let spoken = |name: &str| weighbridge_catalogue::preset(name).unwrap().spoken;
+        for (url, name) in [
+            ("https://api.anthropic.com/v1/", "anthropic"),
+            ("https://mine.openai.azure.com/openai", "azure"),
+            ("https://mine.openai.azure.com/openai/v1/", "azure"),
+        ] {
+            let error = base_url(url, spoken(name)).unwrap_err();
+            assert!(error.contains("leave it out here"), "{url}: {error}");
+        }
+        for (url, name) in [
+            ("https://api.openai.com/v1", "openai"),
+            ("https://mine.openai.azure.com", "azure"),
+            ("https://proxy.test/azure", "azure"),
+        ] {
+            assert_eq!(base_url(url, spoken(name)).as_deref(), Ok(url));
+        }
     }
 }
