@@ -15,3 +15,4 @@ mod replayed;
 mod responses;
 mod server;
 mod support;
+mod vectors;
