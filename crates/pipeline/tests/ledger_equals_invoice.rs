@@ -18,7 +18,24 @@ use weighbridge_units::{AttemptId, AttemptOutcome, NanoUsd, Provenance};
 use world::{CHAT, MESSAGES, World, post};
 
 const ATTEMPTS: u64 = 10_000;
-const ROUTES: [&str; 5] = ["gpt", "claude", "only-gpt", "only-claude", "either"];
+
+/// Routes, and a model at each other provider.
+const NAMES: [&str; 14] = [
+    "gpt",
+    "claude",
+    "only-gpt",
+    "only-claude",
+    "either",
+    "openai-responses/gpt-4o-mini",
+    "azure/gpt-4o-mini",
+    "azure/gpt-5-mini",
+    "azure-dated/gpt-4o-mini",
+    "gemini/gemini-2.5-flash",
+    "vertex/gemini-2.5-flash",
+    "vertex/claude-haiku-4-5@20251001",
+    "bedrock/amazon.nova-lite-v1:0",
+    "bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+];
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -69,30 +86,57 @@ fn faults(seed: u64) -> FaultMix {
     FaultMix { seed, per_ten_thousand: all.map(|fault| (120, fault)).collect() }
 }
 
-fn request(dice: &mut Dice) -> (&'static str, Value) {
-    let path = if dice.roll(2) == 0 { CHAT } else { MESSAGES };
+fn request(dice: &mut Dice) -> (String, Value) {
     let text = match dice.roll(4) {
         0 => "echo:Grüße".to_owned(),
         1 => format!("words:{}", dice.roll(120)),
         2 => format!("pace:{} words:{}", dice.roll(40), dice.roll(60)),
         _ => "use the tool in parallel".to_owned(),
     };
-    let mut body = json!({
-        "model": ROUTES[dice.roll(5) as usize],
-        "messages": [{ "role": "user", "content": text }],
-        "max_tokens": 1 + dice.roll(300),
-        "stream": dice.roll(2) == 0,
-    });
-    if dice.roll(3) == 0 {
-        let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
-        body["tools"] = if path == CHAT {
-            json!([{ "type": "function", "function": { "name": "weather", "parameters": schema } }])
-        } else {
-            json!([{ "name": "weather", "input_schema": schema }])
-        };
-    }
-    if path == CHAT && dice.roll(3) == 0 && body["stream"] == true {
-        body["stream_options"] = json!({ "include_usage": true });
+    let model = NAMES[dice.roll(NAMES.len() as u64) as usize];
+    let (most, stream, has_tool) = (1 + dice.roll(300), dice.roll(2) == 0, dice.roll(3) == 0);
+    let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+    let mut body = json!({ "model": model, "stream": stream });
+    let (path, tool) = match dice.roll(4) {
+        0 => {
+            body["messages"] = json!([{ "role": "user", "content": text }]);
+            body["max_tokens"] = json!(most);
+            if dice.roll(3) == 0 && stream {
+                body["stream_options"] = json!({ "include_usage": true });
+            }
+            // A model that reasons takes another name for the limit.
+            if model.contains("gpt-5") {
+                let limit = body.as_object_mut().unwrap().remove("max_tokens").unwrap();
+                body["max_completion_tokens"] = limit;
+            }
+            let function = json!({ "name": "weather", "parameters": schema });
+            (CHAT.to_owned(), json!({ "type": "function", "function": function }))
+        }
+        1 => {
+            body["messages"] = json!([{ "role": "user", "content": text }]);
+            body["max_tokens"] = json!(most);
+            (MESSAGES.to_owned(), json!({ "name": "weather", "input_schema": schema }))
+        }
+        2 => {
+            body["input"] = json!(text);
+            // At least as many as the API demands.
+            body["max_output_tokens"] = json!(16 + most);
+            let tool =
+                json!({ "type": "function", "name": "weather", "parameters": schema, "strict": false });
+            ("/v1/responses".to_owned(), tool)
+        }
+        _ => {
+            let call = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+            body = json!({
+                "contents": [{ "role": "user", "parts": [{ "text": text }] }],
+                "generationConfig": { "maxOutputTokens": most },
+            });
+            let function = json!({ "name": "weather", "parametersJsonSchema": schema });
+            (format!("/v1beta/models/{model}:{call}"), json!({ "functionDeclarations": [function] }))
+        }
+    };
+    if has_tool {
+        body["tools"] = json!([tool]);
     }
     (path, body)
 }
@@ -100,7 +144,7 @@ fn request(dice: &mut Dice) -> (&'static str, Value) {
 /// Sends one request; the client may leave before the head or in mid-stream.
 async fn play(world: &World, dice: &mut Dice) {
     let (path, body) = request(dice);
-    let request = post(path, &world.key, &body);
+    let request = post(&path, &world.key, &body);
     let leaves = dice.roll(12);
     if leaves == 0 {
         let patience = Duration::from_millis(dice.roll(2_000));
@@ -124,10 +168,11 @@ async fn a1_ledger_equals_invoice_under_random_faults() {
     let (seed, attempts) = (number("WEIGHBRIDGE_SEED", 20_261_121), number("WEIGHBRIDGE_ATTEMPTS", ATTEMPTS));
     println!("seed {seed}, {attempts} attempts");
     let world = World::seeded(seed);
-    world.openai.set_fault_mix(faults(seed));
-    world.anthropic.set_fault_mix(faults(seed ^ 0xff));
+    for (place, simulator) in world.simulators().into_iter().enumerate() {
+        simulator.set_fault_mix(faults(seed ^ (0xff * place as u64)));
+    }
     let mut dice = Dice(seed);
-    while world.openai.request_count() + world.anthropic.request_count() < attempts {
+    while world.simulators().iter().map(|simulator| simulator.request_count()).sum::<u64>() < attempts {
         play(&world, &mut dice).await;
         // Targets that asked to be left alone come back.
         tokio::time::advance(Duration::from_millis(dice.roll(3_000))).await;
@@ -138,7 +183,7 @@ async fn a1_ledger_equals_invoice_under_random_faults() {
     assert_eq!(world.pipeline.open_requests(), 0, "every place was given back (R8)");
     let entries = used(&world).await;
     let mut lines: HashMap<AttemptId, _> = HashMap::new();
-    for line in world.openai.invoice().into_iter().chain(world.anthropic.invoice()) {
+    for line in world.invoice() {
         let attempt = line.attempt.expect("every attempt is sent with its id");
         assert!(lines.insert(attempt, line).is_none(), "an attempt is invoiced once");
     }
