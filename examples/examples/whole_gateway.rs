@@ -101,6 +101,7 @@ fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
         log: Arc::new(MemoryRequestLog::new(1_000)),
         fetch: None,
         observers: Vec::new(),
+        keeping: None,
     };
     Ok(Pipeline::new(&settings, parts)?)
 }

@@ -118,6 +118,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         log: Arc::clone(&stores.log),
         observers,
         fetch: config.media.fetch.then(|| fetcher(config.media.allowed_networks)),
+        keeping: None,
     };
     let pipeline = Pipeline::new(&config.settings, parts)?;
     let jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use weighbridge_access::Pepper;
-use weighbridge_pipeline::settings::{RequestLimits, Settings};
+use weighbridge_pipeline::settings::{AnswerKeeping, RequestLimits, Settings};
 use weighbridge_pricing::{BUILTIN_FILES, PriceBook, PriceError};
 
 use crate::config::{AdminConfig, Config, Durability, LogConfig, MediaConfig, ServerConfig, StorageConfig};
@@ -64,6 +64,7 @@ pub(crate) fn config(
         limits,
         loss_policy: said.server.loss_policy.said().map_or_else(Default::default, |said| said.value),
         unknown_model: said.prices.unknown_model.said().map_or_else(Default::default, |said| said.value),
+        answer_keeping: AnswerKeeping::default(),
         trusted_proxies: trusted_proxies.unwrap_or_default(),
     };
     let prices = prices(&said.prices, folder, surroundings, problems);

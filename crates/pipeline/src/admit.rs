@@ -14,6 +14,7 @@ use weighbridge_translate::StreamForm;
 use weighbridge_units::Protocol;
 
 use crate::compiled::{Compiled, ModelRoute};
+use crate::conversation::Conversation;
 use crate::draft::Draft;
 use crate::endpoint::Inference;
 use crate::exchange::{Exchange, Place};
@@ -31,6 +32,7 @@ pub(crate) struct Admitted {
     form: StreamForm,
     envelope: Envelope,
     vectors: Option<Vectors>,
+    conversation: Option<Box<Conversation>>,
     body: Body,
     admission: Admission,
     place: Place,
@@ -59,6 +61,14 @@ impl Authenticated {
         draft.record.stream = envelope.stream;
         let route = self.route(&settings, &envelope.model, draft)?;
         let admission = self.admission(tokens_expected(&body, &envelope), draft)?;
+        let conversation = match client {
+            Protocol::OpenAiResponses if vectors.is_none() => {
+                // On the heap, so that nothing else carries it around.
+                let read = Box::pin(Conversation::read(&body, &self.principal, &settings, draft));
+                Some(Box::new(read.await?))
+            }
+            _ => None,
+        };
         Ok(Admitted {
             settings,
             route,
@@ -67,6 +77,7 @@ impl Authenticated {
             form,
             envelope,
             vectors,
+            conversation,
             body,
             admission,
             place,
@@ -122,8 +133,8 @@ pub(crate) struct Reading {
 impl Admitted {
     /// The request as it travels from here on.
     pub(crate) fn into_exchange(self, mut draft: Draft) -> Travelling {
-        let Self { settings, route, authenticated, client, form, envelope, vectors, body, admission, place } =
-            self;
+        let Self { settings, route, authenticated, client, form, envelope, vectors, .. } = self;
+        let Self { conversation, body, admission, place, .. } = self;
         let Authenticated { head, principal, attributes } = authenticated;
         draft.record.tags = attributes.tags.into_pairs();
         draft.record.end_user = attributes.user.or_else(|| envelope.end_user.as_deref().map(Into::into));
@@ -138,6 +149,7 @@ impl Admitted {
             form,
             envelope,
             vectors,
+            conversation,
             body,
             media: Vec::new(),
             deployment: None,

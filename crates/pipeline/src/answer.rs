@@ -10,9 +10,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use weighbridge_routing::{FailureCause, TimeLimit};
-use weighbridge_stream::{End, Relay, RelayState};
+use weighbridge_stream::{AnswerTap, End, Relay, RelayState};
 use weighbridge_units::AttemptOutcome;
 
+use crate::conversation;
 use crate::exchange::Exchange;
 use crate::in_flight::{Ending, InFlight};
 use crate::respond::COST;
@@ -69,6 +70,8 @@ pub(crate) struct StreamBody {
     relay: Relay,
     ready: VecDeque<Bytes>,
     stage: Stage,
+    /// Reads the answer off what leaves, where it is kept.
+    tap: Option<Box<AnswerTap>>,
 }
 
 /// Who answers for the money while the body is polled.
@@ -82,8 +85,15 @@ enum Stage {
 
 impl StreamBody {
     /// Takes over a stream whose first content has arrived: `ready` holds what was held back.
-    pub(crate) fn new(upstream: Upstream, relay: Relay, ready: VecDeque<Bytes>, attempt: InFlight) -> Self {
-        let mut body = Self { upstream, relay, ready, stage: Stage::Running(attempt) };
+    pub(crate) fn new(
+        upstream: Upstream,
+        relay: Relay,
+        ready: VecDeque<Bytes>,
+        mut attempt: InFlight,
+    ) -> Self {
+        let said = attempt.exchange().and_then(|exchange| exchange.conversation.as_ref());
+        let tap = said.filter(|said| said.keeps()).map(|_| Box::default());
+        let mut body = Self { upstream, relay, ready, stage: Stage::Running(attempt), tap };
         body.end_if_told();
         body
     }
@@ -91,6 +101,9 @@ impl StreamBody {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
+                if let Some(tap) = &mut self.tap {
+                    tap.push(&bytes);
+                }
                 return Poll::Ready(Some(Frame::data(bytes)));
             }
             if !matches!(self.stage, Stage::Running(_)) {
@@ -117,10 +130,16 @@ impl StreamBody {
     fn end(&mut self, cut: Option<StreamFailure>) {
         let Stage::Running(attempt) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
         let end = self.relay.finish(cut.map(StreamFailure::to_api_error), &mut self.ready);
+        // From here on it has seen what still waits to leave.
+        let answer = self.tap.take().and_then(|tap| answer_of(*tap, &self.ready));
         let exchange = match &end {
             End::Complete(facts) => {
                 self.upstream.release();
-                attempt.succeed(facts)
+                let mut exchange = attempt.succeed(facts);
+                if let (Some(exchange), Some(answer)) = (&mut exchange, answer) {
+                    conversation::keep(exchange, answer.as_bytes());
+                }
+                exchange
             }
             End::Broken(error, facts) => {
                 let (outcome, cause) = match cut {
@@ -143,6 +162,12 @@ impl StreamBody {
         let cost = HeaderValue::try_from(exchange.charged().to_string()).ok()?;
         exchange.wants_trailers.then(|| Frame::trailers(HeaderMap::from_iter([(COST, cost)])))
     }
+}
+
+/// The answer that a stream tells, of which `rest` was not seen yet.
+fn answer_of(mut tap: AnswerTap, rest: &VecDeque<Bytes>) -> Option<String> {
+    rest.iter().for_each(|bytes| tap.push(bytes));
+    tap.into_answer()
 }
 
 impl Drop for StreamBody {

@@ -52,6 +52,9 @@ pub(crate) struct Failed {
 pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Response<AnswerBody> {
     let Travelling { mut exchange, settings, route } = request;
     let mut plan = Plan::new(Arc::clone(&route.route));
+    if let Some(position) = exchange.conversation.as_ref().and_then(|said| said.home(&route)) {
+        plan.prefer(position);
+    }
     let mut refusal = None;
     loop {
         if plan.tries() >= settings.limits.attempts {

@@ -18,8 +18,8 @@ use weighbridge_units::Protocol;
 
 use crate::pipeline::PipelineError;
 use crate::settings::{
-    ProviderCredential, ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind,
-    TargetSettings, Timeouts, UnknownModel,
+    AnswerKeeping, ProviderCredential, ProviderSettings, RequestLimits, RouteSettings, Settings,
+    StrategyKind, TargetSettings, Timeouts, UnknownModel,
 };
 
 /// `provider/model` names that are remembered; further ones are compiled for each request.
@@ -30,6 +30,7 @@ pub(crate) struct Compiled {
     pub(crate) limits: RequestLimits,
     pub(crate) loss_policy: LossPolicy,
     pub(crate) unknown_model: UnknownModel,
+    pub(crate) answer_keeping: AnswerKeeping,
     pub(crate) trusted_proxies: Vec<Cidr>,
     providers: HashMap<Arc<str>, Arc<Provider>>,
     routes: HashMap<Arc<str>, Arc<ModelRoute>>,
@@ -122,6 +123,7 @@ impl Compiled {
             limits: settings.limits,
             loss_policy: settings.loss_policy,
             unknown_model: settings.unknown_model,
+            answer_keeping: settings.answer_keeping,
             trusted_proxies: settings.trusted_proxies.clone(),
             providers: HashMap::new(),
             routes: HashMap::new(),

@@ -6,6 +6,7 @@ use weighbridge_protocol::{Addressed, EmbeddingsProtocol, unescaped};
 use weighbridge_translate::StreamForm;
 use weighbridge_units::Protocol;
 
+use crate::kept_routes::Act;
 use crate::receive::GOOGLE_KEY;
 use crate::refusal::Refusal;
 
@@ -20,6 +21,8 @@ pub(crate) enum Endpoint {
     Models,
     /// One model of that list.
     Model(String),
+    /// A kept answer of OpenAI Responses.
+    KeptAnswer(String, Act),
     /// The record of an earlier request.
     Request(String),
 }
@@ -69,10 +72,16 @@ impl Endpoint {
     pub(crate) fn of(method: &Method, uri: &Uri) -> Result<Self, Refusal> {
         let (endpoint, allowed) = Self::at(uri)
             .ok_or_else(|| Refusal::UnknownRoute { path: uri.path().chars().take(200).collect() })?;
-        if method.as_str() == allowed { Ok(endpoint) } else { Err(Refusal::MethodNotAllowed { allowed }) }
+        match endpoint {
+            Self::KeptAnswer(id, Act::Read) if method == Method::DELETE => {
+                Ok(Self::KeptAnswer(id, Act::Delete))
+            }
+            endpoint if allowed.split(", ").any(|allowed| method.as_str() == allowed) => Ok(endpoint),
+            _ => Err(Refusal::MethodNotAllowed { allowed }),
+        }
     }
 
-    /// The route of an address, and the method that it takes.
+    /// The route of an address, and the methods that it takes.
     fn at(uri: &Uri) -> Option<(Self, &'static str)> {
         let path = uri.path();
         let endpoint = match path {
@@ -109,6 +118,14 @@ impl Endpoint {
             };
             return Some((Self::Inference(inference.deployment(name)?), "POST"));
         }
+        if let Some(kept) = KEPT.iter().find_map(|root| path.strip_prefix(root)) {
+            let (id, act, allowed) = match kept.strip_suffix("/input_items") {
+                Some(id) => (id, Act::Items, "GET"),
+                None => (kept, Act::Read, "GET, DELETE"),
+            };
+            let id = unescaped(id).filter(|_| !id.is_empty() && !id.contains('/'))?;
+            return Some((Self::KeptAnswer(id.into_owned(), act), allowed));
+        }
         let below = versioned?;
         if let Some(route) = gemini::Route::parse(path, uri.query()) {
             let inference = Inference::gemini(&route);
@@ -124,6 +141,9 @@ impl Endpoint {
         (!model.is_empty()).then(|| (Self::Model(model.into_owned()), "GET"))
     }
 }
+
+/// Where kept answers are found.
+const KEPT: [&str; 3] = ["/v1/responses/", "/openai/v1/responses/", "/openai/responses/"];
 
 /// The protocol that a refusal is rendered in, known before anything else is.
 pub(crate) fn protocol_of(uri: &Uri, headers: &HeaderMap) -> Protocol {
@@ -176,6 +196,18 @@ mod tests {
         assert_eq!(of(Method::GET, "/v1/models/openai/gpt-4o"), Ok(Endpoint::Model("openai/gpt-4o".into())));
         assert_eq!(of(Method::GET, "/v1/models/a%2Fb"), Ok(Endpoint::Model("a/b".into())));
         assert_eq!(of(Method::GET, "/v1/requests/req_1"), Ok(Endpoint::Request("req_1".into())));
+        for root in ["/v1", "/openai/v1", "/openai"] {
+            let kept = |method, tail: &str| of(method, &format!("{root}/responses/{tail}"));
+            let answer = |act| Ok(Endpoint::KeptAnswer("resp_1=".into(), act));
+            assert_eq!(kept(Method::GET, "resp_1="), answer(Act::Read));
+            assert_eq!(kept(Method::GET, "resp_1%3D?include=x"), answer(Act::Read));
+            assert_eq!(kept(Method::DELETE, "resp_1="), answer(Act::Delete));
+            assert_eq!(kept(Method::GET, "resp_1=/input_items?limit=1"), answer(Act::Items));
+            assert_eq!(kept(Method::DELETE, "resp_1=/input_items"), Err("method-not-allowed"));
+            assert_eq!(kept(Method::POST, "resp_1="), Err("method-not-allowed"));
+            assert_eq!(kept(Method::POST, "resp_1=/cancel"), Err("unknown-route"));
+            assert_eq!(kept(Method::GET, ""), Err("unknown-route"));
+        }
         assert_eq!(of(Method::GET, "/v1/messages"), Err("method-not-allowed"));
         for path in ["/", "/v1/requests/", "/v1/requests/a/b", "/v1/chat/completions/", "//v1/models"] {
             assert_eq!(of(Method::GET, path), Err("unknown-route"), "{path}");

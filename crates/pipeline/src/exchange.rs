@@ -14,6 +14,7 @@ use weighbridge_translate::{FetchedMedia, StreamForm, openai_chat};
 use weighbridge_units::{Monotonic, NanoUsd, Protocol, RequestId, Timestamp};
 
 use crate::compiled::Deployment;
+use crate::conversation::Conversation;
 use crate::draft::Draft;
 use crate::pipeline::Core;
 use crate::vectors::Vectors;
@@ -29,6 +30,8 @@ pub(crate) struct Exchange {
     pub(crate) envelope: Envelope,
     /// What is asked for, where that is vectors.
     pub(crate) vectors: Option<Vectors>,
+    /// What it has to do with kept answers, where it is of OpenAI Responses.
+    pub(crate) conversation: Option<Box<Conversation>>,
     pub(crate) body: Body,
     /// What was fetched of the media that the body names by address.
     pub(crate) media: Vec<FetchedMedia>,
@@ -74,6 +77,9 @@ impl Exchange {
     /// Lets go of what only another attempt would need: a stream may run for an hour, and its request
     /// would hold the buffers that it was read into.
     pub(crate) fn forget_request(&mut self) {
+        if let Some(conversation) = &mut self.conversation {
+            conversation.settle(&self.body);
+        }
         self.body = Body::default();
         self.media = Vec::new();
         self.client_headers = HeaderMap::new();

@@ -11,7 +11,7 @@ use weighbridge_ledger::{EndFacts, Name, Reservation};
 use weighbridge_records::AttemptRecord;
 use weighbridge_routing::{FailureCause, Pick};
 use weighbridge_stream::Facts;
-use weighbridge_units::{AttemptOutcome, ErrorClass, Monotonic, NanoUsd};
+use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Monotonic, NanoUsd};
 
 use crate::compiled::Deployment;
 use crate::exchange::Exchange;
@@ -115,6 +115,11 @@ impl InFlight {
     /// Ends an attempt whose client has gone.
     pub(crate) fn abandon(self, facts: &Facts) {
         drop(self.end(&Ending::CLIENT_LEFT, facts));
+    }
+
+    /// The attempt's id.
+    pub(crate) fn attempt(&self) -> Option<AttemptId> {
+        self.0.as_ref().map(|sent| sent.intent.reservation.attempt())
     }
 
     /// The request.

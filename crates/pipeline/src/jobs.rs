@@ -5,6 +5,7 @@
 //! | `seal` | each minute | links the ledger's hash chains |
 //! | `expire` | every 10 s | ends intents whose owner is gone |
 //! | `keys` | every 250 ms | takes over keys that were made or revoked elsewhere (rule K2) |
+//! | `kept` | each minute | deletes kept answers whose time is over |
 //!
 //! A job that fails says so in the log and tries again at its next turn: none of them may end the
 //! process, and none of them is needed for a request to be right.
@@ -23,10 +24,14 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use weighbridge_access::KeyStore;
 
+use crate::keeping::Keeper;
 use crate::pipeline::{Core, Pipeline};
 
 const SEAL_EVERY: Duration = Duration::from_secs(60);
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long the end waits for answers that are being kept.
+const KEPT_WITHIN: Duration = Duration::from_secs(10);
 const KEYS_EVERY: Duration = Duration::from_millis(250);
 
 /// The running jobs of a pipeline. [`Jobs::stop`] ends them in order; dropping aborts them.
@@ -34,21 +39,32 @@ const KEYS_EVERY: Duration = Duration::from_millis(250);
 pub struct Jobs {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Jobs {
     /// Starts all jobs on the current tokio runtime.
     pub fn start(pipeline: &Pipeline, keys: Arc<dyn KeyStore>) -> Self {
-        let mut jobs = Self { stop: watch::channel(false).0, tasks: JoinSet::new() };
         let core = &pipeline.core;
+        let keeper = core.keeper.clone();
+        let mut jobs = Self { stop: watch::channel(false).0, tasks: JoinSet::new(), keeper };
+        if let Some(keeper) = &core.keeper {
+            keeper.write_here();
+            jobs.run(sweep(Arc::clone(core), Arc::clone(keeper)));
+        }
         jobs.run(seal(Arc::clone(core)));
         jobs.run(expire(Arc::clone(core)));
         jobs.run(refresh_keys(Arc::clone(core), keys));
         jobs
     }
 
-    /// Ends all jobs and waits until the last has ended.
+    /// Ends all jobs and waits until the last has ended, and the answers are written that are to be kept.
     pub async fn stop(mut self) {
+        if let Some(keeper) = &self.keeper
+            && tokio::time::timeout(KEPT_WITHIN, keeper.settled()).await.is_err()
+        {
+            tracing::warn!("some answers could not be kept in time");
+        }
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
     }
@@ -110,6 +126,14 @@ async fn expire(core: Arc<Core>) {
     loop {
         ticks.tick().await;
         report("expire", core.ledger.store().recover(core.env.now()).await);
+    }
+}
+
+async fn sweep(core: Arc<Core>, keeper: Arc<Keeper>) {
+    let mut ticks = ticks(SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        report("kept", keeper.sweep(core.env.now()).await);
     }
 }
 

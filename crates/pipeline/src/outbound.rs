@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use weighbridge_protocol::json::ReadError;
-use weighbridge_protocol::{Dialect, Edits, anthropic_messages};
+use weighbridge_protocol::{Body, Dialect, Edits, anthropic_messages};
 use weighbridge_routing::Rejection;
 use weighbridge_translate::{RequestTarget, TranslateError, Translated};
 use weighbridge_transport::Rope;
@@ -44,9 +44,10 @@ pub(crate) fn output_cap(exchange: &Exchange, deployment: &Deployment) -> u64 {
     exchange.envelope.max_output.unwrap_or_else(most)
 }
 
-/// Writes the body; `cap` is an output limit of our own, where the budget leaves no room for more.
+/// Writes the body, of what the request says there; `cap` is an output limit of our own, where the budget leaves no room for more.
 pub(crate) fn write(
     exchange: &Exchange,
+    said: &Body,
     deployment: &Deployment,
     cap: Option<u64>,
 ) -> Result<Outbound, Unfit> {
@@ -55,10 +56,10 @@ pub(crate) fn write(
     }
     let address = deployment.address(exchange.client);
     let mut outbound = if address.protocol == exchange.client {
-        edited(exchange, deployment, address, cap)
-            .map_err(|error| Unfit::anywhere(Rejection::Misfit, Refusal::bad_field(&error, &exchange.body)))?
+        edited(exchange, said, deployment, address, cap)
+            .map_err(|error| Unfit::anywhere(Rejection::Misfit, Refusal::bad_field(&error, said)))?
     } else {
-        translated(exchange, deployment, address, cap)?
+        translated(exchange, said, deployment, address, cap)?
     };
     if let Some(cap) = cap {
         outbound.losses.push(Loss {
@@ -75,11 +76,11 @@ pub(crate) fn write(
 /// other providers.
 fn edited(
     exchange: &Exchange,
+    body: &Body,
     deployment: &Deployment,
     address: &Address,
     cap: Option<u64>,
 ) -> Result<Outbound, ReadError> {
-    let body = &exchange.body;
     let mut edits: Edits = body.edit();
     let Translated { value: amendments, mut losses } =
         weighbridge_translate::amend(exchange.client, body.root(), &deployment.model);
@@ -128,6 +129,7 @@ fn write_cap(edits: &mut Edits, exchange: &Exchange, dialect: Dialect, cap: u64)
 
 fn translated(
     exchange: &Exchange,
+    said: &Body,
     deployment: &Deployment,
     address: &Address,
     cap: Option<u64>,
@@ -140,8 +142,7 @@ fn translated(
         stream: Some(exchange.envelope.stream),
         ..RequestTarget::new(&deployment.model)
     };
-    let text = exchange.body.text();
-    match weighbridge_translate::request(exchange.client, address.protocol, text, &target) {
+    match weighbridge_translate::request(exchange.client, address.protocol, said.text(), &target) {
         Ok(translated) => {
             Ok(Outbound { body: Rope::from(bytes::Bytes::from(translated.value)), losses: translated.losses })
         }

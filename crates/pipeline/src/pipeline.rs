@@ -20,11 +20,12 @@ use crate::compiled::Compiled;
 use crate::draft::Draft;
 use crate::endpoint::{Endpoint, protocol_of};
 use crate::env::Env;
+use crate::keeping::{Keeper, Keeping};
 use crate::metering::Prices;
 use crate::receive::Received;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
-use crate::{attempt, listing, respond, token_count};
+use crate::{attempt, kept_routes, listing, respond, token_count};
 
 /// What the [`Pipeline`] could not be built from.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -85,6 +86,8 @@ pub struct Parts {
     /// What fetches media that a request names by address, where the provider opens none; `None` reports
     /// them as lost. The addresses are the clients' own: it has to be guarded.
     pub fetch: Option<Arc<dyn Fetch>>,
+    /// Where answers of OpenAI Responses are kept. Without it none is, nor can one be gone on from.
+    pub keeping: Option<Keeping>,
 }
 
 /// The way of a request, from its bytes to its answer, with everything that is kept of it.
@@ -104,6 +107,7 @@ pub(crate) struct Core {
     pub(crate) log: Arc<dyn RequestLog>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) fetch: Option<Arc<dyn Fetch>>,
+    pub(crate) keeper: Option<Arc<Keeper>>,
     pub(crate) compiled: ArcSwap<Compiled>,
     pub(crate) places: Arc<AtomicUsize>,
     pub(crate) draining: AtomicBool,
@@ -117,10 +121,11 @@ impl Pipeline {
     /// # Errors
     /// A [`PipelineError`] that names what does not fit together.
     pub fn new(settings: &Settings, parts: Parts) -> Result<Self, PipelineError> {
-        let Parts { env, directory, ledger, prices, log, observers, fetch } = parts;
+        let Parts { env, directory, ledger, prices, log, observers, fetch, keeping } = parts;
         let compiled = ArcSwap::from_pointee(Compiled::new(settings, None)?);
         let (places, draining, settling) = (Arc::default(), AtomicBool::new(false), AtomicBool::new(false));
         let prices = ArcSwap::from_pointee(Prices::new(prices));
+        let keeper = keeping.map(|keeping| Arc::new(Keeper::new(keeping)));
         let core = Core {
             env,
             directory,
@@ -129,6 +134,7 @@ impl Pipeline {
             log,
             observers,
             fetch,
+            keeper,
             compiled,
             places,
             draining,
@@ -156,6 +162,11 @@ impl Pipeline {
     /// Requests that are being served at the moment, streams included.
     pub fn open_requests(&self) -> usize {
         self.core.places.load(Ordering::Acquire)
+    }
+
+    /// Answers that were to be kept, and could not be.
+    pub fn lost_answers(&self) -> u64 {
+        self.core.keeper.as_ref().map_or(0, |keeper| keeper.lost())
     }
 
     /// The ledger behind the pipeline.
@@ -226,6 +237,9 @@ where
         }
         Endpoint::Models => Served::Answer(listing::models(&authenticated, draft)),
         Endpoint::Model(name) => Served::Answer(listing::model(&authenticated, &name, draft)?),
+        Endpoint::KeptAnswer(id, act) => {
+            Served::Answer(kept_routes::answer(&authenticated, &id, act, draft).await?)
+        }
         Endpoint::Request(id) => Served::Answer(listing::request(&authenticated, &id, draft).await?),
     })
 }

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weighbridge_protocol::Body;
 use weighbridge_protocol::json::ReadError;
 use weighbridge_translate::ApiError;
+use weighbridge_translate::openai_responses::kept::{not_found, previous_not_found};
 use weighbridge_units::{ErrorClass, Loss, NanoUsd};
 
 use crate::outbound::field_path;
@@ -59,6 +60,12 @@ pub(crate) enum Refusal {
     Draining,
     /// No record of that id that the key may see.
     UnknownRequest { id: String },
+    /// No kept answer of that id to go on from.
+    UnknownPrevious { id: String },
+    /// No kept answer of that id that the key may see.
+    UnknownAnswer { id: String },
+    /// The store of kept answers cannot be read or written.
+    KeptUnavailable,
     /// What a provider answered, or what it failed with.
     Upstream { error: ApiError, retry_after: Option<Duration> },
     /// Something of our own broke.
@@ -98,6 +105,9 @@ impl Refusal {
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::UnknownRequest { .. } => "unknown-request",
+            Self::UnknownPrevious { .. } => "unknown-previous",
+            Self::UnknownAnswer { .. } => "unknown-answer",
+            Self::KeptUnavailable => "kept-unavailable",
             Self::Upstream { .. } => "upstream",
             Self::Internal => "internal",
         }
@@ -159,6 +169,11 @@ impl Refusal {
             Self::Overloaded => (Class::Overloaded, 503, "The gateway is at its capacity.".into()),
             Self::Draining => (Class::Overloaded, 503, "The gateway is shutting down.".into()),
             Self::UnknownRequest { id } => (Class::NotFound, 404, format!("There is no request `{id}`.")),
+            Self::UnknownPrevious { id } => return previous_not_found(id),
+            Self::UnknownAnswer { id } => return not_found(id),
+            Self::KeptUnavailable => {
+                (Class::Overloaded, 503, "The kept answers cannot be reached at the moment.".into())
+            }
             Self::Upstream { error, .. } => return error.clone(),
             Self::Internal => {
                 (Class::Server, 500, "The gateway failed; the request id tells which request.".into())
@@ -220,7 +235,9 @@ impl Refusal {
         match self {
             Self::Limit { retry_after, .. } => Some(*retry_after),
             Self::Budget { reset, .. } => Some(*reset),
-            Self::LedgerUnavailable | Self::Overloaded | Self::Draining => Some(RETRY_SOON),
+            Self::LedgerUnavailable | Self::KeptUnavailable | Self::Overloaded | Self::Draining => {
+                Some(RETRY_SOON)
+            }
             Self::Upstream { retry_after, .. } => *retry_after,
             _ => None,
         }

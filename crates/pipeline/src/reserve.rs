@@ -10,6 +10,7 @@ use weighbridge_ledger::{
     Reserve, budget_account,
 };
 use weighbridge_pricing::ServiceTier;
+use weighbridge_protocol::Body;
 use weighbridge_routing::{Pick, Rejection};
 use weighbridge_transport::Rope;
 use weighbridge_units::{AttemptId, NanoUsd, Timestamp};
@@ -94,11 +95,17 @@ async fn prepare(
     settings: &Compiled,
     deployment: &Deployment,
 ) -> Result<Prepared, Unfit> {
-    let meter = meter(exchange, settings, deployment)?;
-    let mut outbound = outbound::write(exchange, deployment, None)?;
+    // What is sent, priced and bounded has the whole conversation, not only what the client wrote.
+    let said = match &exchange.conversation {
+        Some(conversation) => conversation.body_for(&exchange.body, deployment, settings)?,
+        None => None,
+    };
+    let said = said.as_ref().unwrap_or(&exchange.body);
+    let meter = meter(exchange, said, settings, deployment)?;
+    let mut outbound = outbound::write(exchange, said, deployment, None)?;
     check_losses(exchange, &outbound)?;
 
-    let bound = prompt_bound(exchange, deployment);
+    let bound = prompt_bound(exchange, said, deployment);
     let worst = |cap: u64| match &meter.card {
         Some(card) => card.worst(bound, cap, exchange.envelope.candidates).ok(),
         None => Some(NanoUsd::ZERO),
@@ -116,7 +123,7 @@ async fn prepare(
             if exchange.envelope.max_output.is_none() =>
         {
             let fitting = cap_that_fits(cap, available, worst).ok_or_else(|| no_room(exchange, available))?;
-            outbound = outbound::write(exchange, deployment, Some(fitting))?;
+            outbound = outbound::write(exchange, said, deployment, Some(fitting))?;
             let amount = worst(fitting).ok_or_else(unpriceable)?;
             reserve(amount).await
         }
@@ -137,7 +144,12 @@ async fn prepare(
 
 /// The meter for what the client asked for. Without a price, only a key without a budget is served,
 /// and only where the configuration says so (rule M7).
-fn meter(exchange: &Exchange, settings: &Compiled, deployment: &Deployment) -> Result<Meter, Unfit> {
+fn meter(
+    exchange: &Exchange,
+    said: &Body,
+    settings: &Compiled,
+    deployment: &Deployment,
+) -> Result<Meter, Unfit> {
     let tier = ServiceTier::from_wire(exchange.envelope.service_tier.as_deref());
     let (prices, at) = (exchange.core().prices.load_full(), exchange.wall());
     let card = prices.book.find(&deployment.provider.price_as, &deployment.model, tier, at);
@@ -155,7 +167,7 @@ fn meter(exchange: &Exchange, settings: &Compiled, deployment: &Deployment) -> R
         };
         return Err(Unfit::here(Rejection::Price, refusal));
     }
-    let prompt_estimate = weighbridge_tokens::estimate(exchange.body.bytes().len() as u64);
+    let prompt_estimate = weighbridge_tokens::estimate(said.bytes().len() as u64);
     Ok(Meter { prices, card, tier, at, prompt_estimate })
 }
 
@@ -168,8 +180,8 @@ fn check_losses(exchange: &Exchange, outbound: &Outbound) -> Result<(), Unfit> {
 }
 
 /// Tokens that the prompt certainly does not exceed (rule R4).
-fn prompt_bound(exchange: &Exchange, deployment: &Deployment) -> u64 {
-    let text = exchange.body.text();
+fn prompt_bound(exchange: &Exchange, said: &Body, deployment: &Deployment) -> u64 {
+    let text = said.text();
     if let Some(vectors) = &exchange.vectors {
         // A model's window bounds each of the inputs, not their sum.
         return if vectors.asked.is_bounded { text.len() as u64 } else { weighbridge_tokens::UNBOUNDED };

@@ -24,6 +24,8 @@ pub struct Settings {
     pub loss_policy: LossPolicy,
     /// What happens to a model that the price book does not know.
     pub unknown_model: UnknownModel,
+    /// Whether answers of OpenAI Responses are kept.
+    pub answer_keeping: AnswerKeeping,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<Cidr>,
 }
@@ -141,6 +143,17 @@ pub enum UnknownModel {
     Refuse,
     /// It is served at a price of zero, flagged, to keys without a budget.
     ZeroAndFlag,
+}
+
+/// Whether answers of OpenAI Responses are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AnswerKeeping {
+    /// Where the client asks for it, as it does by default, and its key allows it.
+    #[default]
+    AsAsked,
+    /// Never, nor by a provider. What was kept before can still be read and deleted.
+    Never,
 }
 
 /// Bounds on what a request may take.

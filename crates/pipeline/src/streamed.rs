@@ -26,8 +26,12 @@ pub(crate) async fn answer(
     mut upstream: Upstream,
     framing: Framing,
 ) -> Attempted {
+    let attempt = in_flight.attempt();
     let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
     let mut relay = relay_for(exchange, deployment, framing);
+    if let (Some(said), Some(attempt)) = (&exchange.conversation, attempt) {
+        relay.keep_as(said.kept_as(attempt));
+    }
     let mut held: VecDeque<Bytes> = VecDeque::new();
     let mut held_bytes = 0;
     loop {

@@ -9,9 +9,9 @@ use weighbridge_units::{AttemptOutcome, ErrorClass, Loss};
 use crate::attempt::{Attempted, Unread, collect, error, failed, for_client, timed_out, upstream_error};
 use crate::compiled::{Compiled, Deployment};
 use crate::in_flight::{Ending, InFlight};
-use crate::respond;
 use crate::scrub::scrub;
 use crate::upstream::{StreamFailure, Upstream};
+use crate::{conversation, respond};
 
 /// Reads an answer to its end and turns it into the client's. `streamed` tells that the client asked
 /// for a stream, and that what the provider sends is none: it can only be an error.
@@ -28,6 +28,7 @@ pub(crate) async fn answer(
         Err((why, length)) => return unread(in_flight, &why, length),
     };
     let Ok(text) = std::str::from_utf8(&bytes) else { return unreadable(in_flight, &bytes) };
+    let attempt = in_flight.attempt();
     let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
 
     // One pass over the text checks it and reads its facts; what passes through is not written again.
@@ -43,15 +44,23 @@ pub(crate) async fn answer(
             legacy_functions: exchange.legacy_functions(),
             ..AnswerTarget::new(exchange.id().as_str(), exchange.arrived().as_secs()).model(&deployment.model)
         };
+        let kept_as = exchange.conversation.as_ref().and_then(|said| Some(said.kept_as(attempt?)));
         response(provider, client, text, &target).map(|translated| {
             let (answer, facts) = translated.value;
-            (answer.into(), whole_facts(facts, translated.losses, bytes.len()))
+            let answer = match &kept_as {
+                Some(kept_as) => conversation::told(answer, kept_as),
+                None => answer.into(),
+            };
+            (answer, whole_facts(facts, translated.losses, bytes.len()))
         })
     };
     match read {
         Ok(_) if streamed => garbage(in_flight),
         Ok((answer, facts)) => match in_flight.succeed(&facts) {
-            Some(exchange) => Attempted::Answered(respond::whole(exchange, answer)),
+            Some(mut exchange) => {
+                conversation::keep(&mut exchange, &answer);
+                Attempted::Answered(respond::whole(exchange, answer))
+            }
             None => Attempted::Answered(respond::internal()),
         },
         Err(TranslateError::InBandError(said)) => in_band(in_flight, deployment, said),

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
@@ -13,12 +14,15 @@ use serde_json::Value;
 use weighbridge_access::{
     Budget, BudgetPeriod, Directory, KEY_RANDOM_BYTES, Pepper, TenantName, VirtualKey, mint_key,
 };
+use weighbridge_cache::{
+    CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
+};
 use weighbridge_catalogue::{PathTemplate, Spoken};
 use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
     ProviderCredential, ProviderSettings, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
 };
-use weighbridge_pipeline::{AnswerBody, Parts, Pipeline, SystemEnv};
+use weighbridge_pipeline::{AnswerBody, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::MemoryRequestLog;
 use weighbridge_simulator::{InvoiceLine, Network, Simulator, Vendor};
@@ -96,6 +100,12 @@ impl World {
     }
 
     pub(crate) fn with_settings(seed: u64, change: impl FnOnce(&mut Settings)) -> Self {
+        let store = MemoryCacheStore::new(StoreLimits::default());
+        Self::keeping(seed, change, Some(keeping(Arc::new(store), KeepingTerms::default())))
+    }
+
+    /// A world that keeps answers there, or none.
+    pub(crate) fn keeping(seed: u64, change: impl FnOnce(&mut Settings), keeping: Option<Keeping>) -> Self {
         let (openai, anthropic) = (Simulator::new(Vendor::OpenAi), Simulator::new(Vendor::Anthropic));
         let [google, aws, azure] = [Vendor::Google, Vendor::Aws, Vendor::Azure].map(Simulator::new);
         let network = Network::new()
@@ -120,6 +130,7 @@ impl World {
                 log: Arc::new(MemoryRequestLog::new(1_000)),
                 observers: Vec::new(),
                 fetch: Some(Arc::new(Pictures)),
+                keeping,
             },
         )
         .unwrap();
@@ -175,7 +186,13 @@ impl World {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        let request = Request::get(path).header("authorization", format!("Bearer {}", self.key));
+        self.ask(Method::GET, path, &self.key).await
+    }
+
+    /// Sends a request without a body.
+    pub(crate) async fn ask(&self, method: Method, path: &str, key: &str) -> Answer {
+        let request =
+            Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
         self.send(request.body(Full::default()).unwrap()).await
     }
 
@@ -279,6 +296,16 @@ fn provider(name: &str, base_url: &str) -> ProviderSettings {
         price_as: preset.price_as.unwrap().into(),
         timeouts: Timeouts::default(),
     }
+}
+
+/// Answers that are kept in a store, sealed with nonces that are counted: good for a test only.
+pub(crate) fn keeping(store: Arc<dyn CacheStore>, terms: KeepingTerms) -> Keeping {
+    let (vault, count) = (Vault::new(&MasterSecret::new([7; 32])), AtomicU64::new(0));
+    Keeping::new(KeptAnswers::new(store, vault, terms), move || {
+        let mut nonce = [0; NONCE_BYTES];
+        nonce[..8].copy_from_slice(&count.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        Some(nonce)
+    })
 }
 
 /// A budget of so many nano-dollars a month.

@@ -1,0 +1,263 @@
+//! What a request of OpenAI Responses has to do with kept answers: the conversation that it goes on from, and
+//! whether its own answer is kept.
+
+use bytes::Bytes;
+use weighbridge_access::Principal;
+use weighbridge_cache::{AnsweredBy, KeptAnswer, KeptError, KeptId, Tenant};
+use weighbridge_protocol::Body;
+use weighbridge_protocol::json::{Raw, ScanLimits};
+use weighbridge_routing::Rejection;
+use weighbridge_translate::openai_responses::kept::{
+    self, Asks, KeptAs, ReplayError, ReplayTo, Turn, as_kept, input_as_items, passed_on, replayed,
+};
+use weighbridge_units::{AttemptId, Protocol};
+
+use crate::compiled::{Compiled, Deployment, ModelRoute};
+use crate::draft::Draft;
+use crate::exchange::Exchange;
+use crate::refusal::Refusal;
+use crate::reserve::Unfit;
+use crate::settings::AnswerKeeping;
+
+const PREVIOUS: &str = "previous_response_id";
+
+/// The conversation that a request of OpenAI Responses is a part of.
+pub(crate) struct Conversation {
+    tenant: Tenant,
+    /// The answer is kept.
+    keeps: bool,
+    /// It would be kept, were that allowed: the provider must not keep it either.
+    forbidden: bool,
+    /// The answer that the request goes on from.
+    previous: Option<KeptId>,
+    /// What was said before, the oldest first. Gone once no other attempt can follow.
+    chain: Vec<KeptAnswer>,
+    /// The answers of the conversation, the oldest first.
+    earlier: Vec<KeptId>,
+    /// What the request itself says, as items, once no other attempt can follow.
+    input: Option<String>,
+}
+
+impl Conversation {
+    /// Reads what a request says of keeping, and the conversation that it goes on from.
+    ///
+    /// An id that was not kept for the tenant goes nowhere: tenants share the account at the provider.
+    pub(crate) async fn read(
+        body: &Body,
+        principal: &Principal,
+        settings: &Compiled,
+        draft: &Draft,
+    ) -> Result<Self, Refusal> {
+        let Asks { store, previous } = kept::asks(body).map_err(|error| Refusal::bad_field(&error, body))?;
+        let keeper = draft.core.keeper.as_ref();
+        let key = principal.key();
+        let may_keep =
+            keeper.is_some() && key.allow_store && settings.answer_keeping == AnswerKeeping::AsAsked;
+        let tenant = tenant_of(principal)?;
+        let mut conversation = Self {
+            tenant,
+            keeps: store && may_keep,
+            forbidden: store && !may_keep,
+            previous: None,
+            chain: Vec::new(),
+            earlier: Vec::new(),
+            input: None,
+        };
+        let Some(asked) = previous else { return Ok(conversation) };
+        let Some(keeper) = keeper else {
+            let message =
+                "This gateway keeps no answers to go on from: send what was said so far as `input`.";
+            return Err(Refusal::BadBody { message: message.into(), param: Some(PREVIOUS.into()) });
+        };
+        let unknown = || Refusal::UnknownPrevious { id: shown(&asked) };
+        let last = KeptId::new(&asked).map_err(|_| unknown())?;
+        let chain = keeper.chain(&conversation.tenant, &last, draft.core.env.now()).await;
+        conversation.chain = chain.map_err(|error| match error {
+            KeptError::TooLong { .. } | KeptError::TooLarge { .. } => {
+                Refusal::BadBody { message: error.to_string(), param: Some(PREVIOUS.into()) }
+            }
+            error => not_given(&error, unknown()),
+        })?;
+        conversation.earlier = conversation.chain.iter().map(|answer| answer.id.clone()).collect();
+        conversation.previous = Some(last);
+        Ok(conversation)
+    }
+
+    /// Whether the answer is kept.
+    pub(crate) const fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// The position of the deployment whose provider holds the conversation: the same model's, where there
+    /// are several.
+    pub(crate) fn home(&self, route: &ModelRoute) -> Option<usize> {
+        let last = self.chain.last()?;
+        let holds = |deployment: &Deployment| self.held_by(deployment).is_some();
+        let same_model = |deployment: &Deployment| *deployment.model == *last.answered_by.model;
+        let deployments = &route.deployments;
+        let same = deployments.iter().position(|deployment| holds(deployment) && same_model(deployment));
+        same.or_else(|| deployments.iter().position(|deployment| holds(deployment)))
+    }
+
+    /// The id under which a deployment's provider holds the conversation.
+    fn held_by(&self, deployment: &Deployment) -> Option<&str> {
+        let held = self.chain.last()?.held_by(&deployment.provider.name)?;
+        speaks_responses(deployment).then_some(held)
+    }
+
+    /// The request as a deployment is asked; `None` where that is as the client wrote it.
+    pub(crate) fn body_for(
+        &self,
+        body: &Body,
+        deployment: &Deployment,
+        settings: &Compiled,
+    ) -> Result<Option<Body>, Unfit> {
+        let mut edits = match self.held_by(deployment) {
+            Some(id) => passed_on(body, id),
+            None if self.chain.is_empty() => body.edit(),
+            None => self.replayed(body, deployment, settings.limits.body_bytes)?,
+        };
+        if self.forbidden {
+            edits.set("store", "false");
+        }
+        if edits.is_empty() {
+            return Ok(None);
+        }
+        let limits = ScanLimits { depth: settings.limits.json_depth };
+        let written = Body::scan(edits.rope().concat().into(), &limits);
+        written.map(Some).map_err(|error| {
+            let message = format!("the conversation so far cannot be sent once more: {error}");
+            let refusal = Refusal::BadBody { message, param: Some(PREVIOUS.into()) };
+            Unfit::anywhere(Rejection::Misfit, refusal)
+        })
+    }
+
+    fn replayed(
+        &self,
+        body: &Body,
+        deployment: &Deployment,
+        limit: usize,
+    ) -> Result<weighbridge_protocol::Edits, Unfit> {
+        let turn = |answer| {
+            let KeptAnswer { input, answer, answered_by, .. }: &'_ KeptAnswer = answer;
+            let by_same_provider = *answered_by.provider == *deployment.provider.name;
+            Turn { input, answer, by_same_provider }
+        };
+        let turns: Vec<Turn<'_>> = self.chain.iter().map(turn).collect();
+        let to = if speaks_responses(deployment) { ReplayTo::Responses } else { ReplayTo::Translation };
+        replayed(body, &turns, to, limit).map_err(|error| {
+            let refusal = match error {
+                ReplayError::Input(error) => Refusal::bad_field(&error, body),
+                ReplayError::TooLarge { .. } => {
+                    Refusal::BadBody { message: error.to_string(), param: Some(PREVIOUS.into()) }
+                }
+                error => {
+                    tracing::error!(%error, "a kept answer cannot be gone on from");
+                    let id = self.previous.as_ref().map(ToString::to_string);
+                    Refusal::UnknownPrevious { id: id.unwrap_or_default() }
+                }
+            };
+            Unfit::anywhere(Rejection::Misfit, refusal)
+        })
+    }
+
+    /// What an answer that is translated tells of keeping.
+    pub(crate) fn kept_as(&self, attempt: AttemptId) -> KeptAs {
+        let previous = self.previous.as_ref().map(ToString::to_string);
+        KeptAs { id: KeptId::of_attempt(attempt).to_string(), previous, store: self.keeps }
+    }
+
+    /// Lets go of what only another attempt would need.
+    pub(crate) fn settle(&mut self, body: &Body) {
+        self.chain = Vec::new();
+        if self.keeps && self.input.is_none() {
+            // What is no input was refused by the provider.
+            self.input = input_as_items(body).ok();
+        }
+    }
+}
+
+/// Whether a client of Responses is served in its own protocol there.
+fn speaks_responses(deployment: &Deployment) -> bool {
+    deployment.address(Protocol::OpenAiResponses).protocol == Protocol::OpenAiResponses
+}
+
+/// Makes a whole answer that was translated tell of keeping.
+pub(crate) fn told(answer: Vec<u8>, kept: &KeptAs) -> Bytes {
+    let answer = Bytes::from(answer);
+    match Body::scan(answer.clone(), &ScanLimits::default()) {
+        Ok(body) => as_kept(&body, kept).rope().concat().into(),
+        Err(error) => {
+            tracing::error!(%error, "an answer that was translated cannot be read");
+            answer
+        }
+    }
+}
+
+/// Keeps the answer of a request, as its client has it, where it is to be kept. The attempt was handed to
+/// the ledger before.
+pub(crate) fn keep(exchange: &mut Exchange, answer: &[u8]) {
+    let Some(mut conversation) = exchange.conversation.take_if(|conversation| conversation.keeps) else {
+        return;
+    };
+    conversation.settle(&exchange.body);
+    let Conversation { tenant, previous, earlier, input: Some(input), .. } = *conversation else { return };
+    let (Some(keeper), Some(deployment)) = (&exchange.core().keeper, &exchange.deployment) else { return };
+    let Ok(answer) = std::str::from_utf8(answer) else { return };
+    let Ok(root) = Raw::parse(answer, &ScanLimits::default()) else { return };
+    let said = |name: &str| root.get(name).and_then(|value| value.str().ok());
+    // What is made in the background, or has failed, is no answer yet.
+    if said("status").is_some_and(|status| !matches!(&*status, "completed" | "incomplete")) {
+        return;
+    }
+    let Some(id) = said("id").and_then(|id| KeptId::new(&id).ok()) else {
+        tracing::warn!(provider = &*deployment.provider.name, "an answer without a usable id is not kept");
+        return;
+    };
+    // The provider keeps it too, unless it says otherwise: not every server of the protocol does.
+    let is_held =
+        speaks_responses(deployment) && root.get("store").is_none_or(|store| store.text() != "false");
+    let kept = KeptAnswer {
+        provider_id: is_held.then(|| id.as_str().to_owned()),
+        id,
+        tenant,
+        key: exchange.principal.key().id,
+        created: exchange.wall(),
+        answered_by: AnsweredBy {
+            provider: deployment.provider.name.to_string(),
+            model: deployment.model.to_string(),
+        },
+        previous,
+        input,
+        answer: answer.to_owned(),
+    };
+    keeper.keep(kept, earlier);
+}
+
+/// Whose answers a key may see.
+pub(crate) fn tenant_of(principal: &Principal) -> Result<Tenant, Refusal> {
+    Tenant::new(&principal.key().tenant.shared()).map_err(|error| {
+        tracing::error!(%error, "a key's tenant cannot own answers");
+        Refusal::Internal
+    })
+}
+
+/// Why a kept answer is not given. One that cannot be read is as good as none to the client.
+pub(crate) fn not_given(error: &KeptError, unknown: Refusal) -> Refusal {
+    match error {
+        KeptError::NotFound(_) => unknown,
+        KeptError::Store(error) => {
+            tracing::error!(%error, "the store of kept answers failed");
+            Refusal::KeptUnavailable
+        }
+        error => {
+            tracing::error!(error = error as &dyn std::error::Error, "a kept answer cannot be given");
+            unknown
+        }
+    }
+}
+
+/// An id as it may stand in an error: bounded.
+pub(crate) fn shown(id: &str) -> String {
+    id.chars().take(200).collect()
+}

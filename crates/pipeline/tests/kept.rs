@@ -1,0 +1,551 @@
+//! Answers of OpenAI Responses that are kept: read, gone on from, deleted, whoever gave them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use weighbridge_access::{MemoryKeyStore, TenantName};
+use weighbridge_cache::{
+    CacheStore, EntryKey, Holding, KeepingTerms, Kept, MemoryCacheStore, StoreError, StoreLimits,
+};
+use weighbridge_pipeline::Jobs;
+use weighbridge_pipeline::settings::{AnswerKeeping, RouteSettings, Settings, StrategyKind, TargetSettings};
+use weighbridge_simulator::Fault;
+use weighbridge_units::Timestamp;
+use world::{Answer, World, post};
+
+const RESPONSES: &str = "/v1/responses";
+const HOLDER: &str = "openai-responses/gpt-4o-mini";
+/// Two providers that speak Responses and keep answers themselves, then those that do neither.
+const MODELS: [&str; 6] = [
+    HOLDER,
+    "openai/gpt-4o-mini",
+    "chat/gpt-4o-mini",
+    "anthropic/claude-haiku-4-5",
+    "gemini/gemini-2.5-flash",
+    "bedrock/amazon.nova-lite-v1:0",
+];
+
+/// The world with a provider that speaks Chat Completions only.
+fn with_chat(settings: &mut Settings) {
+    let mut chat = settings.providers[0].clone();
+    chat.name = "chat".into();
+    chat.spoken.retain(|spoken| spoken.protocol == weighbridge_units::Protocol::OpenAiChat);
+    settings.providers.push(chat);
+}
+
+fn world() -> World {
+    World::with_settings(1, with_chat)
+}
+
+fn stored_in(store: &Arc<impl CacheStore + 'static>, terms: KeepingTerms) -> World {
+    let store = Arc::clone(store) as Arc<dyn CacheStore>;
+    World::keeping(1, with_chat, Some(world::keeping(store, terms)))
+}
+
+fn memory(limits: StoreLimits) -> Arc<MemoryCacheStore> {
+    Arc::new(MemoryCacheStore::new(limits))
+}
+
+fn question(model: &str, text: &str, previous: Option<&str>) -> Value {
+    json!({ "model": model, "input": format!("echo:{text}"), "previous_response_id": previous })
+}
+
+/// The answer as its client has it: whole, or what the last event of its stream repeats.
+fn answer_of(answer: &Answer, stream: bool) -> Value {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    if !stream {
+        return answer.json();
+    }
+    let text = answer.text();
+    let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events: Vec<Value> = events.map(|data| serde_json::from_str(data).unwrap()).collect();
+    let last = events.last().unwrap();
+    assert_eq!(last["type"], "response.completed", "{text}");
+    assert_eq!(events[0]["response"]["id"], last["response"]["id"], "one id from the first event on: {text}");
+    last["response"].clone()
+}
+
+fn id_of(answer: &Answer) -> String {
+    answer_of(answer, false)["id"].as_str().unwrap().to_owned()
+}
+
+fn said(answer: &Value) -> &str {
+    let mut output = answer["output"].as_array().unwrap().iter();
+    output.find(|item| item["type"] == "message").unwrap()["content"][0]["text"].as_str().unwrap()
+}
+
+/// What all providers were sent, the latest last.
+fn sent(world: &World) -> Vec<String> {
+    let all = [&world.openai, &world.anthropic, &world.google, &world.aws];
+    let requests = all.into_iter().flat_map(|provider| provider.requests());
+    requests.map(|request| String::from_utf8(request.body.to_vec()).unwrap()).collect()
+}
+
+fn sent_to_openai(world: &World) -> Value {
+    serde_json::from_slice(&world.openai.requests().last().unwrap().body).unwrap()
+}
+
+async fn read(world: &World, id: &str) -> Answer {
+    world.get(&format!("{RESPONSES}/{id}")).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_answers_the_answer_is_read_and_deleted() {
+    for model in MODELS {
+        for stream in [false, true] {
+            let world = world();
+            let case = format!("{model} stream={stream}");
+            let mut body = question(model, "Hi", None);
+            body["stream"] = stream.into();
+            let answer = world.post(RESPONSES, &body).await;
+            let told = answer_of(&answer, stream);
+            let id = told["id"].as_str().unwrap();
+            assert!(id.starts_with("resp_") && told["store"] == true, "{case}: {told}");
+
+            let kept = read(&world, id).await;
+            assert_eq!((kept.status, kept.json()), (200, told.clone()), "{case}");
+            if !stream {
+                assert_eq!(kept.body, answer.body, "{case}: to the byte");
+            }
+            let items = world.get(&format!("/openai/v1/responses/{id}/input_items?order=asc")).await.json();
+            assert_eq!(items["data"].as_array().map(Vec::len), Some(1), "{case}: {items}");
+            assert_eq!(items["data"][0]["content"][0]["text"], "echo:Hi", "{case}: {items}");
+            let wrong = world.get(&format!("{RESPONSES}/{id}/input_items?limit=0")).await;
+            assert_eq!((wrong.status, &wrong.json()["error"]["param"]), (400, &json!("limit")), "{case}");
+
+            let path = format!("{RESPONSES}/{id}");
+            let deleted = world.ask(Method::DELETE, &path, &world.key).await;
+            assert_eq!((deleted.status, &deleted.json()["deleted"]), (200, &json!(true)), "{case}");
+            for gone in [
+                read(&world, id).await,
+                world.get(&format!("{path}/input_items")).await,
+                world.ask(Method::DELETE, &path, &world.key).await,
+            ] {
+                assert_eq!((gone.status, &gone.json()["error"]["code"]), (404, &json!("response_not_found")));
+            }
+            let on = world.post(RESPONSES, &question(model, "Ho", Some(id))).await;
+            assert_eq!(on.status, 400, "{case}: {}", on.text());
+            assert_eq!(on.json()["error"]["code"], "previous_response_not_found", "{case}");
+            assert_eq!(world.pipeline.ledger().outstanding(), 0, "{case}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_goes_on_at_any_provider() {
+    for first in MODELS {
+        for second in MODELS {
+            let world = world();
+            let case = format!("{first}, then {second}");
+            let one = id_of(&world.post(RESPONSES, &question(first, "apples", None)).await);
+            let two = world.post(RESPONSES, &question(second, "pears", Some(&one))).await;
+            assert_eq!(said(&answer_of(&two, false)), "pears", "{case}");
+            // What came before is no loss, wherever it went.
+            let losses = two.header("x-gateway-loss").unwrap_or_default();
+            assert!(
+                !["/input", "/previous", "/store"].iter().any(|lost| losses.contains(lost)),
+                "{case}: {losses}"
+            );
+            let bodies = sent(&world);
+            let second_body = bodies.iter().find(|body| body.contains("pears")).unwrap();
+            let is_held = first == second && MODELS[..2].contains(&first);
+            assert_eq!(second_body.contains(&one), is_held, "{case}: {second_body}");
+            // The question and its answer.
+            assert_eq!(
+                second_body.matches("apples").count(),
+                if is_held { 0 } else { 2 },
+                "{case}: {second_body}"
+            );
+
+            // Where the provider spoke of another request, a third turn has all of both.
+            let two = id_of(&two);
+            let mut third = question("gemini/gemini-2.5-flash", "plums", Some(&two));
+            third["stream"] = true.into();
+            let three = answer_of(&world.post(RESPONSES, &third).await, true);
+            assert_eq!((said(&three), &three["previous_response_id"]), ("plums", &json!(two)), "{case}");
+            let bodies = sent(&world);
+            let third_body = bodies.iter().find(|body| body.contains("plums")).unwrap();
+            for (fruit, times) in [("apples", 2), ("pears", 2), ("plums", 1)] {
+                assert_eq!(third_body.matches(fruit).count(), times, "{case}: {third_body}");
+            }
+            let path = format!("{RESPONSES}/{}/input_items", three["id"].as_str().unwrap());
+            let items = world.get(&path).await.json();
+            assert_eq!(items["data"].as_array().map(Vec::len), Some(5), "{case}: {items}");
+        }
+    }
+}
+
+fn route(name: &str, targets: &[&str], fallbacks: &[&str]) -> RouteSettings {
+    let target = |name: &&str| {
+        let (provider, model) = name.split_once('/').unwrap();
+        TargetSettings { provider: provider.into(), model: model.into(), weight: 1 }
+    };
+    RouteSettings {
+        name: name.into(),
+        strategy: StrategyKind::default(),
+        targets: targets.iter().map(target).collect(),
+        fallbacks: fallbacks.iter().map(target).collect(),
+        fallback_on_context: false,
+        fallback_on_content: false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_provider_is_sent_the_whole_conversation_where_the_first_one_fails() {
+    for other in MODELS.into_iter().skip(1) {
+        let world = World::with_settings(1, |settings| {
+            with_chat(settings);
+            settings.routes.push(route("answers", &[HOLDER], &[other]));
+        });
+        let one = id_of(&world.post(RESPONSES, &question("answers", "apples", None)).await);
+        world.openai.push_fault(Fault::Status { code: 500, retry_after: None });
+        let two = world.post(RESPONSES, &question("answers", "pears", Some(&one))).await;
+        assert_eq!(said(&answer_of(&two, false)), "pears", "{other}");
+        assert_eq!(two.header("x-gateway-attempts"), Some("2"), "{other}");
+        let bodies: Vec<_> = sent(&world).into_iter().filter(|body| body.contains("pears")).collect();
+        let [held, replayed] = &bodies[..] else { panic!("{other}: {bodies:?}") };
+        assert!(held.contains(&one) && !held.contains("apples"), "{other}: {held}");
+        assert!(!replayed.contains(&one), "{other}: an id means nothing elsewhere: {replayed}");
+        assert_eq!(replayed.matches("apples").count(), 2, "{other}: {replayed}");
+
+        // Back at the first one, which does not hold what the other one has answered.
+        let three = world.post(RESPONSES, &question(HOLDER, "plums", Some(&id_of(&two)))).await;
+        assert_eq!(said(&answer_of(&three, false)), "plums", "{other}");
+        let sent = sent_to_openai(&world);
+        assert_eq!(sent["input"].as_array().map(Vec::len), Some(5), "{other}: {sent}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_stays_with_the_provider_that_holds_it() {
+    let world = World::with_settings(1, |settings| {
+        settings.routes.push(route(
+            "any",
+            &["gemini/gemini-2.5-flash", HOLDER, "anthropic/claude-haiku-4-5"],
+            &[],
+        ));
+    });
+    let mut previous = id_of(&world.post(RESPONSES, &question(HOLDER, "0", None)).await);
+    for turn in 1..8 {
+        let answer = world.post(RESPONSES, &question("any", &turn.to_string(), Some(&previous))).await;
+        assert_eq!(answer.header("x-gateway-provider"), Some("openai-responses"), "turn {turn}");
+        assert_eq!(sent_to_openai(&world)["previous_response_id"], previous.as_str(), "turn {turn}");
+        previous = id_of(&answer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_tenants_find_nothing() {
+    let mut world = world();
+    let other = world.add_key(|key| key.tenant = TenantName::new("other").unwrap());
+    let colleague = world.add_key(|key| key.name = "colleague".into());
+    for model in [HOLDER, "gemini/gemini-2.5-flash"] {
+        let id = id_of(&world.post(RESPONSES, &question(model, "Hi", None)).await);
+        let requests = sent(&world).len();
+        let path = format!("{RESPONSES}/{id}");
+        for (method, path) in [
+            (Method::GET, path.clone()),
+            (Method::DELETE, path.clone()),
+            (Method::GET, format!("{path}/input_items")),
+        ] {
+            let answer = world.ask(method, &path, &other).await;
+            assert_eq!(answer.status, 404, "{model}: {}", answer.text());
+        }
+        // Also an id that the provider knows goes nowhere, nor does one that nobody could have.
+        for previous in [&*id, "resp_made_up", "a b", ""] {
+            let on = world.send(post(RESPONSES, &other, &question(model, "Ho", Some(previous)))).await;
+            assert_eq!(on.status, 400, "{model} {previous}: {}", on.text());
+            let error = &on.json()["error"];
+            assert_eq!(error["message"], format!("Previous response with id '{previous}' not found."));
+        }
+        assert_eq!(sent(&world).len(), requests, "{model}: nothing was sent");
+        assert_eq!(
+            world.ask(Method::GET, &path, &colleague).await.status,
+            200,
+            "{model}: the whole tenant reads"
+        );
+        let on = world.send(post(RESPONSES, &colleague, &question(model, "Ho", Some(&id)))).await;
+        assert_eq!(said(&answer_of(&on, false)), "Ho", "{model}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_has_its_time() {
+    let store = memory(StoreLimits::default());
+    let hour = Duration::from_secs(3_600);
+    let world = stored_in(&store, KeepingTerms { ttl: hour, ..KeepingTerms::default() });
+    let one = id_of(&world.post(RESPONSES, &question(HOLDER, "1", None)).await);
+    tokio::time::advance(hour - Duration::from_secs(60)).await;
+    // It lives as long as what came of it.
+    let two = id_of(&world.post(RESPONSES, &question(HOLDER, "2", Some(&one))).await);
+    assert_eq!(read(&world, &two).await.status, 200);
+    tokio::time::advance(hour - Duration::from_secs(60)).await;
+    assert_eq!(read(&world, &one).await.status, 200);
+    tokio::time::advance(Duration::from_secs(61)).await;
+    for id in [&one, &two] {
+        assert_eq!(read(&world, id).await.status, 404);
+        let on = world.post(RESPONSES, &question(HOLDER, "3", Some(id))).await;
+        assert_eq!(on.status, 400, "{}", on.text());
+    }
+    assert_eq!(store.holding().await.unwrap().entries, 2);
+    let jobs = Jobs::start(&world.pipeline, Arc::new(MemoryKeyStore::new()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(store.holding().await.unwrap().entries, 0, "swept");
+    jobs.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_behind_where_nothing_is_to_be_kept() {
+    // By the client, the key, the configuration, and for want of a place.
+    for why in ["client", "key", "settings", "place"] {
+        for model in MODELS {
+            for stream in [false, true] {
+                let store = memory(StoreLimits::default());
+                let keeping =
+                    world::keeping(Arc::clone(&store) as Arc<dyn CacheStore>, KeepingTerms::default());
+                let change = |settings: &mut Settings| {
+                    with_chat(settings);
+                    if why == "settings" {
+                        settings.answer_keeping = AnswerKeeping::Never;
+                    }
+                };
+                let mut world = World::keeping(1, change, (why != "place").then_some(keeping));
+                let key = world.add_key(|key| key.allow_store = why != "key");
+                let mut body = question(model, "Hi", None);
+                body["stream"] = stream.into();
+                if why == "client" {
+                    body["store"] = false.into();
+                }
+                let answer = world.send(post(RESPONSES, &key, &body)).await;
+                let told = answer_of(&answer, stream);
+                let case = format!("{why} {model} stream={stream}: {told}");
+                assert_eq!(told["store"], false, "{case}");
+                if MODELS[..2].contains(&model) {
+                    assert_eq!(sent_to_openai(&world)["store"], false, "{case}");
+                }
+                let id = told["id"].as_str().unwrap();
+                assert_eq!(read(&world, id).await.status, 404, "{case}");
+                let on = world.send(post(RESPONSES, &key, &question(model, "Ho", Some(id)))).await;
+                assert_eq!(on.status, 400, "{case}: {}", on.text());
+                assert_eq!(on.json()["error"]["param"], "previous_response_id", "{case}");
+                assert_eq!(store.holding().await.unwrap(), Holding::default(), "{case}");
+                assert_eq!(world.pipeline.lost_answers(), 0, "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_keeps_nothing_may_go_on_from_what_was_kept() {
+    let mut world = world();
+    let key = world.add_key(|key| key.allow_store = false);
+    for model in MODELS {
+        let one = id_of(&world.post(RESPONSES, &question(model, "apples", None)).await);
+        let two = world.send(post(RESPONSES, &key, &question(model, "pears", Some(&one)))).await;
+        assert_eq!(said(&answer_of(&two, false)), "pears", "{model}");
+        assert_eq!(read(&world, &id_of(&two)).await.status, 404, "{model}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_store_costs_the_oldest_answers_and_no_request() {
+    let limits = StoreLimits { entry_bytes: 4_000, total_bytes: 12_000 };
+    let store = memory(limits);
+    let world = stored_in(&store, KeepingTerms::default());
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(id_of(&world.post(RESPONSES, &question("gemini/gemini-2.5-flash", "Hi", None)).await));
+    }
+    assert_eq!(read(&world, ids.last().unwrap()).await.status, 200);
+    assert_eq!(read(&world, &ids[0]).await.status, 404);
+    assert!(store.holding().await.unwrap().bytes <= limits.total_bytes);
+    assert_eq!(world.pipeline.lost_answers(), 0);
+
+    let large = world.post(RESPONSES, &question(HOLDER, &"x".repeat(5_000), None)).await;
+    assert_eq!(
+        read(&world, &id_of(&large)).await.status,
+        404,
+        "the answer is good, and too large to be kept"
+    );
+    assert_eq!(world.pipeline.lost_answers(), 1);
+}
+
+/// A store that takes its time, or fails.
+struct Slow {
+    memory: MemoryCacheStore,
+    fails: bool,
+}
+
+impl Slow {
+    fn is_away(&self) -> Result<(), StoreError> {
+        if self.fails { Err(StoreError::Unavailable("a test".into())) } else { Ok(()) }
+    }
+}
+
+#[async_trait::async_trait]
+impl CacheStore for Slow {
+    async fn put(&self, kept: Kept) -> Result<u64, StoreError> {
+        self.is_away()?;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        self.memory.put(kept).await
+    }
+
+    async fn get(&self, key: &EntryKey, now: Timestamp) -> Result<Option<Kept>, StoreError> {
+        self.is_away()?;
+        self.memory.get(key, now).await
+    }
+
+    async fn prolong(&self, key: &EntryKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+        self.memory.prolong(key, now, until).await
+    }
+
+    async fn delete(&self, key: &EntryKey, now: Timestamp) -> Result<bool, StoreError> {
+        self.memory.delete(key, now).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: u64) -> Result<u64, StoreError> {
+        self.memory.sweep(now, limit).await
+    }
+
+    async fn holding(&self) -> Result<Holding, StoreError> {
+        self.memory.holding().await
+    }
+}
+
+fn slow(fails: bool) -> Arc<Slow> {
+    Arc::new(Slow { memory: MemoryCacheStore::new(StoreLimits::default()), fails })
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_client_waits_for_the_store_and_none_comes_too_early() {
+    for model in MODELS {
+        for stream in [false, true] {
+            let world = stored_in(&slow(false), KeepingTerms::default());
+            let mut body = question(model, "Hi", None);
+            body["stream"] = stream.into();
+            let ask = async || {
+                let before = tokio::time::Instant::now();
+                let answer = answer_of(&world.post(RESPONSES, &body).await, stream);
+                assert!(before.elapsed() < Duration::from_secs(5), "{model}: the store is behind the answer");
+                answer["id"].as_str().unwrap().to_owned()
+            };
+            // At once, and each of the three ways to ask for it first.
+            let id = ask().await;
+            assert_eq!(read(&world, &id).await.status, 200, "{model} stream={stream}");
+            let on = world.post(RESPONSES, &question(model, "Ho", Some(&ask().await))).await;
+            assert_eq!(said(&answer_of(&on, false)), "Ho", "{model} stream={stream}");
+            let path = format!("{RESPONSES}/{}", ask().await);
+            assert_eq!(
+                world.ask(Method::DELETE, &path, &world.key).await.status,
+                200,
+                "{model} stream={stream}"
+            );
+            assert_eq!(world.get(&path).await.status, 404, "{model} stream={stream}: it does not come back");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_for_answers_that_are_being_kept() {
+    let store = slow(false);
+    let world = stored_in(&store, KeepingTerms::default());
+    let jobs = Jobs::start(&world.pipeline, Arc::new(MemoryKeyStore::new()));
+    world.directory.refresh(world.keys.clone());
+    let answer = world.post(RESPONSES, &question(HOLDER, "Hi", None)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(store.holding().await.unwrap().entries, 0);
+    jobs.stop().await;
+    assert_eq!(store.holding().await.unwrap().entries, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_takes_no_answer_with_it() {
+    let world = stored_in(&slow(true), KeepingTerms::default());
+    let id = id_of(&world.post(RESPONSES, &question(HOLDER, "Hi", None)).await);
+    let kept = read(&world, &id).await;
+    assert_eq!(kept.status, 503, "{}", kept.text());
+    assert!(kept.header("retry-after").is_some());
+    let on = world.post(RESPONSES, &question(HOLDER, "Ho", Some(&id))).await;
+    assert_eq!(on.status, 503, "nobody knows whose it is: {}", on.text());
+    assert_eq!(world.pipeline.lost_answers(), 1);
+    assert_eq!(world.invoice().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_whole_answers_are_kept() {
+    for model in MODELS {
+        let store = memory(StoreLimits::default());
+        let world = stored_in(&store, KeepingTerms::default());
+        let body = json!({ "model": model, "input": "words:200", "stream": true });
+        let mut left = world.open(post(RESPONSES, &world.key, &body)).await.into_body();
+        left.frame().await.unwrap().unwrap();
+        drop(left);
+        world.openai.push_fault(Fault::Reset);
+        let refused = world.post(RESPONSES, &json!({ "model": "openai/no-such", "input": "Hi" })).await;
+        assert_ne!(refused.status, 200, "{model}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(store.holding().await.unwrap(), Holding::default(), "{model}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_a_budget_counts_the_whole_conversation() {
+    let mut world = world();
+    // Room for a short question, and not for a long history or a window full of one.
+    let key = world.add_key(|key| key.budget = world::monthly(15_000_000));
+    let history = "word ".repeat(40_000);
+    for model in [HOLDER, "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"] {
+        let short = world.send(post(RESPONSES, &key, &question(model, "Hi", None))).await;
+        assert_eq!(short.status, 200, "{model}: {}", short.text());
+        let body = json!({ "model": HOLDER, "input": format!("{history} echo:Hi") });
+        let long = id_of(&world.post(RESPONSES, &body).await);
+        let on = world.send(post(RESPONSES, &key, &question(model, "Ho", Some(&long)))).await;
+        assert_eq!(on.status, 429, "{model}: {}", on.text());
+        assert_eq!(on.header("x-gateway-limit-kind"), Some("budget"), "{model}");
+        let free = world.post(RESPONSES, &question(model, "Ho", Some(&long))).await;
+        assert_eq!(free.status, 200, "{model}: {}", free.text());
+    }
+    // A short history costs what it has, not a window, where it is sent in full.
+    let short = id_of(&world.post(RESPONSES, &question("gemini/gemini-2.5-flash", "apples", None)).await);
+    let on = world.send(post(RESPONSES, &key, &question(HOLDER, "pears", Some(&short)))).await;
+    assert_eq!(on.status, 200, "{}", on.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_is_too_long_is_refused() {
+    let store = memory(StoreLimits::default());
+    let world = stored_in(&store, KeepingTerms { chain_answers: 2, ..KeepingTerms::default() });
+    let mut previous = None;
+    for _ in 0..3 {
+        let answer = world.post(RESPONSES, &question(HOLDER, "Hi", previous.as_deref())).await;
+        previous = Some(id_of(&answer));
+    }
+    let refused = world.post(RESPONSES, &question(HOLDER, "Hi", previous.as_deref())).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    let error = &refused.json()["error"];
+    assert_eq!(error["param"], "previous_response_id", "{error}");
+    assert!(error["message"].as_str().unwrap().contains("more than 2 answers"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_done_with_a_kept_answer_is_said() {
+    let world = world();
+    let id = id_of(&world.post(RESPONSES, &question(HOLDER, "Hi", None)).await);
+    let streamed = world.get(&format!("{RESPONSES}/{id}?stream=true")).await;
+    assert_eq!((streamed.status, &streamed.json()["error"]["param"]), (400, &json!("stream")));
+    let posted = world.ask(Method::POST, &format!("{RESPONSES}/{id}"), &world.key).await;
+    assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, DELETE")));
+    for wrong in [json!({ "store": "yes" }), json!({ "previous_response_id": 7 })] {
+        let mut body = question(HOLDER, "Hi", None);
+        body.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        let refused = world.post(RESPONSES, &body).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+    }
+}
