@@ -21,6 +21,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// Media that requests name by address.
     pub media: MediaConfig,
+    /// How answers of OpenAI Responses are kept. Whether they are is told to the pipeline.
+    pub responses: ResponsesConfig,
     /// What is written to standard error.
     pub log: LogConfig,
 }
@@ -66,7 +68,7 @@ pub enum StorageConfig {
     Memory,
     /// In SQLite files.
     Sqlite {
-        /// The file of ledger and keys; the request log is a file beside it.
+        /// The file of ledger and keys; request log and kept answers are files beside it.
         path: PathBuf,
         /// What a commit survives.
         durability: Durability,
@@ -90,6 +92,22 @@ impl Durability {
             Self::Process => "process",
             Self::Fsync => "fsync",
         }
+    }
+}
+
+/// How answers of OpenAI Responses are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResponsesConfig {
+    /// For how long after they were made, or last gone on from.
+    pub ttl: Duration,
+    /// How much of them all together, sealed.
+    pub max_bytes: u64,
+}
+
+impl Default for ResponsesConfig {
+    /// Thirty days, as OpenAI keeps them; 1 GiB.
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(30 * 86_400), max_bytes: 1 << 30 }
     }
 }
 

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-/// The longest duration that a file may give.
+/// The longest duration that a file may give for what a request does.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Reads `250ms`, `30s`, `10m`, `1h`, or several of them from large to small: `1m30s`.
+/// Reads `250ms`, `30s`, `10m`, `1h`, `1d`, or several of them from large to small: `1m30s`.
 ///
-/// `None` for anything else, for zero, and for more than [`LONGEST`].
-pub(crate) fn parse(text: &str) -> Option<Duration> {
+/// `None` for anything else, for zero, and for more than `longest`.
+pub(crate) fn parse(text: &str, longest: Duration) -> Option<Duration> {
     let mut rest = text;
     let mut sum = Duration::ZERO;
     let mut last_unit = u64::MAX;
@@ -20,6 +20,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return None,
         };
         if millis >= last_unit {
@@ -28,7 +29,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
         sum = sum.checked_add(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(millis)?))?;
         (rest, last_unit) = (tail, millis);
     }
-    (sum > Duration::ZERO && sum <= LONGEST).then_some(sum)
+    (sum > Duration::ZERO && sum <= longest).then_some(sum)
 }
 
 /// The inverse of [`parse`].
@@ -49,14 +50,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn parse(text: &str) -> Option<Duration> {
+        super::parse(text, LONGEST)
+    }
+
     #[test]
     fn durations_are_numbers_with_units() {
         assert_eq!(parse("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(parse("1m30s"), Some(Duration::from_secs(90)));
         assert_eq!(parse("24h"), Some(LONGEST));
-        for wrong in
-            ["", "30", "s", "30 s", "1.5s", "-1s", "30S", "0s", "25h", "1s1m", "1s1s", "1µs", "99999999999s"]
-        {
+        assert_eq!(parse("1d"), Some(LONGEST));
+        let month = Duration::from_secs(30 * 86_400);
+        assert_eq!((super::parse("30d", month), super::parse("30d1ms", month)), (Some(month), None));
+        for wrong in [
+            "",
+            "30",
+            "s",
+            "30 s",
+            "1.5s",
+            "-1s",
+            "30S",
+            "0s",
+            "25h",
+            "2d",
+            "1s1m",
+            "1s1s",
+            "1µs",
+            "99999999999s",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }
     }

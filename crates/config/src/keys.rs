@@ -46,6 +46,7 @@ pub(crate) static ROOT: Section = Section {
         key("models", "[models.support]"),
         key("media", "[media]"),
         key("prices", "[prices]"),
+        key("responses", "[responses]"),
         key("log", "[log]"),
     ],
 };
@@ -150,6 +151,12 @@ pub(crate) static PRICES: Section = Section {
     keys: &[key("files", r#"["prices.toml"]"#), key("builtin", "true"), key("unknown_model", r#""refuse""#)],
 };
 
+/// `[responses]`
+pub(crate) static RESPONSES: Section = Section {
+    name: "responses",
+    keys: &[key("store", "true"), key("ttl", r#""30d""#), key("max_bytes", "1073741824")],
+};
+
 /// `[log]`
 pub(crate) static LOG: Section = Section {
     name: "log",
@@ -157,5 +164,6 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 11] =
-    [&ROOT, &SERVER, &STORAGE, &PROVIDER, &AWS, &TIMEOUTS, &MODEL, &TARGET, &MEDIA, &PRICES, &LOG];
+pub static SECTIONS: [&Section; 12] = [
+    &ROOT, &SERVER, &STORAGE, &PROVIDER, &AWS, &TIMEOUTS, &MODEL, &TARGET, &MEDIA, &PRICES, &RESPONSES, &LOG,
+];

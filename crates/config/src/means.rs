@@ -11,7 +11,9 @@ use weighbridge_access::Pepper;
 use weighbridge_pipeline::settings::{AnswerKeeping, RequestLimits, Settings};
 use weighbridge_pricing::{BUILTIN_FILES, PriceBook, PriceError};
 
-use crate::config::{AdminConfig, Config, Durability, LogConfig, MediaConfig, ServerConfig, StorageConfig};
+use crate::config::{
+    AdminConfig, Config, Durability, LogConfig, MediaConfig, ResponsesConfig, ServerConfig, StorageConfig,
+};
 use crate::problem::Problems;
 use crate::reader::{Given, Said};
 use crate::{Surroundings, providers, routes, said};
@@ -55,6 +57,15 @@ pub(crate) fn config(
         fetch: said.media.fetch.value().unwrap_or(true),
         allowed_networks: allowed.unwrap_or_default(),
     };
+    let default = ResponsesConfig::default();
+    let responses = ResponsesConfig {
+        ttl: said.responses.ttl.value().unwrap_or(default.ttl),
+        max_bytes: said.responses.max_bytes.value().unwrap_or(default.max_bytes),
+    };
+    let answer_keeping = match said.responses.store.value() {
+        Some(false) => AnswerKeeping::Never,
+        _ => AnswerKeeping::AsAsked,
+    };
     let limits = limits(&said.server);
     let trusted_proxies =
         said.server.trusted_proxies.said().map(|ranges| ranges.value.iter().map(|r| r.value).collect());
@@ -64,12 +75,12 @@ pub(crate) fn config(
         limits,
         loss_policy: said.server.loss_policy.said().map_or_else(Default::default, |said| said.value),
         unknown_model: said.prices.unknown_model.said().map_or_else(Default::default, |said| said.value),
-        answer_keeping: AnswerKeeping::default(),
+        answer_keeping,
         trusted_proxies: trusted_proxies.unwrap_or_default(),
     };
     let prices = prices(&said.prices, folder, surroundings, problems);
     let server = server(said.server, surroundings, problems);
-    Some(Config { settings, prices: prices?, server, storage: storage?, media, log })
+    Some(Config { settings, prices: prices?, server, storage: storage?, media, responses, log })
 }
 
 fn server(said: said::Server, surroundings: &dyn Surroundings, problems: &mut Problems) -> ServerConfig {

@@ -246,7 +246,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn duration(&mut self, table: &Table<'_>, name: &str) -> Given<Duration> {
         let longest = duration::display(duration::LONGEST);
         let why = format!("a duration such as 250ms, 30s or 1m30s, above zero and at most {longest}");
-        self.parsed(table, name, |text| duration::parse(text).ok_or_else(|| Mismatch::new(&why)))
+        let parse = |text: &str| duration::parse(text, duration::LONGEST);
+        self.parsed(table, name, |text| parse(text).ok_or_else(|| Mismatch::new(&why)))
     }
 
     /// A whole number.

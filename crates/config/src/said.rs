@@ -11,6 +11,7 @@ use weighbridge_pipeline::settings::{StrategyKind, UnknownModel};
 use weighbridge_units::Protocol;
 
 use crate::config::{Durability, LogFormat, LogLevel};
+use crate::duration;
 use crate::keys;
 use crate::providers;
 use crate::reader::{Given, Item, Mismatch, Reader, Said, Table};
@@ -22,6 +23,7 @@ pub(crate) struct File {
     pub(crate) models: Vec<Model>,
     pub(crate) media: Media,
     pub(crate) prices: Prices,
+    pub(crate) responses: Responses,
     pub(crate) log: Log,
 }
 
@@ -109,6 +111,13 @@ pub(crate) struct Prices {
 }
 
 #[derive(Default)]
+pub(crate) struct Responses {
+    pub(crate) store: Given<bool>,
+    pub(crate) ttl: Given<Duration>,
+    pub(crate) max_bytes: Given<u64>,
+}
+
+#[derive(Default)]
 pub(crate) struct Log {
     pub(crate) level: Given<LogLevel>,
     pub(crate) format: Given<LogFormat>,
@@ -125,6 +134,7 @@ impl File {
             models: Vec::new(),
             media: Media::default(),
             prices: Prices::default(),
+            responses: Responses::default(),
             log: Log::default(),
         }
     }
@@ -135,6 +145,7 @@ impl File {
         let storage = reader.table(root, "storage", &keys::STORAGE);
         let media = reader.table(root, "media", &keys::MEDIA);
         let prices = reader.table(root, "prices", &keys::PRICES);
+        let responses = reader.table(root, "responses", &keys::RESPONSES);
         let log = reader.table(root, "log", &keys::LOG);
         let providers = reader.named_tables(root, "providers", &keys::PROVIDER);
         let models = reader.named_tables(root, "models", &keys::MODEL);
@@ -148,6 +159,7 @@ impl File {
             models: models.into_iter().map(|(name, table)| Model::read(reader, name, &table)).collect(),
             media: media.map(|table| Media::read(reader, &table)).unwrap_or_default(),
             prices: prices.map(|table| Prices::read(reader, &table)).unwrap_or_default(),
+            responses: responses.map(|table| Responses::read(reader, &table)).unwrap_or_default(),
             log: log.map(|table| Log::read(reader, &table)).unwrap_or_default(),
         }
     }
@@ -300,6 +312,23 @@ impl Prices {
             files: reader.list(table, "files", |text| Ok(text.to_owned())),
             builtin: reader.flag(table, "builtin"),
             unknown_model: reader.choice(table, "unknown_model", &unknown),
+        }
+    }
+}
+
+/// The longest time for which answers are kept.
+const TTL_MOST: Duration = Duration::from_secs(366 * 86_400);
+
+impl Responses {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        let ttl = |text: &str| {
+            let why = "a duration such as 12h, 30d or 1d12h, above zero and at most 366d";
+            duration::parse(text, TTL_MOST).ok_or_else(|| Mismatch::new(why))
+        };
+        Self {
+            store: reader.flag(table, "store"),
+            ttl: reader.parsed(table, "ttl", ttl),
+            max_bytes: reader.integer(table, "max_bytes", 1 << 20..=1 << 44),
         }
     }
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use fixed::{Fixed, NOTHING, read};
 use secrecy::ExposeSecret;
 use weighbridge_access::LossPolicy;
-use weighbridge_config::{Config, Durability, LogFormat, LogLevel, StorageConfig, load};
+use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
-    ProviderCredential, ProviderSettings, RouteSettings, Settings, UnknownModel,
+    AnswerKeeping, ProviderCredential, ProviderSettings, RouteSettings, Settings, UnknownModel,
 };
 use weighbridge_units::Protocol;
 
@@ -298,4 +298,20 @@ fn clouds_are_found_by_region_and_project() {
     let azure = provider(&config, "azure");
     assert_eq!((azure.spoken.len(), azure.auth.header(), &*azure.price_as), (1, "api-key", "azure"));
     assert_eq!(azure.spoken[0].stream_path.as_str(), "/openai/v1/responses?api-version=preview");
+}
+
+#[test]
+fn answers_are_kept_as_told() {
+    let config = right("[providers.openai]", &KEYS);
+    assert_eq!(config.settings.answer_keeping, AnswerKeeping::AsAsked);
+    assert_eq!(config.responses, ResponsesConfig::default());
+    let text = "[providers.openai]\n[responses]\nstore = false\nttl = \"1d12h\"\nmax_bytes = 1048576\n";
+    let config = right(text, &KEYS);
+    assert_eq!(config.settings.answer_keeping, AnswerKeeping::Never);
+    assert_eq!(config.responses, ResponsesConfig { ttl: Duration::from_secs(129_600), max_bytes: 1 << 20 });
+    for wrong in
+        ["store = 1", "ttl = \"367d\"", "ttl = \"0d\"", "ttl = 30", "max_bytes = 1000", "keep = true"]
+    {
+        assert!(read(&format!("[providers.openai]\n[responses]\n{wrong}\n"), &KEYS).is_err(), "{wrong}");
+    }
 }

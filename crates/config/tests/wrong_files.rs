@@ -221,7 +221,18 @@ fn all_at_once() {
         .collect();
     let messages: Vec<String> =
         error(&wrong, &NOTHING).problems().iter().map(|p| p.message.clone()).collect();
-    let tables = ["server", "storage", "providers", "models", "prices", "log", "timeouts", "aws", "media"];
+    let tables = [
+        "server",
+        "storage",
+        "providers",
+        "models",
+        "prices",
+        "responses",
+        "log",
+        "timeouts",
+        "aws",
+        "media",
+    ];
     for section in SECTIONS {
         for key in section.keys.iter().filter(|key| !tables.contains(&key.name)) {
             if section.name.ends_with("targets") {
