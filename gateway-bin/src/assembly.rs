@@ -10,14 +10,17 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use weighbridge_access::{Cidr, Directory, KeyStore, MemoryKeyStore, Pepper};
 use weighbridge_admin::{AdminCredential, AdminService};
+use weighbridge_cache::{
+    CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
+};
 use weighbridge_config::{Config, Durability, StorageConfig};
 use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
 use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
-use weighbridge_pipeline::{Env, Jobs, Parts, Pipeline, SystemEnv};
+use weighbridge_pipeline::{Env, Jobs, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_records::{AuditLog, MemoryAuditLog, MemoryRequestLog, Observer, RequestLog};
 use weighbridge_store_sqlite::{
-    Durability as SqliteDurability, Retention, SqliteAuditLog, SqliteKeyStore, SqliteLedger,
-    SqliteLedgerOptions, SqliteRequestLog,
+    Durability as SqliteDurability, Retention, SqliteAuditLog, SqliteCacheStore, SqliteKeyStore,
+    SqliteLedger, SqliteLedgerOptions, SqliteRequestLog,
 };
 use weighbridge_telemetry::{AccessLog, Metrics};
 use weighbridge_transport::Fetch;
@@ -98,6 +101,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
 
     // One pepper for both: what the admin service makes, the directory must recognise.
     let pepper = sources::pepper(&config)?;
+    let keeping = keeping(&config, &pepper)?;
     let directory = Arc::new(Directory::new(pepper.clone()));
     directory.sync(&*stores.keys).await?;
     let admin = Arc::new(stores.admin(pepper).with_directory(Arc::clone(&directory)));
@@ -119,8 +123,10 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         observers,
         fetch: config.media.fetch.then(|| fetcher(config.media.allowed_networks)),
         keeping: None,
+        keeping: Some(keeping),
     };
     let pipeline = Pipeline::new(&config.settings, parts)?;
+    count_answers(&metrics, &pipeline);
     let jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
 
     let origins =
@@ -153,6 +159,23 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         running.serve_admin(admin.listen, &AdminCredential::new(admin.token.expose_secret())).await?;
     }
     Ok(running)
+}
+
+/// Opens the store of kept answers, which are sealed under the gateway's one secret.
+fn keeping(config: &Config, pepper: &Pepper) -> anyhow::Result<Keeping> {
+    let limits = StoreLimits { total_bytes: config.responses.max_bytes, ..StoreLimits::default() };
+    let store: Arc<dyn CacheStore> = match &config.storage {
+        StorageConfig::Sqlite { path, .. } => {
+            Arc::new(SqliteCacheStore::open(&sources::beside(path, "kept.db"), limits)?)
+        }
+        _ => Arc::new(MemoryCacheStore::new(limits)),
+    };
+    let vault = Vault::new(&MasterSecret::new(*pepper.derive("kept answers")));
+    let terms = KeepingTerms { ttl: config.responses.ttl, ..KeepingTerms::default() };
+    Ok(Keeping::new(KeptAnswers::new(store, vault, terms), || {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).ok().map(|()| nonce)
+    }))
 }
 
 /// Ends what a crash left open, and checks the chain, before the first request.
@@ -204,6 +227,23 @@ fn metrics(ledger: &Ledger, stores: &Stores) -> Arc<Metrics> {
         move || log.dropped(),
     );
     metrics
+}
+
+fn count_answers(metrics: &Metrics, pipeline: &Pipeline) {
+    let kept = pipeline.clone();
+    metrics.add_gauge("weighbridge_kept_answers", "Answers of OpenAI Responses that are kept", move || {
+        i64::try_from(kept.kept_answers().entries).unwrap_or(i64::MAX)
+    });
+    let kept = pipeline.clone();
+    metrics.add_gauge("weighbridge_kept_answer_bytes", "Bytes of the answers that are kept", move || {
+        i64::try_from(kept.kept_answers().bytes).unwrap_or(i64::MAX)
+    });
+    let kept = pipeline.clone();
+    metrics.add_counter(
+        "weighbridge_lost_answers",
+        "Answers that were to be kept and could not be",
+        move || kept.lost_answers(),
+    );
 }
 
 impl Running {

@@ -6,7 +6,7 @@ use thiserror::Error;
 use weighbridge_units::Timestamp;
 
 use crate::{
-    CacheStore, EntryKey, KeptAnswer, KeptId, NONCE_BYTES, Purpose, SealError, StoreError, Tenant,
+    CacheStore, EntryKey, Holding, KeptAnswer, KeptId, NONCE_BYTES, Purpose, SealError, StoreError, Tenant,
     UnsealError, Vault,
 };
 
@@ -153,6 +153,14 @@ impl KeptAnswers {
             true => Ok(()),
             false => Err(KeptError::NotFound(id.clone())),
         }
+    }
+
+    /// How much is kept of all tenants.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn holding(&self) -> Result<Holding, StoreError> {
+        self.store.holding().await
     }
 
     /// Deletes some of the answers whose time is over, and gives how many. Where these are

@@ -5,7 +5,7 @@
 //! | `seal` | each minute | links the ledger's hash chains |
 //! | `expire` | every 10 s | ends intents whose owner is gone |
 //! | `keys` | every 250 ms | takes over keys that were made or revoked elsewhere (rule K2) |
-//! | `kept` | each minute | deletes kept answers whose time is over |
+//! | `kept` | each minute | deletes kept answers whose time is over, and counts the others |
 //!
 //! A job that fails says so in the log and tries again at its next turn: none of them may end the
 //! process, and none of them is needed for a request to be right.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use weighbridge_cache::{
-    EntryKey, KeptAnswer, KeptAnswers, KeptError, KeptId, NONCE_BYTES, Purpose, StoreError, Tenant,
+    EntryKey, Holding, KeptAnswer, KeptAnswers, KeptError, KeptId, NONCE_BYTES, Purpose, StoreError, Tenant,
 };
 use weighbridge_units::Timestamp;
 
@@ -46,6 +46,8 @@ pub(crate) struct Keeper {
     waiting: Mutex<Waiting>,
     /// Answers that were to be kept, and are not.
     lost: AtomicU64,
+    /// What is kept, as of the last sweep.
+    holding: Mutex<Holding>,
     /// The runtime that outlives those of requests, where there is one.
     runtime: OnceLock<Handle>,
 }
@@ -61,8 +63,8 @@ struct Waiting {
 impl Keeper {
     pub(crate) fn new(keeping: Keeping) -> Self {
         let Keeping { answers, nonces } = keeping;
-        let (waiting, lost, runtime) = (Mutex::default(), AtomicU64::new(0), OnceLock::new());
-        Self { answers, nonces, waiting, lost, runtime }
+        let (waiting, lost, holding) = (Mutex::default(), AtomicU64::new(0), Mutex::default());
+        Self { answers, nonces, waiting, lost, holding, runtime: OnceLock::new() }
     }
 
     /// Answers are written on the current runtime from now on, whichever one their requests are served by.
@@ -126,10 +128,16 @@ impl Keeper {
         self.answers.delete(tenant, id, now).await
     }
 
-    /// Deletes what has expired.
+    /// Deletes what has expired, and counts what is left.
     pub(crate) async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
         while self.answers.sweep(now).await? == KeptAnswers::SWEPT_AT_ONCE {}
+        *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = self.answers.holding().await?;
         Ok(())
+    }
+
+    /// What is kept, as of the last sweep.
+    pub(crate) fn holding(&self) -> Holding {
+        *self.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers that were to be kept, and are not.

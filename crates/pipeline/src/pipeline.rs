@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::Body;
 use thiserror::Error;
 use weighbridge_access::Directory;
+use weighbridge_cache::Holding;
 use weighbridge_ledger::Ledger;
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::{Observer, RequestLog};
@@ -162,6 +163,11 @@ impl Pipeline {
     /// Requests that are being served at the moment, streams included.
     pub fn open_requests(&self) -> usize {
         self.core.places.load(Ordering::Acquire)
+    }
+
+    /// What is kept of answers, as a job has counted it within the last minute.
+    pub fn kept_answers(&self) -> Holding {
+        self.core.keeper.as_ref().map_or_else(Holding::default, |keeper| keeper.holding())
     }
 
     /// Answers that were to be kept, and could not be.
