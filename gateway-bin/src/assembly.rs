@@ -122,7 +122,6 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         log: Arc::clone(&stores.log),
         observers,
         fetch: config.media.fetch.then(|| fetcher(config.media.allowed_networks)),
-        keeping: None,
         keeping: Some(keeping),
     };
     let pipeline = Pipeline::new(&config.settings, parts)?;
