@@ -17,15 +17,20 @@ use crate::{Vendor, anthropic};
 /// What a house wants and refuses in a body.
 struct Rules {
     version: &'static str,
+    /// Whether Anthropic's own version 2026-10-21 is served. Bedrock has it from Claude 4.7 on, and no such
+    /// model is simulated: <https://platform.claude.com/docs/en/api/versioning>.
+    has_october_2026: bool,
     /// Fields of Anthropic's that the house refuses.
     refused: &'static [&'static str],
     /// A field of the house's own.
     betas: Option<&'static str>,
 }
 
-const VERTEX: Rules = Rules { version: "vertex-2023-10-16", refused: &["model"], betas: None };
+const VERTEX: Rules =
+    Rules { version: "vertex-2023-10-16", has_october_2026: true, refused: &["model"], betas: None };
 const BEDROCK: Rules = Rules {
     version: "bedrock-2023-05-31",
+    has_october_2026: false,
     refused: &["model", "stream", "service_tier"],
     betas: Some("anthropic_beta"),
 };
@@ -60,26 +65,25 @@ pub(crate) fn read_at_bedrock(
 fn read(house: House, model: &'static Model, body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {
     let rules = if house == House::Bedrock { &BEDROCK } else { &VERTEX };
     let mut own = body.as_object().cloned().unwrap_or_default();
-    taken(rules, &mut own)?;
+    let version = taken(rules, &mut own)?;
     own.insert("model".to_owned(), json!(model.snapshot));
     let own = Value::Object(own);
     schema_allows(&own)?;
     if house == House::Bedrock {
         addresses(&own)?;
     }
-    rules::check(&own, model, Version::June2023)?;
+    rules::check(&own, model, version)?;
     Ok(Ask { house, ..ask::read(&own, model, cache)? })
 }
 
-/// Takes what only the house knows.
-fn taken(rules: &Rules, body: &mut Map<String, Value>) -> Result<(), Refusal> {
-    match body.remove("anthropic_version") {
+/// Takes what only the house knows, and gives the version.
+fn taken(rules: &Rules, body: &mut Map<String, Value>) -> Result<Version, Refusal> {
+    let version = match body.remove("anthropic_version") {
         None => return rules::refuse("anthropic_version: Field required"),
-        Some(version) if version != rules.version => {
-            return rules::refuse(format!("anthropic_version: Input should be '{}'", rules.version));
-        }
-        Some(_) => {}
-    }
+        Some(version) if version == rules.version => Version::June2023,
+        Some(version) if version == "2026-10-21" && rules.has_october_2026 => Version::October2026,
+        Some(_) => return rules::refuse(format!("anthropic_version: Input should be '{}'", rules.version)),
+    };
     if let Some(name) = rules.refused.iter().find(|name| body.contains_key(**name)) {
         return rules::refuse(format!("{name}: Extra inputs are not permitted"));
     }
@@ -88,7 +92,7 @@ fn taken(rules: &Rules, body: &mut Map<String, Value>) -> Result<(), Refusal> {
     {
         return rules::refuse("anthropic_beta: Input should be a valid list");
     }
-    Ok(())
+    Ok(version)
 }
 
 /// Bedrock fetches nothing.

@@ -63,6 +63,13 @@ fn vertex_wants_its_version_and_no_model() {
         assert_eq!((status, &error["error"]["type"]), (400, &json!("invalid_request_error")), "{error}");
         assert_eq!(error["error"]["message"], reason);
     }
+    // As Anthropic's SDK asks since its version 2.
+    assert_eq!(answer(&vertex, &path, &ask("2026-10-21")).0, 200);
+    let (status, error) = answer(&vertex, &path, &with(ask("2026-10-21"), "temperature", json!(1)));
+    assert_eq!(
+        (status, &error["error"]["message"]),
+        (400, &json!("temperature: Extra inputs are not permitted"))
+    );
     let gemini = "/v1/projects/p/locations/global/publishers/google/models/claude-haiku-4-5:generateContent";
     let (status, error) = answer(&vertex, gemini, &json!({"contents": []}));
     assert_eq!((status, &error["error"]["status"]), (404, &json!("NOT_FOUND")));
@@ -103,7 +110,7 @@ fn bedrock_wants_its_version_and_neither_model_nor_stream() {
     let image = json!([{"role": "user", "content": [
         {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}]}]);
     for (body, reason) in [
-        (ask("2023-06-01"), "anthropic_version: Input should be 'bedrock-2023-05-31'"),
+        (ask("2026-10-21"), "anthropic_version: Input should be 'bedrock-2023-05-31'"),
         (with(at_bedrock(), "model", json!("x")), "model: Extra inputs are not permitted"),
         (with(at_bedrock(), "stream", json!(false)), "stream: Extra inputs are not permitted"),
         (with(at_bedrock(), "service_tier", json!("auto")), "service_tier: Extra inputs are not permitted"),
