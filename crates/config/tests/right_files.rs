@@ -153,6 +153,9 @@ fn every_key_has_its_effect() {
     assert_eq!(config.prices.models(), [("own", "m")]);
     assert!(!config.media.fetch);
     assert_eq!(config.media.allowed_networks, ["10.20.0.0/16".parse().unwrap()]);
+    assert_eq!(config.settings.answer_keeping, AnswerKeeping::Never);
+    let week = Duration::from_secs(7 * 86_400);
+    assert_eq!(config.responses, ResponsesConfig { ttl: week, max_bytes: 1 << 20 });
 
     let own = provider(&config, "own");
     assert_eq!(
