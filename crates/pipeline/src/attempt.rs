@@ -56,12 +56,17 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
         plan.prefer(position);
     }
     let mut refusal = None;
+    let mut repeated = None;
     loop {
-        if plan.tries() >= settings.limits.attempts {
-            break;
-        }
-        let random = exchange.core().env.random();
-        let Some(pick) = plan.next(exchange.now(), random) else { break };
+        let pick = match repeated.take() {
+            Some(pick) => pick,
+            None if plan.tries() >= settings.limits.attempts => break,
+            None => {
+                let random = exchange.core().env.random();
+                let Some(pick) = plan.next(exchange.now(), random) else { break };
+                pick
+            }
+        };
         let Some(deployment) = route.deployments.get(pick.target().get()) else { break };
         keep_decision(&mut exchange, &plan, &route);
         let reserved = match reserve(exchange, &settings, deployment, pick).await {
@@ -86,6 +91,11 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
             Attempted::Failed(failed) => {
                 let Failed { exchange: request, pick, cause, refusal: reason } = *failed;
                 exchange = request;
+                let said = exchange.conversation.as_mut();
+                if said.is_some_and(|said| said.must_be_repeated(deployment, &reason)) {
+                    repeated = Some(pick);
+                    continue;
+                }
                 refusal = Some(reason);
                 if plan.failed(pick, &cause, exchange.now()) == Verdict::Stop {
                     break;

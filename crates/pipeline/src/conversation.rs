@@ -32,6 +32,8 @@ pub(crate) struct Conversation {
     previous: Option<KeptId>,
     /// What was said before, the oldest first. Gone once no other attempt can follow.
     chain: Vec<KeptAnswer>,
+    /// The provider that holds the conversation says that it does not any more.
+    is_forgotten: bool,
     /// The answers of the conversation, the oldest first.
     earlier: Vec<KeptId>,
     /// What the request itself says, as items, once no other attempt can follow.
@@ -60,6 +62,7 @@ impl Conversation {
             forbidden: store && !may_keep,
             previous: None,
             chain: Vec::new(),
+            is_forgotten: false,
             earlier: Vec::new(),
             input: None,
         };
@@ -102,7 +105,17 @@ impl Conversation {
     /// The id under which a deployment's provider holds the conversation.
     fn held_by(&self, deployment: &Deployment) -> Option<&str> {
         let held = self.chain.last()?.held_by(&deployment.provider.name)?;
-        speaks_responses(deployment).then_some(held)
+        (speaks_responses(deployment) && !self.is_forgotten).then_some(held)
+    }
+
+    /// Takes note of a failure. Tells whether the deployment is to be asked once more, with the whole
+    /// conversation: it was sent an id that its provider has forgotten, or has under another of its accounts.
+    pub(crate) fn must_be_repeated(&mut self, deployment: &Deployment, refusal: &Refusal) -> bool {
+        let Refusal::Upstream { error, .. } = refusal else { return false };
+        let is_unknown = error.code.as_deref() == Some("previous_response_not_found");
+        let repeats = is_unknown && self.held_by(deployment).is_some();
+        self.is_forgotten |= repeats;
+        repeats
     }
 
     /// The request as a deployment is asked; `None` where that is as the client wrote it.

@@ -7,7 +7,7 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use weighbridge_access::{MemoryKeyStore, TenantName};
@@ -17,6 +17,7 @@ use weighbridge_cache::{
 use weighbridge_pipeline::Jobs;
 use weighbridge_pipeline::settings::{AnswerKeeping, RouteSettings, Settings, StrategyKind, TargetSettings};
 use weighbridge_simulator::Fault;
+use weighbridge_transport::Rope;
 use weighbridge_units::Timestamp;
 use world::{Answer, World, post};
 
@@ -238,6 +239,31 @@ async fn a_conversation_stays_with_the_provider_that_holds_it() {
         assert_eq!(answer.header("x-gateway-provider"), Some("openai-responses"), "turn {turn}");
         assert_eq!(sent_to_openai(&world)["previous_response_id"], previous.as_str(), "turn {turn}");
         previous = id_of(&answer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_has_forgotten_is_sent_the_whole_conversation() {
+    for stream in [false, true] {
+        let world = world();
+        let one = id_of(&world.post(RESPONSES, &question(HOLDER, "apples", None)).await);
+        let forget = Request::delete(format!("http://openai.test/v1/responses/{one}"))
+            .header("authorization", "Bearer sk-openai-responses-one")
+            .body(Rope::default());
+        let forgotten = world.transport.send(forget.unwrap(), Duration::from_secs(1)).await;
+        assert_eq!(forgotten.map(|answer| answer.status().as_u16()).unwrap_or_default(), 200);
+
+        let mut body = question(HOLDER, "pears", Some(&one));
+        body["stream"] = stream.into();
+        let two = world.post(RESPONSES, &body).await;
+        assert_eq!(said(&answer_of(&two, stream)), "pears");
+        assert_eq!(two.header("x-gateway-attempts"), Some("2"));
+        let sent = sent_to_openai(&world);
+        assert_eq!(sent["input"].as_array().map(Vec::len), Some(3), "{sent}");
+        let record = world.record(&two).await;
+        assert_eq!(record["attempts"][0]["outcome"], "failed-before-output", "{record}");
+        assert_eq!(world.invoice().len(), 2);
+        assert_eq!(world.pipeline.ledger().outstanding(), 0);
     }
 }
 
