@@ -125,6 +125,14 @@ impl Conversation {
         deployment: &Deployment,
         settings: &Compiled,
     ) -> Result<Option<Body>, Unfit> {
+        let in_background = body.get("background").is_some_and(|value| value.text() == "true");
+        if in_background && speaks_responses(deployment) {
+            // Nobody would fetch the answer, nor learn what it cost.
+            let message = "background: the gateway passes answers on as they come and fetches none later: \
+                           ask without it.";
+            let refusal = Refusal::BadBody { message: message.into(), param: Some("background".into()) };
+            return Err(Unfit::here(Rejection::Misfit, refusal));
+        }
         let mut edits = match self.held_by(deployment) {
             Some(id) => passed_on(body, id),
             None if self.chain.is_empty() => body.edit(),

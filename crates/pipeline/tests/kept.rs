@@ -571,6 +571,19 @@ async fn what_cannot_be_done_with_a_kept_answer_is_said() {
     assert_eq!((streamed.status, &streamed.json()["error"]["param"]), (400, &json!("stream")));
     let posted = world.ask(Method::POST, &format!("{RESPONSES}/{id}"), &world.key).await;
     assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, DELETE")));
+    for model in MODELS {
+        let mut body = question(model, "Hi", None);
+        body["background"] = true.into();
+        let (answer, requests) = (world.post(RESPONSES, &body).await, sent(&world).len());
+        if MODELS[..2].contains(&model) {
+            let error = &answer.json()["error"];
+            assert_eq!((answer.status, &error["param"]), (400, &json!("background")), "{model}");
+            assert_eq!(requests, 1, "{model}: nothing was sent");
+        } else {
+            let losses = answer.header("x-gateway-loss").unwrap_or_default();
+            assert!(answer.status == 200 && losses.contains("/background"), "{model}: {losses}");
+        }
+    }
     for wrong in [json!({ "store": "yes" }), json!({ "previous_response_id": 7 })] {
         let mut body = question(HOLDER, "Hi", None);
         body.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
