@@ -101,7 +101,8 @@ impl<'a> Route<'a> {
     /// Reads a path such as `/v1beta/models/gemini-2.5-flash:streamGenerateContent`, with whatever stands
     /// before `models/`, and a query without its question mark. `None` where it is no call of a model.
     ///
-    /// A name may hold slashes, for a gateway's models such as `openai/gpt-4o`.
+    /// A name may hold slashes, for a gateway's models such as `openai/gpt-4o`. Vercel's AI SDK leaves
+    /// `models/` out before such a name, as it takes it for that of a collection.
     ///
     /// ```
     /// use weighbridge_protocol::gemini::{Call, Route, StreamForm};
@@ -123,7 +124,10 @@ impl<'a> Route<'a> {
             Some(at) if at == 0 || name.as_bytes().get(at - 1) == Some(&b'/') => {
                 name.get(at + "models/".len()..)?
             }
-            _ => name.get(name.find("tunedModels/").or_else(|| name.find("endpoints/"))?..)?,
+            _ => match name.find("tunedModels/").or_else(|| name.find("endpoints/")) {
+                Some(at) => name.get(at..)?,
+                None => slashed(name)?,
+            },
         };
         let model = unescaped(model)?;
         let events = query.is_some_and(|query| query.split('&').any(|field| field == "alt=sse"));
@@ -140,6 +144,14 @@ impl<'a> Route<'a> {
     }
 }
 
+/// A name with a slash that stands right behind the version.
+fn slashed(name: &str) -> Option<&str> {
+    let (version, rest) = name.strip_prefix('/')?.split_once('/')?;
+    let whole =
+        rest.split_once('/').is_some_and(|(collection, name)| !collection.is_empty() && !name.is_empty());
+    (matches!(version, "v1" | "v1beta" | "v1beta1") && whole).then_some(rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,13 +165,22 @@ mod tests {
         assert_eq!((tuned.model.as_ref(), tuned.form), ("tunedModels/mine", StreamForm::JsonArray));
         let nested = Route::parse("/v1beta/models/openai/gpt-4o:countTokens", None).unwrap();
         assert_eq!((nested.model.as_ref(), nested.call), ("openai/gpt-4o", Call::CountTokens));
+        let bare = Route::parse("/v1beta/openai/gpt-4o:generateContent", None).unwrap();
+        assert_eq!((bare.model.as_ref(), bare.call), ("openai/gpt-4o", Call::Generate));
     }
 
     #[test]
     fn what_is_no_call_is_none() {
-        for path in
-            ["/", "", "/v1/models/:generateContent", "/v1/models/m:delete", "/v1/chat:generateContent"]
-        {
+        for path in [
+            "/",
+            "",
+            "/v1/models/:generateContent",
+            "/v1/models/m:delete",
+            "/v1/chat:generateContent",
+            "/v1//chat:generateContent",
+            "/v1/chat/:generateContent",
+            "/openai/gpt-4o:generateContent",
+        ] {
             assert_eq!(Route::parse(path, None), None, "{path}");
         }
         for model in ["%", "%zz", "%ff", "a%2"] {
