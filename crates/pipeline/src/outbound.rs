@@ -139,6 +139,7 @@ fn translated(
         max_output_default: output_cap(exchange, deployment),
         max_output_cap: cap,
         media: &exchange.media,
+        max_output_of_model: deployment.info.map(|info| info.max_output),
         stream: Some(exchange.envelope.stream),
         ..RequestTarget::new(&deployment.model)
     };

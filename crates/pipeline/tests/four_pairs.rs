@@ -114,6 +114,18 @@ async fn losses_are_reported_and_can_be_refused() {
     assert_eq!(world.anthropic.request_count(), before, "nothing was sent");
 }
 
+/// Claude Code asks for 32,000 tokens, and `gpt-4o-mini` refuses more than 16,384.
+#[tokio::test(start_paused = true)]
+async fn a_cap_of_another_vendors_models_is_lowered_to_the_targets() {
+    let world = World::new();
+    let mut body = ask(MESSAGES, "only-gpt", "echo:Hi", false);
+    body["max_tokens"] = json!(32_000);
+    let answer = world.post(MESSAGES, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let losses = answer.header("x-gateway-loss").unwrap_or_default();
+    assert!(losses.starts_with("approximated /max_tokens"), "{losses}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn tools_cross_with_their_arguments() {
     for (path, model) in [(CHAT, "only-claude"), (MESSAGES, "only-gpt")] {

@@ -59,7 +59,7 @@ pub mod tool_id;
 mod tool_name;
 
 use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
-use weighbridge_units::{Loss, Protocol};
+use weighbridge_units::{Loss, LossKind, Protocol};
 
 pub use weighbridge_protocol::gemini::StreamForm;
 pub use weighbridge_protocol::{Dialect, EmbeddingsProtocol};
@@ -103,6 +103,9 @@ pub struct RequestTarget<'a> {
     pub max_output_cap: Option<u64>,
     /// What was fetched of the media that the request names by address.
     pub media: &'a [FetchedMedia],
+    /// The most tokens that the model answers with, where that is known. A larger wish, which fits the
+    /// model that the client's tool was written for, is lowered to it and reported.
+    pub max_output_of_model: Option<u64>,
     /// Whether a stream is asked to tell its usage, where the protocol leaves that open.
     pub include_usage: bool,
 }
@@ -118,6 +121,7 @@ impl<'a> RequestTarget<'a> {
             media: &[],
             stream: None,
             max_output_cap: None,
+            max_output_of_model: None,
             include_usage: true,
         }
     }
@@ -181,6 +185,13 @@ pub fn request(
         conversation.stream = stream;
     }
     let mut losses = Losses::new(from, to);
+    if let (Some(cap), Some(most)) = (&mut conversation.max_output, target.max_output_of_model)
+        && cap.value > most
+    {
+        let reason = format!("the model answers with at most {most} tokens, not {}", cap.value);
+        losses.report(cap.place, LossKind::Approximated, reason, "a model with longer answers");
+        cap.value = most;
+    }
     let value = adapter(to).encode_request(&conversation, target, &mut losses);
     Ok(Translated { value, losses: losses.into_list(body) })
 }

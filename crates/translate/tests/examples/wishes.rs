@@ -154,3 +154,19 @@ fn anthropic_request_with_all_wishes() {
         "mcp_servers": [{"type": "url", "url": "https://example.com", "name": "x"}]}"#
     ));
 }
+
+#[test]
+fn a_cap_above_the_models_own_is_lowered() {
+    let body = r#"{"model": "m", "max_tokens": 32000, "messages": [{"role": "user", "content": "Hi"}]}"#;
+    for (from, field) in [(ANTHROPIC, "max_completion_tokens"), (CHAT, "max_tokens")] {
+        let lowered = RequestTarget { max_output_of_model: Some(16_384), ..TARGET };
+        let shown = request_for(from, &lowered, body);
+        assert!(shown.contains(&format!("{field}: 16384")), "{shown}");
+        assert!(
+            shown.contains("/max_tokens") && shown.contains("at most 16384 tokens, not 32000"),
+            "{shown}"
+        );
+        let fits = request_for(from, &RequestTarget { max_output_of_model: Some(32_000), ..TARGET }, body);
+        assert!(fits.contains(&format!("{field}: 32000")) && !fits.contains("/max_tokens"), "{fits}");
+    }
+}
