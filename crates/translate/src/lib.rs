@@ -184,6 +184,9 @@ pub fn request(
     if let Some(stream) = target.stream {
         conversation.stream = stream;
     }
+    if from == Protocol::GeminiGenerateContent && from != to {
+        gemini::pieces::join(&mut conversation.messages);
+    }
     let mut losses = Losses::new(from, to);
     if let (Some(cap), Some(most)) = (&mut conversation.max_output, target.max_output_of_model)
         && cap.value > most

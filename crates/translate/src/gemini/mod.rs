@@ -14,6 +14,7 @@ mod history;
 mod logprobs;
 mod media_encode;
 mod nested;
+pub(crate) mod pieces;
 mod request_decode;
 mod request_encode;
 #[cfg(test)]
