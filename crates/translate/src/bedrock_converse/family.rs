@@ -60,6 +60,11 @@ impl Family {
         matches!(self, Self::Claude(version) if version >= Version(4, 8))
     }
 
+    /// Whether a temperature and `topP` may stand in one request.
+    pub(super) fn takes_both_samplings(self) -> bool {
+        !matches!(self, Self::Claude(version) if version >= Version(4, 1))
+    }
+
     /// Whether a conversation may begin with a turn of the model.
     pub(super) const fn may_begin_with_the_model(self) -> bool {
         matches!(self, Self::Claude(_))

@@ -152,7 +152,7 @@ impl<'r, 'a> Request<'r, '_, '_, 'a> {
 
     fn inference_config(&mut self) {
         let temperature = self.temperature();
-        let top_p = self.top_p();
+        let top_p = self.top_p(temperature.is_some());
         let stop = self.stop_sequences();
         let max_output = self.conversation.max_output.map(|cap| cap.value);
         let is_empty = temperature.is_none() && top_p.is_none() && stop.is_empty() && max_output.is_none();
@@ -191,8 +191,17 @@ impl<'r, 'a> Request<'r, '_, '_, 'a> {
         Some(raw.text())
     }
 
-    fn top_p(&mut self) -> Option<&'a str> {
+    /// Claude from 4.1 on refuses both in one request. 1 is what counts without it.
+    fn top_p(&mut self, has_temperature: bool) -> Option<&'a str> {
         let raw = self.conversation.sampling.top_p?;
+        let is_one = || raw.text().parse::<f64>().is_ok_and(|number| (number - 1.0).abs() < f64::EPSILON);
+        if has_temperature && self.takes_one_sampling() && !self.pen.losses.is_same_protocol() {
+            if !is_one() {
+                let reason = "the model takes it or a temperature, not both";
+                self.pen.losses.dropped(raw, reason, "both in one request");
+            }
+            return None;
+        }
         if self.is_bound() && raw.text().parse::<f64>().is_ok_and(|number| number < 0.95) {
             self.unsampled(raw);
             return None;
@@ -203,6 +212,10 @@ impl<'r, 'a> Request<'r, '_, '_, 'a> {
     /// Whether the model thinks, and so takes hardly any wish for how it draws its tokens.
     fn is_bound(&self) -> bool {
         self.plan.thinks_as_claude() && !self.pen.losses.is_same_protocol()
+    }
+
+    fn takes_one_sampling(&self) -> bool {
+        !self.pen.family.takes_both_samplings()
     }
 
     fn unsampled(&mut self, raw: Raw<'a>) {

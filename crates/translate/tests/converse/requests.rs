@@ -209,3 +209,20 @@ fn what_the_application_found_is_a_document_that_lacks_its_source() {
     dropped /messages/0/content/0/searchResult/source: the field `searchResult/source` is not carried over to anthropic-messages [a counterpart of `searchResult/source`]
     "#);
 }
+
+/// Gemini CLI sets both.
+#[test]
+fn claude_takes_a_temperature_or_a_top_p() {
+    let body = r#"{"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": {"temperature": 0.5, "topP": 0.9}}"#;
+    let to = |model| request_to(model, weighbridge_units::Protocol::GeminiGenerateContent, body);
+    for model in
+        ["global.anthropic.claude-haiku-4-5-20251001-v1:0", "anthropic.claude-opus-4-1-20250805-v1:0"]
+    {
+        let shown = to(model);
+        assert!(!shown.contains("\"topP\":0.9") && shown.contains("not both"), "{shown}");
+    }
+    for model in ["amazon.nova-lite-v1:0", "anthropic.claude-3-5-sonnet-20241022-v2:0"] {
+        let shown = to(model);
+        assert!(shown.contains("topP") && !shown.contains("not both"), "{shown}");
+    }
+}
