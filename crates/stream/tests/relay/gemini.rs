@@ -237,6 +237,23 @@ fn trap_14_server_tools_are_no_calls() {
     }
 }
 
+/// Google signs an answer's last text. Claude Code takes the last block for the answer.
+#[test]
+fn an_answer_of_messages_does_not_end_with_a_signature() {
+    let signed = json!({"text": "", "thoughtSignature": "c2lnbmVk"});
+    let ran = self::ran(AnthropicMessages, &[parts(json!([{"text": "Hi"}])), last(json!([signed]), "STOP")]);
+    assert!(!ran.text().contains("thinking"), "{}", ran.text());
+    let lost: Vec<String> = ran.facts().losses.iter().map(ToString::to_string).collect();
+    assert!(lost.iter().any(|loss| loss.contains("does not end with thinking")), "{lost:?}");
+
+    // Before a call it must come back.
+    let call = json!({"functionCall": {"name": "now", "args": {}}, "thoughtSignature": "c2lnbmVk"});
+    let ran = self::ran(AnthropicMessages, &[parts(json!([{"text": "Hi"}])), last(json!([call]), "STOP")]);
+    let text = ran.text();
+    let place = |needle: &str| text.find(needle).unwrap_or_else(|| panic!("no {needle} in {text}"));
+    assert!(place("\"index\":1") < place("signature_delta") && place("signature_delta") < place("tool_use"));
+}
+
 /// protocols.md, section 7, trap 26: an error that is no event.
 #[test]
 fn trap_26_a_bare_error_in_mid_stream() {

@@ -10,8 +10,8 @@ use weighbridge_units::LossKind;
 use super::blocks_encode::{self, Blocks};
 use super::finish;
 use crate::answer::{report_usage, usage_as_told};
-use crate::conversation::ServiceTier;
-use crate::{Answer, AnswerTarget, Candidate, Content, Losses, Place, StopDetails, tool_id};
+use crate::conversation::{Proof, ServiceTier};
+use crate::{Answer, AnswerTarget, Candidate, Content, Losses, Part, Place, StopDetails, tool_id};
 
 pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses: &mut Losses<'a>) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
@@ -45,6 +45,22 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
     out
 }
 
+/// Why Google's signature of an answer's last text is left out, and what it would need. It is one that
+/// need not come back: <https://ai.google.dev/gemini-api/docs/thought-signatures>. Clients take the last
+/// block for the answer, and Claude Code then prints nothing.
+pub(super) const TRAILING_SIGNATURE: (&str, &str) =
+    ("an answer does not end with thinking", "a signature of the last text");
+
+fn is_bare_signature(part: &Part<'_>) -> bool {
+    match &part.content {
+        Content::Reasoning(reasoning) => {
+            let is_googles = reasoning.proof.as_ref().is_some_and(|proof| proof.is(Proof::GEMINI));
+            is_googles && reasoning.visible().is_empty()
+        }
+        _ => false,
+    }
+}
+
 fn blocks<'a>(
     candidate: &Candidate<'a>,
     target: &AnswerTarget<'_>,
@@ -53,7 +69,14 @@ fn blocks<'a>(
 ) {
     let mut blocks = Blocks::ANSWER;
     let mut calls = 0_usize;
-    for part in blocks.expressible(&candidate.parts, losses) {
+    let mut parts = blocks.expressible(&candidate.parts, losses);
+    if let [_, .., last] = parts.as_slice()
+        && is_bare_signature(last)
+    {
+        losses.dropped(last.place, TRAILING_SIGNATURE.0, TRAILING_SIGNATURE.1);
+        parts.pop();
+    }
+    for part in parts {
         match &part.content {
             Content::ToolCall(call) => {
                 let mut object = list.item().object();

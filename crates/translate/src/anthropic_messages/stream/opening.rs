@@ -111,6 +111,14 @@ impl Opening {
         self.part
     }
 
+    /// Whether all that it says is Google's signature of what stands before it or comes next.
+    pub(super) fn is_bare_signature(&self) -> bool {
+        match &self.kind {
+            Kinds::Reasoning { is_visible: false, proof: Some(proof), .. } => proof.is(Proof::GEMINI),
+            _ => false,
+        }
+    }
+
     /// The part's turn has come: its block gets an index, and begins if its kind is known.
     pub(super) fn begin(&mut self, index: u64, out: &mut Vec<u8>) {
         self.index = index;

@@ -6,6 +6,7 @@ use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_units::{Loss, LossKind, Usage};
 
 use super::opening::{Opening, Piece};
+use crate::anthropic_messages::answer_encode::TRAILING_SIGNATURE;
 use crate::anthropic_messages::{citations, finish};
 use crate::conversation::CallKind;
 use crate::event::{report_once, report_untold};
@@ -36,6 +37,8 @@ pub struct MessagesWriter {
     /// The part whose block is open, or will be with the next thing that it says.
     open: Option<Opening>,
     waiting: VecDeque<Waiting>,
+    /// A signature after a block: it is written where another block follows.
+    signature: Option<Opening>,
     waiting_bytes: usize,
     held_events: u64,
     calls: usize,
@@ -63,6 +66,7 @@ impl MessagesWriter {
             next_index: 0,
             open: None,
             waiting: VecDeque::new(),
+            signature: None,
             waiting_bytes: 0,
             held_events: 0,
             calls: 0,
@@ -139,6 +143,10 @@ impl StreamWriter for MessagesWriter {
         self.start(None, None, out);
         while let Some(part) = self.open.as_ref().map(Opening::part) {
             self.end(part, out);
+        }
+        if self.signature.take().is_some() {
+            let (reason, needed) = TRAILING_SIGNATURE;
+            report_once(losses, LossKind::Dropped, "/content", reason, needed);
         }
         let reason = self.stop_reason(losses);
         let sequence = self.finish.as_ref().and_then(finish::sequence);
@@ -390,6 +398,10 @@ impl MessagesWriter {
     }
 
     fn open(&mut self, mut opening: Opening, out: &mut Vec<u8>) {
+        if let Some(mut signature) = self.signature.take() {
+            signature.begin(self.next_index, out);
+            self.next_index += u64::from(signature.end(out));
+        }
         opening.begin(self.next_index, out);
         self.next_index += 1;
         self.open = Some(opening);
@@ -400,9 +412,11 @@ impl MessagesWriter {
     }
 
     fn close_block(&mut self, out: &mut Vec<u8>) {
-        if let Some(open) = self.open.take()
-            && !open.end(out)
-        {
+        let Some(open) = self.open.take() else { return };
+        if self.next_index > 1 && open.is_bare_signature() {
+            self.next_index -= 1;
+            self.signature = Some(open);
+        } else if !open.end(out) {
             // It has said nothing: its index is free.
             self.next_index -= 1;
         }
