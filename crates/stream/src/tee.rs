@@ -86,6 +86,14 @@ impl Tee {
                 }
             }
         }
+        if self.driver.state() == RelayState::Failed {
+            // The frame at which it failed has its whole line end.
+            let late_lf = self.framer.take_late_lf(chunk.get(read..).unwrap_or_default());
+            read += late_lf;
+            if self.last_hidden {
+                sent += late_lf;
+            }
+        }
         let until = match self.driver.state() {
             RelayState::Running if self.hide_usage => read,
             RelayState::Running | RelayState::Ended => chunk.len(),
@@ -132,6 +140,10 @@ impl Tee {
             self.driver.fail_decoding(error);
         }
         let broken = self.driver.end(cut, &mut |_, _| Ok(())).err();
+        if broken.is_some() && self.framer.waits_for_lf() && !self.last_hidden {
+            // Google's SDK for Node splits at whole line ends: what follows a lone CR would not be seen.
+            out.push_back(Bytes::from_static(b"\n"));
+        }
         match &broken {
             None if unfinished && self.hide_usage && !self.last_hidden => {
                 out.push_back(Bytes::from(self.framer.take()));

@@ -34,11 +34,16 @@ impl Framer {
     /// How many bytes at the start of `chunk` still belong to the block that has ended: 1 where its last
     /// line end was CR LF, else 0. What remains goes to [`Framer::find_end`].
     pub(crate) fn take_late_lf(&mut self, chunk: &[u8]) -> usize {
-        let is_late = self.after_cr && self.is_at_start() && chunk.starts_with(b"\n");
+        let is_late = self.waits_for_lf() && chunk.starts_with(b"\n");
         if is_late {
             self.after_cr = false;
         }
         usize::from(is_late)
+    }
+
+    /// Whether a block has ended with a CR, and a LF that may belong to it has not come.
+    pub(crate) fn waits_for_lf(&self) -> bool {
+        self.after_cr && self.is_at_start()
     }
 
     /// Whether nothing of the next block has come.

@@ -237,3 +237,22 @@ fn an_event_over_the_limit_breaks_the_stream_at_the_same_byte() {
         assert!(whole.bytes == pieces.bytes);
     }
 }
+
+/// Google ends lines with CR LF, and its SDK for Node waits for a whole one.
+#[test]
+fn an_error_follows_a_whole_line_end() {
+    let line_end = "\r\n\r\n";
+    let good = r#"data: {"candidates":[{"content":{"parts":[{"text":"a"}]},"index":0}]}"#;
+    for bad in [r#"{"candidates":[{"#, r#"{"error":{"code":500,"message":"no","status":"INTERNAL"}}"#] {
+        let stream = format!("{good}{line_end}data: {bad}{line_end}");
+        for size in [1, 7, stream.len() - 1, stream.len()] {
+            let ran =
+                run(&options(GeminiGenerateContent, GeminiGenerateContent), stream.as_bytes().chunks(size));
+            assert!(!ran.end.is_complete());
+            let text = ran.text();
+            assert!(text.starts_with(&stream) && text.ends_with(line_end), "{size}: {text:?}");
+            let ours = text.matches("malformed stream event").count();
+            assert_eq!(ours, usize::from(bad.ends_with('{')), "{size}: {text:?}");
+        }
+    }
+}
