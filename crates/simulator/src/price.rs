@@ -93,7 +93,7 @@ const fn nova(family: &'static str, window: u64, rates: Rates) -> Model {
         family,
         snapshot: family,
         context_window: window,
-        max_output: 5_000,
+        max_output: 10_000,
         reasons: false,
         dimensions: None,
         rates,

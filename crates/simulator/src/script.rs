@@ -6,6 +6,7 @@
 //! | contains `words:N` | N words |
 //! | contains `refuse` as a word | a refusal |
 //! | contains `forbidden` as a word | the beginning of an answer, stopped by the vendor's filter |
+//! | contains `call:NAME JSON`, where a tool of that name may be called | a call of it, with exactly this object |
 //! | contains "tool", where tools may be called | a call of the first tool; with "parallel" two calls at once; with "preface" text before them |
 //! | follows tool results | a text that repeats them |
 //! | anything else | a text that repeats it and counts the images |
@@ -176,8 +177,23 @@ fn numbered_words(words: u64) -> String {
     (0..words).map(|number| format!("word{number}")).collect::<Vec<_>>().join(" ")
 }
 
+/// The tool and the arguments that the prompt dictates, if the tool is there.
+fn dictated(ask: &Ask) -> Option<(&Tool, String)> {
+    let (name, rest) = ask.last_text.split_once("call:")?.1.split_once(' ')?;
+    let tool = ask.tools.iter().find(|tool| tool.name == name)?;
+    let arguments =
+        serde_json::Deserializer::from_str(rest).into_iter::<Map<String, Value>>().next()?.ok()?;
+    Some((tool, Value::Object(arguments).to_string()))
+}
+
 /// The tools that the model calls, none if it answers with text.
 fn calls(ask: &Ask, ids: &mut Scatter) -> Vec<Call> {
+    if ask.results.is_empty() && ask.choice != Choice::None {
+        if let Some((tool, arguments)) = dictated(ask) {
+            let (name, free_text) = (tool.name.clone(), tool.free_text);
+            return vec![Call { id: api::call_id(ask, ids), name, arguments, free_text }];
+        }
+    }
     let mentioned = ask.results.is_empty() && ask.last_text.to_lowercase().contains("tool");
     let first = match &ask.choice {
         Choice::None => None,
@@ -290,6 +306,19 @@ mod tests {
         let mut forbidden = ask("a tool");
         forbidden.choice = Choice::None;
         assert!(answer(&forbidden).calls.is_empty());
+    }
+
+    #[test]
+    fn a_prompt_may_dictate_a_call() {
+        let called = answer(&ask(r#"Please call:price {"what": "a } brace"} now, no other tool."#)).calls;
+        assert_eq!((called[0].name.as_str(), called.len()), ("price", 1));
+        assert_eq!(called[0].arguments, r#"{"what":"a } brace"}"#);
+        for text in ["call:nothing {}", "call:price", "call:price [1]", "call:price {"] {
+            assert!(answer(&ask(text)).calls.is_empty(), "{text}");
+        }
+        let mut answered = ask("call:price {}");
+        answered.results = vec!["7".to_owned()];
+        assert!(answer(&answered).calls.is_empty());
     }
 
     #[test]

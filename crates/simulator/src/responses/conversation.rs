@@ -130,7 +130,10 @@ fn reasoning(items: &[Value], kept: &KeptResponses) -> Result<(), Refusal> {
         };
         let same = |other: &&Value| origin(other).is_some_and(|origin| origin.tail == from.tail);
         if kind(item) == "reasoning" {
-            if items.get(place + 1).filter(same).is_none_or(|next| kind(next) == "reasoning") {
+            // An item without an id is taken for the one that followed: clients that keep their history
+            // themselves, such as Codex, send no ids.
+            let follows = |next: &&Value| kind(next) != "reasoning" && (next["id"].is_null() || same(next));
+            if !items.get(place + 1).as_ref().is_some_and(follows) {
                 return Err(invalid(format!(
                     "Item '{id}' of type 'reasoning' was provided without its required following item."
                 )));
