@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use weighbridge_access::Principal;
 use weighbridge_cache::{AnsweredBy, KeptAnswer, KeptError, KeptId, Tenant};
-use weighbridge_protocol::Body;
 use weighbridge_protocol::json::{Raw, ScanLimits};
+use weighbridge_protocol::{Body, Edits};
 use weighbridge_routing::Rejection;
 use weighbridge_translate::openai_responses::kept::{
     self, Asks, KeptAs, ReplayError, ReplayTo, Turn, as_kept, input_as_items, passed_on, replayed,
@@ -133,32 +133,38 @@ impl Conversation {
             let refusal = Refusal::BadBody { message: message.into(), param: Some("background".into()) };
             return Err(Unfit::here(Rejection::Misfit, refusal));
         }
-        let mut edits = match self.held_by(deployment) {
-            Some(id) => passed_on(body, id),
-            None if self.chain.is_empty() => body.edit(),
-            None => self.replayed(body, deployment, settings.limits.body_bytes)?,
-        };
+        let mut edits = self.with_history(body, deployment, settings)?;
         if self.forbidden {
             edits.set("store", "false");
         }
-        if edits.is_empty() {
-            return Ok(None);
-        }
-        let limits = ScanLimits { depth: settings.limits.json_depth };
-        let written = Body::scan(edits.rope().concat().into(), &limits);
-        written.map(Some).map_err(|error| {
-            let message = format!("the conversation so far cannot be sent once more: {error}");
-            let refusal = Refusal::BadBody { message, param: Some(PREVIOUS.into()) };
-            Unfit::anywhere(Rejection::Misfit, refusal)
-        })
+        written(&edits, settings)
     }
 
-    fn replayed(
+    /// The request as a deployment is asked for its size; `None` where that is as the client wrote it.
+    pub(crate) fn counted(
         &self,
         body: &Body,
         deployment: &Deployment,
-        limit: usize,
-    ) -> Result<weighbridge_protocol::Edits, Unfit> {
+        settings: &Compiled,
+    ) -> Result<Option<Body>, Unfit> {
+        written(&self.with_history(body, deployment, settings)?, settings)
+    }
+
+    /// The request with what was said before it, in the way that a deployment knows it.
+    fn with_history(
+        &self,
+        body: &Body,
+        deployment: &Deployment,
+        settings: &Compiled,
+    ) -> Result<Edits, Unfit> {
+        match self.held_by(deployment) {
+            Some(id) => Ok(passed_on(body, id)),
+            None if self.chain.is_empty() => Ok(body.edit()),
+            None => self.replayed(body, deployment, settings.limits.body_bytes),
+        }
+    }
+
+    fn replayed(&self, body: &Body, deployment: &Deployment, limit: usize) -> Result<Edits, Unfit> {
         let turn = |answer| {
             let KeptAnswer { input, answer, answered_by, .. }: &'_ KeptAnswer = answer;
             let by_same_provider = *answered_by.provider == *deployment.provider.name;
@@ -196,6 +202,20 @@ impl Conversation {
             self.input = input_as_items(body).ok();
         }
     }
+}
+
+/// A request with its edits, read once more: what is priced is what is sent.
+fn written(edits: &Edits, settings: &Compiled) -> Result<Option<Body>, Unfit> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    let limits = ScanLimits { depth: settings.limits.json_depth };
+    let written = Body::scan(edits.rope().concat().into(), &limits);
+    written.map(Some).map_err(|error| {
+        let message = format!("the conversation so far cannot be sent once more: {error}");
+        let refusal = Refusal::BadBody { message, param: Some(PREVIOUS.into()) };
+        Unfit::anywhere(Rejection::Misfit, refusal)
+    })
 }
 
 /// Whether a client of Responses is served in its own protocol there.

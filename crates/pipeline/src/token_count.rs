@@ -18,6 +18,7 @@ use crate::answer::AnswerBody;
 use crate::attempt::collect;
 use crate::attempt_timer::AttemptTimer;
 use crate::compiled::{Address, Deployment};
+use crate::conversation::Conversation;
 use crate::draft::Draft;
 use crate::endpoint::Inference;
 use crate::outbound::{self, bad_request, json_string};
@@ -50,17 +51,33 @@ where
     let route = caller.route(&settings, &envelope.model, draft)?;
     let admission = caller.admission(0, draft)?;
 
+    let conversation = match client {
+        Protocol::OpenAiResponses => {
+            Some(Box::pin(Conversation::read(&body, &caller.principal, &settings, draft)).await?)
+        }
+        _ => None,
+    };
+    // What was said before counts too.
+    let said = |deployment: &Deployment| match &conversation {
+        Some(said) => said.counted(&body, deployment, &settings).map_err(|unfit| unfit.refusal),
+        None => Ok(None),
+    };
+
     let mut count = None;
     for deployment in &route.deployments {
         let Some((call, address, uri)) = way(deployment) else { continue };
-        let question = question(client, call, address, deployment, &body)?;
+        let said = said(deployment)?;
+        let question = question(client, call, address, deployment, said.as_ref().unwrap_or(&body))?;
         count = ask(deployment, uri, question, &caller.head.headers, call, client, transport).await;
         break;
     }
     admission.true_up(0, draft.core.env.monotonic());
     let count = match count {
         Some(count) => count,
-        None => estimate(client, &body)?,
+        None => {
+            let said = route.deployments.first().map(|deployment| said(deployment)).transpose()?.flatten();
+            estimate(client, said.as_ref().unwrap_or(&body))?
+        }
     };
     let mut response = respond::json(200, token_count::encode(client, count));
     if count.is_estimate {

@@ -564,6 +564,21 @@ async fn a_history_that_is_too_long_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_conversation_counts_when_tokens_are_counted() {
+    let mut world = world();
+    let other = world.add_key(|key| key.tenant = TenantName::new("other").unwrap());
+    let history = "apples ".repeat(300);
+    let kept = id_of(&world.post(RESPONSES, &question(HOLDER, &history, None)).await);
+    for model in MODELS {
+        let path = format!("{RESPONSES}/input_tokens");
+        let count = world.post(&path, &question(model, "Hi", Some(&kept))).await;
+        assert!(count.json()["input_tokens"].as_u64().unwrap() > 300, "{model}: {}", count.text());
+        let refused = world.send(post(&path, &other, &question(model, "Hi", Some(&kept)))).await;
+        assert_eq!(refused.status, 400, "{model}: {}", refused.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_done_with_a_kept_answer_is_said() {
     let world = world();
     let id = id_of(&world.post(RESPONSES, &question(HOLDER, "Hi", None)).await);
