@@ -102,10 +102,12 @@ impl Conversation {
         same.or_else(|| deployments.iter().position(|deployment| holds(deployment)))
     }
 
-    /// The id under which a deployment's provider holds the conversation.
+    /// The id under which a deployment's provider holds the conversation. What is not sent is bounded by the
+    /// model's context window alone (rule R4), so where that is not known, everything is sent.
     fn held_by(&self, deployment: &Deployment) -> Option<&str> {
         let held = self.chain.last()?.held_by(&deployment.provider.name)?;
-        (speaks_responses(deployment) && !self.is_forgotten).then_some(held)
+        let is_bounded = deployment.info.is_some();
+        (speaks_responses(deployment) && is_bounded && !self.is_forgotten).then_some(held)
     }
 
     /// Takes note of a failure. Tells whether the deployment is to be asked once more, with the whole

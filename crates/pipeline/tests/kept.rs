@@ -15,7 +15,9 @@ use weighbridge_cache::{
     CacheStore, EntryKey, Holding, KeepingTerms, Kept, MemoryCacheStore, StoreError, StoreLimits,
 };
 use weighbridge_pipeline::Jobs;
-use weighbridge_pipeline::settings::{AnswerKeeping, RouteSettings, Settings, StrategyKind, TargetSettings};
+use weighbridge_pipeline::settings::{
+    AnswerKeeping, RouteSettings, Settings, StrategyKind, TargetSettings, UnknownModel,
+};
 use weighbridge_simulator::Fault;
 use weighbridge_transport::Rope;
 use weighbridge_units::Timestamp;
@@ -545,6 +547,22 @@ async fn r4_a_budget_counts_the_whole_conversation() {
     let short = id_of(&world.post(RESPONSES, &question("gemini/gemini-2.5-flash", "apples", None)).await);
     let on = world.send(post(RESPONSES, &key, &question(HOLDER, "pears", Some(&short)))).await;
     assert_eq!(on.status, 200, "{}", on.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_a_model_of_unknown_context_is_sent_what_can_be_bounded() {
+    let world = World::with_settings(1, |settings| {
+        let holder = settings.providers.iter().find(|provider| &*provider.name == "openai-responses");
+        let mut own = holder.unwrap().clone();
+        (own.name, own.price_as) = ("own".into(), "own".into());
+        settings.providers.push(own);
+        settings.unknown_model = UnknownModel::ZeroAndFlag;
+    });
+    let one = id_of(&world.post(RESPONSES, &question("own/gpt-4o-mini", "apples", None)).await);
+    let two = world.post(RESPONSES, &question("own/gpt-4o-mini", "pears", Some(&one))).await;
+    assert_eq!(said(&answer_of(&two, false)), "pears");
+    let sent = sent_to_openai(&world);
+    assert_eq!(sent["input"].as_array().map(Vec::len), Some(3), "{sent}");
 }
 
 #[tokio::test(start_paused = true)]
