@@ -56,6 +56,10 @@ def _entry_differences(entry: dict[str, Any], line: dict[str, Any] | None) -> li
     if reported:
         usage = {bucket: count for bucket, count in entry["usage"].items() if count}
         billed = {bucket: count for bucket, count in line["usage"].items() if count}
+        if "reasoning" not in usage:
+            # Some vendors tell it as output: it costs the same.
+            answer = billed.pop("output", 0) + billed.pop("reasoning", 0)
+            billed |= {"output": answer} if answer else {}
         if (cost, usage) != (line["nano_usd"], billed):
             return [f"ledger and invoice differ: {entry} {line}"]
     elif line["told"] and line["end"] == "complete" and entry["outcome"] not in LOST:

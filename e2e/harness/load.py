@@ -8,11 +8,18 @@ import random
 import threading
 from typing import Any
 
+from harness.gemini_speaker import Gemini
 from harness.processes import Gateway
-from harness.speakers import MODELS, TARE, WEIGH, User, speaker
+from harness.speakers import MODELS, SPEAKERS, TARE, WEIGH, User, speaker
 
 # Only to build bodies: constructing an SDK client takes longer than a request.
-BUILDERS = {protocol: speaker(protocol, "http://unused.invalid", "unused") for protocol in ("openai", "anthropic")}
+BUILDERS = {protocol: speaker(protocol, "http://unused.invalid", "unused") for protocol in SPEAKERS}
+PATHS = {
+    "openai": "/v1/chat/completions",
+    "openai-responses": "/v1/responses",
+    "anthropic": "/v1/messages",
+    "gemini": "/v1beta/models/{model}:{method}",
+}
 ROUTES = [*MODELS.values(), "failover-to-openai", "failover-to-anthropic"]
 
 
@@ -47,13 +54,18 @@ class Load:
                 self.stopped.wait(0.01)
 
     def _one(self, draw: random.Random) -> None:
-        speaks = draw.choice(("openai", "anthropic"))
+        speaks = draw.choice(list(BUILDERS))
         text = draw.choice(("hello", f"words:{draw.randint(1, 60)} pace:{draw.randint(0, 5)}", "use a tool"))
         body: dict[str, Any] = BUILDERS[speaks].body(draw.choice(ROUTES), [User(text)], tools=[WEIGH, TARE], limit=300)
-        body["stream"] = draw.random() < 0.6
+        stream = draw.random() < 0.6
+        path = PATHS[speaks]
+        if speaks == "gemini":
+            method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+            path, body = path.format(model=body["model"], method=method), Gemini.wire(body)
+        else:
+            body["stream"] = stream
         connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=20)
         try:
-            path = "/v1/chat/completions" if speaks == "openai" else "/v1/messages"
             headers = {
                 "authorization": f"Bearer {self.key}",
                 "anthropic-version": "2023-06-01",

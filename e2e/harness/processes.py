@@ -143,6 +143,33 @@ base_url = "{simulator.urls["anthropic"]}"
 api_keys = ["sk-ant-simulated"]
 timeouts = {{ {inline} }}
 
+[providers.responses]
+preset = "openai"
+protocol = "openai-responses"
+base_url = "{simulator.urls["openai"]}/v1"
+api_keys = ["sk-simulated-responses"]
+timeouts = {{ {inline} }}
+
+[providers.gemini]
+base_url = "{simulator.urls["google"]}/v1beta"
+api_keys = ["AIza-simulated"]
+timeouts = {{ {inline} }}
+
+[providers.vertex]
+base_url = "{simulator.urls["google"]}/v1/projects/scales/locations/europe-west4"
+region = "europe-west4"
+project = "scales"
+api_keys = ["ya29.simulated"]
+timeouts = {{ {inline} }}
+
+# Signed: the simulator checks each signature, with `secret-of-` and the id as the key.
+[providers.bedrock]
+protocol = "bedrock-converse"
+base_url = "{simulator.urls["aws"]}"
+region = "eu-central-1"
+aws = {{ access_key_id = "AKIASIMULATED", secret_access_key = "secret-of-AKIASIMULATED" }}
+timeouts = {{ {inline} }}
+
 [models.failover-to-openai]
 targets = ["anthropic/claude-haiku-4-5"]
 fallbacks = ["openai/gpt-4o-mini"]

@@ -16,6 +16,11 @@ import pydantic
 # Fields that the APIs send and the packages do not name, each with its reason.
 EXTRA = {
     "ChatCompletionChunk.obfuscation": "padding against side channels, documented under stream_options",
+    "ChatCompletionMessage.reasoning_content": "thinking, which OpenAI's own models never show here",
+    "ChatCompletionMessage.reasoning_details": "what proves the thinking, for the next turn",
+    "ChoiceDelta.reasoning_content": "the same in a stream",
+    "ChoiceDelta.reasoning_details": "the same in a stream",
+    "ResponseErrorEvent.error": "what the SDKs look for before they raise; the published event repeats it flat",
     "Response.frequency_penalty": "recorded in every answer since 2026",
     "Response.presence_penalty": "recorded in every answer since 2026",
     "Response.store": "recorded in every answer",
@@ -106,15 +111,18 @@ def content_pieces(payloads: list[str]) -> list[Any]:
     ended: set[int] = set()
     total = 0
     for piece in parsed:
-        if (told := piece.usage_metadata.total_token_count) < total:
-            raise NotStrict(f"usage shrinks from {total} to {told}")
-        total = told
+        # Google tells it in each piece; the published type, and other vendors' streams, leave it to the last.
+        if piece.usage_metadata is not None:
+            if (told := piece.usage_metadata.total_token_count) < total:
+                raise NotStrict(f"usage shrinks from {total} to {told}")
+            total = told
         for candidate in piece.candidates or ():
             if candidate.index in ended:
                 raise NotStrict(f"candidate {candidate.index} goes on after its end")
             if candidate.finish_reason is not None:
                 ended.add(candidate.index)
-    usage = parsed[-1].usage_metadata
+    if (usage := parsed[-1].usage_metadata) is None:
+        raise NotStrict("the last piece tells no usage")
     parts = (usage.prompt_token_count, usage.candidates_token_count, usage.thoughts_token_count)
     if sum(part or 0 for part in parts) != usage.total_token_count:
         raise NotStrict(f"usage does not add up: {usage}")
@@ -225,6 +233,13 @@ def error(vendor: str, payload: bytes | str, headers: dict[str, str] | None = No
     if not all(value is None or isinstance(value, str) for value in maybe):
         raise NotStrict(f"param and code are texts or null: {document}")
     return fields
+
+
+def response_event(payload: str) -> Any:
+    """One event of a streamed answer of Responses."""
+    from openai.types.responses import ResponseStreamEvent
+
+    return _validated(ResponseStreamEvent, payload)
 
 
 def events(body: bytes) -> Iterator[tuple[str | None, str]]:
