@@ -40,7 +40,12 @@ pub(super) fn read(
     let users =
         |content: &&Value| content["role"] != "model" && parts(content).any(|part| !part["text"].is_null());
     let last_user = contents.iter().rev().find(users).unwrap_or(&Value::Null);
-    let last_text: String = parts(last_user).filter_map(|part| part["text"].as_str()).collect();
+    // Contents of the user that follow each other are one turn.
+    let turn = contents.iter().rev().skip_while(|content| !users(content));
+    let mut turn: Vec<&Value> = turn.take_while(|content| content["role"] != "model").collect();
+    turn.reverse();
+    let said = turn.into_iter().flat_map(parts);
+    let last_text: String = said.filter_map(|part| part["text"].as_str()).collect();
     let last = contents.last().unwrap_or(&Value::Null);
     let results = parts(last).map(|part| &part["functionResponse"]).filter(|result| result.is_object());
     let total = prompt_tokens(body);

@@ -3,8 +3,14 @@
 
 use crate::scatter::{Scatter, fnv1a};
 
-/// Values that clients may send for history that is not from this API.
-const PLACEHOLDERS: [&str; 2] = ["skip_thought_signature_validator", "context_engineering_is_the_way_to_go"];
+/// Values that clients may send for history that is not from this API, and the same in base64, as SDKs
+/// write what is bytes.
+const PLACEHOLDERS: [&str; 4] = [
+    "skip_thought_signature_validator",
+    "context_engineering_is_the_way_to_go",
+    "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=",
+    "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv",
+];
 
 const RANDOM: usize = 40;
 const MARK: usize = 12;
