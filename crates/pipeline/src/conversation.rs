@@ -40,6 +40,27 @@ pub(crate) struct Conversation {
     input: Option<String>,
 }
 
+/// Refuses what names things that the provider holds: tenants share the account there, so that one could
+/// name what another said.
+fn refuse_what_others_may_hold(body: &Body) -> Result<(), Refusal> {
+    let refusal = |message: &str, param: &str| {
+        Err(Refusal::BadBody { message: message.into(), param: Some(param.into()) })
+    };
+    if body.get("conversation").is_some_and(|named| !named.is_null()) {
+        let message = "Conversations that a provider holds are not served: use `previous_response_id`.";
+        return refusal(message, "conversation");
+    }
+    let is_reference =
+        |item: Raw<'_>| item.get("type").is_some_and(|kind| kind.text() == "\"item_reference\"");
+    let items = body.get("input").and_then(|input| input.items().ok());
+    // A look for the word spares nearly every request a walk over its items.
+    if body.text().contains("item_reference") && items.into_iter().flatten().any(is_reference) {
+        let message = "Items that a provider holds are not served: send the items themselves.";
+        return refusal(message, "input");
+    }
+    Ok(())
+}
+
 impl Conversation {
     /// Reads what a request says of keeping, and the conversation that it goes on from.
     ///
@@ -50,6 +71,7 @@ impl Conversation {
         settings: &Compiled,
         draft: &Draft,
     ) -> Result<Self, Refusal> {
+        refuse_what_others_may_hold(body)?;
         let Asks { store, previous } = kept::asks(body).map_err(|error| Refusal::bad_field(&error, body))?;
         let keeper = draft.core.keeper.as_ref();
         let key = principal.key();

@@ -624,3 +624,21 @@ async fn what_cannot_be_done_with_a_kept_answer_is_said() {
         assert_eq!(refused.status, 400, "{}", refused.text());
     }
 }
+
+/// Tenants share the account at the provider.
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_holds_cannot_be_named() {
+    let world = World::new();
+    for (name, value) in [
+        ("conversation", json!("conv_1")),
+        ("conversation", json!({ "id": "conv_1" })),
+        ("input", json!([{ "type": "item_reference", "id": "msg_1" }])),
+    ] {
+        let mut body = json!({ "model": "openai-responses/gpt-4o-mini", "input": "echo:Hi" });
+        body[name] = value;
+        let refused = world.post("/v1/responses", &body).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+        assert_eq!(refused.json()["error"]["param"], name, "{}", refused.text());
+    }
+    assert_eq!(world.openai.request_count(), 0);
+}
