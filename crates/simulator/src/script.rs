@@ -188,11 +188,10 @@ fn dictated(ask: &Ask) -> Option<(&Tool, String)> {
 
 /// The tools that the model calls, none if it answers with text.
 fn calls(ask: &Ask, ids: &mut Scatter) -> Vec<Call> {
-    if ask.results.is_empty() && ask.choice != Choice::None {
-        if let Some((tool, arguments)) = dictated(ask) {
-            let (name, free_text) = (tool.name.clone(), tool.free_text);
-            return vec![Call { id: api::call_id(ask, ids), name, arguments, free_text }];
-        }
+    let may_call = ask.results.is_empty() && ask.choice != Choice::None;
+    if let Some((tool, arguments)) = dictated(ask).filter(|_| may_call) {
+        let (name, free_text) = (tool.name.clone(), tool.free_text);
+        return vec![Call { id: api::call_id(ask, ids), name, arguments, free_text }];
     }
     let mentioned = ask.results.is_empty() && ask.last_text.to_lowercase().contains("tool");
     let first = match &ask.choice {
