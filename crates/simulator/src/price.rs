@@ -128,7 +128,7 @@ const fn embedding(
 }
 
 /// What is served. Figures: PyPI `genai-prices` 0.2.3 (November 2026).
-static MODELS: [Model; 33] = [
+static MODELS: [Model; 32] = [
     chat("gpt-4o-mini", "gpt-4o-mini-2024-07-18", openai(150_000, 75_000, 600_000)),
     chat("gpt-4o", "gpt-4o-2024-08-06", openai(2_500_000, 1_250_000, 10_000_000)),
     Model {
@@ -193,8 +193,6 @@ static MODELS: [Model; 33] = [
     profile("us.anthropic.claude-haiku-4-5-20251001-v1:0", anthropic(1_100_000, 5_500_000)),
     profile("global.anthropic.claude-sonnet-4-5-20250929-v1:0", anthropic(3_000_000, 15_000_000)),
     embedding(Vendor::OpenAi, "text-embedding-3-small", 8_192, 1_536, 20_000),
-    // A tenth dearer: PyPI `litellm` 1.109.1.
-    embedding(Vendor::Azure, "text-embedding-3-small", 8_192, 1_536, 22_000),
     embedding(Vendor::OpenAi, "text-embedding-3-large", 8_192, 3_072, 130_000),
     // Google bills characters; this is litellm's figure for tokens.
     embedding(Vendor::Google, "text-embedding-005", 2_048, 768, 100_000),
@@ -210,11 +208,10 @@ pub(crate) fn model(vendor: Vendor, name: &str) -> Option<&'static Model> {
     models(vendor).find(|model| model.family == name || model.snapshot == name)
 }
 
-/// What a vendor serves. Azure has OpenAI's models, for OpenAI's prices but where it lists its own.
+/// What a vendor serves. Azure has OpenAI's models, for OpenAI's prices.
 pub(crate) fn models(vendor: Vendor) -> impl Iterator<Item = &'static Model> {
-    let borrowed = if vendor == Vendor::Azure { Vendor::OpenAi } else { vendor };
-    let own = MODELS.iter().filter(move |model| model.vendor == vendor);
-    own.chain(MODELS.iter().filter(move |model| borrowed != vendor && model.vendor == borrowed))
+    let vendor = if vendor == Vendor::Azure { Vendor::OpenAi } else { vendor };
+    MODELS.iter().filter(move |model| model.vendor == vendor)
 }
 
 impl Model {

@@ -293,7 +293,8 @@ fn provider(name: &str, base_url: &str) -> ProviderSettings {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect(),
-        price_as: preset.price_as.unwrap().into(),
+        // The simulated Azure bills what OpenAI does.
+        price_as: if name.starts_with("azure") { "openai" } else { preset.price_as.unwrap() }.into(),
         timeouts: Timeouts::default(),
     }
 }

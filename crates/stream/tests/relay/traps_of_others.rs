@@ -97,7 +97,10 @@ fn trap_13_a_signature_on_an_empty_text() {
         let text = String::from_utf8(stream).unwrap();
         let signature = text.split(r#""thoughtSignature": ""#).nth(1).unwrap().split('"').next().unwrap();
         assert!(signature.len() > 100);
-        for client in [OpenAiChat, AnthropicMessages, OpenAiResponses] {
+        // An answer of Messages must not end with thinking, so that one says what it has left out.
+        let ran = bridged(GeminiGenerateContent, AnthropicMessages, name).unwrap();
+        assert!(ran.facts().losses.iter().any(|loss| loss.reason.contains("does not end with thinking")));
+        for client in [OpenAiChat, OpenAiResponses] {
             let ran = bridged(GeminiGenerateContent, client, name).unwrap();
             assert!(ran.text().contains(signature), "{name} to {client}");
             let (folder, _) = fold_stream(client, Framing::Sse, &ran.bytes, 1 << 24);

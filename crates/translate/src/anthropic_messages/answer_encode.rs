@@ -61,6 +61,13 @@ fn is_bare_signature(part: &Part<'_>) -> bool {
     }
 }
 
+/// Whether a sound follows a part. It might have words, so that a stream makes a block of it before it is
+/// known to have none.
+fn is_sound_behind(parts: &[Part<'_>], part: &Part<'_>) -> bool {
+    let mut behind = parts.iter().rev().take_while(|other| !std::ptr::eq(*other, part));
+    behind.any(|other| matches!(other.content, Content::Audio(_)))
+}
+
 fn blocks<'a>(
     candidate: &Candidate<'a>,
     target: &AnswerTarget<'_>,
@@ -72,6 +79,7 @@ fn blocks<'a>(
     let mut parts = blocks.expressible(&candidate.parts, losses);
     if let [_, .., last] = parts.as_slice()
         && is_bare_signature(last)
+        && !is_sound_behind(&candidate.parts, last)
     {
         losses.dropped(last.place, TRAILING_SIGNATURE.0, TRAILING_SIGNATURE.1);
         parts.pop();
