@@ -40,25 +40,29 @@ pub(crate) struct Conversation {
     input: Option<String>,
 }
 
-/// Refuses what names things that the provider holds: tenants share the account there, so that one could
-/// name what another said.
-fn refuse_what_others_may_hold(body: &Body) -> Result<(), Refusal> {
-    let refusal = |message: &str, param: &str| {
-        Err(Refusal::BadBody { message: message.into(), param: Some(param.into()) })
-    };
-    if body.get("conversation").is_some_and(|named| !named.is_null()) {
-        let message = "Conversations that a provider holds are not served: use `previous_response_id`.";
-        return refusal(message, "conversation");
+/// Refuses a conversation that a provider holds: tenants share the account there, so that one could name
+/// what another said.
+fn refuse_conversations(body: &Body) -> Result<(), Refusal> {
+    if body.get("conversation").is_none_or(Raw::is_null) {
+        return Ok(());
     }
+    let message = "Conversations that a provider holds are not served: use `previous_response_id`.";
+    Err(Refusal::BadBody { message: message.into(), param: Some("conversation".into()) })
+}
+
+/// Refuses items that a provider holds, for the same reason, where they would be looked up there. A
+/// translation cannot mean them, and reports that.
+pub(crate) fn refuse_references(body: &Body) -> Result<(), Refusal> {
     let is_reference =
         |item: Raw<'_>| item.get("type").is_some_and(|kind| kind.text() == "\"item_reference\"");
     let items = body.get("input").and_then(|input| input.items().ok());
     // A look for the word spares nearly every request a walk over its items.
-    if body.text().contains("item_reference") && items.into_iter().flatten().any(is_reference) {
-        let message = "Items that a provider holds are not served: send the items themselves.";
-        return refusal(message, "input");
+    if !body.text().contains("item_reference") || !items.into_iter().flatten().any(is_reference) {
+        return Ok(());
     }
-    Ok(())
+    let message = "Items that a provider holds are not served: send the items themselves, as SDKs do with \
+                   `store: false`.";
+    Err(Refusal::BadBody { message: message.into(), param: Some("input".into()) })
 }
 
 impl Conversation {
@@ -71,7 +75,7 @@ impl Conversation {
         settings: &Compiled,
         draft: &Draft,
     ) -> Result<Self, Refusal> {
-        refuse_what_others_may_hold(body)?;
+        refuse_conversations(body)?;
         let Asks { store, previous } = kept::asks(body).map_err(|error| Refusal::bad_field(&error, body))?;
         let keeper = draft.core.keeper.as_ref();
         let key = principal.key();

@@ -11,6 +11,7 @@ use weighbridge_transport::Rope;
 use weighbridge_units::{AttemptId, Loss, LossKind, Protocol};
 
 use crate::compiled::{Address, Deployment, Proof, Provider};
+use crate::conversation::refuse_references;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 use crate::reserve::Unfit;
@@ -56,6 +57,9 @@ pub(crate) fn write(
     }
     let address = deployment.address(exchange.client);
     let mut outbound = if address.protocol == exchange.client {
+        if exchange.client == Protocol::OpenAiResponses {
+            refuse_references(said).map_err(|refusal| Unfit::here(Rejection::Misfit, refusal))?;
+        }
         edited(exchange, said, deployment, address, cap)
             .map_err(|error| Unfit::anywhere(Rejection::Misfit, Refusal::bad_field(&error, said)))?
     } else {
