@@ -23,6 +23,7 @@ fuzz_target!(|input: &[u8]| {
 
     let target = StreamTarget {
         id_fallback: "fallback-1",
+        model_fallback: "a-model",
         created: 1_700_000_000,
         show_usage: true,
         form: StreamForm::Events,
