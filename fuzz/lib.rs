@@ -55,7 +55,10 @@ pub fn says_the_same(a: &str, b: &str) -> bool {
         // Which of two fields of one name comes last is left open.
         (Some(read), _) if fields(&read) != colons(a) => true,
         (Some(a), Some(b)) => a == b,
-        _ => a == b,
+        // What this reader does not take, such as half a surrogate pair, it cannot compare: fields may
+        // have another order.
+        (None, None) => true,
+        _ => false,
     }
 }
 
