@@ -1,7 +1,6 @@
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
-use weighbridge_protocol::Dialect;
+use weighbridge_protocol::{Dialect, escaped};
 use weighbridge_units::Protocol;
 
 /// A protocol that a provider speaks, and where it does.
@@ -111,20 +110,6 @@ impl From<String> for PathTemplate {
     fn from(text: String) -> Self {
         Self(Cow::Owned(text))
     }
-}
-
-/// A name as it may stand in a path; `kept` are the characters beside the unreserved ones that stay.
-fn escaped(name: &str, kept: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.as_bytes().contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
 }
 
 /// Some of a provider's models, by a part of their names.

@@ -49,4 +49,4 @@ pub use dialect::Dialect;
 pub use edits::Edits;
 pub use embeddings::EmbeddingsProtocol;
 pub use envelope::{Addressed, Envelope, envelope, envelope_at};
-pub use path::unescaped;
+pub use path::{escaped, unescaped};

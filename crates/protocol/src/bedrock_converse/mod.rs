@@ -10,7 +10,7 @@ pub mod error;
 pub mod finish;
 pub mod usage;
 
-use std::fmt::Write as _;
+use crate::escaped;
 
 /// The path of a call, below a provider's base URL. The model stands in it and not in the body, and is
 /// escaped: a model's id may be an ARN, with slashes.
@@ -35,18 +35,7 @@ pub fn path(model: &str, stream: bool) -> String {
 /// assert_eq!(path, "/model/amazon.titan-embed-text-v2%3A0/invoke");
 /// ```
 pub fn model_path(model: &str, call: &str) -> String {
-    let mut path = String::from("/model/");
-    for byte in model.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            path.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(path, "%{byte:02X}");
-        }
-    }
-    path.push('/');
-    path.push_str(call);
-    path
+    format!("/model/{}/{call}", escaped(model, ""))
 }
 
 /// Headers in lower case.

@@ -1,7 +1,6 @@
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
-use crate::{Addressed, unescaped};
+use crate::{Addressed, escaped, unescaped};
 
 /// What is asked of a model; its name stands behind the model's in the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,17 +54,7 @@ impl Call {
     pub fn path(self, model: &str) -> String {
         let collection =
             if COLLECTIONS.iter().any(|name| model.starts_with(name)) { "/" } else { "/models/" };
-        let mut path = String::from(collection);
-        for byte in model.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'@') {
-                path.push(char::from(byte));
-            } else {
-                // Writing to a string cannot fail.
-                let _ = write!(path, "%{byte:02X}");
-            }
-        }
-        path.push(':');
-        path.push_str(self.as_str());
+        let mut path = format!("{collection}{}:{}", escaped(model, "/@"), self.as_str());
         if self == Self::StreamGenerate {
             path.push_str("?alt=sse");
         }
