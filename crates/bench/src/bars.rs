@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use crate::figures::Latencies;
 use crate::once::Once;
 use crate::rounds::{Round, STREAM_CHUNKS};
+use crate::subject::Ledger;
 
 /// The bar of a figure.
 #[derive(Debug, Clone, Copy)]
@@ -61,16 +62,28 @@ impl Figure {
 pub(crate) struct Ratio {
     pub(crate) measure: &'static str,
     pub(crate) figure: Figure,
-    /// With the ledger in memory, and with SQLite.
-    pub(crate) must: [Option<Must>; 2],
+    /// With the ledger in memory.
+    memory: Option<Must>,
+    /// With SQLite.
+    sqlite: Option<Must>,
+}
+
+impl Ratio {
+    /// What a gateway with this ledger must reach.
+    pub(crate) const fn must(&self, ledger: Ledger) -> Option<Must> {
+        match ledger {
+            Ledger::Memory => self.memory,
+            Ledger::Sqlite => self.sqlite,
+        }
+    }
 }
 
 const fn both(measure: &'static str, figure: Figure, memory: Must, sqlite: Must) -> Ratio {
-    Ratio { measure, figure, must: [Some(memory), Some(sqlite)] }
+    Ratio { measure, figure, memory: Some(memory), sqlite: Some(sqlite) }
 }
 
 const fn memory_only(measure: &'static str, figure: Figure, memory: Must) -> Ratio {
-    Ratio { measure, figure, must: [Some(memory), None] }
+    Ratio { measure, figure, memory: Some(memory), sqlite: None }
 }
 
 const CALM: Pick = |it| &it.calm;

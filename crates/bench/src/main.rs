@@ -26,12 +26,14 @@ mod wire;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rounds::Effort;
+use once::Once;
+use rounds::{Effort, Part};
 use subject::{Ledger, Subject, default_binary};
-use table::{Measured, Results};
+use table::{Gateway, Measured, Results};
 
 /// The same allocator as the gateway's, so that the comparison is about the code.
 #[global_allocator]
@@ -46,9 +48,19 @@ struct Arguments {
     /// Rounds; their median is what counts.
     #[arg(long)]
     rounds: Option<usize>,
-    /// The gateway to measure; the `weighbridge` beside this program, if not said.
+    /// How many seconds one load lasts.
+    #[arg(long, value_name = "SECONDS")]
+    phase: Option<u64>,
+    /// What to measure; everything, if not said. May be given several times.
+    #[arg(long, value_name = "PART")]
+    only: Vec<Part>,
+    /// With which ledger the gateway is measured; with both, if not said.
+    #[arg(long)]
+    ledger: Option<Ledger>,
+    /// The gateway to measure; the `weighbridge` beside this program, if not said. Several are compared
+    /// in the same rounds.
     #[arg(long, value_name = "FILE")]
-    gateway: Option<PathBuf>,
+    gateway: Vec<PathBuf>,
     /// Measure the forwarder only.
     #[arg(long)]
     forwarder_only: bool,
@@ -86,32 +98,55 @@ fn main() -> Result<ExitCode> {
 fn measure(arguments: &Arguments) -> Result<ExitCode> {
     let mut effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
     effort.rounds = arguments.rounds.unwrap_or(effort.rounds).max(1);
-    let binary = arguments.gateway.clone().map_or_else(default_binary, Ok)?;
-    let ledgers: &[(&'static str, Ledger)] = match arguments.forwarder_only {
-        true => &[],
-        false => &[("M (memory)", Ledger::Memory), ("S (SQLite)", Ledger::Sqlite)],
+    effort.phase = arguments.phase.map_or(effort.phase, |seconds| Duration::from_secs(seconds.max(1)));
+    let parts = if arguments.only.is_empty() { Part::ALL } else { &arguments.only };
+    let once = |name: &str, make: &dyn Fn() -> Result<Subject>| match parts.contains(&Part::Once) {
+        true => once::measure(name, make),
+        false => Ok(Once::UNKNOWN),
     };
 
     let provider = Subject::provider()?;
     let upstream = provider.address;
     let forwarder = || Subject::forwarder(upstream);
-    let gateway = |ledger: Ledger| Subject::gateway(&binary, ledger, upstream);
-
-    let forwarder_once = once::measure("the forwarder", forwarder)?;
-    let mut subjects = vec![("provider", provider), ("forwarder", forwarder()?)];
-    let mut gateways_once = Vec::new();
-    for (name, ledger) in ledgers {
-        gateways_once.push(once::measure(name, || gateway(*ledger))?);
-        subjects.push((name, gateway(*ledger)?));
+    let forwarder_once = once("the forwarder", &forwarder)?;
+    let mut subjects = vec![("provider".to_owned(), provider), ("forwarder".to_owned(), forwarder()?)];
+    let mut gateways = Vec::new();
+    for (name, ledger, binary) in gateways_of(arguments)? {
+        let gateway = || Subject::gateway(&binary, ledger, upstream);
+        gateways.push((name.clone(), ledger, once(&name, &gateway)?));
+        subjects.push((name, gateway()?));
     }
-    let mut rounds = rounds::run(&subjects, effort)?.into_iter();
+    let mut rounds = rounds::run(&subjects, parts, effort)?.into_iter();
     let provider = rounds.next().unwrap_or_default();
     let forwarder = Measured { rounds: rounds.next().unwrap_or_default(), once: forwarder_once };
-    let gateways = rounds.zip(gateways_once).map(|(rounds, once)| Measured { rounds, once });
-    let gateways = ledgers.iter().map(|(name, _)| *name).zip(gateways).collect();
-    let results = Results { provider, forwarder, gateways };
+    let gateways = rounds.zip(gateways).map(|(rounds, (name, ledger, once))| {
+        let measured = Measured { rounds, once };
+        Gateway { name, ledger, measured }
+    });
+    let results = Results { provider, forwarder, gateways: gateways.collect() };
     println!("{results}");
     let misses = results.misses();
     println!("{} rounds of {:?}; {misses} figures miss what they must be.", effort.rounds, effort.phase);
     Ok(if arguments.strict && misses > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The gateways to measure: each binary with each ledger, and a name that tells them apart.
+fn gateways_of(arguments: &Arguments) -> Result<Vec<(String, Ledger, PathBuf)>> {
+    if arguments.forwarder_only {
+        return Ok(Vec::new());
+    }
+    let binaries = match arguments.gateway.as_slice() {
+        [] => vec![default_binary()?],
+        binaries => binaries.to_vec(),
+    };
+    let ledgers = arguments.ledger.map_or_else(|| vec![Ledger::Memory, Ledger::Sqlite], |it| vec![it]);
+    let several = binaries.len() > 1;
+    let mut gateways = Vec::new();
+    for ledger in ledgers {
+        for (nth, binary) in (1..).zip(&binaries) {
+            let number = if several { format!(" {nth}") } else { String::new() };
+            gateways.push((format!("{}{number}", ledger.name()), ledger, binary.clone()));
+        }
+    }
+    Ok(gateways)
 }

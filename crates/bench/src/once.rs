@@ -25,6 +25,12 @@ pub(crate) struct Once {
     pub(crate) start_ms: f64,
 }
 
+impl Once {
+    /// Where none of it is measured.
+    pub(crate) const UNKNOWN: Self =
+        Self { idle_mb: f64::NAN, streams_mb: f64::NAN, burst_p99_ms: f64::NAN, start_ms: f64::NAN };
+}
+
 /// Measures processes that `start` makes.
 pub(crate) fn measure(name: &str, start: impl Fn() -> Result<Subject>) -> Result<Once> {
     eprintln!("memory, burst and start of {name}");

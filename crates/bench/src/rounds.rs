@@ -24,6 +24,40 @@ impl Effort {
     pub(crate) const QUICK: Self = Self { rounds: 3, phase: Duration::from_secs(1) };
 }
 
+/// A part of a round, or what is measured beside the rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// 200 requests per second.
+    Calm,
+    /// 2,000 requests per second.
+    Busy,
+    /// 200 requests per second with prompts of 32 KB.
+    Large,
+    /// As many requests as get through.
+    Saturated,
+    /// As many streams as get through.
+    Streams,
+    /// The same between two protocols.
+    Bridged,
+    /// Paced streams.
+    Transit,
+    /// Memory, burst and start.
+    Once,
+}
+
+impl Part {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Calm,
+        Self::Busy,
+        Self::Large,
+        Self::Saturated,
+        Self::Streams,
+        Self::Bridged,
+        Self::Transit,
+        Self::Once,
+    ];
+}
+
 /// What one subject showed in one round.
 #[derive(Default)]
 pub(crate) struct Round {
@@ -54,30 +88,16 @@ const CONNECTIONS: usize = 64;
 const STREAM_CONNECTIONS: usize = 32;
 const PACE_US: u64 = 20_000;
 
-/// Runs all rounds and gives those of each subject. In a round, each load falls on all subjects in
-/// turn, so that whatever else the machine does meanwhile falls on all alike.
-pub(crate) fn run(subjects: &[(&'static str, Subject)], effort: Effort) -> Result<Vec<Vec<Round>>> {
-    let phase = effort.phase;
-    let large = Ask { prompt_bytes: 32 * 1024, ..Ask::WHOLE };
-    let stream = Ask::stream(STREAM_CHUNKS, 0);
-    let paced = Ask::stream((phase.as_micros() as u64 / PACE_US).max(10), PACE_US);
-    let open = |on: &On<'_>, per_second| load::open_loop(on.subject.address, &on.request, per_second, phase);
-    let closed = |on: &On<'_>, connections| load::closed_loop(on.subject, &on.request, connections, phase);
-    let transit = |on: &On<'_>| load::transit(on.subject.address, &on.request, STREAM_CONNECTIONS);
-
+/// Runs the parts of all rounds and gives the rounds of each subject. In a round, each load falls on all
+/// subjects in turn, so that whatever else the machine does meanwhile falls on all alike.
+pub(crate) fn run(subjects: &[(String, Subject)], parts: &[Part], effort: Effort) -> Result<Vec<Vec<Round>>> {
     let mut all: Vec<Vec<Round>> = subjects.iter().map(|_| Vec::new()).collect();
     for nth in 1..=effort.rounds {
         eprintln!("round {nth} of {}", effort.rounds);
         let mut round = InTurn { subjects, figures: subjects.iter().map(|_| Round::default()).collect() };
-        round.measure(Ask::WHOLE, |on| open(on, CALM_PER_SECOND), |to| &mut to.calm)?;
-        round.measure(Ask::WHOLE, |on| open(on, BUSY_PER_SECOND), |to| &mut to.busy)?;
-        round.measure(large, |on| open(on, CALM_PER_SECOND), |to| &mut to.calm_large)?;
-        round.measure(Ask::WHOLE, |on| closed(on, CONNECTIONS), |to| &mut to.saturated)?;
-        round.measure(stream, |on| closed(on, STREAM_CONNECTIONS), |to| &mut to.streams)?;
-        let [first, second] = BRIDGED.map(|pair| stream.between(pair));
-        round.measure(first, |on| closed(on, STREAM_CONNECTIONS), |to| &mut to.bridged[0])?;
-        round.measure(second, |on| closed(on, STREAM_CONNECTIONS), |to| &mut to.bridged[1])?;
-        round.measure(paced, transit, |to| &mut to.transit)?;
+        for part in Part::ALL.iter().filter(|part| parts.contains(part)) {
+            round.part(*part, effort.phase)?;
+        }
         for (rounds, figures) in all.iter_mut().zip(round.figures) {
             rounds.push(figures);
         }
@@ -93,11 +113,39 @@ struct On<'a> {
 
 /// One round on all subjects.
 struct InTurn<'a> {
-    subjects: &'a [(&'static str, Subject)],
+    subjects: &'a [(String, Subject)],
     figures: Vec<Round>,
 }
 
 impl InTurn<'_> {
+    /// Lets one load fall on all subjects.
+    fn part(&mut self, part: Part, phase: Duration) -> Result<()> {
+        let large = Ask { prompt_bytes: 32 * 1024, ..Ask::WHOLE };
+        let stream = Ask::stream(STREAM_CHUNKS, 0);
+        let paced = Ask::stream((phase.as_micros() as u64 / PACE_US).max(10), PACE_US);
+        let open =
+            |on: &On<'_>, per_second| load::open_loop(on.subject.address, &on.request, per_second, phase);
+        let closed =
+            |on: &On<'_>, connections| load::closed_loop(on.subject, &on.request, connections, phase);
+        let transit = |on: &On<'_>| load::transit(on.subject.address, &on.request, STREAM_CONNECTIONS);
+        match part {
+            Part::Calm => self.measure(Ask::WHOLE, |on| open(on, CALM_PER_SECOND), |to| &mut to.calm),
+            Part::Busy => self.measure(Ask::WHOLE, |on| open(on, BUSY_PER_SECOND), |to| &mut to.busy),
+            Part::Large => self.measure(large, |on| open(on, CALM_PER_SECOND), |to| &mut to.calm_large),
+            Part::Saturated => self.measure(Ask::WHOLE, |on| closed(on, CONNECTIONS), |to| &mut to.saturated),
+            Part::Streams => self.measure(stream, |on| closed(on, STREAM_CONNECTIONS), |to| &mut to.streams),
+            Part::Bridged => {
+                let [first, second] = BRIDGED.map(|pair| stream.between(pair));
+                let load = |on: &On<'_>| closed(on, STREAM_CONNECTIONS);
+                self.measure(first, load, |to| &mut to.bridged[0])?;
+                self.measure(second, load, |to| &mut to.bridged[1])
+            }
+            Part::Transit => self.measure(paced, transit, |to| &mut to.transit),
+            // On processes of its own.
+            Part::Once => Ok(()),
+        }
+    }
+
     /// Lets a load fall on each subject, and puts what it gives into its `place`.
     fn measure<F>(
         &mut self,

@@ -21,12 +21,22 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ADMIN_TOKEN: &str = "bench-admin-token-0123456789abcdef";
 
 /// The ledger of a gateway under test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Ledger {
     /// In memory.
     Memory,
     /// SQLite, durable to a crash of the process.
     Sqlite,
+}
+
+impl Ledger {
+    /// What the table calls a gateway with it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "M (memory)",
+            Self::Sqlite => "S (SQLite)",
+        }
+    }
 }
 
 /// Who answers, and where.

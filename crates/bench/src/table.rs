@@ -6,12 +6,20 @@ use crate::bars::{ABSOLUTES, EXTRA_OF_LARGE, LATENCIES, Must, RATIOS, Ratio, ext
 use crate::figures::median;
 use crate::once::Once;
 use crate::rounds::Round;
+use crate::subject::Ledger;
 
 /// What all subjects showed, round by round in the order in which they were measured.
 pub(crate) struct Results {
     pub(crate) provider: Vec<Round>,
     pub(crate) forwarder: Measured,
-    pub(crate) gateways: Vec<(&'static str, Measured)>,
+    pub(crate) gateways: Vec<Gateway>,
+}
+
+/// A gateway and what it showed.
+pub(crate) struct Gateway {
+    pub(crate) name: String,
+    pub(crate) ledger: Ledger,
+    pub(crate) measured: Measured,
 }
 
 /// What one subject showed.
@@ -19,6 +27,9 @@ pub(crate) struct Measured {
     pub(crate) rounds: Vec<Round>,
     pub(crate) once: Once,
 }
+
+/// Stands where a figure was not asked for.
+const NOT_MEASURED: &str = "–";
 
 /// A figure, with the verdict where there is a bar.
 struct Cell {
@@ -29,6 +40,7 @@ struct Cell {
 impl Cell {
     fn judged(text: String, value: f64, must: Option<Must>) -> Self {
         match must {
+            _ if value.is_nan() => Self { text: NOT_MEASURED.to_owned(), missed: false },
             None => Self { text, missed: false },
             Some(must) if must.holds(value) => Self { text: format!("{text}, holds {must}"), missed: false },
             Some(must) => Self { text: format!("{text}, **misses {must}**"), missed: true },
@@ -57,9 +69,10 @@ impl Results {
                 let pairs = rounds.iter().zip(&self.provider);
                 median(pairs.map(|(subject, provider)| row.figure.of(subject, provider)))
             };
-            let gateways = self.gateways.iter().zip(row.must).map(|((_, gateway), must)| {
-                let ratio = self.ratio(row, &gateway.rounds);
-                Cell::judged(format!("{} ({ratio:.2}×)", short(figure(&gateway.rounds))), ratio, must)
+            let gateways = self.gateways.iter().map(|Gateway { ledger, measured, .. }| {
+                let ratio = self.ratio(row, &measured.rounds);
+                let text = format!("{} ({ratio:.2}×)", short(figure(&measured.rounds)));
+                Cell::judged(text, ratio, row.must(*ledger))
             });
             Line {
                 measure: row.measure.to_owned(),
@@ -88,8 +101,8 @@ impl Results {
 
     fn absolutes(&self) -> Vec<Line> {
         let line = |measure: &str, must: Must, figure: &dyn Fn(&Measured) -> f64| {
-            let gateways = self.gateways.iter().map(|(_, gateway)| {
-                let value = figure(gateway);
+            let gateways = self.gateways.iter().map(|gateway| {
+                let value = figure(&gateway.measured);
                 Cell::judged(short(value), value, Some(must))
             });
             Line {
@@ -116,7 +129,7 @@ impl Results {
                     measure: format!("{name}, {label}"),
                     provider: figure(&self.provider),
                     forwarder: figure(&self.forwarder.rounds),
-                    gateways: self.gateways.iter().map(|(_, gateway)| cell(gateway)).collect(),
+                    gateways: self.gateways.iter().map(|it| cell(&it.measured)).collect(),
                 });
             }
         }
@@ -125,7 +138,7 @@ impl Results {
 
     fn write_table(&self, f: &mut Formatter<'_>, heading: &str, lines: &[Line]) -> fmt::Result {
         write!(f, "| {heading} | provider alone | forwarder |")?;
-        self.gateways.iter().try_for_each(|(name, _)| write!(f, " {name} |"))?;
+        self.gateways.iter().try_for_each(|gateway| write!(f, " {} |", gateway.name))?;
         writeln!(f, "\n|---|--:|--:|{}", "--:|".repeat(self.gateways.len()))?;
         for line in lines {
             write!(f, "| {} | {} | {} |", line.measure, line.provider, line.forwarder)?;
@@ -147,6 +160,7 @@ impl Display for Results {
 /// A figure with as many digits as mean something.
 fn short(value: f64) -> String {
     match value.abs() {
+        size if size.is_nan() => NOT_MEASURED.to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
