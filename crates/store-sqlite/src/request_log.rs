@@ -1,9 +1,9 @@
 //! The log of requests: a database file and a thread of its own, so that neither a request nor the
 //! ledger ever waits for it.
 //!
-//! A request leaves its record in a bounded backlog. Every 5 ms under load, else every 50, and before each question, the
-//! thread writes what waits in one transaction and deletes what is too old. A log that cannot keep
-//! up, or cannot write, drops records and counts them; it never holds a request up.
+//! A request leaves its record in a bounded backlog. Every 25 ms, and before each question, the
+//! thread writes what waits in one transaction, and now and then deletes what is too old. A log that cannot
+//! keep up, or cannot write, drops records and counts them; it never holds a request up.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,14 +21,20 @@ use crate::connection::private_file;
 use crate::worker::stand_back;
 
 /// How long a record may wait until it is written.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
-/// How long the next ones may wait, while they keep coming: a few at a time, so that the log never keeps
-/// a processor busy for as long as a request takes.
-const FLUSH_INTERVAL_BUSY: Duration = Duration::from_millis(5);
+const FLUSH_INTERVAL: Duration = Duration::from_millis(25);
+/// Records that are written in one go. Then the thread pauses: a scheduler lets it run for a slice of some
+/// milliseconds even where a request waits for the processor.
+const GO: usize = 4;
+/// How long it pauses.
+const PAUSE: Duration = Duration::from_micros(20);
+/// With more records than this waiting, the log is behind and does not pause.
+const BEHIND: usize = 250;
 /// How long a write waits for another process that has the file open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often old records are looked for while no new ones come.
-const IDLE_RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// How often old records are looked for, however few new ones come.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// New records after which old ones are looked for: one in a hundred of what is kept, but no more than this.
+const RETENTION_RECORDS: u64 = 1_000;
 /// Pages that the write-ahead log grows to before it is carried over: 32 MB. Pages of the indexes change
 /// often, and are carried over once.
 const CHECKPOINT_PAGES: u32 = 8_000;
@@ -55,13 +61,21 @@ mod migrations {
     refinery::embed_migrations!("request-log-migrations");
 }
 
-/// How much a log keeps; what is beyond either bound is deleted, the oldest first.
+/// How much a log keeps; what is beyond either bound is deleted, the oldest first. It is looked for now and then
+/// only, so that a log may be longer by a hundredth, and hold what is a minute too old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Records.
     pub records: u64,
     /// Age of a record, by the wall clock.
     pub age: Duration,
+}
+
+impl Retention {
+    /// New records after which old ones are looked for.
+    fn turn(self) -> u64 {
+        (self.records / 100).clamp(1, RETENTION_RECORDS)
+    }
 }
 
 impl Default for Retention {
@@ -95,6 +109,8 @@ impl SqliteRequestLog {
             backlog: backlog.clone(),
             retention,
             retained_at: Instant::now(),
+            // Whatever another process, or a longer bound, has left there.
+            added: retention.turn(),
             failing: false,
         };
         let writer = thread::Builder::new()
@@ -175,7 +191,9 @@ struct Writer {
     connection: Connection,
     backlog: Arc<Backlog<Arc<RequestRecord>>>,
     retention: Retention,
+    /// When old records were looked for, and how many were added since.
     retained_at: Instant,
+    added: u64,
     /// Whether the last write failed: only the change is reported.
     failing: bool,
 }
@@ -185,13 +203,12 @@ impl Writer {
         let mut flush_at = Instant::now() + FLUSH_INTERVAL;
         loop {
             let question = questions.recv_timeout(flush_at.saturating_duration_since(Instant::now()));
-            let is_busy = !self.backlog.is_empty();
             self.flush();
             match question {
                 // What was appended before the question was asked has been written by now.
                 Ok(question) => question(&self.connection),
                 Err(RecvTimeoutError::Timeout) => {
-                    flush_at = Instant::now() + if is_busy { FLUSH_INTERVAL_BUSY } else { FLUSH_INTERVAL };
+                    flush_at = Instant::now() + FLUSH_INTERVAL;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -203,43 +220,56 @@ impl Writer {
     fn flush(&mut self) {
         loop {
             let records = self.backlog.oldest(BATCH);
-            let is_idle = self.retained_at.elapsed() < IDLE_RETENTION_INTERVAL;
-            if records.is_empty() && is_idle {
+            let added = self.added + records.len() as u64;
+            let retain = added >= self.retention.turn() || self.retained_at.elapsed() >= RETENTION_INTERVAL;
+            if records.is_empty() && !retain {
                 return;
             }
-            if let Err(error) = self.write(&records) {
+            if let Err(error) = self.write(&records, retain.then_some(added)) {
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::warn!(%error, "the request log cannot be written: records wait, then drop");
                 }
                 return;
             }
             self.backlog.remove_oldest(records.len());
-            self.retained_at = Instant::now();
+            self.added = added;
+            if retain {
+                self.added = 0;
+                self.retained_at = Instant::now();
+            }
             if std::mem::take(&mut self.failing) {
                 tracing::info!("the request log is written again");
             }
         }
     }
 
-    fn write(&mut self, records: &[Arc<RequestRecord>]) -> rusqlite::Result<()> {
+    /// Writes records. Where they are so many since old ones were looked for, looks for these as well.
+    fn write(&mut self, records: &[Arc<RequestRecord>], retain: Option<u64>) -> rusqlite::Result<()> {
         let oldest_kept = self.oldest_kept();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let mut insert = transaction.prepare_cached(INSERT)?;
-            for record in records {
-                let caller = record.caller.as_ref();
-                insert.execute(params![
-                    stored_id(&record.id),
-                    record.at.as_micros(),
-                    caller.map(|caller| &*caller.tenant),
-                    caller.map(|caller| stored_key(caller.key.get())),
-                    record.to_json(),
-                ])?;
+            for records in records.chunks(GO) {
+                for record in records {
+                    let caller = record.caller.as_ref();
+                    insert.execute(params![
+                        stored_id(&record.id),
+                        record.at.as_micros(),
+                        caller.map(|caller| &*caller.tenant),
+                        caller.map(|caller| stored_key(caller.key.get())),
+                        record.to_json(),
+                    ])?;
+                }
+                if self.backlog.len() < BEHIND {
+                    thread::sleep(PAUSE);
+                }
             }
-            // Twice what was added, so that a lowered bound is reached little by little.
-            let most = i64::try_from(records.len() * 2 + 100).unwrap_or(i64::MAX);
-            let kept = i64::try_from(self.retention.records).unwrap_or(i64::MAX);
-            transaction.prepare_cached(DELETE_OLD)?.execute(params![most, kept, oldest_kept])?;
+            if let Some(added) = retain {
+                // Twice what was added, so that a lowered bound is reached little by little.
+                let most = i64::try_from(added * 2 + 100).unwrap_or(i64::MAX);
+                let kept = i64::try_from(self.retention.records).unwrap_or(i64::MAX);
+                transaction.prepare_cached(DELETE_OLD)?.execute(params![most, kept, oldest_kept])?;
+            }
         }
         transaction.commit()
     }
