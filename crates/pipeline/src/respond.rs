@@ -30,6 +30,7 @@ const TOKEN_STANDING: [HeaderName; 3] = [
 ];
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const AT_ONCE: HeaderValue = HeaderValue::from_static("0ms");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Room for all headers of an answer, so that the map is not rebuilt while it is filled.
@@ -114,8 +115,8 @@ fn write_trace(headers: &mut HeaderMap, exchange: &Exchange, in_flight: usize) {
         headers.extend(deployment.provider.shown.clone().map(|name| (PROVIDER, name)));
         headers.extend(deployment.shown.clone().map(|model| (MODEL, model)));
     }
-    headers.insert(ATTEMPTS, HeaderValue::from(record.attempts.len() + in_flight));
-    headers.insert(OVERHEAD, HeaderValue::from(record.overhead_us));
+    write_text(headers, ATTEMPTS, (record.attempts.len() + in_flight).to_string());
+    write_text(headers, OVERHEAD, record.overhead_us.to_string());
     if !record.losses.is_empty() && exchange.loss_policy != LossPolicy::Allow {
         write_text(headers, LOSS, loss_list(&record.losses));
     }
@@ -128,12 +129,17 @@ fn write_trace(headers: &mut HeaderMap, exchange: &Exchange, in_flight: usize) {
 fn write_standing(headers: &mut HeaderMap, names: &[HeaderName; 3], standing: Option<Standing>) {
     let Some(standing) = standing else { return };
     let [limit, remaining, reset] = names;
-    headers.insert(limit, HeaderValue::from(standing.limit));
-    headers.insert(remaining, HeaderValue::from(standing.remaining));
-    write_text(headers, reset.clone(), format!("{}ms", standing.reset.as_millis()));
+    write_text(headers, limit.clone(), standing.limit.to_string());
+    write_text(headers, remaining.clone(), standing.remaining.to_string());
+    if standing.reset.is_zero() {
+        headers.insert(reset, AT_ONCE);
+    } else {
+        write_text(headers, reset.clone(), format!("{}ms", standing.reset.as_millis()));
+    }
 }
 
-/// Takes the text over, without a copy; one that no header can carry is left out.
+/// Takes the text over, without a copy; one that no header can carry is left out. For numbers as well:
+/// `HeaderValue::from` asks the allocator twice for each.
 fn write_text(headers: &mut HeaderMap, name: HeaderName, text: String) {
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(name, value);
