@@ -158,6 +158,34 @@ proptest! {
     }
 
     #[test]
+    fn the_last_field_of_a_name_counts_and_the_others_are_superseded(
+        names in prop::collection::vec("[a-d]|[a-z]{2}", 0..60),
+        taken in prop::option::of("[a-d]"),
+    ) {
+        let members: Vec<String> = names.iter().enumerate().map(|(at, name)| format!("\"{name}\":{at}")).collect();
+        let text = format!("{{{}}}", members.join(","));
+        let mut fields = Fields::read(Raw::parse(&text, &limits()).unwrap()).unwrap();
+        let last = |wanted: &str| names.iter().rposition(|name| name == wanted);
+        if let Some(name) = ["a", "b", "c", "d"].into_iter().find(|name| taken.as_deref() == Some(*name)) {
+            prop_assert_eq!(fields.take::<u64>(name).unwrap().value(), last(name).map(|at| at as u64));
+            prop_assert_eq!(fields.take::<u64>(name), Ok(Field::Absent));
+            prop_assert_eq!(fields.peek(name), None);
+        }
+        let rest = fields.rest();
+        let numbers = |(name, raw): (&str, Raw<'_>)| (name.to_owned(), raw.u64().unwrap());
+        let (left, superseded): (Vec<_>, Vec<_>) =
+            (rest.iter().map(numbers).collect(), rest.superseded().map(numbers).collect());
+        let (lasts, others): (Vec<_>, Vec<_>) = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (name.clone(), at as u64))
+            .partition(|(name, at)| last(name) == Some(*at as usize));
+        let untaken: Vec<_> = lasts.into_iter().filter(|(name, _)| Some(name) != taken.as_ref()).collect();
+        prop_assert_eq!(left, untaken);
+        prop_assert_eq!(superseded, others);
+    }
+
+    #[test]
     fn numbers_are_written_as_they_are(number in any::<i64>()) {
         let mut out = Vec::new();
         Writer::new(&mut out).number(number);
@@ -207,13 +235,16 @@ fn a_wrong_type_is_named_with_its_pointer() {
 }
 
 #[test]
-fn of_two_fields_of_one_name_the_last_is_taken_and_the_first_left() {
+fn of_two_fields_of_one_name_the_last_counts() {
     let text = r#"{"a":1,"\u0061":2,"b":null}"#;
     let mut fields = Fields::read(Raw::parse(text, &limits()).unwrap()).unwrap();
     assert_eq!(fields.take::<u64>("a"), Ok(Field::Value(2)));
     assert_eq!(fields.take::<u64>("b"), Ok(Field::Null));
     assert_eq!(fields.take::<u64>("c"), Ok(Field::Absent));
-    assert_eq!(format!("{:?}", fields.rest()), r#"Bag { entries: [("a", 1)] }"#);
+    let rest = fields.rest();
+    assert_eq!(rest.iter().next(), None);
+    let superseded: Vec<_> = rest.superseded().map(|(name, value)| (name, value.text())).collect();
+    assert_eq!(superseded, [("a", "1")]);
     assert_eq!(Raw::parse(text, &limits()).unwrap().get("a").unwrap().text(), "2");
 }
 

@@ -128,14 +128,21 @@ pub(crate) fn usage_rest<'a>(usage: Raw<'a>, known: &[&str], inner: &[(&str, &[&
     // A count of zero says nothing.
     let says = |value: Raw<'_>| value.text() != "0";
     let mut rest = Bag::EMPTY;
-    for (name, value) in fields(usage).iter() {
+    let supersede = |rest: &mut Bag<'a>, fields: &Bag<'a>| {
+        for (name, value) in fields.superseded() {
+            rest.push_superseded(name.to_owned(), value);
+        }
+    };
+    let outer = fields(usage);
+    supersede(&mut rest, &outer);
+    for (name, value) in outer.iter() {
         if !known.contains(&name) && says(value) {
             rest.push(name.to_owned(), value);
         }
         let Some((_, known)) = inner.iter().find(|(object, _)| *object == name) else { continue };
-        for (name, value) in
-            fields(value).iter().filter(|(name, value)| !known.contains(name) && says(*value))
-        {
+        let inner = fields(value);
+        supersede(&mut rest, &inner);
+        for (name, value) in inner.iter().filter(|(name, value)| !known.contains(name) && says(*value)) {
             rest.push(name.to_owned(), value);
         }
     }

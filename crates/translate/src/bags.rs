@@ -11,4 +11,7 @@ pub(crate) fn append<'a>(bag: &mut Bag<'a>, more: Bag<'a>) {
     for (name, value) in more.iter() {
         bag.push(name.to_owned(), value);
     }
+    for (name, value) in more.superseded() {
+        bag.push_superseded(name.to_owned(), value);
+    }
 }

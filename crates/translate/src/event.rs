@@ -358,7 +358,8 @@ pub(crate) fn report_untold(told: &Usage, untold: &[Bucket], losses: &mut Vec<Lo
 
 /// Reports the fields of a frame that nobody took, but for those that say nothing.
 pub(crate) fn extras(source: Protocol, under: &'static str, fields: Fields<'_>, sink: &mut EventSink<'_>) {
-    for (name, value) in fields.rest().iter() {
+    let rest = fields.rest();
+    for (name, value) in rest.iter().chain(rest.superseded()) {
         if !says_nothing(value) && !adapter(source).is_default(name, value) {
             sink(Event::Extra { under, name: Cow::Owned(name.to_owned()), text: value.text() });
         }

@@ -88,7 +88,7 @@ impl<'a> Losses<'a> {
 
     /// Whether the entries of a bag are written: there are some, and the target knows them.
     pub fn keeps(&self, bag: &Bag<'_>) -> bool {
-        self.is_same_protocol() && !bag.is_empty()
+        self.is_same_protocol() && bag.iter().next().is_some()
     }
 
     /// Writes a bag back to its own protocol, or reports its entries to another.
@@ -99,12 +99,25 @@ impl<'a> Losses<'a> {
         for (name, value) in bag.iter() {
             object.key(name).raw(value.text());
         }
+        self.superseded(bag);
     }
 
     /// Reports every entry of a bag that says something, since no other protocol knows it.
     pub fn bag(&mut self, bag: &Bag<'a>) {
         for (name, value) in bag.iter() {
             self.field(name, value);
+        }
+        self.superseded(bag);
+    }
+
+    /// Reports what of a bag is not even written back to its own protocol.
+    pub fn superseded(&mut self, bag: &Bag<'a>) {
+        for (_, value) in bag.superseded() {
+            self.dropped(
+                value,
+                "the object says the same field again, and only one of them counts",
+                "objects that say a field twice",
+            );
         }
     }
 

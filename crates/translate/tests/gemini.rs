@@ -610,3 +610,40 @@ fn odd_parts_of_an_answer_do_not_spoil_it() {
     assert_eq!(text["choices"][0]["message"]["content"], "b");
     assert!(there.losses.len() >= 5, "{:?}", there.losses);
 }
+
+/// Google reads two names of each field. Where both are there one counts, and the other is reported,
+/// wherever the request goes: written beside the first it might count for the next reader.
+#[test]
+fn of_a_field_under_both_its_names_one_counts() {
+    let body = |part: &str| format!(r#"{{"contents":[{{"role":"model","parts":[{part}]}}]}}"#);
+    let plain = body(r#"{"functionCall":{"name":"f","args":{}}}"#);
+    for (part, lost) in [
+        (
+            r#"{"functionCall":{"name":"f","args":{}},"function_call":{"args":{"a":1}}}"#,
+            "/contents/0/parts/0/function_call",
+        ),
+        (
+            r#"{"function_call":{"args":{"a":1}},"functionCall":{"name":"f","args":{}}}"#,
+            "/contents/0/parts/0/function_call",
+        ),
+        (r#"{"functionCall":null,"function_call":{"name":"f","args":{}}}"#, ""),
+        (
+            r#"{"functionCall":{"args":{"a":1}},"functionCall":{"name":"f","args":{}}}"#,
+            "/contents/0/parts/0/functionCall",
+        ),
+    ] {
+        for to in Protocol::ALL {
+            let sent = |body: &str| request(Gemini, to, body, &RequestTarget::new("m")).unwrap();
+            let (expected, found) = (sent(&plain), sent(&body(part)));
+            assert_eq!(String::from_utf8_lossy(&found.value), String::from_utf8_lossy(&expected.value));
+            let pointers =
+                |losses: &[Loss]| losses.iter().map(|loss| loss.pointer.clone()).collect::<Vec<_>>();
+            let mut also = pointers(&expected.losses);
+            also.extend((!lost.is_empty()).then(|| lost.to_owned()));
+            let mut told = pointers(&found.losses);
+            told.sort();
+            also.sort();
+            assert_eq!(told, also, "{to} {part}");
+        }
+    }
+}

@@ -177,6 +177,65 @@ fn an_unknown_field_anywhere_is_reported() {
     }
 }
 
+/// A document whose object at `place` has a field twice: first with a value that nobody could read there.
+fn with_twin(document: &Value, place: &str, name: &str) -> String {
+    let mut changed = document.clone();
+    let object = changed.pointer_mut(place).unwrap().as_object_mut().unwrap();
+    let twin = [("!".to_owned(), json!([[7.5]]))];
+    *object = twin.into_iter().chain(std::mem::take(object)).collect();
+    changed.to_string().replacen("\"!\"", &json!(name).to_string(), 1)
+}
+
+/// Of a field that is there twice the last one counts, and the other is reported, even where everything
+/// else goes back to its own protocol: written beside the last it might count for the next reader.
+fn of_a_field_that_is_there_twice_the_last_counts(
+    document: &Value,
+    is_same: bool,
+    translate: impl Fn(&str) -> (Vec<u8>, Vec<Loss>),
+) {
+    let mut places = Vec::new();
+    objects(document, "", &mut places);
+    for place in places {
+        // A message that has something left over is not joined with its neighbour.
+        let mut changed = document.clone();
+        changed.pointer_mut(&place).unwrap().as_object_mut().unwrap().insert("x_new".into(), json!(7.50));
+        let (expected, _) = translate(&if is_same { document } else { &changed }.to_string());
+        for name in document.pointer(&place).unwrap().as_object().unwrap().keys() {
+            let text = with_twin(document, &place, name);
+            let (written, losses) = translate(&text);
+            assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&expected), "{text}");
+            let reported: Vec<_> = losses.iter().map(|loss| (loss.kind, loss.pointer.clone())).collect();
+            assert_eq!(reported, [(LossKind::Dropped, format!("{place}/{name}"))], "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_field_that_is_there_twice_counts_once() {
+    for (from, document) in [
+        (Protocol::OpenAiChat, chat_request()),
+        (Protocol::AnthropicMessages, anthropic_request()),
+        (Protocol::BedrockConverse, converse_request()),
+    ] {
+        for to in [from, other(from)] {
+            of_a_field_that_is_there_twice_the_last_counts(&document, from == to, |text| {
+                let translated = request(from, to, text, &REQUEST).unwrap();
+                (translated.value, translated.losses)
+            });
+        }
+    }
+    for (from, document) in [
+        (Protocol::OpenAiChat, chat_answer()),
+        (Protocol::AnthropicMessages, anthropic_answer()),
+        (Protocol::BedrockConverse, converse_answer()),
+    ] {
+        of_a_field_that_is_there_twice_the_last_counts(&document, false, |text| {
+            let translated = response(from, other(from), text, &ANSWER).unwrap();
+            (translated.value.0, translated.losses)
+        });
+    }
+}
+
 #[test]
 fn what_says_nothing_is_not_reported() {
     let mut document = chat_request();

@@ -1,8 +1,8 @@
 //! Fields under two names: Google reads `maxOutputTokens` and `max_output_tokens`, and both are sent.
 //!
-//! Where both are there the first counts, and the other stays for the rest.
+//! Where both say something the first counts, and the other is superseded.
 
-use crate::json::{Field, Fields, FromRaw, Kind, Raw, ReadError};
+use crate::json::{Fields, FromRaw, Kind, Raw, ReadError};
 
 /// Takes a field under either of its names.
 ///
@@ -13,10 +13,8 @@ pub fn take<'a, T: FromRaw<'a>>(
     camel: &'static str,
     snake: &'static str,
 ) -> Result<Option<T>, ReadError> {
-    match fields.take(camel)? {
-        Field::Value(value) => Ok(Some(value)),
-        Field::Null | Field::Absent => Ok(fields.take(snake)?.value()),
-    }
+    let name = counting(fields, camel, snake);
+    Ok(fields.take(name)?.value())
 }
 
 /// Takes a field under either of its names, only if it is a `T`.
@@ -25,7 +23,8 @@ pub fn offer<'a, T: FromRaw<'a>>(
     camel: &'static str,
     snake: &'static str,
 ) -> Option<T> {
-    fields.offer(camel).or_else(|| fields.offer(snake))
+    let name = counting(fields, camel, snake);
+    fields.offer(name)
 }
 
 /// Takes a number under either of its names, to be passed on as it was written.
@@ -37,15 +36,26 @@ pub fn number<'a>(
     camel: &'static str,
     snake: &'static str,
 ) -> Result<Option<Raw<'a>>, ReadError> {
-    match fields.number(camel)? {
-        Some(number) => Ok(Some(number)),
-        None => fields.number(snake),
-    }
+    let name = counting(fields, camel, snake);
+    fields.number(name)
 }
 
 /// The value of an object's field under either of its names, which stays to be taken.
 pub fn peek<'a>(fields: &Fields<'a>, camel: &str, snake: &str) -> Option<Raw<'a>> {
-    fields.peek(camel).or_else(|| fields.peek(snake))
+    let value = |name| fields.peek(name).filter(|value| !value.is_null());
+    value(camel).or_else(|| value(snake))
+}
+
+/// The name under which a field is said; under the other one it says nothing from here on.
+fn counting(fields: &mut Fields<'_>, camel: &'static str, snake: &'static str) -> &'static str {
+    let (counts, other) = match fields.peek(camel) {
+        Some(value) if !value.is_null() => (camel, snake),
+        _ => (snake, camel),
+    };
+    if camel != snake {
+        fields.supersede(other);
+    }
+    counts
 }
 
 /// A whole number from 0. Google also reads one in quotes, and one with a fraction of zero.
@@ -91,7 +101,17 @@ mod tests {
         assert_eq!(number(&mut fields, "topP", "top_p").unwrap().map(Raw::text), Some("0.5"));
         assert_eq!(number(&mut fields, "topK", "top_k").unwrap().map(Raw::text), Some("1"));
         let rest = fields.rest();
-        assert_eq!(rest.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["top_k"]);
+        assert_eq!(rest.iter().next(), None);
+        assert_eq!(rest.superseded().map(|(name, _)| name).collect::<Vec<_>>(), ["top_k"]);
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_read_counts_all_the_same() {
+        let mut fields = Fields::read(raw(r#"{"fileUri":1,"file_uri":"a"}"#)).unwrap();
+        assert_eq!(offer::<String>(&mut fields, "fileUri", "file_uri"), None);
+        let rest = fields.rest();
+        assert_eq!(rest.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["fileUri"]);
+        assert_eq!(rest.superseded().map(|(name, _)| name).collect::<Vec<_>>(), ["file_uri"]);
     }
 
     #[test]

@@ -93,13 +93,22 @@ impl<T> Field<T> {
 struct Entry<'a> {
     key: Cow<'a, str>,
     value: Raw<'a>,
-    taken: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// To be taken.
+    Left,
+    Taken,
+    /// Another field counts in its place.
+    Superseded,
 }
 
 /// The fields of one object, to be taken one by one; [`Self::rest`] is what nobody took.
 ///
-/// Where a name is there twice the last one is taken, as most readers do, and the others stay in
-/// the rest.
+/// Where a name is there twice the last one counts, as most readers have it. The others cannot be
+/// taken, and are in the rest as [superseded](Bag::superseded).
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     raw: Raw<'a>,
@@ -117,7 +126,7 @@ impl<'a> Fields<'a> {
         for (key, value) in members {
             let key = decode_string(key)
                 .ok_or_else(|| ReadError::new(raw, "field names of whole Unicode characters"))?;
-            entries.push(Entry { key, value, taken: false });
+            entries.push(Entry { key, value, state: State::Left });
         }
         Ok(Self { raw, entries })
     }
@@ -134,7 +143,7 @@ impl<'a> Fields<'a> {
             let name = slice(key);
             // Half of a surrogate pair is nobody's name; as it stands, nobody will ask for it.
             let key = decode_string(name).unwrap_or(Cow::Borrowed(name));
-            entries.push(Entry { key, value: Raw::trusted(slice(value)), taken: false });
+            entries.push(Entry { key, value: Raw::trusted(slice(value)), state: State::Left });
         })?;
         let raw = Raw::trusted(slice(object));
         Ok(Self { raw, entries })
@@ -147,7 +156,8 @@ impl<'a> Fields<'a> {
 
     /// The value of a field, which stays to be taken.
     pub fn peek(&self, name: &str) -> Option<Raw<'a>> {
-        self.entries.iter().rev().find(|entry| !entry.taken && entry.key == name).map(|entry| entry.value)
+        let last = self.entries.iter().rev().find(|entry| entry.key == name);
+        last.filter(|entry| entry.state == State::Left).map(|entry| entry.value)
     }
 
     /// Whether a field is this text.
@@ -161,7 +171,7 @@ impl<'a> Fields<'a> {
     /// What `T` makes of a value that is not its own.
     pub fn take<T: FromRaw<'a>>(&mut self, name: &'static str) -> Result<Field<T>, ReadError> {
         let Some(entry) = self.find(name) else { return Ok(Field::Absent) };
-        entry.taken = true;
+        entry.state = State::Taken;
         let value = entry.value;
         if value.is_null() { Ok(Field::Null) } else { T::from_raw(value).map(Field::Value) }
     }
@@ -194,7 +204,9 @@ impl<'a> Fields<'a> {
     pub fn offer<T: FromRaw<'a>>(&mut self, name: &'static str) -> Option<T> {
         let entry = self.find(name)?;
         let value = T::from_raw(entry.value).ok();
-        entry.taken = value.is_some() || entry.value.is_null();
+        if value.is_some() || entry.value.is_null() {
+            entry.state = State::Taken;
+        }
         value
     }
 
@@ -204,41 +216,118 @@ impl<'a> Fields<'a> {
         self.offer(name)
     }
 
+    /// Says that a field does not count, because another one stands for the same.
+    pub(crate) fn supersede(&mut self, name: &str) {
+        if let Some(entry) = self.find(name) {
+            entry.supersede();
+        }
+    }
+
     /// What nobody took, in order.
-    pub fn rest(self) -> Bag<'a> {
-        let left = self.entries.into_iter().filter(|entry| !entry.taken);
-        Bag { entries: left.map(|entry| (entry.key, entry.value)).collect() }
+    pub fn rest(mut self) -> Bag<'a> {
+        self.supersede_all_but_the_last();
+        let is_left = |entry: &Entry<'_>| entry.state != State::Taken;
+        // Most objects leave nothing: no place is kept for it.
+        let mut entries = Vec::with_capacity(self.entries.iter().filter(|entry| is_left(entry)).count());
+        entries.extend(self.entries.into_iter().filter(is_left).map(|entry| Leftover {
+            name: entry.key,
+            value: entry.value,
+            is_superseded: entry.state == State::Superseded,
+        }));
+        Bag { entries }
+    }
+
+    /// Marks those fields that are there again further on.
+    fn supersede_all_but_the_last(&mut self) {
+        /// Beyond so many comparisons it is quicker to sort.
+        const PAIRS_MAX: usize = 1_024;
+        let left = self.entries.iter().filter(|entry| entry.state == State::Left).count();
+        if left.saturating_mul(self.entries.len()) > PAIRS_MAX {
+            let mut by_name: Vec<&mut Entry<'a>> = self.entries.iter_mut().collect();
+            // Stable: of equal names the last one stays the last.
+            by_name.sort_by(|a, b| a.key.cmp(&b.key));
+            for at in 1..by_name.len() {
+                if let [before, after] = &mut by_name[at - 1..=at]
+                    && before.key == after.key
+                {
+                    before.supersede();
+                }
+            }
+            return;
+        }
+        let mut rest = self.entries.as_mut_slice();
+        while let [first, others @ ..] = rest {
+            if first.state == State::Left && others.iter().any(|other| other.key == first.key) {
+                first.supersede();
+            }
+            rest = others;
+        }
     }
 
     fn find(&mut self, name: &str) -> Option<&mut Entry<'a>> {
-        self.entries.iter_mut().rev().find(|entry| !entry.taken && entry.key == name)
+        let last = self.entries.iter_mut().rev().find(|entry| entry.key == name);
+        last.filter(|entry| entry.state == State::Left)
+    }
+}
+
+impl Entry<'_> {
+    fn supersede(&mut self) {
+        if self.state == State::Left {
+            // What is `null` says nothing anyway.
+            self.state = if self.value.is_null() { State::Taken } else { State::Superseded };
+        }
     }
 }
 
 /// What nobody took from an object: names and raw values, in order.
 ///
-/// Written back to the same protocol as it is; for another protocol each entry becomes a loss.
+/// Written back to the same protocol as it is; for another protocol each entry becomes a loss. So does,
+/// for either, what is superseded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bag<'a> {
-    entries: Vec<(Cow<'a, str>, Raw<'a>)>,
+    entries: Vec<Leftover<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Leftover<'a> {
+    name: Cow<'a, str>,
+    value: Raw<'a>,
+    is_superseded: bool,
 }
 
 impl<'a> Bag<'a> {
     /// Nothing left over.
     pub const EMPTY: Self = Self { entries: Vec::new() };
 
-    /// The names with their values, in order.
+    /// The names with their values, in order, but for what is superseded.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> + '_ {
-        self.entries.iter().map(|(key, value)| (key.as_ref(), *value))
+        self.of(false)
     }
 
-    /// Whether nothing was left over.
+    /// Fields in whose place another one counts, which may have been taken: of the same name further on,
+    /// or of another name for the same. Nobody reads them, and writing them beside the other one would
+    /// leave to the next reader which of them counts.
+    pub fn superseded(&self) -> impl Iterator<Item = (&str, Raw<'a>)> + '_ {
+        self.of(true)
+    }
+
+    fn of(&self, is_superseded: bool) -> impl Iterator<Item = (&str, Raw<'a>)> + '_ {
+        let entries = self.entries.iter().filter(move |entry| entry.is_superseded == is_superseded);
+        entries.map(|entry| (entry.name.as_ref(), entry.value))
+    }
+
+    /// Whether nothing was left over, superseded or not.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Adds an entry; for tests and for values that moved.
     pub fn push(&mut self, key: impl Into<Cow<'a, str>>, value: Raw<'a>) {
-        self.entries.push((key.into(), value));
+        self.entries.push(Leftover { name: key.into(), value, is_superseded: false });
+    }
+
+    /// Adds an entry that is [superseded](Self::superseded).
+    pub fn push_superseded(&mut self, key: impl Into<Cow<'a, str>>, value: Raw<'a>) {
+        self.entries.push(Leftover { name: key.into(), value, is_superseded: true });
     }
 }

@@ -13,15 +13,23 @@ use crate::Losses;
 
 /// Keeps what nobody took of the object at `path` of the node that `bag` belongs to.
 pub(super) fn keep<'a>(bag: &mut Bag<'a>, path: &str, fields: Fields<'a>) {
-    for (name, value) in fields.rest().iter() {
+    let rest = fields.rest();
+    for (name, value) in rest.iter() {
         keep_field(bag, path, name, value);
+    }
+    for (name, value) in rest.superseded() {
+        bag.push_superseded(pointer(path, name), value);
     }
 }
 
 /// Keeps one field of the object at `path`.
 pub(super) fn keep_field<'a>(bag: &mut Bag<'a>, path: &str, name: &str, value: Raw<'a>) {
+    bag.push(pointer(path, name), value);
+}
+
+fn pointer(path: &str, name: &str) -> String {
     let name = name.replace('~', "~0").replace('/', "~1");
-    bag.push(if path.is_empty() { name } else { format!("{path}/{name}") }, value);
+    if path.is_empty() { name } else { format!("{path}/{name}") }
 }
 
 /// Writes back what was kept of the object at `path`; another protocol's leftovers are none of its.
@@ -45,9 +53,12 @@ pub(super) fn any_at<'a>(bag: &Bag<'a>, path: &str, losses: &Losses<'a>) -> bool
     losses.is_same_protocol() && bag.iter().any(|(pointer, _)| below(pointer, path).is_some())
 }
 
-/// Reports the bag of a node that came from another protocol.
+/// Reports the bag of a node that came from another protocol, and what of this protocol's own is not
+/// written back.
 pub(super) fn report<'a>(bag: &Bag<'a>, losses: &mut Losses<'a>) {
-    if !losses.is_same_protocol() {
+    if losses.is_same_protocol() {
+        losses.superseded(bag);
+    } else {
         losses.bag(bag);
     }
 }

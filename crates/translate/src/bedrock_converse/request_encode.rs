@@ -403,9 +403,9 @@ impl<'r, 'a> Request<'r, '_, '_, 'a> {
                 && value.str().is_ok_and(|value| value.len() <= LABEL_MAX && is_label(&value))
         });
         let (kept, more) = kept.split_at(kept.len().min(LABELS_MAX));
-        for (_, value) in lost.iter().chain(more) {
+        for (_, value) in lost.into_iter().chain(more.iter().copied()).chain(labels.superseded()) {
             self.pen.losses.dropped(
-                *value,
+                value,
                 "there are at most 16 labels, each of at most 256 of a few characters",
                 "labels of any kind",
             );

@@ -47,6 +47,7 @@ impl<'b, 'a> Leftovers<'b, 'a> {
             losses.bag(bag);
             return Self { entries: Vec::new() };
         }
+        losses.superseded(bag);
         let containers: Vec<(&str, Raw<'a>)> =
             bag.iter().filter(|(name, _)| CONTAINERS.contains(name)).collect();
         let entries = bag.iter().map(|(name, value)| {

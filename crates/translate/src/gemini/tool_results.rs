@@ -58,6 +58,9 @@ pub(super) fn decode<'a>(
 fn read(response: Raw<'_>) -> (Vec<Part<'_>>, bool) {
     let Ok(fields) = Fields::read(response) else { return (value(response), false) };
     let fields = fields.rest();
+    if fields.superseded().next().is_some() {
+        return (vec![json(response)], false);
+    }
     let mut entries = fields.iter();
     match (entries.next(), entries.next()) {
         (None, _) => (Vec::new(), false),

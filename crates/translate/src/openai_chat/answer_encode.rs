@@ -66,7 +66,9 @@ fn choice<'a>(
     }
     choice.key("finish_reason").string(&finish_reason(candidate, target, losses));
     rest.choice.iter().for_each(|(name, value)| choice.key(name).raw(value.text()));
-    if !losses.is_same_protocol() {
+    if losses.is_same_protocol() {
+        losses.superseded(&candidate.bag);
+    } else {
         losses.bag(&candidate.bag);
     }
 }

@@ -86,6 +86,9 @@ pub(super) fn keep<'a>(bag: &mut Bag<'a>, inside: &str, rest: Bag<'a>) {
     for (name, value) in rest.iter() {
         bag.push(format!("{inside}{name}"), value);
     }
+    for (name, value) in rest.superseded() {
+        bag.push_superseded(format!("{inside}{name}"), value);
+    }
 }
 
 /// What a bag keeps of the object `inside`, under the object's own names.
@@ -111,6 +114,7 @@ pub(super) fn write_request<'a>(bag: &Bag<'a>, object: &mut Object<'_>, losses: 
     if !losses.is_same_protocol() {
         return losses.bag(bag);
     }
+    losses.superseded(bag);
     let is_inner = |name: &str| name == INCLUDE || OF_REQUEST.iter().any(|inside| name.starts_with(inside));
     for (name, value) in bag.iter().filter(|(name, _)| !is_inner(name)) {
         object.key(name).raw(value.text());
@@ -136,6 +140,7 @@ pub(super) fn write_part_fields<'a>(bag: &Bag<'a>, object: &mut Object<'_>, loss
     if !losses.is_same_protocol() {
         return losses.bag(bag);
     }
+    losses.superseded(bag);
     let is_inner = |name: &str| name.starts_with(BREAKPOINT) || name.starts_with(AUDIO);
     let is_other = |name: &str| OF_ITEM.contains(&name) || is_inner(name);
     for (name, value) in bag.iter().filter(|(name, _)| !is_other(name)) {
