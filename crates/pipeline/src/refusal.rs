@@ -259,7 +259,7 @@ fn loss_rejected(losses: &[Loss]) -> String {
     const LISTED: usize = 20;
     let mut message = format!("{} thing(s) would be lost in translation:", losses.len());
     for loss in losses.iter().take(LISTED) {
-        message.push_str(&format!(" [{}] {} ({});", loss.kind.as_str(), loss.pointer, loss.reason));
+        message.push_str(&format!(" [{}] {} ({});", loss.kind.as_str(), loss.place(), loss.reason));
     }
     if losses.len() > LISTED {
         message.push_str(&format!(" and {} more", losses.len() - LISTED));

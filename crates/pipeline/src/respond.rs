@@ -150,7 +150,7 @@ fn write_text(headers: &mut HeaderMap, name: HeaderName, text: String) {
 fn loss_list(losses: &[Loss]) -> String {
     let list = losses
         .iter()
-        .map(|loss| format!("{} {}", loss.kind.as_str(), loss.pointer))
+        .map(|loss| format!("{} {}", loss.kind.as_str(), loss.place()))
         .collect::<Vec<_>>()
         .join("; ");
     let plain = list.bytes().all(|byte| matches!(byte, b' '..=b'~'));

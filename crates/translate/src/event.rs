@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 use weighbridge_protocol::gemini::StreamForm;
-use weighbridge_protocol::json::{Fields, Raw, ReadError};
+use weighbridge_protocol::json::{Fields, Raw, ReadError, push_segment};
 use weighbridge_units::{Bucket, Loss, LossKind, Protocol, Usage};
 
 use crate::conversation::{CallKind, Citation, Proof, TokenLogprob};
@@ -329,6 +329,16 @@ pub struct StreamTarget<'a> {
 
 /// At most this many losses are kept per stream, so that a hostile one cannot fill the memory.
 const LOSSES_MAX: usize = 64;
+
+/// The pointer to the field `name` of what stands at `under`; to that itself where the name is empty, as
+/// that of an event that has none.
+pub(crate) fn pointer(under: &str, name: &str) -> String {
+    let mut pointer = under.to_owned();
+    if !name.is_empty() {
+        push_segment(&mut pointer, name);
+    }
+    pointer
+}
 
 /// Adds a loss unless one with the same pointer is there already: a stream says most things often.
 pub(crate) fn report_once(

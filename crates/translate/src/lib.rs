@@ -23,7 +23,7 @@
 //! );
 //! let lost: Vec<String> = sent.losses.iter().map(ToString::to_string).collect();
 //! assert_eq!(lost, [
-//!     "defaulted : anthropic-messages demands an output cap, and the request has none",
+//!     "defaulted (document): anthropic-messages demands an output cap, and the request has none",
 //!     "dropped /seed: anthropic-messages has no word for a seed",
 //! ]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

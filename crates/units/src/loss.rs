@@ -39,8 +39,33 @@ pub struct Loss {
     pub needed: Cow<'static, str>,
 }
 
+impl Loss {
+    /// Where it is, for people: the pointer, or `(document)` where that is empty.
+    pub fn place(&self) -> &str {
+        if self.pointer.is_empty() { "(document)" } else { &self.pointer }
+    }
+}
+
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.kind.as_str(), self.pointer, self.reason)
+        write!(f, "{} {}: {}", self.kind.as_str(), self.place(), self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_of_the_document_itself_has_a_place_to_be_read() {
+        let loss = |pointer: &str| Loss {
+            pointer: pointer.into(),
+            kind: LossKind::Defaulted,
+            reason: "because".into(),
+            needed: "something".into(),
+        };
+        assert_eq!(loss("").to_string(), "defaulted (document): because");
+        // A field whose name is empty.
+        assert_eq!(loss("/").to_string(), "defaulted /: because");
     }
 }

@@ -13,7 +13,7 @@ mod scan;
 mod writer;
 
 pub use fields::{Bag, Field, Fields, FromRaw};
-pub use pointer::{pointer_of, pointers_of};
+pub use pointer::{pointer_of, pointers_of, push_segment};
 pub use raw::{Items, Kind, Raw, ReadError};
 pub use scan::{ScanError, ScanLimits};
 pub use writer::{Array, Object, Writer};

@@ -34,7 +34,7 @@ pub(super) fn pointer_of_address(root: &str, address: usize) -> String {
 }
 
 /// Appends one segment with the escapes of RFC 6901.
-pub(super) fn push_segment(pointer: &mut String, segment: &str) {
+pub fn push_segment(pointer: &mut String, segment: &str) {
     pointer.push('/');
     for character in segment.chars() {
         match character {

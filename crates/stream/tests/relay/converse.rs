@@ -406,3 +406,17 @@ fn the_grammar_refuses_what_is_out_of_order() {
     let unfinished = converse(&[CONVERSE_START, CONVERSE_STOP]);
     assert_eq!(check(BedrockConverse, unfinished.as_bytes()), Ok(Verdict::Unfinished));
 }
+
+/// An event of Gemini's that nobody knows has no name: what is lost is the document itself.
+#[test]
+fn what_is_lost_in_a_stream_has_a_pointer() {
+    let frames = whole(&[("a/new~event", "{}"), ("messageStop", r#"{"stopReason":"end_turn","x/y":1}"#)]);
+    let ran = run_text(&options(BedrockConverse, OpenAiChat), &converse(&frames));
+    let pointers: Vec<&str> = ran.facts().losses.iter().map(|loss| loss.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/a~1new~0event", "/x~1y"]);
+    let stream = "data: {\"new\":1}\n\ndata: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hi\"}]},\
+        \"finishReason\":\"STOP\"}]}\n\n";
+    let ran = run_text(&options(Protocol::GeminiGenerateContent, OpenAiChat), stream);
+    let lost: Vec<String> = ran.facts().losses.iter().map(ToString::to_string).collect();
+    assert!(lost.first().is_some_and(|first| first.starts_with("dropped (document): ")), "{lost:?}");
+}

@@ -9,7 +9,7 @@ use super::opening::{Opening, Piece};
 use crate::anthropic_messages::answer_encode::TRAILING_SIGNATURE;
 use crate::anthropic_messages::{citations, finish};
 use crate::conversation::CallKind;
-use crate::event::{report_once, report_untold};
+use crate::event::{pointer, report_once, report_untold};
 use crate::{
     Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StopDetails, StreamTarget, StreamWriter,
     model_or, tool_id, tool_name,
@@ -111,14 +111,14 @@ impl StreamWriter for MessagesWriter {
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("/{name}"),
+                pointer("", name),
                 "an event of the provider's own has no counterpart in Anthropic Messages",
                 "an event of the same meaning",
             ),
             Event::Extra { under, name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("{under}/{name}"),
+                pointer(under, name),
                 "the field has no counterpart in Anthropic Messages",
                 "a field of the same meaning",
             ),
@@ -350,7 +350,7 @@ impl MessagesWriter {
                 report_once(
                     losses,
                     LossKind::Dropped,
-                    format!("/content/{name}"),
+                    pointer("/content", name),
                     "a part has something of the provider's own that Anthropic Messages cannot carry",
                     "a field of the same meaning",
                 );

@@ -6,7 +6,7 @@ use weighbridge_units::{Loss, LossKind};
 
 use crate::bedrock_converse::{blocks_encode, citations, reasoning};
 use crate::conversation::{CitationSource, Proof};
-use crate::event::report_once;
+use crate::event::{pointer, report_once};
 use crate::openai_chat::BETWEEN;
 use crate::{Delta, FrameError};
 
@@ -133,7 +133,7 @@ impl Block {
             (_, Delta::Raw { name, .. }) => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("/content/{name}"),
+                pointer("/content", name),
                 "a part has something of the provider's own that Bedrock Converse cannot carry",
                 "a field of the same meaning",
             ),

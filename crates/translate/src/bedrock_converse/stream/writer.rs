@@ -7,7 +7,7 @@ use super::block::{self, Block, Kind, Thought, frame};
 use crate::bedrock_converse::media::MediaKind;
 use crate::bedrock_converse::{answer, call_ids, finish};
 use crate::conversation::CallKind;
-use crate::event::{report_once, report_untold};
+use crate::event::{pointer, report_once, report_untold};
 use crate::{
     Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter, tool_id,
 };
@@ -101,14 +101,14 @@ impl StreamWriter for ConverseWriter {
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("/{name}"),
+                pointer("", name),
                 "an event of the provider's own has no counterpart in Bedrock Converse",
                 "an event of the same meaning",
             ),
             Event::Extra { under, name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("{under}/{name}"),
+                pointer(under, name),
                 "the field has no counterpart in Bedrock Converse",
                 "a field of the same meaning",
             ),

@@ -4,7 +4,7 @@ use weighbridge_units::{Loss, LossKind, Usage};
 
 use super::waiting::{Candidate, Kind, Piece, Waiting};
 use crate::conversation::TokenLogprob;
-use crate::event::{report_once, report_untold};
+use crate::event::{pointer, report_once, report_untold};
 use crate::gemini::{error, finish, logprobs, media_encode};
 use crate::{
     ApiError, Delta, Event, FinishReason, FrameError, PartKind, StopDetails, StreamTarget, StreamWriter,
@@ -77,14 +77,14 @@ impl StreamWriter for GeminiWriter {
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("/{name}"),
+                pointer("", name),
                 "an event of the provider's own has no counterpart in Gemini",
                 "an event of the same meaning",
             ),
             Event::Extra { under, name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("{under}/{name}"),
+                pointer(under, name),
                 "the field has no counterpart in Gemini",
                 "a field of the same meaning",
             ),
@@ -306,7 +306,7 @@ impl GeminiWriter {
             Delta::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("/content/{number}/{name}"),
+                pointer(&format!("/content/{number}"), name),
                 "a part has something of the provider's own that Gemini cannot carry",
                 "a field of the same meaning",
             ),

@@ -9,7 +9,7 @@ use weighbridge_units::{Loss, LossKind, Usage};
 use self::held::HeldCitation;
 use self::reasoning::{Reasoned, Unplaced};
 use crate::conversation::CallKind;
-use crate::event::{report_once, report_untold};
+use crate::event::{pointer, report_once, report_untold};
 use crate::openai_chat::answer_encode::tier_name;
 use crate::openai_chat::{finish, logprobs};
 use crate::{Event, FinishReason, FrameError, PartsSeen, StreamTarget, StreamWriter, model_or};
@@ -177,14 +177,14 @@ impl StreamWriter for ChatWriter {
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("/{name}"),
+                pointer("", name),
                 "an event of the provider's own has no counterpart in Chat Completions",
                 "a chunk for events of the provider's own",
             ),
             Event::Extra { under, name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("{under}/{name}"),
+                pointer(under, name),
                 "the field has no counterpart in Chat Completions",
                 "a field of the same meaning",
             ),

@@ -4,7 +4,7 @@ use weighbridge_units::{Loss, LossKind, Usage};
 
 use super::writer_items::{Body, Call, Frames, Item, Thought, refusal_part, text_part};
 use super::writer_parts::{Kind, Part, Text};
-use crate::event::{report_once, report_untold};
+use crate::event::{pointer, report_once, report_untold};
 use crate::openai_responses::finish::{self, Ending};
 use crate::openai_responses::kept::KeptAs;
 use crate::openai_responses::output_encode::{
@@ -125,14 +125,14 @@ impl StreamWriter for ResponsesWriter {
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("/{name}"),
+                pointer("", name),
                 "an event of the provider's own has no counterpart in OpenAI Responses",
                 "an event of the same meaning",
             ),
             Event::Extra { under, name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
-                format!("{under}/{name}"),
+                pointer(under, name),
                 "the field has no counterpart in OpenAI Responses",
                 "a field of the same meaning",
             ),

@@ -4,7 +4,7 @@ use weighbridge_units::{Loss, LossKind};
 use super::writer::ResponsesWriter;
 use super::writer_items::{Body, list, reasoning_part, refusal_part, summary_part, text_part};
 use crate::conversation::{Citation, CitationSource, Proof, Span};
-use crate::event::report_once;
+use crate::event::{pointer, report_once};
 use crate::openai_responses::citations;
 use crate::{Delta, FrameError};
 
@@ -158,7 +158,7 @@ impl ResponsesWriter {
                 report_once(
                     losses,
                     LossKind::Dropped,
-                    format!("/content/{}/{name}", part.number),
+                    pointer(&format!("/content/{}", part.number), name),
                     "a part has something of the provider's own that OpenAI Responses cannot carry",
                     "a field of the same meaning",
                 );
@@ -193,21 +193,21 @@ impl ResponsesWriter {
         out: &mut Vec<u8>,
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError> {
-        let pointer = "/content/citations";
+        let under = "/content/citations";
         let CitationSource::Url(url) = &citation.source else {
             let reason = "the source of a text cannot be named";
-            report_once(losses, LossKind::Dropped, pointer, reason, "citations");
+            report_once(losses, LossKind::Dropped, under, reason, "citations");
             return Ok(());
         };
         if citation.quoted.is_some() {
             let needed = "quotations in citations";
-            report_once(losses, LossKind::Dropped, format!("{pointer}/quoted"), citations::QUOTED, needed);
+            report_once(losses, LossKind::Dropped, pointer(under, "quoted"), citations::QUOTED, needed);
         }
         for (name, _) in citation.bag.iter() {
             report_once(
                 losses,
                 LossKind::Dropped,
-                format!("{pointer}/{name}"),
+                pointer(under, name),
                 "the field has no counterpart in OpenAI Responses",
                 "a field of the same meaning",
             );

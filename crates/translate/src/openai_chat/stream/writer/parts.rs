@@ -6,7 +6,7 @@ use super::held::{self, HeldCitation};
 use super::reasoning::{Reasoned, Tied};
 use super::{ChatWriter, Part, Place};
 use crate::conversation::{CallKind, CitationSource};
-use crate::event::report_once;
+use crate::event::{pointer, report_once};
 use crate::{Delta, FrameError, PartKind, tool_id};
 
 impl ChatWriter {
@@ -260,7 +260,7 @@ fn raw_lost(number: u32, name: &str, losses: &mut Vec<Loss>) {
     report_once(
         losses,
         LossKind::Dropped,
-        format!("/content/{number}/{name}"),
+        pointer(&format!("/content/{number}"), name),
         "a part has something of the provider's own that Chat Completions cannot carry",
         "a field of the same meaning",
     );
