@@ -26,9 +26,16 @@ pub(crate) const ANSWER_DESCRIPTION: &str =
 
 /// The name of a tool where only letters, digits, `_` and `-` are legal.
 pub(crate) fn legal(name: &str, kind: CallKind) -> Cow<'_, str> {
-    let name = tool_id::legal(name);
+    match (tool_id::legal(name), kind) {
+        (name, CallKind::Function) => name,
+        (name, CallKind::Custom) => Cow::Owned(marked(&name, kind).into_owned()),
+    }
+}
+
+/// A legal name with the mark of its kind.
+pub(crate) fn marked(name: &str, kind: CallKind) -> Cow<'_, str> {
     match kind {
-        CallKind::Function => name,
+        CallKind::Function => Cow::Borrowed(name),
         CallKind::Custom => Cow::Owned(format!("{CUSTOM}{name}")),
     }
 }
@@ -64,17 +71,22 @@ pub(crate) fn custom_input(arguments: Cow<'_, str>) -> Cow<'_, str> {
     input.map_or(arguments, Cow::Owned)
 }
 
+/// As [`original`], of a name that is not needed any more.
+pub(crate) fn into_original(name: Cow<'_, str>) -> (Cow<'_, str>, CallKind) {
+    let (original, kind) = original(&name);
+    match original {
+        Cow::Borrowed(same) if same.len() == name.len() => (name, kind),
+        other => (Cow::Owned(other.into_owned()), kind),
+    }
+}
+
 /// A call as it was meant: of a custom tool where its name says so.
 pub(crate) fn original_call<'a>(
     id: Cow<'a, str>,
     name: Cow<'a, str>,
     arguments: Cow<'a, str>,
 ) -> ToolCall<'a> {
-    let (original, kind) = original(&name);
-    let name = match original {
-        Cow::Borrowed(same) if same.len() == name.len() => name,
-        other => Cow::Owned(other.into_owned()),
-    };
+    let (name, kind) = into_original(name);
     let arguments = if kind == CallKind::Custom { custom_input(arguments) } else { arguments };
     ToolCall { id, name, arguments, kind }
 }

@@ -407,6 +407,33 @@ fn the_grammar_refuses_what_is_out_of_order() {
     assert_eq!(check(BedrockConverse, unfinished.as_bytes()), Ok(Verdict::Unfinished));
 }
 
+#[test]
+fn a_tool_that_takes_free_text_is_called_with_it() {
+    let input = [
+        delta(0, r#"{"toolUse":{"input":"{\"inp"}}"#),
+        delta(0, r#"{"toolUse":{"input":"ut\": \"select \\\"1\\\"\"}"}}"#),
+    ];
+    let frames = whole(&[
+        (
+            "contentBlockStart",
+            r#"{"contentBlockIndex":0,"start":{"toolUse":{"toolUseId":"a","name":"wb_custom__sql"}}}"#,
+        ),
+        ("contentBlockDelta", &input[0]),
+        ("contentBlockDelta", &input[1]),
+        ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
+    ]);
+    let read = parts(&frames);
+    let [Content::ToolCall(call)] = read.as_slice() else { panic!("{read:?}") };
+    assert_eq!((call.name.as_ref(), call.arguments.as_ref()), ("sql", "select \"1\""));
+
+    let ran = run_text(&options(BedrockConverse, OpenAiChat), &converse(&frames));
+    assert!(ran.text().contains(r#""custom":{"name":"sql""#), "{}", ran.text());
+    let back = run_text(&options(OpenAiChat, BedrockConverse), ran.text());
+    assert!(back.text().contains(r#""name":"wb_custom__sql""#), "{}", back.text());
+    assert!(back.text().contains(r#"{\"input\":\"select \\\"1\\\"\"}"#), "{}", back.text());
+    assert!(back.facts().losses.iter().all(|loss| loss.pointer != "/content/0"), "{:?}", back.facts().losses);
+}
+
 /// An event of Gemini's that nobody knows has no name: what is lost is the document itself.
 #[test]
 fn what_is_lost_in_a_stream_has_a_pointer() {

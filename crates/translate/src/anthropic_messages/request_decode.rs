@@ -99,7 +99,7 @@ fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
         let kind = ToolKind::Unknown { name, raw };
         return Ok(Tool { place: raw.into(), kind, cache: None, bag: Bag::EMPTY });
     }
-    let name = original_name(fields.require("name")?);
+    let name = tool_name::into_original(fields.require("name")?);
     let description = fields.take("description")?.value();
     let schema = fields.take::<Raw<'_>>("input_schema")?.value();
     let strict = fields.take("strict")?.value();
@@ -113,15 +113,6 @@ fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
     Ok(Tool { place: raw.into(), kind, cache, bag: fields.rest() })
 }
 
-/// The name that another protocol gave the tool, where it had to be escaped for this one.
-fn original_name(name: Cow<'_, str>) -> (Cow<'_, str>, CallKind) {
-    let (original, kind) = tool_name::original(&name);
-    match original {
-        Cow::Borrowed(same) if same.len() == name.len() => (name, kind),
-        other => (Cow::Owned(other.into_owned()), kind),
-    }
-}
-
 type Choice<'a> = (Option<Placed<'a, ToolChoice<'a>>>, Option<Placed<'a, bool>>);
 
 fn tool_choice<'a>(raw: Raw<'a>, bag: &mut Bag<'a>) -> Result<Choice<'a>, ReadError> {
@@ -130,7 +121,7 @@ fn tool_choice<'a>(raw: Raw<'a>, bag: &mut Bag<'a>) -> Result<Choice<'a>, ReadEr
         Some("auto") => ToolChoice::Auto,
         Some("none") => ToolChoice::None,
         Some("any") => ToolChoice::Required,
-        Some("tool") => ToolChoice::Named(original_name(fields.require("name")?).0),
+        Some("tool") => ToolChoice::Named(tool_name::into_original(fields.require("name")?).0),
         _ => return Ok((Some(Placed { value: ToolChoice::Unknown(raw), place: raw.into() }), None)),
     };
     let disabled: Option<Placed<'a, bool>> = fields.take("disable_parallel_tool_use")?.value();

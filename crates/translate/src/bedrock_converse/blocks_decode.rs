@@ -9,10 +9,10 @@ use super::leftovers::{keep, keep_field};
 use super::media::{self, MediaBlock, MediaKind};
 use super::{base64, citations, reasoning};
 use crate::conversation::{
-    Audio, CacheMark, CacheTtl, CallKind, Document, DocumentSource, Image, JsonText, MediaSource, Text,
-    ToolCall, ToolResult, Video,
+    Audio, CacheMark, CacheTtl, Document, DocumentSource, Image, JsonText, MediaSource, Text, ToolResult,
+    Video,
 };
-use crate::{Content, Part, Placed, tool_id};
+use crate::{Content, Part, Placed, tool_id, tool_name};
 
 /// Who says a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,12 +244,7 @@ fn tool_use<'a>(mut call: Fields<'a>, bag: &mut Bag<'a>) -> Result<Option<Conten
     let name = call.require("name")?;
     let arguments = call.take::<Raw<'a>>("input")?.value().map_or("", Raw::text);
     keep(bag, "toolUse", call);
-    Ok(Some(Content::ToolCall(ToolCall {
-        id: original(id),
-        name: original(name),
-        arguments: Cow::Borrowed(arguments),
-        kind: CallKind::Function,
-    })))
+    Ok(Some(Content::ToolCall(tool_name::original_call(original(id), name, Cow::Borrowed(arguments)))))
 }
 
 fn tool_result<'a>(mut result: Fields<'a>, bag: &mut Bag<'a>) -> Result<Content<'a>, ReadError> {
@@ -300,7 +295,7 @@ fn cited_text<'a>(mut cited: Fields<'a>, bag: &mut Bag<'a>) -> Result<Content<'a
     Ok(Content::Text(Text { text: text.unwrap_or_default(), citations }))
 }
 
-/// The id or name that another protocol gave, where it had to be escaped for this one.
+/// The id that another protocol gave, where it had to be escaped for this one.
 pub(super) fn original(text: Cow<'_, str>) -> Cow<'_, str> {
     match tool_id::original(&text) {
         Cow::Owned(original) => Cow::Owned(original),

@@ -19,7 +19,7 @@ use crate::conversation::{
     Audio, CacheMark, CacheTtl, CallKind, Document, DocumentSource, Image, MediaSource, Text, ToolCall,
     ToolResult, Video,
 };
-use crate::{Content, Losses, Part, Place, Placed};
+use crate::{Content, Losses, Part, Place, Placed, tool_name};
 
 /// Why a part is left out, and what it would need.
 type Refusal = (&'static str, &'static str);
@@ -272,21 +272,18 @@ impl<'l, 'a> Pen<'l, 'a> {
         part: &Part<'a>,
         object: &mut Object<'_>,
     ) {
-        if call.kind == CallKind::Custom {
-            self.approximated(
-                part.place,
-                "the call of a tool that takes free text stands as a call of a function",
-                "tools that take free text",
-            );
-        }
         let mut block = object.key("toolUse").object();
-        if call_ids::is_cut(&call.id) || call_ids::is_cut(&call.name) {
+        if call_ids::is_cut(&call.id) || call_ids::is_cut_name(&call.name, call.kind) {
             self.cut(part.place);
         }
         block.key("toolUseId").string(id);
-        block.key("name").string(&call_ids::legal(&call.name));
+        block.key("name").string(&call_ids::legal_name(&call.name, call.kind));
+        if call.kind == CallKind::Custom {
+            tool_name::write_custom(&call.arguments, &mut block.key("input").object());
+            return leftovers::write(&part.bag, "toolUse", &mut block, self.losses);
+        }
         let input = input(&call.arguments);
-        if matches!(input, Cow::Owned(_)) && call.kind == CallKind::Function {
+        if matches!(input, Cow::Owned(_)) {
             self.approximated(
                 part.place,
                 "the arguments are no JSON object: their text stands in its field `arguments`",

@@ -2,10 +2,10 @@
 
 use weighbridge_protocol::json::{Bag, Fields, Raw, ReadError};
 
-use super::blocks_decode::{cache_point, original};
+use super::blocks_decode::cache_point;
 use super::leftovers::keep;
-use crate::conversation::{JsonText, Tool, ToolChoice, ToolKind};
-use crate::{Conversation, Placed};
+use crate::conversation::{CallKind, JsonText, Tool, ToolChoice, ToolKind};
+use crate::{Conversation, Placed, tool_name};
 
 pub(super) fn read<'a>(
     mut config: Fields<'a>,
@@ -43,11 +43,12 @@ fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
         }
         None => None,
     };
-    let kind = ToolKind::Function {
-        name: original(spec.require("name")?),
-        description: spec.take("description")?.value(),
-        parameters,
-        strict: spec.take("strict")?.value(),
+    let description = spec.take("description")?.value();
+    let kind = match tool_name::into_original(spec.require("name")?) {
+        (name, CallKind::Function) => {
+            ToolKind::Function { name, description, parameters, strict: spec.take("strict")?.value() }
+        }
+        (name, CallKind::Custom) => ToolKind::Custom { name, description, format: None },
     };
     keep(&mut bag, "toolSpec", spec);
     keep(&mut bag, "", fields);
@@ -67,7 +68,7 @@ fn tool_choice<'a>(
         }
     }
     if let Some(mut tool) = choice.take::<Fields<'a>>("tool")?.value() {
-        value = Some(ToolChoice::Named(original(tool.require("name")?)));
+        value = Some(ToolChoice::Named(tool_name::into_original(tool.require("name")?).0));
         keep(bag, "toolConfig/toolChoice/tool", tool);
     }
     let Some(value) = value else {

@@ -7,18 +7,23 @@ use super::blocks_encode::{Pen, cache_point};
 use super::call_ids;
 use super::family::Family;
 use super::leftovers;
-use crate::conversation::{AllowedMode, Tool, ToolChoice, ToolKind, schema_or_empty};
-use crate::{Content, Conversation, Place, Placed};
+use crate::conversation::{
+    AllowedMode, CallKind, CustomFormat, JsonText, Tool, ToolChoice, ToolKind, schema_or_empty,
+};
+use crate::{Content, Conversation, Place, Placed, tool_name};
 
 /// Which tools are sent, and what is to be called of them.
 pub(super) struct ToolPlan<'p, 'a> {
     tools: Vec<&'p Tool<'a>>,
     /// Names that only the history tells: the service demands that the tools of each call are known.
-    named: Vec<&'p str>,
+    named: Vec<Called<'p>>,
     choice: Choice<'p, 'a>,
     /// Only one tool is to be called, which Claude's own field alone can say.
     pub(super) is_single: bool,
 }
+
+/// The name of a tool, and its kind.
+type Called<'p> = (&'p str, CallKind);
 
 #[derive(Debug, Clone, Copy)]
 enum Choice<'p, 'a> {
@@ -26,7 +31,7 @@ enum Choice<'p, 'a> {
     Open,
     Auto,
     Any,
-    Named(&'p str),
+    Named(Called<'p>),
     /// In the words of its own protocol.
     Own(weighbridge_protocol::json::Raw<'a>),
 }
@@ -41,11 +46,6 @@ impl<'p, 'a> ToolPlan<'p, 'a> {
                 ToolKind::Unknown { name, raw } if !pen.losses.is_same_protocol() => {
                     pen.losses.unknown(*raw, "tool", name);
                 }
-                ToolKind::Custom { name, .. } => pen.losses.dropped(
-                    tool.place,
-                    format!("the custom tool `{name}` is not carried over"),
-                    "tools that take free text",
-                ),
                 _ => plan.tools.push(tool),
             }
         }
@@ -74,7 +74,7 @@ impl<'p, 'a> ToolPlan<'p, 'a> {
         plan
     }
 
-    fn choose(&mut self, conversation: &'p Conversation<'a>, calls: &[&str], pen: &mut Pen<'_, 'a>) {
+    fn choose(&mut self, conversation: &'p Conversation<'a>, calls: &[Called<'_>], pen: &mut Pen<'_, 'a>) {
         let Some(Placed { value: wanted, place }) = conversation.tool_choice.as_ref() else { return };
         // Without tools there is nothing to choose, and the service refuses a choice.
         if self.tools.is_empty() && !pen.losses.is_same_protocol() {
@@ -83,7 +83,7 @@ impl<'p, 'a> ToolPlan<'p, 'a> {
         self.choice = match wanted {
             ToolChoice::Auto => Choice::Auto,
             ToolChoice::Required => Choice::Any,
-            ToolChoice::Named(name) => Choice::Named(name),
+            ToolChoice::Named(name) => Choice::Named((name, self.kind_of(name))),
             ToolChoice::Unknown(raw) if pen.losses.is_same_protocol() => Choice::Own(*raw),
             ToolChoice::Unknown(raw) => {
                 pen.losses.unknown(*raw, "field", "tool_choice");
@@ -113,8 +113,8 @@ impl<'p, 'a> ToolPlan<'p, 'a> {
                     "a list of allowed tools",
                 );
                 let is_allowed = |tool: &&Tool<'a>| match &tool.kind {
-                    ToolKind::Function { name, .. } => names.contains(name),
-                    _ => false,
+                    ToolKind::Function { name, .. } | ToolKind::Custom { name, .. } => names.contains(name),
+                    ToolKind::Unknown { .. } => false,
                 };
                 self.tools.retain(is_allowed);
                 match mode {
@@ -124,6 +124,12 @@ impl<'p, 'a> ToolPlan<'p, 'a> {
                 }
             }
         };
+    }
+
+    fn kind_of(&self, wanted: &str) -> CallKind {
+        let is_custom =
+            |tool: &&Tool<'a>| matches!(&tool.kind, ToolKind::Custom { name, .. } if name == wanted);
+        if self.tools.iter().any(is_custom) { CallKind::Custom } else { CallKind::Function }
     }
 
     /// Writes `toolConfig`, if there is something to say.
@@ -140,11 +146,12 @@ impl<'p, 'a> ToolPlan<'p, 'a> {
         let mut config = object.key("toolConfig").object();
         let mut list = config.key("tools").array();
         self.tools.iter().for_each(|tool| self::tool(tool, &mut list, pen));
-        for name in &self.named {
+        for (name, kind) in &self.named {
             let mut item = list.item().object();
             let mut spec = item.key("toolSpec").object();
-            spec.key("name").string(&call_ids::legal(name));
-            spec.key("inputSchema").object().key("json").raw(schema_or_empty(None));
+            spec.key("name").string(&call_ids::legal_name(name, *kind));
+            let custom = (*kind == CallKind::Custom).then(tool_name::custom_schema);
+            spec.key("inputSchema").object().key("json").raw(schema_or_empty(custom.as_ref()));
         }
         drop(list);
         // The same said twice, here and in Claude's own field, is refused.
@@ -164,8 +171,8 @@ impl<'p, 'a> ToolPlan<'p, 'a> {
         };
         let mut choice = config.key("toolChoice").object();
         let mut inner = choice.key(name).object();
-        if let Some(tool) = tool {
-            inner.key("name").string(&call_ids::legal(tool));
+        if let Some((name, kind)) = tool {
+            inner.key("name").string(&call_ids::legal_name(name, kind));
         }
         leftovers::write(&conversation.bag, &format!("toolConfig/toolChoice/{name}"), &mut inner, pen.losses);
         drop(inner);
@@ -175,32 +182,34 @@ impl<'p, 'a> ToolPlan<'p, 'a> {
     /// Writes Claude's own `tool_choice`: one tool is to be called, not several.
     pub(super) fn write_single(&self, object: &mut Object<'_>) {
         let mut choice = object.key("tool_choice").object();
-        let (kind, name) = match self.choice {
+        let (word, tool) = match self.choice {
             Choice::Open | Choice::Auto | Choice::Own(_) => ("auto", None),
             Choice::Any => ("any", None),
-            Choice::Named(name) => ("tool", Some(name)),
+            Choice::Named(tool) => ("tool", Some(tool)),
         };
-        choice.key("type").string(kind);
-        if let Some(name) = name {
-            choice.key("name").string(&call_ids::legal(name));
+        choice.key("type").string(word);
+        if let Some((name, kind)) = tool {
+            choice.key("name").string(&call_ids::legal_name(name, kind));
         }
         choice.key("disable_parallel_tool_use").bool(true);
     }
 }
 
-/// The names of the tools that were called so far, each once. A result alone counts as a call.
-fn calls<'p>(conversation: &'p Conversation<'_>) -> Vec<&'p str> {
-    let mut names: Vec<&'p str> = Vec::new();
+/// The tools that were called so far, each once. A result alone counts as a call.
+fn calls<'p>(conversation: &'p Conversation<'_>) -> Vec<Called<'p>> {
+    let mut names: Vec<Called<'p>> = Vec::new();
     let mut has_results = false;
     for part in conversation.messages.iter().flat_map(|message| &message.parts) {
         match &part.content {
-            Content::ToolCall(call) if !names.contains(&call.name.as_ref()) => names.push(&call.name),
+            Content::ToolCall(call) if !names.contains(&(call.name.as_ref(), call.kind)) => {
+                names.push((&call.name, call.kind));
+            }
             Content::ToolResult(_) => has_results = true,
             _ => {}
         }
     }
     if names.is_empty() && has_results {
-        names.push("tool");
+        names.push(("tool", CallKind::Function));
     }
     names
 }
@@ -208,29 +217,25 @@ fn calls<'p>(conversation: &'p Conversation<'_>) -> Vec<&'p str> {
 fn tool<'a>(tool: &Tool<'a>, list: &mut Array<'_>, pen: &mut Pen<'_, 'a>) {
     match &tool.kind {
         ToolKind::Function { name, description, parameters, strict } => {
-            if call_ids::is_cut(name) {
-                pen.cut(tool.place);
-            }
-            let mut item = list.item().object();
-            let mut spec = item.key("toolSpec").object();
-            spec.key("name").string(&call_ids::legal(name));
-            if let Some(text) = description.as_ref().filter(|text| !text.trim().is_empty()) {
-                spec.key("description").string(text);
-            }
-            let mut schema = spec.key("inputSchema").object();
-            schema.key("json").raw(schema_or_empty(parameters.as_ref()));
-            leftovers::write(&tool.bag, "toolSpec/inputSchema", &mut schema, pen.losses);
-            drop(schema);
-            // Not every model knows the field, so what is usual is not said.
-            if *strict == Some(true) {
-                spec.key("strict").bool(true);
-            }
-            leftovers::write(&tool.bag, "toolSpec", &mut spec, pen.losses);
-            drop(spec);
-            leftovers::write(&tool.bag, "", &mut item, pen.losses);
-            leftovers::report(&tool.bag, pen.losses);
+            let spec = Spec {
+                description: description.as_deref(),
+                parameters: parameters.as_ref(),
+                strict: *strict,
+            };
+            self::spec(tool, (name, CallKind::Function), &spec, list, pen);
         }
-        ToolKind::Custom { .. } => {}
+        ToolKind::Custom { name, description, format } => {
+            if let Some(CustomFormat::Grammar { .. }) = format {
+                pen.losses.dropped(
+                    tool.place,
+                    "the texts that the tool takes are not held to its grammar",
+                    "grammars of tools that take free text",
+                );
+            }
+            let schema = tool_name::custom_schema();
+            let spec = Spec { description: description.as_deref(), parameters: Some(&schema), strict: None };
+            self::spec(tool, (name, CallKind::Custom), &spec, list, pen);
+        }
         ToolKind::Unknown { raw, .. } => list.item().raw(raw.text()),
     }
     if let Some(mark) = &tool.cache {
@@ -244,4 +249,41 @@ fn tool<'a>(tool: &Tool<'a>, list: &mut Array<'_>, pen: &mut Pen<'_, 'a>) {
             cache_point(mark, list.item().object(), pen.losses);
         }
     }
+}
+
+/// What is said of a tool beside its name.
+struct Spec<'s, 'a> {
+    description: Option<&'s str>,
+    parameters: Option<&'s JsonText<'a>>,
+    strict: Option<bool>,
+}
+
+fn spec<'a>(
+    tool: &Tool<'a>,
+    (name, kind): Called<'_>,
+    said: &Spec<'_, '_>,
+    list: &mut Array<'_>,
+    pen: &mut Pen<'_, 'a>,
+) {
+    if call_ids::is_cut_name(name, kind) {
+        pen.cut(tool.place);
+    }
+    let mut item = list.item().object();
+    let mut spec = item.key("toolSpec").object();
+    spec.key("name").string(&call_ids::legal_name(name, kind));
+    if let Some(text) = said.description.filter(|text| !text.trim().is_empty()) {
+        spec.key("description").string(text);
+    }
+    let mut schema = spec.key("inputSchema").object();
+    schema.key("json").raw(schema_or_empty(said.parameters));
+    leftovers::write(&tool.bag, "toolSpec/inputSchema", &mut schema, pen.losses);
+    drop(schema);
+    // Not every model knows the field, so what is usual is not said.
+    if said.strict == Some(true) {
+        spec.key("strict").bool(true);
+    }
+    leftovers::write(&tool.bag, "toolSpec", &mut spec, pen.losses);
+    drop(spec);
+    leftovers::write(&tool.bag, "", &mut item, pen.losses);
+    leftovers::report(&tool.bag, pen.losses);
 }

@@ -229,3 +229,55 @@ fn trap_without_the_header_status_and_message_tell() {
     let body = r#"{"Message":"User is not authorized to perform bedrock:InvokeModel"}"#;
     assert_eq!(decode_error(CONVERSE, 403, body.as_bytes()).class, ErrorClass::Permission);
 }
+
+/// A tool that takes free text stands as a function with one field, and comes back as what it was.
+#[test]
+fn trap_a_tool_that_takes_free_text_comes_back() {
+    let body = r#"{"model":"m","max_completion_tokens":9,"messages":[{"role":"user","content":"Look"},
+        {"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"custom","custom":{"name":"sql","input":"select \"1\""}}]},
+        {"role":"tool","tool_call_id":"a","content":"1"}],
+        "tools":[{"type":"custom","custom":{"name":"sql","description":"Asks."}}],
+        "tool_choice":{"type":"custom","custom":{"name":"sql"}}}"#;
+    let there = request(CHAT, CONVERSE, body, &RequestTarget::new(CLAUDE)).unwrap();
+    assert_eq!(there.losses, []);
+    let sent = json(&there.value);
+    let spec = &sent["toolConfig"]["tools"][0]["toolSpec"];
+    assert_eq!((&spec["name"], &spec["description"]), (&json!("wb_custom__sql"), &json!("Asks.")));
+    assert_eq!(spec["inputSchema"]["json"]["required"], json!(["input"]));
+    assert_eq!(sent["toolConfig"]["toolChoice"], json!({"tool": {"name": "wb_custom__sql"}}));
+    let call = &sent["messages"][1]["content"][0]["toolUse"];
+    assert_eq!(
+        (&call["name"], &call["input"]),
+        (&json!("wb_custom__sql"), &json!({"input": "select \"1\""}))
+    );
+
+    let text = String::from_utf8(there.value).unwrap();
+    let back = request(CONVERSE, CHAT, &text, &RequestTarget::new("m")).unwrap();
+    let (back, body) = (json(&back.value), json(body.as_bytes()));
+    assert_eq!((&back["tools"], &back["tool_choice"]), (&body["tools"], &body["tool_choice"]));
+    assert_eq!(back["messages"][1]["tool_calls"], body["messages"][1]["tool_calls"]);
+
+    let called = r#"[{"toolUse":{"toolUseId":"a","name":"wb_custom__sql","input":{"input":"select 2"}}}]"#;
+    let told = json(&response(CONVERSE, CHAT, &answer(called, "tool_use"), &ANSWER).unwrap().value.0);
+    let call = &told["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(call["custom"], json!({"name": "sql", "input": "select 2"}));
+}
+
+/// Of names that are too long the beginning is left: cut once, they stay as they are.
+#[test]
+fn trap_a_name_that_was_cut_is_not_cut_again() {
+    let name = format!("wb-{}-0123456789abcdef", "x".repeat(44));
+    for name in [name.as_str(), "wb-_5", "wb-a", "wb-a_3a0"] {
+        let body = answer(
+            &format!(r#"[{{"toolUse":{{"toolUseId":"a","name":"{name}","input":{{}}}}}}]"#),
+            "tool_use",
+        );
+        let again = |body: &str| {
+            let written = response(CONVERSE, CONVERSE, body, &ANSWER).unwrap();
+            String::from_utf8(written.value.0).unwrap()
+        };
+        let first = again(&body);
+        assert_eq!(again(&first), first);
+        assert!(name.len() < 64 || first.contains(name), "{first}");
+    }
+}

@@ -4,11 +4,11 @@ use weighbridge_protocol::bedrock_converse::event;
 use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_units::{Loss, LossKind};
 
-use crate::bedrock_converse::{blocks_encode, citations, reasoning};
+use crate::bedrock_converse::{citations, reasoning};
 use crate::conversation::{CitationSource, Proof};
 use crate::event::{pointer, report_once};
 use crate::openai_chat::BETWEEN;
-use crate::{Delta, FrameError};
+use crate::{Delta, FrameError, tool_name};
 
 /// How much of a block is kept that can be written only at its end: a proof, or what a tool that takes
 /// free text is called with.
@@ -146,7 +146,11 @@ impl Block {
     /// Ends the block. One of text or reasoning that said nothing must have begun.
     pub(super) fn stop(mut self, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
         match std::mem::replace(&mut self.kind, Kind::Text) {
-            Kind::ToolUse { custom: Some(text) } => self.say_input(&blocks_encode::input(&text), out),
+            Kind::ToolUse { custom: Some(text) } => {
+                let mut input = Vec::new();
+                tool_name::write_custom(&text, &mut Writer::new(&mut input).object());
+                self.say_input(&String::from_utf8(input).unwrap_or_default(), out);
+            }
             Kind::Reasoning(Thought { id, is_visible, proof: Some(proof), .. }) => {
                 self.write(out, |delta| {
                     let mut content = delta.key("reasoningContent").object();

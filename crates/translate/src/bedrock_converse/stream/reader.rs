@@ -9,7 +9,9 @@ use crate::bedrock_converse::reasoning::{self, Piece};
 use crate::bedrock_converse::{blocks_decode, citations, error, finish};
 use crate::conversation::CallKind;
 use crate::event::{SplitText, extras, usage_extras};
-use crate::{Delta, Event, EventSink, Frame, FrameError, FrameRole, FrameScope, PartKind, StreamReader};
+use crate::{
+    Delta, Event, EventSink, Frame, FrameError, FrameRole, FrameScope, PartKind, StreamReader, tool_name,
+};
 
 const PROTOCOL: Protocol = Protocol::BedrockConverse;
 
@@ -38,7 +40,12 @@ struct Block {
     part: u32,
     kind: BlockKind,
     text: SplitText,
+    /// What a tool that takes free text is called with, which can be told only as a whole.
+    input: String,
 }
+
+/// At most this much of the input of a tool that takes free text is kept until its block ends.
+const INPUT_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BlockKind {
@@ -48,6 +55,8 @@ enum BlockKind {
     ToolUse {
         has_arguments: bool,
     },
+    /// A function that stands for a tool that takes free text.
+    Custom,
     Image,
     Other,
 }
@@ -163,7 +172,7 @@ impl ConverseReader {
         let part = self.next_part;
         self.next_part = part.wrapping_add(1);
         sink(Event::Open { part, group: 0, candidate: 0, kind: opened });
-        self.blocks.push(Block { index, part, kind, text: SplitText::default() });
+        self.blocks.push(Block { index, part, kind, text: SplitText::default(), input: String::new() });
         self.blocks.last_mut().ok_or(FrameError::OutOfOrder("no content block is open"))
     }
 
@@ -185,9 +194,12 @@ impl ConverseReader {
                 let is_clients = call.variant("type").is_none_or(|kind| kind == "tool_use");
                 if is_clients {
                     let id = blocks_decode::original(call.take("toolUseId")?.value().unwrap_or_default());
-                    let name = blocks_decode::original(call.require("name")?);
-                    let opened = PartKind::ToolCall { id, name, kind: CallKind::Function };
-                    self.open(index, BlockKind::ToolUse { has_arguments: false }, opened, sink)?;
+                    let (name, kind) = tool_name::into_original(call.require("name")?);
+                    let block = match kind {
+                        CallKind::Function => BlockKind::ToolUse { has_arguments: false },
+                        CallKind::Custom => BlockKind::Custom,
+                    };
+                    self.open(index, block, PartKind::ToolCall { id, name, kind }, sink)?;
                     extras(PROTOCOL, "/start/toolUse", call, sink);
                 } else {
                     let opened = PartKind::Unknown { name: Cow::Borrowed("toolUse"), text };
@@ -305,7 +317,7 @@ impl Block {
                     extras(PROTOCOL, "/delta/reasoningContent", content, sink);
                 }
             }
-            BlockKind::ToolUse { .. } => {
+            BlockKind::ToolUse { .. } | BlockKind::Custom => {
                 if let Some(mut call) = delta.take::<Fields<'a>>("toolUse")?.value() {
                     if let Some(text) = call.take::<Raw<'a>>("input")?.value() {
                         self.text(text, sink)?;
@@ -339,6 +351,13 @@ impl Block {
                 *has_arguments = true;
                 Delta::Arguments(text)
             }
+            BlockKind::Custom if self.input.len() + text.len() > INPUT_BYTES_MAX => {
+                return Err(FrameError::TooMuch("what a tool is called with is over 1 MiB"));
+            }
+            BlockKind::Custom => {
+                self.input.push_str(&text);
+                return Ok(());
+            }
             _ => Delta::Text(text),
         };
         sink(Event::Delta { part: self.part, delta });
@@ -349,8 +368,13 @@ impl Block {
         if !self.text.is_whole() {
             return Err(FrameError::Malformed("a content block ends with half of a character".into()));
         }
-        if self.kind == (BlockKind::ToolUse { has_arguments: false }) {
-            sink(Event::Delta { part: self.part, delta: Delta::Arguments(Cow::Borrowed("{}")) });
+        let arguments = match self.kind {
+            BlockKind::ToolUse { has_arguments: false } => Some(Cow::Borrowed("{}")),
+            BlockKind::Custom => Some(tool_name::custom_input(Cow::Owned(self.input))),
+            _ => None,
+        };
+        if let Some(arguments) = arguments {
+            sink(Event::Delta { part: self.part, delta: Delta::Arguments(arguments) });
         }
         sink(Event::Close { part: self.part });
         Ok(())

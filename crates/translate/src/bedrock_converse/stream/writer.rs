@@ -220,18 +220,9 @@ impl ConverseWriter {
                 self.calls += 1;
                 self.seen.tool_calls = true;
                 let is_custom = *kind == CallKind::Custom;
-                if is_custom {
-                    report_once(
-                        losses,
-                        LossKind::Approximated,
-                        format!("/content/{part}"),
-                        "the call of a tool that takes free text stands as a call of a function",
-                        "tools that take free text",
-                    );
-                }
                 block::start(&mut frames, index, "toolUse", |call| {
                     call.key("toolUseId").string(&id);
-                    call.key("name").string(&call_ids::legal(name));
+                    call.key("name").string(&call_ids::legal_name(name, *kind));
                 });
                 Kind::ToolUse { custom: is_custom.then(String::new) }
             }
