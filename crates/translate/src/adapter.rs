@@ -95,6 +95,12 @@ pub trait Adapter: Sync {
         Vec::new()
     }
 
+    /// What becomes of a field that no reader takes, though what it holds is read: why it is not the same
+    /// without the field.
+    fn outlived(&self, _name: &str) -> Option<&'static str> {
+        None
+    }
+
     /// Whether a field says something though it is an empty object: it switches something on.
     fn is_switch(&self, _name: &str) -> bool {
         false

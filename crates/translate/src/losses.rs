@@ -123,8 +123,14 @@ impl<'a> Losses<'a> {
 
     /// Reports a field that only the source knows, if it says something.
     pub fn field(&mut self, name: &str, value: Raw<'a>) {
-        if !says_nothing(self.source, name, value) {
-            self.unknown(value, "field", name);
+        if says_nothing(self.source, name, value) {
+            return;
+        }
+        match self.source.and_then(|source| adapter(source).outlived(name)) {
+            Some(reason) => {
+                self.report(value, LossKind::Approximated, reason, format!("a counterpart of `{name}`"));
+            }
+            None => self.unknown(value, "field", name),
         }
     }
 

@@ -647,3 +647,48 @@ fn of_a_field_under_both_its_names_one_counts() {
         }
     }
 }
+
+/// What a tool gave back is JSON here and text elsewhere: its very text, there and back.
+#[test]
+fn json_that_a_tool_gave_back_goes_through_other_protocols_as_its_text() {
+    let given = r#"{"result": {"degrees": 20.50, "unit": "C"}}"#;
+    let body = format!(
+        r#"{{"contents":[{{"role":"user","parts":[{{"text":"Hi"}}]}},{{"role":"model","parts":[{{"functionCall":{{"id":"a","name":"f","args":{{}}}}}}]}},
+        {{"role":"user","parts":[{{"functionResponse":{{"id":"a","name":"f","response":{given}}}}}]}}]}}"#
+    );
+    fn says(body: &Value, text: &str) -> bool {
+        match body {
+            Value::String(said) => said == text,
+            Value::Array(items) => items.iter().any(|item| says(item, text)),
+            Value::Object(fields) => fields.values().any(|value| says(value, text)),
+            _ => false,
+        }
+    }
+    for other in [Chat, Anthropic, Protocol::OpenAiResponses] {
+        let sent = request(Gemini, other, &body, &RequestTarget::new("m")).unwrap();
+        assert!(says(&serde_json::from_slice(&sent.value).unwrap(), given), "{other}");
+        let there = String::from_utf8(sent.value).unwrap();
+        let back = request(other, Gemini, &there, &RequestTarget::new("m")).unwrap();
+        let value: Value = serde_json::from_slice(&back.value).unwrap();
+        assert_eq!(
+            value["contents"][2]["parts"][0]["functionResponse"]["response"],
+            json!({"output": given})
+        );
+        // From here on nothing changes any more.
+        let back = String::from_utf8(back.value).unwrap();
+        let sent = request(Gemini, other, &back, &RequestTarget::new("m")).unwrap();
+        assert!(says(&serde_json::from_slice(&sent.value).unwrap(), given), "{other}");
+    }
+}
+
+/// Neither has a place for the name that OpenAI demands of a schema.
+#[test]
+fn the_name_of_a_schema_is_reported() {
+    let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"response_format":{"type":"json_schema",
+        "json_schema":{"name":"s","strict":true,"schema":{"type":"object"}}}}"#;
+    for (to, model) in [(Gemini, "gemini-3-pro"), (Anthropic, "claude-opus-4-6")] {
+        let lost = request(Chat, to, body, &RequestTarget::new(model)).unwrap().losses;
+        let reasons: Vec<&str> = lost.iter().map(|loss| loss.reason.as_ref()).collect();
+        assert_eq!(reasons, ["a schema has no name here"], "{to}");
+    }
+}

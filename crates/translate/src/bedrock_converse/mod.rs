@@ -108,6 +108,11 @@ impl Adapter for BedrockConverse {
         Box::new(stream::ConverseWriter::new(target))
     }
 
+    fn outlived(&self, name: &str) -> Option<&'static str> {
+        (name == blocks_decode::GUARDED)
+            .then_some("it stands as ordinary content, which nothing marks for a guardrail")
+    }
+
     fn is_default(&self, name: &str, value: Raw<'_>) -> bool {
         match (name, value.text()) {
             // Of no use to anybody else.

@@ -27,8 +27,8 @@ pub(crate) fn conversation(same: &mut Conversation<'_>) {
     }
     names_of_results(same);
     tools(same);
-    if let Some(Format::JsonSchema { name, strict, .. }) = same.format.as_mut().map(|wish| &mut wish.value) {
-        (*name, *strict) = (None, None);
+    if let Some(Format::JsonSchema { strict, .. }) = same.format.as_mut().map(|wish| &mut wish.value) {
+        *strict = None;
     }
     if same.reasoning.effort.is_some() {
         let is_dynamic = |extent: &Placed<'_, ReasoningExtent>| extent.value == ReasoningExtent::Dynamic;

@@ -90,8 +90,8 @@ fn stop<'a>(conversation: &Conversation<'a>, config: &mut Object<'_>, losses: &m
     }
 }
 
-/// A schema goes back in the form in which it came, and is JSON Schema otherwise. A name for it says
-/// nothing that the schema does not, and strict is what Gemini always is.
+/// A schema goes back in the form in which it came, and is JSON Schema otherwise. Strict is what Gemini
+/// always is.
 fn format<'a>(
     format: &Placed<'a, Format<'a>>,
     left: &Leftovers<'_, 'a>,
@@ -101,13 +101,15 @@ fn format<'a>(
     match &format.value {
         Format::Text => config.key("responseMimeType").string("text/plain"),
         Format::JsonObject => config.key("responseMimeType").string(JSON),
-        Format::JsonSchema { description, schema, .. } => {
+        Format::JsonSchema { name, description, schema, .. } => {
             if description.as_ref().is_some_and(|text| !text.is_empty()) {
                 losses.dropped(
                     format.place,
-                    "a schema has no description beside it",
-                    "a description of schemas",
+                    "a schema has neither name nor description here",
+                    "names and descriptions of schemas",
                 );
+            } else if name.is_some() {
+                losses.dropped(format.place, "a schema has no name here", "names of schemas");
             }
             config.key("responseMimeType").string(JSON);
             let own = left.get(Some("generationConfig"), "responseSchema");

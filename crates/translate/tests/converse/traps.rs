@@ -281,3 +281,18 @@ fn trap_a_name_that_was_cut_is_not_cut_again() {
         assert!(name.len() < 64 || first.contains(name), "{first}");
     }
 }
+
+/// The mark for a guardrail is lost, and not the text that it stands around.
+#[test]
+fn trap_guarded_content_is_content() {
+    let body = r#"{"messages":[{"role":"user","content":[{"guardContent":{"text":{"text":"Hi","qualifiers":["query"]}}}]}]}"#;
+    let sent = request(CONVERSE, CHAT, body, &RequestTarget::new("m")).unwrap();
+    assert_eq!(json(&sent.value)["messages"][0]["content"], "Hi");
+    let lost: Vec<String> = sent.losses.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lost,
+        [
+            "approximated /messages/0/content/0/guardContent: it stands as ordinary content, which nothing marks for a guardrail"
+        ]
+    );
+}
