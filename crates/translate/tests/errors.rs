@@ -68,7 +68,9 @@ fn statuses_that_sdks_know_are_kept_and_others_replaced() {
     let status = |protocol, class, status| {
         encode_error(protocol, &ApiError::new(class, "m").with_status(status), "r").0
     };
-    assert_eq!(status(Protocol::OpenAiChat, ErrorClass::Billing, 402), 402);
+    assert_eq!(status(Protocol::OpenAiChat, ErrorClass::Billing, 402), 429);
+    assert_eq!(status(Protocol::OpenAiResponses, ErrorClass::Billing, 402), 429);
+    assert_eq!(status(Protocol::AnthropicMessages, ErrorClass::Billing, 429), 429);
     assert_eq!(status(Protocol::OpenAiChat, ErrorClass::Overloaded, 529), 503);
     assert_eq!(status(Protocol::AnthropicMessages, ErrorClass::Overloaded, 529), 529);
     assert_eq!(status(Protocol::AnthropicMessages, ErrorClass::Overloaded, 503), 503);
