@@ -5,7 +5,7 @@ use weighbridge_translate::openai_responses::kept::KeptAs;
 use weighbridge_translate::{ApiError, Event, StreamTarget, StreamWriter, adapter, encode_stream_error};
 use weighbridge_units::{Loss, Protocol};
 
-use crate::decoder::Decoder;
+use crate::decoder::{Decoded, Decoder};
 use crate::driver::Driver;
 use crate::facts::{End, Facts, RelayState};
 use crate::relay::RelayOptions;
@@ -58,6 +58,12 @@ impl Bridge {
         if let Err(error) = decoded {
             self.driver.fail_decoding(error);
         }
+        self.hand_over(out);
+    }
+
+    pub(crate) fn keep_alive(&mut self, out: &mut VecDeque<Bytes>) {
+        let Self { driver, writer, written, .. } = self;
+        driver.take(Decoded::Alive, &mut |event, losses| writer.write(event, written, losses));
         self.hand_over(out);
     }
 

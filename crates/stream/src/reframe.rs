@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use weighbridge_protocol::json::Raw;
 use weighbridge_translate::{
-    ApiError, Frame, FrameRole, FrameScope, StreamForm, encode_error, encode_stream_error,
+    ApiError, Frame, FrameRole, FrameScope, StreamForm, encode_error, encode_stream_error, keep_alive,
 };
 use weighbridge_units::Protocol;
 
@@ -64,6 +64,14 @@ impl Reframe {
             self.driver.fail_decoding(error);
         }
         self.hand_over(out);
+    }
+
+    pub(crate) fn keep_alive(&mut self, out: &mut VecDeque<Bytes>) {
+        // Frames are written whole: this is always between two of them.
+        if self.driver.state() == RelayState::Running {
+            self.written.extend_from_slice(keep_alive(self.protocol));
+            self.hand_over(out);
+        }
     }
 
     pub(crate) fn finish(&mut self, cut: Option<ApiError>, out: &mut VecDeque<Bytes>) -> End {

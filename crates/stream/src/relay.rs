@@ -107,6 +107,19 @@ impl Relay {
         }
     }
 
+    /// The provider is silent: writes what keeps the client's connection alive (a comment, a ping, white space)
+    /// to `out`, in the client's own protocol. Nothing where the client has the beginning of a frame, which
+    /// must not be torn, nor once the stream has ended or failed.
+    ///
+    /// Whoever calls it has sent the head: call it only behind the commit point.
+    pub fn keep_alive(&mut self, out: &mut VecDeque<Bytes>) {
+        match &mut self.0 {
+            Kind::Tee(tee) => tee.keep_alive(out),
+            Kind::Reframe(reframe) => reframe.keep_alive(out),
+            Kind::Bridge(bridge) => bridge.keep_alive(out),
+        }
+    }
+
     /// Whether the first content of an answer was seen (an open part with content, or a finish): the commit point.
     pub fn committed(&self) -> bool {
         match &self.0 {

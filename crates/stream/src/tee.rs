@@ -3,7 +3,7 @@ mod skim;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use weighbridge_translate::{ApiError, FrameRole, FrameScope, encode_stream_error};
+use weighbridge_translate::{ApiError, FrameRole, FrameScope, encode_stream_error, keep_alive};
 use weighbridge_units::Protocol;
 
 use crate::driver::Driver;
@@ -100,6 +100,16 @@ impl Tee {
             RelayState::Failed => read,
         };
         pass_on(&chunk, sent, until, out);
+    }
+
+    pub(crate) fn keep_alive(&mut self, out: &mut VecDeque<Bytes>) {
+        // While usage is hidden, the client has nothing of a frame before the whole.
+        let is_between = self.framer.is_at_start() || self.hide_usage;
+        let is_running = self.driver.state() == RelayState::Running;
+        // The rest of a line end that was cut in two is not to become a line of its own.
+        if is_running && is_between && !self.framer.waits_for_lf() {
+            out.push_back(Bytes::from_static(keep_alive(self.protocol)));
+        }
     }
 
     /// Reads one whole frame, of which `piece` is the end, and says in `last_hidden` whether to hide it.

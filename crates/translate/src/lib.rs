@@ -48,6 +48,7 @@ mod fetched;
 mod finish;
 #[cfg(test)]
 mod generators;
+mod keep_alive;
 #[cfg(test)]
 mod laws;
 mod losses;
@@ -75,6 +76,7 @@ pub use error::{
 pub use event::*;
 pub use fetched::{FetchedMedia, MediumKind, media_to_fetch};
 pub use finish::{FinishReason, PartsSeen, StopDetails};
+pub use keep_alive::keep_alive;
 pub use losses::{LISTED_MAX, Losses};
 pub use place::{Place, Placed};
 

@@ -11,6 +11,7 @@ mod frames;
 mod framings;
 mod gemini;
 mod gemini_recordings;
+mod keep_alive;
 mod laws;
 mod pass_through;
 mod replayed;

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 
 use weighbridge_protocol::anthropic_messages::{event, usage};
 use weighbridge_protocol::json::{Object, Writer};
-use weighbridge_units::{Loss, LossKind, Usage};
+use weighbridge_units::{Loss, LossKind, Protocol, Usage};
 
 use super::opening::{Opening, Piece};
 use crate::anthropic_messages::answer_encode::TRAILING_SIGNATURE;
@@ -12,7 +12,7 @@ use crate::conversation::CallKind;
 use crate::event::{pointer, report_once, report_untold};
 use crate::{
     Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StopDetails, StreamTarget, StreamWriter,
-    model_or, tool_id, tool_name,
+    keep_alive, model_or, tool_id, tool_name,
 };
 
 /// How much may wait for the open block to end, in bytes of content, and in parts.
@@ -107,7 +107,7 @@ impl StreamWriter for MessagesWriter {
                 "probabilities of tokens",
             ),
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
-            Event::Ping if self.started => frame(out, event::PING, |_| {}),
+            Event::Ping if self.started => out.extend_from_slice(keep_alive(Protocol::AnthropicMessages)),
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,

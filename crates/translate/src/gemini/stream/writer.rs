@@ -1,6 +1,6 @@
 use weighbridge_protocol::gemini::{EVENT_END, MODEL, StreamForm, usage};
 use weighbridge_protocol::json::{Array, Object, Writer};
-use weighbridge_units::{Loss, LossKind, Usage};
+use weighbridge_units::{Loss, LossKind, Protocol, Usage};
 
 use super::waiting::{Candidate, Kind, Piece, Waiting};
 use crate::conversation::TokenLogprob;
@@ -8,6 +8,7 @@ use crate::event::{pointer, report_once, report_untold};
 use crate::gemini::{error, finish, logprobs, media_encode};
 use crate::{
     ApiError, Delta, Event, FinishReason, FrameError, PartKind, StopDetails, StreamTarget, StreamWriter,
+    keep_alive,
 };
 
 /// How much may wait for a call to be whole, or for the parts before it, in bytes.
@@ -72,8 +73,7 @@ impl StreamWriter for GeminiWriter {
             Event::Logprobs { candidate, tokens } => self.logprobs(*candidate, tokens, out),
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
             Event::ServiceTier(tier) => self.tier = Some(tier.clone().into_owned()),
-            // A blank line, or white space between elements: Google's SDKs take a comment for a chunk.
-            Event::Ping => out.extend_from_slice(b"\r\n"),
+            Event::Ping => out.extend_from_slice(keep_alive(Protocol::GeminiGenerateContent)),
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,

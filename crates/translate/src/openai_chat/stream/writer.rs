@@ -4,7 +4,7 @@ mod reasoning;
 
 use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_protocol::openai_chat::{OBJECT_CHUNK, STREAM_END, usage};
-use weighbridge_units::{Loss, LossKind, Usage};
+use weighbridge_units::{Loss, LossKind, Protocol, Usage};
 
 use self::held::HeldCitation;
 use self::reasoning::{Reasoned, Unplaced};
@@ -12,7 +12,7 @@ use crate::conversation::CallKind;
 use crate::event::{pointer, report_once, report_untold};
 use crate::openai_chat::answer_encode::tier_name;
 use crate::openai_chat::{finish, logprobs};
-use crate::{Event, FinishReason, FrameError, PartsSeen, StreamTarget, StreamWriter, model_or};
+use crate::{Event, FinishReason, FrameError, PartsSeen, StreamTarget, StreamWriter, keep_alive, model_or};
 
 /// How many bytes may wait for the end of their part: an image, a proof, citations.
 const HELD_BYTES_MAX: usize = 16 << 20;
@@ -173,7 +173,7 @@ impl StreamWriter for ChatWriter {
             }
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
             // A comment: clients skip it, and their idle timers start anew.
-            Event::Ping => out.extend_from_slice(b": ping\n\n"),
+            Event::Ping => out.extend_from_slice(keep_alive(Protocol::OpenAiChat)),
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,

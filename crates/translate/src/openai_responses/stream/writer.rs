@@ -1,6 +1,6 @@
 use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_protocol::openai_responses::{event, usage};
-use weighbridge_units::{Loss, LossKind, Usage};
+use weighbridge_units::{Loss, LossKind, Protocol, Usage};
 
 use super::writer_items::{Body, Call, Frames, Item, Thought, refusal_part, text_part};
 use super::writer_parts::{Kind, Part, Text};
@@ -13,8 +13,8 @@ use crate::openai_responses::output_encode::{
 use crate::openai_responses::response_object::{Counts, FAILED, IN_PROGRESS, Response, tier_name};
 use crate::openai_responses::{answer, error, logprobs};
 use crate::{
-    ApiError, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter, model_or,
-    tool_id,
+    ApiError, Event, FinishReason, FrameError, PartKind, PartsSeen, StreamTarget, StreamWriter, keep_alive,
+    model_or, tool_id,
 };
 
 /// How much an answer may hold, in bytes of content: its last event repeats all of it, and an event is
@@ -114,7 +114,7 @@ impl StreamWriter for ResponsesWriter {
             }
             Event::ServiceTier(tier) => self.tier(tier, losses),
             // A comment: clients skip it, and their idle timers start anew.
-            Event::Ping => out.extend_from_slice(b": ping\n\n"),
+            Event::Ping => out.extend_from_slice(keep_alive(Protocol::OpenAiResponses)),
             Event::StopDetails { candidate: 0, .. } => report_once(
                 losses,
                 LossKind::Dropped,
