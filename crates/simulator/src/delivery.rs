@@ -176,6 +176,10 @@ fn break_stream(frames: &mut Vec<Frame>, fault: &Fault, ask: &Ask) -> Option<Ste
             frames.insert(place, Frame { bytes: api::malformed_frame(ask), progress, tells_usage: false });
             return None;
         }
+        Fault::TwoEnds => {
+            frames.extend(frames.last().cloned());
+            return None;
+        }
         Fault::EndlessEvent { after_frames } => {
             (*after_frames, Some(api::endless_head(ask, ENDLESS_LINE)), Some(endless))
         }

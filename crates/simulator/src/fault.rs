@@ -68,6 +68,8 @@ pub enum Fault {
         /// Frames that are sent before.
         after_frames: usize,
     },
+    /// A complete stream whose last frame comes twice.
+    TwoEnds,
     /// A line that never ends, until the caller leaves or 64 MiB were sent.
     EndlessEvent {
         /// Frames that are sent before.

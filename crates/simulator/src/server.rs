@@ -193,6 +193,7 @@ fn read_fault(described: &Value) -> Option<Fault> {
         "reset-mid-stream" => Fault::ResetMidStream { after_frames },
         "error-mid-stream" => Fault::ErrorMidStream { after_frames },
         "malformed-mid-stream" => Fault::MalformedMidStream { after_frames },
+        "two-ends" => Fault::TwoEnds,
         "endless-event" => Fault::EndlessEvent { after_frames },
         "no-usage" => Fault::NoUsage,
         "running-usage" => Fault::RunningUsage,
