@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -153,6 +154,50 @@ pub(crate) fn memory_of_streams(subject: &Subject, request: &[u8], count: usize)
             open.push(client);
         }
         Ok(subject.process.memory()?.saturating_sub(before))
+    })
+}
+
+/// What many slow streams take while all of them are open.
+pub(crate) struct Crowd {
+    /// Memory of the process beyond what it had before, in bytes.
+    pub(crate) memory: u64,
+    /// How long the content events were on their way that came while all were open.
+    pub(crate) transits: Latencies,
+}
+
+/// Opens `count` streams, one after another, and reads all of them to their ends.
+pub(crate) fn crowd(subject: &Subject, request: &[u8], count: usize) -> Result<Crowd> {
+    on_one_thread(async {
+        let before = subject.process.memory()?;
+        let all_are_open = Arc::new(AtomicBool::new(false));
+        let mut readers = JoinSet::new();
+        for _ in 0..count {
+            let mut client = Client::connect(subject.address).await?;
+            client.send(request).await?;
+            first_content(&mut client, Instant::now()).await?;
+            let all_are_open = all_are_open.clone();
+            readers.spawn(async move {
+                let (mut complete, mut transits) = (false, Vec::new());
+                while !complete {
+                    let mut arrived = Vec::new();
+                    complete = client.read(|data| note_transits(data, &mut arrived)).await?;
+                    if all_are_open.load(Ordering::Relaxed) {
+                        transits.append(&mut arrived);
+                    }
+                }
+                anyhow::Ok(transits)
+            });
+        }
+        if readers.try_join_next().is_some() {
+            bail!("the first of {count} streams ended before the last was open");
+        }
+        let memory = subject.process.memory()?.saturating_sub(before);
+        all_are_open.store(true, Ordering::Relaxed);
+        let mut all = Vec::new();
+        while let Some(transits) = readers.join_next().await {
+            all.extend(transits??);
+        }
+        Ok(Crowd { memory, transits: all.into_iter().collect() })
     })
 }
 

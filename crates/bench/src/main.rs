@@ -11,6 +11,7 @@ mod bars;
 mod child;
 mod client;
 mod cores;
+mod crowd;
 mod figures;
 mod forwarder;
 mod load;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use crowd::CrowdTable;
 use once::Once;
 use rounds::{Effort, Part};
 use subject::{Ledger, Subject, default_binary};
@@ -64,6 +66,9 @@ struct Arguments {
     /// Measure the forwarder only.
     #[arg(long)]
     forwarder_only: bool,
+    /// Measures nothing but so many slow streams that are open at once: memory, and transit of their pieces.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["quick", "rounds", "strict"])]
+    streams: Vec<usize>,
     /// Exit with 1 if a figure misses what it must be.
     #[arg(long)]
     strict: bool,
@@ -108,10 +113,24 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
     let provider = Subject::provider()?;
     let upstream = provider.address;
     let forwarder = || Subject::forwarder(upstream);
+    let gateways_to_measure = gateways_of(arguments)?;
+    if !arguments.streams.is_empty() {
+        let mut rows = Vec::new();
+        for streams in &arguments.streams {
+            rows.push(crowd::measure("provider alone", &provider, *streams)?);
+            rows.push(crowd::measure("forwarder", &forwarder()?, *streams)?);
+            for (name, ledger, binary) in &gateways_to_measure {
+                rows.push(crowd::measure(name, &Subject::gateway(binary, *ledger, upstream)?, *streams)?);
+            }
+        }
+        println!("{}", CrowdTable(rows));
+        return Ok(ExitCode::SUCCESS);
+    }
+
     let forwarder_once = once("the forwarder", &forwarder)?;
     let mut subjects = vec![("provider".to_owned(), provider), ("forwarder".to_owned(), forwarder()?)];
     let mut gateways = Vec::new();
-    for (name, ledger, binary) in gateways_of(arguments)? {
+    for (name, ledger, binary) in gateways_to_measure {
         let gateway = || Subject::gateway(&binary, ledger, upstream);
         gateways.push((name.clone(), ledger, once(&name, &gateway)?));
         subjects.push((name, gateway()?));

@@ -1,11 +1,11 @@
-//! A thousand streams need more open files than many shells allow.
+//! Thousands of streams need more open files than many shells allow.
 
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-/// Two for each of 1,000 streams in a proxy, and some to spare.
-const ENOUGH: u64 = 4096;
+/// Two for each of 5,000 streams in a proxy, and some to spare.
+const ENOUGH: u64 = 12_288;
 
 /// Set in the second life of this program, so that there is no third.
 const RAISED: &str = "WEIGHBRIDGE_BENCH_RAISED";
