@@ -125,7 +125,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         keeping: Some(keeping),
     };
     let pipeline = Pipeline::new(&config.settings, parts)?;
-    count_answers(&metrics, &pipeline);
+    count_pipeline(&metrics, &pipeline);
     let jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
 
     let origins =
@@ -228,7 +228,13 @@ fn metrics(ledger: &Ledger, stores: &Stores) -> Arc<Metrics> {
     metrics
 }
 
-fn count_answers(metrics: &Metrics, pipeline: &Pipeline) {
+fn count_pipeline(metrics: &Metrics, pipeline: &Pipeline) {
+    let gone = pipeline.clone();
+    metrics.add_gauge(
+        "weighbridge_disconnected_attempts",
+        "Attempts that are read on although their clients have left",
+        move || i64::try_from(gone.drains()).unwrap_or(i64::MAX),
+    );
     let kept = pipeline.clone();
     metrics.add_gauge("weighbridge_kept_answers", "Answers of OpenAI Responses that are kept", move || {
         i64::try_from(kept.kept_answers().entries).unwrap_or(i64::MAX)

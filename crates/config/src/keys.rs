@@ -66,6 +66,10 @@ pub(crate) static SERVER: Section = Section {
         key("drain_timeout", r#""30s""#),
         key("body_timeout", r#""60s""#),
         key("write_timeout", r#""60s""#),
+        key("stream_keep_alive", r#""15s""#),
+        key("on_disconnect", r#""cancel""#),
+        key("disconnected_timeout", r#""60s""#),
+        key("max_disconnected", "256"),
         key("max_body_bytes", "33554432"),
         key("max_answer_bytes", "67108864"),
         key("max_concurrent_requests", "10000"),
@@ -118,6 +122,7 @@ pub(crate) static TIMEOUTS: Section = Section {
     keys: &[
         key("connect", r#""5s""#),
         key("first_byte", r#""60s""#),
+        key("first_token", r#""30s""#),
         key("idle", r#""60s""#),
         key("total", r#""10m""#),
     ],
@@ -132,6 +137,7 @@ pub(crate) static MODEL: Section = Section {
         key("fallbacks", r#"["claude/claude-haiku-4-5"]"#),
         key("fallback_on_context", "true"),
         key("fallback_on_content", "true"),
+        key("on_disconnect", r#""drain""#),
     ],
 };
 

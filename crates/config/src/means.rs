@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use weighbridge_access::Pepper;
-use weighbridge_pipeline::settings::{AnswerKeeping, RequestLimits, Settings};
+use weighbridge_pipeline::settings::{AnswerKeeping, DrainLimits, RequestLimits, Settings};
 use weighbridge_pricing::{BUILTIN_FILES, PriceBook, PriceError};
 
 use crate::config::{
@@ -25,6 +25,8 @@ const KEY_PEPPER: &str = "WEIGHBRIDGE_KEY_PEPPER";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// As the specification of server-sent events suggests, and below what proxies usually wait (60 s).
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const DATABASE: &str = "weighbridge.db";
 /// The shortest admin token: shorter ones can be guessed.
 const MIN_TOKEN: usize = 16;
@@ -77,6 +79,9 @@ pub(crate) fn config(
         unknown_model: said.prices.unknown_model.said().map_or_else(Default::default, |said| said.value),
         answer_keeping,
         trusted_proxies: trusted_proxies.unwrap_or_default(),
+        keep_alive: said.server.stream_keep_alive.said().map_or(Some(KEEP_ALIVE), |said| said.value),
+        on_disconnect: said.server.on_disconnect.said().map_or_else(Default::default, |said| said.value),
+        drain: drain_limits(&said.server),
     };
     let prices = prices(&said.prices, folder, surroundings, problems);
     let server = server(said.server, surroundings, problems);
@@ -191,6 +196,14 @@ fn limits(said: &said::Server) -> RequestLimits {
         body_time: said.body_timeout.said().map_or(default.body_time, |time| time.value),
         write_time: said.write_timeout.said().map_or(default.write_time, |time| time.value),
         ..default
+    }
+}
+
+fn drain_limits(said: &said::Server) -> DrainLimits {
+    let default = DrainLimits::default();
+    DrainLimits {
+        time: said.disconnected_timeout.said().map_or(default.time, |time| time.value),
+        most: said_usize(&said.max_disconnected).unwrap_or(default.most),
     }
 }
 

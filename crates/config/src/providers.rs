@@ -305,9 +305,11 @@ fn timeouts(said: &said::Timeouts, problems: &mut Problems) -> Timeouts {
             }
             None => default.min(total),
         };
+    let first_token = said.first_token.said().map(|_| bound("first_token", &said.first_token, total));
     Timeouts {
         connect: bound("connect", &said.connect, default.connect),
         first_byte: bound("first_byte", &said.first_byte, default.first_byte),
+        first_token,
         idle: bound("idle", &said.idle, default.idle),
         total,
     }

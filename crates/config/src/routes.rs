@@ -29,6 +29,7 @@ pub(crate) fn settings(
             fallbacks,
             fallback_on_context: model.fallback_on_context.said().is_some_and(|flag| flag.value),
             fallback_on_content: model.fallback_on_content.said().is_some_and(|flag| flag.value),
+            on_disconnect: model.on_disconnect.said().map(|said| said.value),
         }
     });
     settings.collect()

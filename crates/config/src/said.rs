@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 use weighbridge_access::{Cidr, InvalidDefinition, LossPolicy};
 use weighbridge_catalogue::{AuthStyle, presets};
-use weighbridge_pipeline::settings::{StrategyKind, UnknownModel};
+use weighbridge_pipeline::settings::{OnDisconnect, StrategyKind, UnknownModel};
 use weighbridge_units::Protocol;
 
 use crate::config::{Durability, LogFormat, LogLevel};
@@ -40,6 +40,11 @@ pub(crate) struct Server {
     pub(crate) drain_timeout: Given<Duration>,
     pub(crate) body_timeout: Given<Duration>,
     pub(crate) write_timeout: Given<Duration>,
+    /// `None` is off.
+    pub(crate) stream_keep_alive: Given<Option<Duration>>,
+    pub(crate) on_disconnect: Given<OnDisconnect>,
+    pub(crate) disconnected_timeout: Given<Duration>,
+    pub(crate) max_disconnected: Given<u64>,
     pub(crate) max_body_bytes: Given<u64>,
     pub(crate) max_answer_bytes: Given<u64>,
     pub(crate) max_concurrent_requests: Given<u64>,
@@ -79,6 +84,7 @@ pub(crate) struct Aws {
 pub(crate) struct Timeouts {
     pub(crate) connect: Given<Duration>,
     pub(crate) first_byte: Given<Duration>,
+    pub(crate) first_token: Given<Duration>,
     pub(crate) idle: Given<Duration>,
     pub(crate) total: Given<Duration>,
 }
@@ -90,6 +96,7 @@ pub(crate) struct Model {
     pub(crate) fallbacks: Given<Vec<Target>>,
     pub(crate) fallback_on_context: Given<bool>,
     pub(crate) fallback_on_content: Given<bool>,
+    pub(crate) on_disconnect: Given<OnDisconnect>,
 }
 
 pub(crate) struct Target {
@@ -183,6 +190,10 @@ impl Server {
             drain_timeout: reader.duration(table, "drain_timeout"),
             body_timeout: reader.duration(table, "body_timeout"),
             write_timeout: reader.duration(table, "write_timeout"),
+            stream_keep_alive: reader.parsed(table, "stream_keep_alive", interval_or_off),
+            on_disconnect: reader.choice(table, "on_disconnect", &ON_DISCONNECT),
+            disconnected_timeout: reader.duration(table, "disconnected_timeout"),
+            max_disconnected: reader.integer(table, "max_disconnected", 1..=1_000_000),
             max_body_bytes: reader.integer(table, "max_body_bytes", 1_024..=1 << 30),
             max_answer_bytes: reader.integer(table, "max_answer_bytes", 1_024..=1 << 30),
             max_concurrent_requests: reader.integer(table, "max_concurrent_requests", 1..=10_000_000),
@@ -245,6 +256,7 @@ impl Timeouts {
         Self {
             connect: reader.duration(table, "connect"),
             first_byte: reader.duration(table, "first_byte"),
+            first_token: reader.duration(table, "first_token"),
             idle: reader.duration(table, "idle"),
             total: reader.duration(table, "total"),
         }
@@ -261,6 +273,7 @@ impl Model {
             fallbacks: Target::read_all(reader, table, "fallbacks"),
             fallback_on_context: reader.flag(table, "fallback_on_context"),
             fallback_on_content: reader.flag(table, "fallback_on_content"),
+            on_disconnect: reader.choice(table, "on_disconnect", &ON_DISCONNECT),
         }
     }
 }
@@ -340,6 +353,18 @@ impl Log {
             format: reader.choice(table, "format", &[("json", LogFormat::Json), ("text", LogFormat::Text)]),
             requests: reader.flag(table, "requests"),
         }
+    }
+}
+
+/// What may happen to an attempt whose client leaves.
+const ON_DISCONNECT: [(&str, OnDisconnect); 2] =
+    [("cancel", OnDisconnect::Cancel), ("drain", OnDisconnect::Drain)];
+
+fn interval_or_off(text: &str) -> Result<Option<Duration>, Mismatch> {
+    let why = "a duration such as 15s, above zero and at most 24h, or \"off\"";
+    match text {
+        "off" => Ok(None),
+        _ => duration::parse(text, duration::LONGEST).map(Some).ok_or_else(|| Mismatch::new(why)),
     }
 }
 

@@ -12,7 +12,8 @@ use secrecy::ExposeSecret;
 use weighbridge_access::LossPolicy;
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
-    AnswerKeeping, ProviderCredential, ProviderSettings, RouteSettings, Settings, UnknownModel,
+    AnswerKeeping, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings, RouteSettings, Settings,
+    UnknownModel,
 };
 use weighbridge_units::Protocol;
 
@@ -137,6 +138,10 @@ fn every_key_has_its_effect() {
         (2_048, 4_096, 7, 5)
     );
     assert_eq!((limits.body_time, limits.write_time), (Duration::from_secs(11), Duration::from_secs(12)));
+    let Settings { keep_alive, on_disconnect, drain, .. } = &config.settings;
+    assert_eq!(*keep_alive, Some(Duration::from_secs(13)));
+    assert_eq!(*on_disconnect, OnDisconnect::Drain);
+    assert_eq!(*drain, DrainLimits { time: Duration::from_secs(14), most: 8 });
     assert_eq!(
         trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["10.0.0.0/8", "::1/128"]
@@ -173,6 +178,7 @@ fn every_key_has_its_effect() {
     assert_eq!(headers, [("x-team", "two")]);
     let millis = [own.timeouts.connect, own.timeouts.first_byte, own.timeouts.idle, own.timeouts.total];
     assert_eq!(millis.map(|time| time.as_millis()), [250, 2_000, 3_000, 4_000]);
+    assert_eq!(own.timeouts.first_token, Some(Duration::from_millis(2_500)));
 
     let main = route(&config, "main");
     assert_eq!(names(&main.targets), ["own/m", "own/n"]);
@@ -180,6 +186,15 @@ fn every_key_has_its_effect() {
     assert_eq!(names(&main.fallbacks), ["own/o", "own/p"]);
     assert!(main.fallback_on_context && main.fallback_on_content);
     assert!(!route(&config, "spare").fallback_on_content);
+    assert_eq!(main.on_disconnect, Some(OnDisconnect::Cancel));
+    assert_eq!(route(&config, "spare").on_disconnect, None);
+}
+
+#[test]
+fn signs_of_life_can_be_switched_off() {
+    let silent = right("[server]\nstream_keep_alive = \"off\"", &KEYS);
+    assert_eq!(silent.settings.keep_alive, None);
+    assert_eq!(right("", &KEYS).settings.keep_alive, Some(Duration::from_secs(15)));
 }
 
 #[test]

@@ -174,8 +174,10 @@ impl<H: Handler> Gateway<H> {
         self.surface.draining.store(true, Ordering::Release);
         self.surface.handler.drain();
         self.stop_accepting();
-        let requests_at_start = self.open_requests();
-        while self.open_requests() > 0 && left(began) {
+        // Those whose clients have left are worked on to the end as well.
+        let open = || self.open_requests() + self.surface.handler.lingering();
+        let requests_at_start = open();
+        while open() > 0 && left(began) {
             tokio::time::sleep(DRAIN_STEP).await;
         }
         // What is written last may still be on its way to the client: connections close themselves.
@@ -185,7 +187,7 @@ impl<H: Handler> Gateway<H> {
         }
         let report = DrainReport {
             requests_at_start,
-            requests_cut: self.open_requests(),
+            requests_cut: open(),
             connections_cut: self.open_connections(),
             took: began.elapsed(),
         };

@@ -31,6 +31,11 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Refuses new requests from now on; those in flight go on.
     fn drain(&self);
+
+    /// Requests that are still worked on although their clients have left: a shutdown waits for them as well.
+    fn lingering(&self) -> usize {
+        0
+    }
 }
 
 /// Any error, boxed.

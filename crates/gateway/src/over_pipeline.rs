@@ -34,4 +34,8 @@ impl Handler for Pipeline {
     fn drain(&self) {
         Self::drain(self);
     }
+
+    fn lingering(&self) -> usize {
+        self.drains()
+    }
 }

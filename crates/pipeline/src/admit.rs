@@ -15,6 +15,7 @@ use weighbridge_units::Protocol;
 
 use crate::compiled::{Compiled, ModelRoute};
 use crate::conversation::Conversation;
+use crate::departure::Presence;
 use crate::draft::Draft;
 use crate::endpoint::Inference;
 use crate::exchange::{Exchange, Place};
@@ -138,6 +139,7 @@ impl Admitted {
         let Authenticated { head, principal, attributes } = authenticated;
         draft.record.tags = attributes.tags.into_pairs();
         draft.record.end_user = attributes.user.or_else(|| envelope.end_user.as_deref().map(Into::into));
+        draft.presence = Presence::new(route.on_disconnect, settings.drain);
         let said = attributes.loss_policy.or(principal.key().loss_policy);
         let exchange = Box::new(Exchange {
             loss_policy: said.unwrap_or(settings.loss_policy),

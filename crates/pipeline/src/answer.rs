@@ -4,19 +4,23 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
-use weighbridge_routing::{FailureCause, TimeLimit};
+use weighbridge_routing::FailureCause;
 use weighbridge_stream::{AnswerTap, End, Relay, RelayState};
 use weighbridge_units::AttemptOutcome;
 
 use crate::conversation;
+use crate::departure::{read_on, read_out};
 use crate::exchange::Exchange;
 use crate::in_flight::{Ending, InFlight};
+use crate::pipeline::Core;
 use crate::respond::COST;
+use crate::settings::DrainLimits;
 use crate::upstream::{Piece, StreamFailure, Upstream};
 
 /// The body of an answer: whole, or a stream that is bridged as it is polled.
@@ -35,6 +39,16 @@ impl AnswerBody {
 
     pub(crate) fn stream(stream: StreamBody) -> Self {
         Self(Kind::Stream(Box::new(stream)))
+    }
+}
+
+impl Drop for AnswerBody {
+    /// Where a client leaves in mid-stream, a job may read on.
+    fn drop(&mut self) {
+        let Kind::Stream(stream) = &mut self.0 else { return };
+        let Some((core, limits)) = stream.left() else { return };
+        let rest = Self(std::mem::replace(&mut self.0, Kind::Whole(None)));
+        read_on(&core, limits, read_out(rest));
     }
 }
 
@@ -112,11 +126,30 @@ impl StreamBody {
             match std::task::ready!(self.upstream.poll_piece(cx)) {
                 Piece::Data(chunk) => {
                     self.relay.push(chunk, &mut self.ready);
+                    self.note_pace();
                     self.end_if_told();
                 }
+                Piece::Silence => self.relay.keep_alive(&mut self.ready),
                 Piece::End => self.end(None),
                 Piece::Failed(failure) => self.end(Some(failure)),
             }
+        }
+    }
+
+    /// The client has left. Gives what a job needs that is to read on, if one may.
+    fn left(&mut self) -> Option<(Arc<Core>, DrainLimits)> {
+        let Stage::Running(attempt) = &mut self.stage else { return None };
+        let draft = &attempt.exchange()?.draft;
+        Some((Arc::clone(&draft.core), draft.presence.leave()?))
+    }
+
+    /// Notes when content came, and whether the client hears of it.
+    fn note_pace(&mut self) {
+        if let Stage::Running(attempt) = &mut self.stage {
+            attempt.piece_came(self.upstream.last_piece(), self.relay.facts().output_bytes);
+        }
+        if !self.ready.is_empty() {
+            self.upstream.client_heard();
         }
     }
 
@@ -143,8 +176,8 @@ impl StreamBody {
             }
             End::Broken(error, facts) => {
                 let (outcome, cause) = match cut {
-                    Some(StreamFailure::TimedOut) => {
-                        (AttemptOutcome::TimedOut, FailureCause::TimedOut(TimeLimit::Idle))
+                    Some(StreamFailure::TimedOut(limit)) => {
+                        (AttemptOutcome::TimedOut, FailureCause::TimedOut(limit))
                     }
                     _ => (AttemptOutcome::FailedMidStream, FailureCause::Broken),
                 };

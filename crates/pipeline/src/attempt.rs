@@ -1,6 +1,7 @@
 //! The loop of attempts: candidate, reservation, dispatch, answer; and what follows a failure.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -49,6 +50,8 @@ pub(crate) struct Failed {
 }
 
 /// Serves an admitted request: the first candidate that answers, or the last failure.
+///
+/// A client that has left while an attempt was read on gets no other.
 pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Response<AnswerBody> {
     let Travelling { mut exchange, settings, route } = request;
     let mut plan = Plan::new(Arc::clone(&route.route));
@@ -92,12 +95,14 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
                 let Failed { exchange: request, pick, cause, refusal: reason } = *failed;
                 exchange = request;
                 let said = exchange.conversation.as_mut();
-                if said.is_some_and(|said| said.must_be_repeated(deployment, &reason)) {
+                let is_there = !exchange.draft.presence.has_left();
+                if is_there && said.is_some_and(|said| said.must_be_repeated(deployment, &reason)) {
                     repeated = Some(pick);
                     continue;
                 }
                 refusal = Some(reason);
-                if plan.failed(pick, &cause, exchange.now()) == Verdict::Stop {
+                let verdict = plan.failed(pick, &cause, exchange.now());
+                if verdict == Verdict::Stop || exchange.draft.presence.has_left() {
                     break;
                 }
             }
@@ -158,19 +163,20 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
         intent.reservation.attempt(),
         body,
     );
-    let mut timer = AttemptTimer::start(timeouts);
+    let streamed = intent.exchange.envelope.stream;
+    let mut timer = AttemptTimer::start(timeouts, streamed);
     let mut in_flight = intent.dispatch();
     let mut sending = transport.send(request, timeouts.connect);
     let head = std::future::poll_fn(|cx| match sending.as_mut().poll(cx) {
-        std::task::Poll::Ready(result) => std::task::Poll::Ready(Some(result)),
-        std::task::Poll::Pending => timer.poll_expired(cx).map(|()| None),
+        Poll::Ready(result) => Poll::Ready(Ok(result)),
+        Poll::Pending => timer.poll_expired(cx).map(Err),
     })
     .await;
     drop(sending);
     let response = match head {
-        Some(Ok(response)) => response,
-        Some(Err(failure)) => return not_sent(in_flight, &failure),
-        None => return timed_out(in_flight, TimeLimit::FirstByte, &Facts::default()),
+        Ok(Ok(response)) => response,
+        Ok(Err(failure)) => return not_sent(in_flight, &failure),
+        Err(limit) => return timed_out(in_flight, limit, &Facts::default()),
     };
     let (head, body) = response.into_parts();
     in_flight.head_came(head.status.as_u16());
@@ -179,7 +185,6 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     if !head.status.is_success() {
         return refused(in_flight, &deployment, provider, &head, upstream).await;
     }
-    let streamed = in_flight.exchange().is_some_and(|exchange| exchange.envelope.stream);
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     match Framing::of(content_type, provider) {
         Some(framing) if streamed => {
@@ -219,7 +224,7 @@ fn not_sent(in_flight: InFlight, failure: &TransportError) -> Attempted {
 /// A time limit of the attempt has passed.
 pub(crate) fn timed_out(in_flight: InFlight, limit: TimeLimit, facts: &Facts) -> Attempted {
     let ending = Ending::failed(AttemptOutcome::TimedOut, ErrorClass::Timeout);
-    let refusal = upstream_error(StreamFailure::TimedOut.to_api_error());
+    let refusal = upstream_error(StreamFailure::TimedOut(limit).to_api_error());
     failed(in_flight, &ending, facts, FailureCause::TimedOut(limit), refusal)
 }
 
@@ -249,6 +254,7 @@ async fn refused(
     while body.len() < ERROR_BODY_MOST {
         match upstream.piece().await {
             Piece::Data(data) => body.extend_from_slice(&data),
+            Piece::Silence => {}
             Piece::End | Piece::Failed(_) => break,
         }
     }
@@ -335,6 +341,7 @@ pub(crate) async fn collect(upstream: &mut Upstream, most: usize) -> Result<Byte
                 }
                 rest.extend_from_slice(&data);
             }
+            Piece::Silence => {}
             Piece::End => return Ok(if rest.is_empty() { first } else { rest.freeze() }),
             Piece::Failed(failure) => return Err((Unread::Failed(failure), length)),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -18,8 +19,8 @@ use weighbridge_units::Protocol;
 
 use crate::pipeline::PipelineError;
 use crate::settings::{
-    AnswerKeeping, ProviderCredential, ProviderSettings, RequestLimits, RouteSettings, Settings,
-    StrategyKind, TargetSettings, Timeouts, UnknownModel,
+    AnswerKeeping, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings, RequestLimits,
+    RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
 };
 
 /// `provider/model` names that are remembered; further ones are compiled for each request.
@@ -32,6 +33,9 @@ pub(crate) struct Compiled {
     pub(crate) unknown_model: UnknownModel,
     pub(crate) answer_keeping: AnswerKeeping,
     pub(crate) trusted_proxies: Vec<Cidr>,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) drain: DrainLimits,
+    on_disconnect: OnDisconnect,
     providers: HashMap<Arc<str>, Arc<Provider>>,
     routes: HashMap<Arc<str>, Arc<ModelRoute>>,
     direct: Mutex<HashMap<Arc<str>, Arc<ModelRoute>>>,
@@ -114,6 +118,7 @@ pub(crate) struct ModelRoute {
     pub(crate) route: Arc<Route>,
     /// In the order of the route's targets.
     pub(crate) deployments: Box<[Arc<Deployment>]>,
+    pub(crate) on_disconnect: OnDisconnect,
 }
 
 impl Compiled {
@@ -125,6 +130,9 @@ impl Compiled {
             unknown_model: settings.unknown_model,
             answer_keeping: settings.answer_keeping,
             trusted_proxies: settings.trusted_proxies.clone(),
+            keep_alive: settings.keep_alive,
+            drain: settings.drain,
+            on_disconnect: settings.on_disconnect,
             providers: HashMap::new(),
             routes: HashMap::new(),
             direct: Mutex::default(),
@@ -161,7 +169,7 @@ impl Compiled {
             return Some(Arc::clone(route));
         }
         let deployment = Deployment::new(provider, model.into(), None).ok()?;
-        let route = Arc::new(ModelRoute::single(&self.retry_budget, deployment)?);
+        let route = Arc::new(ModelRoute::single(&self.retry_budget, deployment, self.on_disconnect)?);
         if direct.len() < DIRECT_MOST {
             direct.insert(name.into(), Arc::clone(&route));
         }
@@ -217,7 +225,9 @@ impl Compiled {
             route: settings.name.to_string(),
             reason: error.to_string(),
         })?;
-        Ok(Arc::new(ModelRoute { route, deployments: targets.into_iter().chain(fallbacks).collect() }))
+        let deployments = targets.into_iter().chain(fallbacks).collect();
+        let on_disconnect = settings.on_disconnect.unwrap_or(self.on_disconnect);
+        Ok(Arc::new(ModelRoute { route, deployments, on_disconnect }))
     }
 
     /// Routes that name the same model at the same provider share one deployment and its health.
@@ -247,13 +257,17 @@ impl Compiled {
 }
 
 impl ModelRoute {
-    fn single(retry_budget: &Arc<RetryBudget>, deployment: Arc<Deployment>) -> Option<Self> {
+    fn single(
+        retry_budget: &Arc<RetryBudget>,
+        deployment: Arc<Deployment>,
+        on_disconnect: OnDisconnect,
+    ) -> Option<Self> {
         let parts = RouteParts {
             primaries: vec![(Arc::clone(&deployment.target), 1)],
             retry_budget: Arc::clone(retry_budget),
             ..RouteParts::default()
         };
-        Some(Self { route: Route::new(parts).ok()?, deployments: Box::new([deployment]) })
+        Some(Self { route: Route::new(parts).ok()?, deployments: Box::new([deployment]), on_disconnect })
     }
 }
 

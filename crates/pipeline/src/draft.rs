@@ -7,6 +7,7 @@ use http::HeaderMap;
 use weighbridge_records::RequestRecord;
 use weighbridge_units::{Monotonic, Protocol};
 
+use crate::departure::Presence;
 use crate::pipeline::Core;
 use crate::receive::request_id;
 
@@ -21,6 +22,8 @@ pub(crate) struct Draft {
     pub(crate) started: Monotonic,
     /// Time in which a provider, not the gateway, kept the client waiting.
     pub(crate) waited: Duration,
+    /// Whether the client is still there, where that is to be known.
+    pub(crate) presence: Presence,
 }
 
 impl Draft {
@@ -29,13 +32,19 @@ impl Draft {
         let at = core.env.now();
         let record = RequestRecord::new(request_id(headers, at, &*core.env), at, client);
         let started = core.env.monotonic();
-        Self { core: Arc::clone(core), record, started, waited: Duration::ZERO }
+        Self {
+            core: Arc::clone(core),
+            record,
+            started,
+            waited: Duration::ZERO,
+            presence: Presence::default(),
+        }
     }
 
     /// Notes what the client was answered with, and what it took us to get there.
     pub(crate) fn answered(&mut self, status: u16) {
         let elapsed = self.core.env.monotonic().since(self.started);
-        self.record.status = status;
+        self.record.status = if self.presence.has_left() { CLIENT_CLOSED_REQUEST } else { status };
         self.record.overhead_us = micros(elapsed.saturating_sub(self.waited));
     }
 

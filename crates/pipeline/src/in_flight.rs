@@ -6,6 +6,7 @@
 //! left, or because something panicked.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use weighbridge_ledger::{EndFacts, Name, Reservation};
 use weighbridge_records::AttemptRecord;
@@ -17,6 +18,7 @@ use crate::compiled::Deployment;
 use crate::exchange::Exchange;
 use crate::jobs::settle_soon;
 use crate::metering::{Meter, Metered};
+use crate::pace::Pace;
 
 /// An attempt whose reservation is committed and which has not been sent.
 #[must_use = "an intent is dispatched, or its reservation is entered as crashed"]
@@ -32,7 +34,9 @@ impl Intent {
     /// From here on the provider may be working.
     pub(crate) fn dispatch(self) -> InFlight {
         let started = self.exchange.now();
-        InFlight(Some(Sent { intent: self, started, first_byte: None, status: None }))
+        self.exchange.draft.presence.at_provider(true);
+        let pace = Pace::default();
+        InFlight(Some(Sent { intent: self, started, first_byte: None, status: None, pace }))
     }
 }
 
@@ -45,6 +49,7 @@ struct Sent {
     started: Monotonic,
     first_byte: Option<Monotonic>,
     status: Option<u16>,
+    pace: Pace,
 }
 
 /// How an attempt went, as far as it is not in the facts of its answer.
@@ -84,12 +89,20 @@ impl InFlight {
         }
     }
 
-    /// Content has come: a target that was being probed is back, however long its answer takes, and no
-    /// other attempt can follow.
-    pub(crate) fn committed(&mut self) {
-        if let Some(Sent { intent, .. }) = &mut self.0 {
+    /// Content has come, so long after the dispatch: a target that was being probed is back, however long
+    /// its answer takes, and no other attempt can follow.
+    pub(crate) fn committed(&mut self, after: Duration, output_bytes: u64) {
+        if let Some(Sent { intent, pace, .. }) = &mut self.0 {
+            pace.note(after, output_bytes);
             intent.pick.began(intent.exchange.now());
             intent.exchange.forget_request();
+        }
+    }
+
+    /// A further piece has come, with which there are so many bytes of content.
+    pub(crate) fn piece_came(&mut self, after: Duration, output_bytes: u64) {
+        if let Some(sent) = &mut self.0 {
+            sent.pace.note(after, output_bytes);
         }
     }
 
@@ -98,9 +111,11 @@ impl InFlight {
         self.0.take().map(|sent| sent.end(ending, facts))
     }
 
-    /// Ends an attempt with a whole answer.
-    pub(crate) fn succeed(self, facts: &Facts) -> Option<Box<Exchange>> {
-        let (exchange, pick) = self.end(&Ending::SUCCESS, facts)?;
+    /// Ends an attempt with a whole answer; its client may have left before the end.
+    pub(crate) fn succeed(mut self, facts: &Facts) -> Option<Box<Exchange>> {
+        let has_left = self.exchange()?.draft.presence.has_left();
+        let ending = if has_left { Ending::CLIENT_LEFT } else { Ending::SUCCESS };
+        let (exchange, pick) = self.end(&ending, facts)?;
         pick.succeeded(exchange.now());
         Some(exchange)
     }
@@ -139,7 +154,7 @@ impl Drop for InFlight {
 
 impl Sent {
     fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
-        let Self { intent, started, first_byte, status } = self;
+        let Self { intent, started, first_byte, status, pace } = self;
         let Intent { deployment, pick, meter, reservation, mut exchange } = intent;
         let outcome = ending.outcome;
         let attempt = reservation.attempt();
@@ -159,6 +174,7 @@ impl Sent {
             settle_soon(&exchange.draft.core);
         }
 
+        exchange.draft.presence.at_provider(false);
         let now = exchange.now();
         let protocol = deployment.address(exchange.client).protocol;
         let draft = &mut exchange.draft;
@@ -178,6 +194,8 @@ impl Sent {
         record.cost = cost;
         record.charged = charged;
         record.first_byte_us = first_byte.map(|at| draft.offset(at));
+        record.first_token_us = pace.first().map(|after| draft.offset(started + after));
+        record.token_gaps = pace.gaps();
         record.ended_us = draft.offset(now);
         draft.record.attempts.push(record);
         draft.record.losses.extend(facts.losses.iter().cloned());

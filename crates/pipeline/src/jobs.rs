@@ -10,6 +10,9 @@
 //! A job that fails says so in the log and tries again at its next turn: none of them may end the
 //! process, and none of them is needed for a request to be right.
 //!
+//! Attempts whose clients have left are no jobs of this table: they go on where they began, as open requests
+//! that whoever stops the pipeline waits for (`departure.rs`).
+//!
 //! Ends that no reservation carries along are committed right behind their answers, by [`settle_soon`].
 
 use std::fmt::Display;

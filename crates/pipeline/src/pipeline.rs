@@ -18,6 +18,7 @@ use weighbridge_transport::{Fetch, Transport};
 use crate::admit::Admitted;
 use crate::answer::AnswerBody;
 use crate::compiled::Compiled;
+use crate::departure::Attended;
 use crate::draft::Draft;
 use crate::endpoint::{Endpoint, protocol_of};
 use crate::env::Env;
@@ -25,7 +26,7 @@ use crate::keeping::{Keeper, Keeping};
 use crate::metering::Prices;
 use crate::receive::Received;
 use crate::refusal::Refusal;
-use crate::settings::Settings;
+use crate::settings::{OnDisconnect, Settings};
 use crate::{attempt, kept_routes, listing, respond, token_count};
 
 /// What the [`Pipeline`] could not be built from.
@@ -111,6 +112,8 @@ pub(crate) struct Core {
     pub(crate) keeper: Option<Arc<Keeper>>,
     pub(crate) compiled: ArcSwap<Compiled>,
     pub(crate) places: Arc<AtomicUsize>,
+    /// Attempts that are read on although their clients have left.
+    pub(crate) drains: Arc<AtomicUsize>,
     pub(crate) draining: AtomicBool,
     /// Whether a commit of ends that were handed to the ledger is about to be made.
     pub(crate) settling: AtomicBool,
@@ -124,7 +127,7 @@ impl Pipeline {
     pub fn new(settings: &Settings, parts: Parts) -> Result<Self, PipelineError> {
         let Parts { env, directory, ledger, prices, log, observers, fetch, keeping } = parts;
         let compiled = ArcSwap::from_pointee(Compiled::new(settings, None)?);
-        let (places, draining, settling) = (Arc::default(), AtomicBool::new(false), AtomicBool::new(false));
+        let (draining, settling) = (AtomicBool::new(false), AtomicBool::new(false));
         let prices = ArcSwap::from_pointee(Prices::new(prices));
         let keeper = keeping.map(|keeping| Arc::new(Keeper::new(keeping)));
         let core = Core {
@@ -137,7 +140,8 @@ impl Pipeline {
             fetch,
             keeper,
             compiled,
-            places,
+            places: Arc::default(),
+            drains: Arc::default(),
             draining,
             settling,
         };
@@ -165,6 +169,11 @@ impl Pipeline {
         self.core.places.load(Ordering::Acquire)
     }
 
+    /// Attempts that are read on for their usage although their clients have left. They are open requests too.
+    pub fn drains(&self) -> usize {
+        self.core.drains.load(Ordering::Acquire)
+    }
+
     /// What is kept of answers, as a job has counted it within the last minute.
     pub fn kept_answers(&self) -> Holding {
         self.core.keeper.as_ref().map_or_else(Holding::default, |keeper| keeper.holding())
@@ -182,7 +191,9 @@ impl Pipeline {
 
     /// Serves one request. Never fails: what goes wrong is an answer in the client's protocol.
     ///
-    /// Dropping the future, or the body of the answer, means that the client has left.
+    /// Dropping the future, or the body of the answer, means that the client has left: the attempt is then
+    /// cancelled, or read on by a job on the current runtime
+    /// ([`OnDisconnect`](crate::settings::OnDisconnect)).
     pub async fn handle<B>(
         &self,
         transport: &Arc<dyn Transport>,
@@ -196,7 +207,18 @@ impl Pipeline {
         let client = protocol_of(&head.uri, &head.headers);
         let mut draft = Draft::new(&self.core, client, &head.headers);
         match serve(Received { head, peer }, body, &mut draft, &**transport).await {
-            Ok(Served::Admitted(admitted)) => attempt::run(admitted.into_exchange(draft), &**transport).await,
+            Ok(Served::Admitted(admitted)) => {
+                let request = admitted.into_exchange(draft);
+                match request.route.on_disconnect {
+                    OnDisconnect::Cancel => attempt::run(request, &**transport).await,
+                    OnDisconnect::Drain => {
+                        let presence = request.exchange.draft.presence.clone();
+                        let transport = Arc::clone(transport);
+                        let work = Box::pin(async move { attempt::run(request, &*transport).await });
+                        Attended::new(work, presence, Arc::clone(&self.core)).await
+                    }
+                }
+            }
             Ok(Served::Answer(mut response)) => {
                 draft.answered(response.status().as_u16());
                 respond::write_id(response.headers_mut(), &draft.record.id);

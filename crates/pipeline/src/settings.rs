@@ -28,6 +28,39 @@ pub struct Settings {
     pub answer_keeping: AnswerKeeping,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// How long a client of a stream may hear nothing behind the commit point, before it is sent a sign of
+    /// life in its own protocol; `None` sends none.
+    pub keep_alive: Option<Duration>,
+    /// What happens to an attempt whose client leaves, where its route does not say.
+    pub on_disconnect: OnDisconnect,
+    /// Bounds on attempts that go on without their clients.
+    pub drain: DrainLimits,
+}
+
+/// What happens to an attempt whose client leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnDisconnect {
+    /// It is cancelled at the provider; usage that was not told is estimated.
+    #[default]
+    Cancel,
+    /// A job reads its answer to the end, for the exact usage.
+    Drain,
+}
+
+/// Bounds on attempts that go on without their clients. What is beyond them is cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainLimits {
+    /// Longest time for which one goes on.
+    pub time: Duration,
+    /// How many go on at once.
+    pub most: usize,
+}
+
+impl Default for DrainLimits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(60), most: 256 }
+    }
 }
 
 /// One provider.
@@ -80,6 +113,9 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the request to the head of the answer and its first byte.
     pub first_byte: Duration,
+    /// From the request to the first content of a streamed answer: whoever is slower is given up for the
+    /// next target. `None` leaves it to the other bounds.
+    pub first_token: Option<Duration>,
     /// Between two pieces of an answer.
     pub idle: Duration,
     /// For the whole attempt.
@@ -91,6 +127,7 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(60),
+            first_token: None,
             idle: Duration::from_secs(60),
             total: Duration::from_secs(600),
         }
@@ -112,6 +149,8 @@ pub struct RouteSettings {
     pub fallback_on_context: bool,
     /// Fallbacks serve a prompt that the target's content policy refused as well.
     pub fallback_on_content: bool,
+    /// What happens to an attempt whose client leaves; `None` is what the settings say for all.
+    pub on_disconnect: Option<OnDisconnect>,
 }
 
 /// A strategy by name.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use weighbridge_routing::{FailureCause, TimeLimit};
+use weighbridge_routing::FailureCause;
 use weighbridge_stream::{Framing, Relay, RelayOptions, RelayState};
 use weighbridge_units::{AttemptOutcome, ErrorClass};
 
@@ -50,11 +50,13 @@ pub(crate) async fn answer(
                     return early(in_flight, &relay, StreamFailure::Broken);
                 }
             }
+            Piece::Silence => {}
             Piece::End => return early(in_flight, &relay, StreamFailure::Broken),
             Piece::Failed(failure) => return early(in_flight, &relay, failure),
         }
     }
-    in_flight.committed();
+    in_flight.committed(upstream.last_piece(), relay.facts().output_bytes);
+    upstream.committed(settings.keep_alive);
     let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
     let headers: HeaderMap = respond::stream_head(exchange);
     let body = StreamBody::new(upstream, relay, held, in_flight);
@@ -103,7 +105,7 @@ fn broken(in_flight: InFlight, deployment: &Deployment, relay: &Relay) -> Attemp
 fn early(in_flight: InFlight, relay: &Relay, failure: StreamFailure) -> Attempted {
     let facts = relay.facts();
     match failure {
-        StreamFailure::TimedOut => timed_out(in_flight, TimeLimit::Idle, facts),
+        StreamFailure::TimedOut(limit) => timed_out(in_flight, limit, facts),
         StreamFailure::Broken => {
             let ending = Ending::failed(AttemptOutcome::FailedMidStream, ErrorClass::Server);
             let refusal =

@@ -148,7 +148,7 @@ async fn ask(
             return None;
         }
     };
-    let mut upstream = Upstream::new(response.into_body(), AttemptTimer::start(timeouts));
+    let mut upstream = Upstream::new(response.into_body(), AttemptTimer::start(timeouts, false));
     let Ok(bytes) = collect(&mut upstream, ANSWER_MOST).await else {
         failed("its answer broke off");
         return None;

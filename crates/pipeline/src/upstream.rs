@@ -4,11 +4,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use weighbridge_routing::TimeLimit;
 use weighbridge_translate::ApiError;
 use weighbridge_transport::ByteStream;
 use weighbridge_units::ErrorClass;
 
-use crate::attempt_timer::AttemptTimer;
+use crate::attempt_timer::{Alarm, AttemptTimer};
 
 /// How long a stream that has told its end may take to close its body.
 const RELEASE_TIME: Duration = Duration::from_secs(1);
@@ -18,15 +19,15 @@ const RELEASE_TIME: Duration = Duration::from_secs(1);
 pub(crate) enum StreamFailure {
     /// The connection broke.
     Broken,
-    /// No piece came within the limit, or the whole attempt took too long.
-    TimedOut,
+    /// Something did not come within this limit.
+    TimedOut(TimeLimit),
 }
 
 impl StreamFailure {
     pub(crate) fn to_api_error(self) -> ApiError {
         let (class, status, message) = match self {
             Self::Broken => (ErrorClass::Server, 502, "The provider's answer broke off."),
-            Self::TimedOut => (ErrorClass::Timeout, 504, "The provider did not answer in time."),
+            Self::TimedOut(_) => (ErrorClass::Timeout, 504, "The provider did not answer in time."),
         };
         ApiError { class, status, message: message.into(), code: None, param: None }
     }
@@ -37,6 +38,8 @@ pub(crate) enum Piece {
     Data(Bytes),
     End,
     Failed(StreamFailure),
+    /// Nothing, for so long that the client needs a sign of life. Only behind [`Upstream::committed`].
+    Silence,
 }
 
 /// A provider's body. Dropping it before its end cancels the request upstream.
@@ -63,10 +66,10 @@ impl Upstream {
                 }
                 Poll::Ready(Some(Err(_))) => break Piece::Failed(StreamFailure::Broken),
                 Poll::Ready(None) => break Piece::End,
-                Poll::Pending => {
-                    std::task::ready!(self.timer.poll_expired(cx));
-                    break Piece::Failed(StreamFailure::TimedOut);
-                }
+                Poll::Pending => match std::task::ready!(self.timer.poll_alarm(cx)) {
+                    Alarm::Silence => return Poll::Ready(Piece::Silence),
+                    Alarm::Expired(limit) => break Piece::Failed(StreamFailure::TimedOut(limit)),
+                },
             }
         };
         self.body = None;
@@ -76,6 +79,21 @@ impl Upstream {
     /// The next piece, awaited.
     pub(crate) async fn piece(&mut self) -> Piece {
         std::future::poll_fn(|cx| self.poll_piece(cx)).await
+    }
+
+    /// The first content has come: see [`AttemptTimer::committed`].
+    pub(crate) fn committed(&mut self, keep_alive: Option<Duration>) {
+        self.timer.committed(keep_alive);
+    }
+
+    /// Notes that the client was sent something of the latest piece.
+    pub(crate) fn client_heard(&mut self) {
+        self.timer.client_heard();
+    }
+
+    /// How long after the dispatch the latest piece came.
+    pub(crate) fn last_piece(&self) -> Duration {
+        self.timer.last_piece()
     }
 
     /// Lets a body that has told its end go, so that its connection can be used again.

@@ -1,7 +1,7 @@
 //! A whole answer: read, checked, metered, and passed on or translated.
 
 use http::HeaderMap;
-use weighbridge_routing::{FailureCause, TimeLimit};
+use weighbridge_routing::FailureCause;
 use weighbridge_stream::Facts;
 use weighbridge_translate::{AnswerFacts, AnswerTarget, ApiError, TranslateError, answer_facts, response};
 use weighbridge_units::{AttemptOutcome, ErrorClass, Loss};
@@ -116,7 +116,7 @@ fn cut(in_flight: InFlight, length: usize) -> Attempted {
 fn unread(in_flight: InFlight, why: &Unread, length: usize) -> Attempted {
     let facts = Facts { output_bytes: length as u64, ..Facts::default() };
     match why {
-        Unread::Failed(StreamFailure::TimedOut) => timed_out(in_flight, TimeLimit::Idle, &facts),
+        Unread::Failed(StreamFailure::TimedOut(limit)) => timed_out(in_flight, *limit, &facts),
         Unread::Failed(StreamFailure::Broken) => cut(in_flight, length),
         Unread::TooLarge => {
             let ending = Ending::failed(AttemptOutcome::FailedMidStream, ErrorClass::Server);

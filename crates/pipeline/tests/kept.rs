@@ -197,6 +197,7 @@ fn route(name: &str, targets: &[&str], fallbacks: &[&str]) -> RouteSettings {
         fallbacks: fallbacks.iter().map(target).collect(),
         fallback_on_context: false,
         fallback_on_content: false,
+        on_disconnect: None,
     }
 }
 

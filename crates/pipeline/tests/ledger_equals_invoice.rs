@@ -79,6 +79,7 @@ fn faults(seed: u64) -> FaultMix {
         Fault::StallBeforeHead,
         Fault::NoUsage,
         Fault::RunningUsage,
+        Fault::TwoEnds,
         Fault::ContextTooLong,
         Fault::SlowHead(Duration::from_secs(3)),
     ];

@@ -50,6 +50,7 @@ fn world(model: &str) -> World {
             fallbacks: vec![target("anthropic/claude-haiku-4-5")],
             fallback_on_context: false,
             fallback_on_content: false,
+            on_disconnect: None,
         });
     })
 }

@@ -40,4 +40,4 @@ pub use backlog::Backlog;
 pub use log::{LogError, Observer, RequestLog, Scope};
 pub use memory::MemoryRequestLog;
 pub use redaction::{Redactor, redact};
-pub use request::{AttemptRecord, Caller, ExcludedTarget, RequestRecord};
+pub use request::{AttemptRecord, Caller, ExcludedTarget, RequestRecord, TokenGaps};

@@ -114,8 +114,25 @@ pub struct AttemptRecord {
     /// When the first byte of its answer came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_us: Option<u64>,
+    /// When the first content of a streamed answer came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_token_us: Option<u64>,
+    /// What lay between the pieces of content of a streamed answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_gaps: Option<TokenGaps>,
     /// When it ended.
     pub ended_us: u64,
+}
+
+/// The gaps between the pieces of content of a streamed answer, as they came from the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TokenGaps {
+    /// How many there were.
+    pub count: u64,
+    /// How long they were on average.
+    pub mean_us: u64,
+    /// How long the longest was.
+    pub longest_us: u64,
 }
 
 /// A target that was passed over.
@@ -194,6 +211,8 @@ impl AttemptRecord {
             charged: NanoUsd::ZERO,
             started_us,
             first_byte_us: None,
+            first_token_us: None,
+            token_gaps: None,
             ended_us: started_us,
         }
     }
@@ -238,6 +257,8 @@ mod tests {
         attempt.cost = NanoUsd::new(1_000_000);
         attempt.charged = NanoUsd::new(1_100_000);
         attempt.first_byte_us = Some(2_000);
+        attempt.first_token_us = Some(2_400);
+        attempt.token_gaps = Some(TokenGaps { count: 3, mean_us: 100, longest_us: 180 });
         attempt.ended_us = 3_000;
         record.attempts.push(attempt);
         record.strategy = "weighted-round-robin";
@@ -286,6 +307,7 @@ mod tests {
               "cost_usd": "0.001000000",
               "ended_us": 3000,
               "first_byte_us": 2000,
+              "first_token_us": 2400,
               "model": "claude-haiku-4-5",
               "outcome": "success",
               "price_version": "1f2e",
@@ -294,6 +316,11 @@ mod tests {
               "provider_protocol": "anthropic-messages",
               "started_us": 950,
               "status": 200,
+              "token_gaps": {
+                "count": 3,
+                "longest_us": 180,
+                "mean_us": 100
+              },
               "usage": {
                 "input": 1000,
                 "output": 0

@@ -51,6 +51,8 @@ pub enum TimeLimit {
     Connect,
     /// From the request to the first byte of the answer.
     FirstByte,
+    /// From the request to the first content of a streamed answer.
+    FirstToken,
     /// Between two pieces of the answer.
     Idle,
     /// For the whole attempt.

@@ -152,6 +152,12 @@ struct Line<'a> {
     charged_usd: Written<NanoUsd>,
     losses: usize,
     overhead_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_token_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_gap_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longest_gap_us: Option<u64>,
     total_us: u64,
 }
 
@@ -167,6 +173,7 @@ impl<T: fmt::Display> Serialize for Written<T> {
 impl<'a> Line<'a> {
     fn of(record: &'a RequestRecord) -> Self {
         let last = record.last_attempt();
+        let gaps = last.and_then(|attempt| attempt.token_gaps);
         let all = |count: fn(&weighbridge_units::Usage) -> u64| {
             record.attempts.iter().fold(0, |sum: u64, attempt| sum.saturating_add(count(&attempt.usage)))
         };
@@ -190,6 +197,9 @@ impl<'a> Line<'a> {
             charged_usd: Written(record.charged()),
             losses: record.losses.len(),
             overhead_us: record.overhead_us,
+            first_token_us: last.and_then(|attempt| attempt.first_token_us),
+            mean_gap_us: gaps.map(|gaps| gaps.mean_us),
+            longest_gap_us: gaps.map(|gaps| gaps.longest_us),
             total_us: record.total_us,
         }
     }
@@ -197,7 +207,7 @@ impl<'a> Line<'a> {
 
 #[cfg(test)]
 mod tests {
-    use weighbridge_records::{AttemptRecord, Caller};
+    use weighbridge_records::{AttemptRecord, Caller, TokenGaps};
     use weighbridge_units::{
         AttemptId, AttemptOutcome, Bucket, ErrorClass, KeyId, NanoUsd, Protocol, RequestId, Timestamp, Usage,
     };
@@ -251,8 +261,10 @@ mod tests {
         attempt.error = Some(ErrorClass::Overloaded);
         attempt.usage = Usage::new().with(Bucket::Input, 7).with(Bucket::Output, 2);
         attempt.charged = NanoUsd::new(1_500);
+        attempt.first_token_us = Some(900);
+        attempt.token_gaps = Some(TokenGaps { count: 3, mean_us: 20, longest_us: 50 });
         record.attempts = vec![attempt.clone(), attempt];
-        insta::assert_snapshot!(serde_json::to_string(&Line::of(&record)).unwrap(), @r#"{"at":"1970-01-01T00:00:00.000Z","request":"req_1","key":"000000000005","tenant":"acme","protocol":"openai-chat","model":"support","stream":false,"status":503,"attempts":2,"provider":"openai","provider_model":"gpt-4o-mini","outcome":"failed-before-output","error":"overloaded","prompt_tokens":14,"answer_tokens":4,"charged_usd":"0.000003000","losses":0,"overhead_us":0,"total_us":0}"#);
+        insta::assert_snapshot!(serde_json::to_string(&Line::of(&record)).unwrap(), @r#"{"at":"1970-01-01T00:00:00.000Z","request":"req_1","key":"000000000005","tenant":"acme","protocol":"openai-chat","model":"support","stream":false,"status":503,"attempts":2,"provider":"openai","provider_model":"gpt-4o-mini","outcome":"failed-before-output","error":"overloaded","prompt_tokens":14,"answer_tokens":4,"charged_usd":"0.000003000","losses":0,"overhead_us":0,"first_token_us":900,"mean_gap_us":20,"longest_gap_us":50,"total_us":0}"#);
     }
 
     #[test]

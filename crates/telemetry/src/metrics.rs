@@ -30,6 +30,8 @@ const DURATIONS: [f64; 14] =
 /// Bounds of OpenTelemetry's times to the first token or chunk, in seconds.
 const FIRST_CHUNKS: [f64; 16] =
     [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Bounds of OpenTelemetry's times per output token or chunk, in seconds, and two beyond.
+const GAPS: [f64; 15] = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 10.0, 60.0];
 /// Bounds of OpenTelemetry's `gen_ai.client.token.usage`.
 const TOKENS: [f64; 14] = [
     1.0,
@@ -65,6 +67,9 @@ pub struct Metrics {
     overhead: Histogram,
     durations: Operations,
     first_chunks: Operations,
+    first_tokens: Operations,
+    gaps: Operations,
+    longest_gaps: Operations,
     token_usage: Operations,
 }
 
@@ -94,6 +99,9 @@ impl Metrics {
             overhead: Bounds(&OVERHEADS).new_metric(),
             durations: Family::new_with_constructor(Bounds(&DURATIONS)),
             first_chunks: Family::new_with_constructor(Bounds(&FIRST_CHUNKS)),
+            first_tokens: Family::new_with_constructor(Bounds(&FIRST_CHUNKS)),
+            gaps: Family::new_with_constructor(Bounds(&GAPS)),
+            longest_gaps: Family::new_with_constructor(Bounds(&GAPS)),
             token_usage: Family::new_with_constructor(Bounds(&TOKENS)),
         };
         metrics.register(version);
@@ -141,6 +149,21 @@ impl Metrics {
             Unit::Seconds,
             self.first_chunks.clone(),
         );
+        for (name, help, times) in [
+            (
+                "weighbridge_time_to_first_token",
+                "Time of a streamed attempt from request to first content",
+                &self.first_tokens,
+            ),
+            ("weighbridge_token_gap", "Mean time between the pieces of content of a stream", &self.gaps),
+            (
+                "weighbridge_longest_token_gap",
+                "Longest time between two pieces of content of a stream",
+                &self.longest_gaps,
+            ),
+        ] {
+            registry.register_with_unit(name, help, Unit::Seconds, times.clone());
+        }
         registry.register("gen_ai_client_token_usage", "Tokens of an attempt", self.token_usage.clone());
     }
 
@@ -212,6 +235,16 @@ impl Metrics {
     }
 
     fn time_attempt(&self, record: &RequestRecord, attempt: &AttemptRecord, cells: &ModelCells) {
+        // Whatever became of it then: a stream that was slow until it broke was slow.
+        if let Some(first_token) = attempt.first_token_us {
+            let waited = seconds(first_token.saturating_sub(attempt.started_us));
+            observe(&cells.first_token, &self.first_tokens, cells, OperationDetail::None, waited);
+        }
+        if let Some(gaps) = attempt.token_gaps {
+            observe(&cells.gap, &self.gaps, cells, OperationDetail::None, seconds(gaps.mean_us));
+            let longest = seconds(gaps.longest_us);
+            observe(&cells.longest_gap, &self.longest_gaps, cells, OperationDetail::None, longest);
+        }
         let took = seconds(attempt.ended_us.saturating_sub(attempt.started_us));
         if attempt.outcome != AttemptOutcome::Success {
             let kind = attempt.error.map_or(attempt.outcome.as_str(), |class| class.as_str());
@@ -322,6 +355,8 @@ mod tests {
         AttemptId, Bucket, ErrorClass, Loss, LossKind, NanoUsd, Protocol, RequestId, Timestamp, Usage,
     };
 
+    use weighbridge_records::TokenGaps;
+
     use super::*;
 
     fn attempt(model: &str, nanos: i64) -> AttemptRecord {
@@ -333,6 +368,8 @@ mod tests {
             Usage::new().with(Bucket::Input, 20).with(Bucket::Output, 3).with(Bucket::CacheRead, 0);
         attempt.cost = NanoUsd::new(nanos);
         attempt.first_byte_us = Some(30_100);
+        attempt.first_token_us = Some(200_100);
+        attempt.token_gaps = Some(TokenGaps { count: 3, mean_us: 60_000, longest_us: 120_000 });
         attempt.ended_us = 500_100;
         attempt
     }
@@ -366,6 +403,7 @@ mod tests {
         failed.outcome = AttemptOutcome::FailedBeforeOutput;
         failed.error = Some(ErrorClass::Overloaded);
         failed.usage = Usage::new();
+        (failed.first_token_us, failed.token_gaps) = (None, None);
         let mut request = record(vec![failed, attempt("claude-haiku-4-5", 12_345_678_901)]);
         request.losses.push(Loss {
             pointer: "/seed".into(),
@@ -395,12 +433,18 @@ mod tests {
         weighbridge_cost_usd_total{model="claude-haiku-4-5",provider="claude"} 12.345678901
         weighbridge_ledger_open_intents 4
         weighbridge_log_dropped_total 2
+        weighbridge_longest_token_gap_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 1
+        weighbridge_longest_token_gap_seconds_sum{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 0.12
         weighbridge_losses_total{kind="dropped",from="openai-chat",to="anthropic-messages"} 1
         weighbridge_overhead_seconds_count 2
         weighbridge_overhead_seconds_sum 0.00015
         weighbridge_refusals_total{kind="rpm"} 1
         weighbridge_requests_total{protocol="openai-chat",status="200"} 1
         weighbridge_requests_total{protocol="openai-chat",status="429"} 1
+        weighbridge_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 1
+        weighbridge_time_to_first_token_seconds_sum{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 0.2
+        weighbridge_token_gap_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 1
+        weighbridge_token_gap_seconds_sum{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 0.06
         weighbridge_tokens_total{model="claude-haiku-4-5",provider="claude",bucket="input"} 20
         weighbridge_tokens_total{model="claude-haiku-4-5",provider="claude",bucket="output"} 3
         "#);

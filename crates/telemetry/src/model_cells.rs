@@ -25,6 +25,9 @@ pub(crate) struct ModelCells {
     pub(crate) tokens: [OnceLock<Counter>; Bucket::ALL.len()],
     pub(crate) duration: OnceLock<Histogram>,
     pub(crate) first_chunk: OnceLock<Histogram>,
+    pub(crate) first_token: OnceLock<Histogram>,
+    pub(crate) gap: OnceLock<Histogram>,
+    pub(crate) longest_gap: OnceLock<Histogram>,
     pub(crate) prompt_tokens: OnceLock<Histogram>,
     pub(crate) answer_tokens: OnceLock<Histogram>,
 }

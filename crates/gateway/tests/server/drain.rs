@@ -1,5 +1,6 @@
 //! Ending in order.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::client::Client;
@@ -46,6 +47,23 @@ async fn c8_what_does_not_finish_in_time_is_cut_off() {
     // The handler saw its client leave before the report was given.
     state.left(1).await;
     assert!(!client.rest().await.contains("\r\n0\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn c8_what_goes_on_without_its_client_is_waited_for() {
+    let (gateway, state) = start();
+    state.lingering.store(2, Ordering::SeqCst);
+    let ending = tokio::spawn(gateway.shutdown(LONG));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!ending.is_finished());
+    state.lingering.store(0, Ordering::SeqCst);
+    let report = ending.await.unwrap();
+    assert_eq!((report.requests_at_start, report.requests_cut), (2, 0));
+
+    let (gateway, state) = start();
+    state.lingering.store(1, Ordering::SeqCst);
+    let report = gateway.shutdown(Duration::from_millis(50)).await;
+    assert_eq!((report.requests_at_start, report.requests_cut), (1, 1));
 }
 
 #[tokio::test]

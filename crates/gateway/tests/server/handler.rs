@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) release: Semaphore,
     pub(crate) waiting: AtomicUsize,
     pub(crate) left: AtomicUsize,
+    /// What is worked on although its client has left.
+    pub(crate) lingering: AtomicUsize,
     pub(crate) draining: AtomicBool,
     pub(crate) sick: AtomicBool,
 }
@@ -38,6 +40,7 @@ impl Default for State {
             release: Semaphore::new(0),
             waiting: AtomicUsize::default(),
             left: AtomicUsize::default(),
+            lingering: AtomicUsize::default(),
             draining: AtomicBool::default(),
             sick: AtomicBool::default(),
         }
@@ -113,6 +116,10 @@ impl Handler for Paths {
                 missing
             }
         }
+    }
+
+    fn lingering(&self) -> usize {
+        self.state.lingering.load(Ordering::SeqCst)
     }
 
     async fn ready(&self) -> Result<(), String> {

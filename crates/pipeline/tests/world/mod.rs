@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part of the world")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+pub(crate) mod clients;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +27,7 @@ use weighbridge_pipeline::settings::{
 use weighbridge_pipeline::{AnswerBody, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::MemoryRequestLog;
-use weighbridge_simulator::{InvoiceLine, Network, Simulator, Vendor};
+use weighbridge_simulator::{Fault, InvoiceLine, Network, Simulator, Vendor};
 use weighbridge_transport::{BoxFuture, Fetch, FetchBounds, FetchError, Fetched, Transport};
 use weighbridge_units::{NanoUsd, Protocol, Timestamp};
 
@@ -175,9 +177,7 @@ impl World {
 
     /// Sends a request and reads its answer to the end.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        let (head, body) = self.open(request).await.into_parts();
-        let Ok(body) = body.collect().await;
-        Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() }
+        read(self.open(request).await).await
     }
 
     /// Posts a body with the first key.
@@ -196,6 +196,15 @@ impl World {
         self.send(request.body(Full::default()).unwrap()).await
     }
 
+    /// Nothing has been asked yet, and the next request to each provider fails so.
+    pub(crate) fn afresh(&self, fault: Option<&Fault>) {
+        for simulator in self.simulators() {
+            simulator.forget();
+            simulator.clear_faults();
+            fault.into_iter().for_each(|fault| simulator.push_fault(fault.clone()));
+        }
+    }
+
     /// What all providers have invoiced.
     pub(crate) fn invoice(&self) -> Vec<InvoiceLine> {
         self.simulators().into_iter().flat_map(Simulator::invoice).collect()
@@ -210,6 +219,13 @@ impl World {
     pub(crate) async fn record(&self, answer: &Answer) -> Value {
         self.get(&format!("/v1/requests/{}", answer.header("x-request-id").unwrap())).await.json()
     }
+}
+
+/// Reads an answer to its end.
+pub(crate) async fn read(response: http::Response<AnswerBody>) -> Answer {
+    let (head, body) = response.into_parts();
+    let Ok(body) = body.collect().await;
+    Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() }
 }
 
 pub(crate) fn post(path: &str, key: &str, body: &Value) -> Request<Full<Bytes>> {
@@ -238,6 +254,7 @@ fn settings() -> Settings {
         fallbacks,
         fallback_on_context: false,
         fallback_on_content: false,
+        on_disconnect: None,
     };
     Settings {
         providers: vec![
