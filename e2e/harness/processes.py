@@ -118,17 +118,22 @@ class Gateway:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = folder / "weighbridge.toml"
-        self.config.write_text(self._configuration(simulator, timeouts or {}))
+        self.config.write_text(self._configuration(simulator, timeouts or {}, {}))
         self.process: subprocess.Popen[bytes] | None = None
 
-    def _configuration(self, simulator: Simulator, timeouts: dict[str, str]) -> str:
+    def configure(self, simulator: Simulator, server: dict[str, str]) -> None:
+        """Adds keys to `[server]`, before the start."""
+        self.config.write_text(self._configuration(simulator, {}, server))
+
+    def _configuration(self, simulator: Simulator, timeouts: dict[str, str], server: dict[str, str]) -> str:
+        said = "\n".join(f'{name} = "{value}"' for name, value in {"drain_timeout": "5s", **server}.items())
         limits = {"connect": "2s", "first_byte": "5s", "idle": "5s", "total": "60s", **timeouts}
         inline = ", ".join(f'{name} = "{value}"' for name, value in limits.items())
         return f"""
 [server]
 listen = "127.0.0.1:{self.port}"
 key_pepper = "e2e-pepper-0123456789abcdef0123456789abcdef"
-drain_timeout = "5s"
+{said}
 
 [storage]
 url = "sqlite:{self.folder}/weighbridge.db"
