@@ -29,11 +29,21 @@ pub struct Edits {
     /// What each field becomes, in the order in which fields were first named: its last value, or
     /// nothing where it is taken out.
     changes: Vec<(String, Option<Bytes>)>,
+    insertions: Vec<Insertion>,
+}
+
+/// A text that is put into the value of a field.
+#[derive(Debug, Clone)]
+struct Insertion {
+    key: String,
+    /// Bytes of the value before it.
+    at: usize,
+    text: Bytes,
 }
 
 impl Edits {
     pub(crate) const fn new(body: Body) -> Self {
-        Self { body, changes: Vec::new() }
+        Self { body, changes: Vec::new(), insertions: Vec::new() }
     }
 
     /// Gives a field a value, replacing the one it has. `json_text` must be one JSON value.
@@ -46,7 +56,19 @@ impl Edits {
         self.change(key, None);
     }
 
+    /// Puts a text into the value of a field, `at` bytes behind the beginning of what [`Self::get`] gives.
+    /// Several go into that value too, those for one place in the order in which they came; another value
+    /// of the field goes out without them. Nothing happens where there is no such field or place.
+    ///
+    /// What goes out must be JSON again: that is for the caller to see to.
+    pub fn insert(&mut self, key: &str, at: usize, text: impl Into<Bytes>) {
+        if self.get(key).is_some_and(|value| value.text().is_char_boundary(at)) {
+            self.insertions.push(Insertion { key: key.to_owned(), at, text: text.into() });
+        }
+    }
+
     fn change(&mut self, key: &str, value: Option<Bytes>) {
+        self.insertions.retain(|insertion| insertion.key != key);
         if value.is_none() && self.body.find(key).is_none() {
             return self.changes.retain(|(changed, _)| changed != key);
         }
@@ -56,7 +78,7 @@ impl Edits {
         }
     }
 
-    /// The value that a field goes out with.
+    /// The value that a field goes out with, but for what is [put into it](Self::insert).
     pub fn get(&self, key: &str) -> Option<Raw<'_>> {
         match self.changes.iter().find(|(changed, _)| changed == key) {
             Some((_, value)) => {
@@ -95,7 +117,7 @@ impl Edits {
 
     /// Whether the body goes out as it came.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.insertions.is_empty()
     }
 
     /// The body with its changes, as slices to be sent one after the other. Unchanged bytes are
@@ -105,10 +127,12 @@ impl Edits {
         let mut replaced = self.cuts();
         let mut inserted = Vec::new();
         let mut comma = self.body.fields().len() > replaced.len();
+        replaced.extend(self.insertions.iter().filter_map(|insertion| self.placed(insertion)));
         for (key, value) in &self.changes {
             let Some(value) = value else { continue };
+            let value = self.with_insertions(key, value);
             if let Some(field) = self.body.find(key) {
-                replaced.push((field.value.clone(), value.clone()));
+                replaced.push((field.value.clone(), value));
                 continue;
             }
             if comma {
@@ -117,7 +141,7 @@ impl Edits {
             comma = true;
             Writer::new(&mut inserted).string(key);
             inserted.push(b':');
-            inserted.extend_from_slice(value);
+            inserted.extend_from_slice(&value);
         }
         let insert_at = self.body.insertion();
         if !inserted.is_empty() {
@@ -135,6 +159,33 @@ impl Edits {
         rope.push(bytes.slice(at..));
         rope.retain(|slice| !slice.is_empty());
         rope
+    }
+
+    /// Where an insertion goes whose field has the value that it came with.
+    fn placed(&self, insertion: &Insertion) -> Option<(Range<usize>, Bytes)> {
+        let is_changed = self.changes.iter().any(|(key, _)| *key == insertion.key);
+        let field = self.body.find(&insertion.key).filter(|_| !is_changed)?;
+        let at = field.value.start + insertion.at;
+        Some((at..at, insertion.text.clone()))
+    }
+
+    /// A new value of a field, with what is put into it.
+    fn with_insertions(&self, key: &str, value: &Bytes) -> Bytes {
+        let mut mine: Vec<&Insertion> = self.insertions.iter().filter(|one| one.key == key).collect();
+        if mine.is_empty() {
+            return value.clone();
+        }
+        mine.sort_by_key(|insertion| insertion.at);
+        let mut whole =
+            Vec::with_capacity(value.len() + mine.iter().map(|one| one.text.len()).sum::<usize>());
+        let mut from = 0;
+        for insertion in mine {
+            whole.extend_from_slice(value.get(from..insertion.at).unwrap_or_default());
+            whole.extend_from_slice(&insertion.text);
+            from = insertion.at;
+        }
+        whole.extend_from_slice(value.get(from..).unwrap_or_default());
+        whole.into()
     }
 
     /// What goes with the fields that are taken out: each with the comma before it, or with the one

@@ -115,6 +115,67 @@ proptest! {
         let sent: Value = serde_json::from_slice(&edits.rope().concat()).unwrap();
         prop_assert_eq!(sent, Value::Object(object));
     }
+
+    #[test]
+    fn what_is_put_into_a_field_stands_there_whatever_else_changes(
+        object in object(),
+        changes in prop::collection::vec((name(), prop::option::weighted(0.6, any::<u16>())), 0..4),
+        wrapped in prop::collection::hash_set(name(), 0..4),
+        pretty in any::<bool>(),
+    ) {
+        let value = Value::Object(object.clone());
+        let text = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+        let body = scan(text).unwrap();
+        let (mut edits, mut expected) = (body.edit(), object);
+        for (name, number) in &changes {
+            match number {
+                Some(number) => {
+                    edits.set(name, number.to_string());
+                    expected.insert(name.clone(), Value::from(*number));
+                }
+                None => {
+                    edits.remove(name);
+                    expected.remove(name);
+                }
+            }
+        }
+        let without = edits.rope().concat();
+        for name in &wrapped {
+            let length = edits.get(name).map_or(0, |value| value.text().len());
+            edits.insert(name, length, ",");
+            edits.insert(name, 0, "[");
+            edits.insert(name, length, "7]");
+            edits.insert(name, length + 1, "nowhere");
+            if let Some(value) = expected.get_mut(name) {
+                *value = json!([*value, 7]);
+            }
+        }
+        let sent: Value = serde_json::from_slice(&edits.rope().concat()).unwrap();
+        prop_assert_eq!(sent, Value::Object(expected));
+        // Another value goes out without them.
+        for name in &wrapped {
+            match edits.get(name).map(|value| value.text().to_owned()) {
+                Some(value) => edits.set(name, value),
+                None => edits.remove(name),
+            }
+        }
+        let same = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+        prop_assert_eq!(same(&edits.rope().concat()), same(&without));
+    }
+}
+
+#[test]
+fn what_is_put_in_leaves_every_other_byte_alone() {
+    let body = scan(&br#" { "a" : [1 ] , "b":"x"} "#[..]).unwrap();
+    let mut edits = body.edit();
+    edits.insert("a", 3, ", 2");
+    edits.insert("b", 0, "[");
+    edits.insert("b", 3, "]");
+    edits.insert("c", 0, "nowhere");
+    edits.set("d", "4");
+    assert!(!edits.is_empty());
+    let sent = String::from_utf8(edits.rope().concat()).unwrap();
+    assert_eq!(sent, r#" { "a" : [1 , 2] , "b":["x"],"d":4} "#);
 }
 
 #[test]
