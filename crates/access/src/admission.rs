@@ -100,6 +100,7 @@ impl Principal {
             at: now,
             request: None,
             tokens: None,
+            estimate: tokens,
             dispatched: false,
         };
         if let Some(cell) = &self.rpm {
@@ -145,6 +146,8 @@ pub struct Admission {
     at: Monotonic,
     request: Option<Take>,
     tokens: Option<Take>,
+    /// The tokens that were taken.
+    estimate: u64,
     dispatched: bool,
 }
 
@@ -152,6 +155,26 @@ impl Admission {
     /// The key that was admitted.
     pub const fn principal(&self) -> &Arc<Principal> {
         &self.principal
+    }
+
+    /// Takes more tokens than were known of at first, or nothing more.
+    ///
+    /// # Errors
+    /// [`LimitRefusal`] where the limit has no room for all of them together. The request is then refused, and
+    /// dropping this gives back what it had.
+    pub fn take_more(&mut self, tokens: u64, now: Monotonic) -> Result<(), LimitRefusal> {
+        let Some(cell) = &self.principal.tpm else { return Ok(()) };
+        let had = self.tokens.as_ref();
+        let take = cell.take_more(had, tokens, now).map_err(|retry_after| {
+            let Standing { limit, remaining, .. } = cell.standing(now);
+            // As if it had asked for all at once: what it has is given back.
+            let (remaining, needed) =
+                (remaining.saturating_add(self.estimate), tokens.saturating_add(self.estimate));
+            LimitRefusal { kind: LimitKind::Tpm, retry_after, limit, remaining, needed }
+        })?;
+        self.estimate = self.estimate.saturating_add(tokens);
+        self.tokens = Some(take);
+        Ok(())
     }
 
     /// Says that something was sent to a provider: from here on the request counts, whatever happens.
@@ -236,6 +259,26 @@ mod tests {
             refusal.to_string(),
             "the key's limit of 1 requests per minute has room for 0 and this request needs 1: wait and try again"
         );
+    }
+
+    #[test]
+    fn r8_what_is_found_later_counts_as_if_it_had_been_known() {
+        let principal = principal(Some(10), Some(100));
+        let mut more = principal.admit(NOW, 10).unwrap();
+        more.take_more(80, NOW).unwrap();
+        assert_eq!(left(&principal), (Some(9), Some(10)));
+        let refusal = more.take_more(20, NOW).unwrap_err();
+        assert_eq!((refusal.kind, refusal.needed, refusal.remaining), (LimitKind::Tpm, 110, 100));
+        assert!(refusal.can_never_pass());
+        assert_eq!(left(&principal), (Some(9), Some(10)), "nothing more was taken");
+        drop(more);
+        assert_eq!(left(&principal), (Some(10), Some(100)), "dropped before the dispatch");
+        let mut sent = principal.admit(NOW, 10).unwrap();
+        sent.take_more(40, NOW).unwrap();
+        sent.true_up(30, NOW);
+        assert_eq!(left(&principal), (Some(9), Some(70)), "trued up");
+        let free = self::principal(None, None);
+        free.admit(NOW, 1).unwrap().take_more(u64::MAX, NOW).unwrap();
     }
 
     #[test]

@@ -92,6 +92,17 @@ impl RateCell {
         }
     }
 
+    /// Takes units beside those that were taken before, all or none; what it gives stands for both.
+    ///
+    /// # Errors
+    /// As [`Self::take`]. What was taken before stays so.
+    pub fn take_more(&self, had: Option<&Take>, units: u64, now: Monotonic) -> Result<Take, Duration> {
+        let before = had.map_or(0, |had| had.length);
+        let Take { start, length } = self.take(units, now)?;
+        // As if all of it had been taken now, one after the other.
+        Ok(Take { start: start.saturating_sub(before), length: length.saturating_add(before) })
+    }
+
     /// Gives everything back that has not drained since: as if it had not been taken.
     ///
     /// One word cannot tell whose units are left. Where others gave theirs back in between, as much as
