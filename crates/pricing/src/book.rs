@@ -20,6 +20,17 @@ pub const BUILTIN_FILES: &[(&str, &str)] = &[
     ("vertex.toml", include_str!("../data/vertex.toml")),
     ("bedrock.toml", include_str!("../data/bedrock.toml")),
     ("azure.toml", include_str!("../data/azure.toml")),
+    ("mistral.toml", include_str!("../data/mistral.toml")),
+    ("deepseek.toml", include_str!("../data/deepseek.toml")),
+    ("xai.toml", include_str!("../data/xai.toml")),
+    ("groq.toml", include_str!("../data/groq.toml")),
+    ("cohere.toml", include_str!("../data/cohere.toml")),
+    ("qwen.toml", include_str!("../data/qwen.toml")),
+    ("moonshot.toml", include_str!("../data/moonshot.toml")),
+    ("zhipu.toml", include_str!("../data/zhipu.toml")),
+    ("together.toml", include_str!("../data/together.toml")),
+    ("fireworks.toml", include_str!("../data/fireworks.toml")),
+    ("perplexity.toml", include_str!("../data/perplexity.toml")),
 ];
 
 const TIERS: usize = ServiceTier::ALL.len();
