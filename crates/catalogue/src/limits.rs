@@ -1,12 +1,16 @@
 mod azure;
 mod bedrock;
 mod google;
+mod hosts;
+mod makers;
 
 use crate::model::ModelInfo;
 
 pub(crate) use azure::AZURE;
 pub(crate) use bedrock::BEDROCK;
 pub(crate) use google::{GEMINI, VERTEX};
+pub(crate) use hosts::{FIREWORKS, GROQ, TOGETHER};
+pub(crate) use makers::{COHERE, DEEPSEEK, MISTRAL, MOONSHOT, QWEN, XAI, ZHIPU};
 
 /// The limits of OpenAI's chat and reasoning models, newest first.
 ///

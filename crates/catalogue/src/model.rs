@@ -1,6 +1,15 @@
 use weighbridge_units::family_of;
 
-use crate::limits::{ANTHROPIC, AZURE, BEDROCK, GEMINI, OPENAI, VERTEX};
+use crate::limits::{
+    ANTHROPIC, AZURE, BEDROCK, COHERE, DEEPSEEK, FIREWORKS, GEMINI, GROQ, MISTRAL, MOONSHOT, OPENAI, QWEN,
+    TOGETHER, VERTEX, XAI, ZHIPU,
+};
+
+/// The lists of all providers, each of one and never empty.
+const LISTS: [&[ModelInfo]; 16] = [
+    OPENAI, ANTHROPIC, GEMINI, VERTEX, BEDROCK, AZURE, MISTRAL, DEEPSEEK, XAI, GROQ, COHERE, QWEN, MOONSHOT,
+    ZHIPU, TOGETHER, FIREWORKS,
+];
 
 /// The limits of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +36,6 @@ pub fn model(provider: &str, id: &str) -> Option<&'static ModelInfo> {
 
 /// Every model of a provider whose limits are known, newest first.
 pub fn models(provider: &str) -> impl Iterator<Item = &'static ModelInfo> {
-    let all = [OPENAI, ANTHROPIC, GEMINI, VERTEX, BEDROCK, AZURE].into_iter();
-    all.filter(move |models| models.first().is_some_and(|model| model.provider == provider)).flatten()
+    let of_it = move |models: &&[ModelInfo]| models.first().is_some_and(|model| model.provider == provider);
+    LISTS.into_iter().filter(of_it).flatten()
 }

@@ -4,6 +4,7 @@ use weighbridge_protocol::Dialect;
 use weighbridge_units::Protocol;
 
 use crate::spoken::{ModelFilter, Spoken};
+use crate::vendors;
 
 /// Where a provider expects the API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,8 +128,8 @@ const RESPONSES_ONLY: &[&str] = &["-codex", "codex-mini", "-pro", "-deep-researc
 /// Models that Anthropic makes, wherever they are served.
 const CLAUDE: &[&str] = &["claude"];
 
-const CHAT: &str = "/chat/completions";
-const RESPONSES: &str = "/responses";
+pub(crate) const CHAT: &str = "/chat/completions";
+pub(crate) const RESPONSES: &str = "/responses";
 const MESSAGES: &str = "/v1/messages";
 const AZURE_CHAT: &str = "/openai/v1/chat/completions";
 const AZURE_RESPONSES: &str = "/openai/v1/responses";
@@ -296,7 +297,26 @@ const COMPATIBLE: Preset = Preset {
     takes_aws_keys: false,
 };
 
-static PRESETS: [Preset; 7] = [OPENAI, ANTHROPIC, GEMINI, VERTEX, BEDROCK, AZURE, COMPATIBLE];
+static PRESETS: [Preset; 18] = [
+    OPENAI,
+    ANTHROPIC,
+    GEMINI,
+    VERTEX,
+    BEDROCK,
+    AZURE,
+    vendors::MISTRAL,
+    vendors::DEEPSEEK,
+    vendors::XAI,
+    vendors::GROQ,
+    vendors::COHERE,
+    vendors::QWEN,
+    vendors::MOONSHOT,
+    vendors::ZHIPU,
+    vendors::TOGETHER,
+    vendors::FIREWORKS,
+    vendors::PERPLEXITY,
+    COMPATIBLE,
+];
 
 /// The preset of that name, if there is one.
 pub fn preset(name: &str) -> Option<&'static Preset> {
