@@ -139,6 +139,12 @@ fn what_each_server_includes() {
                 "server_side_tool_usage_details":{"web_search_calls":3,"x_search_calls":1}}"#,
             None,
         ),
+        (
+            "perplexity: searches inside",
+            r#"{"input_tokens":100,"input_tokens_details":{"cache_read_input_tokens":40},"output_tokens":50,
+                "total_tokens":150,"tool_calls_details":{"search_web":{"invocation":2}}}"#,
+            None,
+        ),
         ("bare", r#"{"input_tokens":3,"output_tokens":4}"#, None),
         (
             "more cached than there is",
@@ -151,6 +157,7 @@ fn what_each_server_includes() {
     insta::assert_snapshot!(lines.join("\n"), @r#"
     openai: {"input": 30, "cache_read": 60, "cache_write_5m": 6, "cache_write_1h": 4, "output": 30, "reasoning": 20, "web_search": 2}
     xai: reasoning inside here, searches inside too: {"input": 80, "cache_read": 20, "output": 20, "reasoning": 30, "web_search": 3}
+    perplexity: searches inside: {"input": 60, "cache_read": 40, "output": 50, "web_search": 2}
     bare: {"input": 3, "output": 4}
     more cached than there is: {"input": 0, "cache_read": 7, "output": 1, "contradictory": true}
     "#);

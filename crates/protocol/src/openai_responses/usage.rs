@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `input_tokens` | everything of the prompt: cached, written to a cache |
 //! | `input_tokens_details.cached_tokens` | the part read from a cache |
+//! | `input_tokens_details.cache_read_input_tokens` (Perplexity) | the same |
 //! | `input_tokens_details.cache_write_tokens` | the part written to a cache, whatever its lifetime |
 //! | `input_tokens_details.cache_write_tokens_details.ttl_12h_tokens` | the part of that which lives 12 hours; the rest lives 30 minutes |
 //! | `output_tokens` | everything of the answer: reasoning, calls of tools |
@@ -11,6 +12,7 @@
 //! | `total_tokens` | `input_tokens + output_tokens` |
 //! | `tool_usage.web_search.num_requests`, beside `usage` | searches, billed by call |
 //! | `server_side_tool_usage_details.web_search_calls` (xAI) | the same |
+//! | `tool_calls_details.search_web.invocation` (Perplexity) | the same |
 //! | `tool_usage.image_gen`, beside `usage` | tokens of another model, which makes images; in none of the figures above |
 
 use weighbridge_units::{Bucket, Usage};
@@ -18,20 +20,25 @@ use weighbridge_units::{Bucket, Usage};
 use crate::json::{Fields, Object, Raw, Writer};
 
 /// The fields that are understood; a translation reports any other as lost.
-pub const FIELDS: [&str; 6] = [
+pub const FIELDS: [&str; 7] = [
     "input_tokens",
     "output_tokens",
     "total_tokens",
     "input_tokens_details",
     "output_tokens_details",
     "server_side_tool_usage_details",
+    "tool_calls_details",
 ];
 
 /// The fields that are understood inside others of them.
-pub const INNER_FIELDS: [(&str, &[&str]); 3] = [
-    ("input_tokens_details", &["cached_tokens", "cache_write_tokens", "cache_write_tokens_details"]),
+pub const INNER_FIELDS: [(&str, &[&str]); 4] = [
+    (
+        "input_tokens_details",
+        &["cached_tokens", "cache_read_input_tokens", "cache_write_tokens", "cache_write_tokens_details"],
+    ),
     ("output_tokens_details", &["reasoning_tokens"]),
     ("server_side_tool_usage_details", &["web_search_calls"]),
+    ("tool_calls_details", &["search_web"]),
 ];
 
 /// Reads a usage object, and the `tool_usage` beside it. Never fails: what is not understood is not
@@ -43,7 +50,8 @@ pub fn read(usage: Raw<'_>, tool_usage: Option<Raw<'_>>) -> Usage {
     let mut of_answer: Option<Fields<'_>> = fields.offer("output_tokens_details");
     let prompt: Option<u64> = fields.offer("input_tokens");
     let mut answer: Option<u64> = fields.offer("output_tokens");
-    let cached = detail(&mut of_prompt, "cached_tokens");
+    let cached =
+        detail(&mut of_prompt, "cached_tokens").or_else(|| detail(&mut of_prompt, "cache_read_input_tokens"));
     let written = detail(&mut of_prompt, "cache_write_tokens");
     let mut by_lifetime: Option<Fields<'_>> =
         of_prompt.as_mut().and_then(|details| details.offer("cache_write_tokens_details"));
@@ -72,7 +80,9 @@ pub fn read(usage: Raw<'_>, tool_usage: Option<Raw<'_>>) -> Usage {
     split(&mut told, prompt, &prompt_parts, Bucket::Input);
     split(&mut told, answer, &[(Bucket::Reasoning, reasoning)], Bucket::Output);
     let of_xai = || fields.peek("server_side_tool_usage_details")?.get("web_search_calls")?.u64().ok();
-    if let Some(searches) = tool_usage.and_then(searches).or_else(of_xai) {
+    let of_perplexity =
+        || fields.peek("tool_calls_details")?.get("search_web")?.get("invocation")?.u64().ok();
+    if let Some(searches) = tool_usage.and_then(searches).or_else(of_xai).or_else(of_perplexity) {
         told.set(Bucket::WebSearch, searches);
     }
     told
