@@ -3,6 +3,7 @@
 //! - [`preset`]: where a provider is, what it speaks, how it wants its key.
 //! - [`model`]: how much a model takes in and gives out. Prices are in the price book
 //!   (`weighbridge-pricing`), under the same names.
+//! - [`prompt_cache`]: from which length a model caches a prompt that is marked for it.
 //! - [`near`]: the names that somebody probably meant.
 //!
 //! Nothing here is a limit on what may be configured: a provider without a preset names its own
@@ -24,12 +25,14 @@ mod limits;
 mod model;
 mod near;
 mod preset;
+mod prompt_cache;
 mod spoken;
 mod vendors;
 
 pub use model::{ModelInfo, model, models};
 pub use near::near;
 pub use preset::{AuthStyle, Preset, preset, presets};
+pub use prompt_cache::{PromptCacheInfo, prompt_cache};
 pub use spoken::{ModelFilter, PathTemplate, Spoken};
 
 #[cfg(test)]
