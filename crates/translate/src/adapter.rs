@@ -12,6 +12,7 @@ use crate::conversation::Conversation;
 use crate::error::ApiError;
 use crate::fetched::MediumKind;
 use crate::losses::Losses;
+use crate::prompt_cache::{FieldOf, Insertion, PromptCaching};
 use crate::{
     AnswerTarget, RequestTarget, StreamReader, StreamTarget, StreamWriter, anthropic_messages,
     bedrock_converse, gemini, openai_chat, openai_responses,
@@ -99,6 +100,12 @@ pub trait Adapter: Sync {
     /// without the field.
     fn outlived(&self, _name: &str) -> Option<&'static str> {
         None
+    }
+
+    /// What is put into a request so that its prompt is cached; nothing where the protocol has no marks for
+    /// that, and its providers cache on their own.
+    fn place_cache_marks(&self, _field: FieldOf<'_, '_>, _caching: &PromptCaching) -> Vec<Insertion> {
+        Vec::new()
     }
 
     /// Whether a field says something though it is an empty object: it switches something on.

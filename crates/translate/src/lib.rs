@@ -54,6 +54,7 @@ mod laws;
 mod losses;
 pub mod model_list;
 mod place;
+pub mod prompt_cache;
 pub mod standalone;
 pub mod token_count;
 pub mod tool_id;
@@ -79,6 +80,7 @@ pub use finish::{FinishReason, PartsSeen, StopDetails};
 pub use keep_alive::keep_alive;
 pub use losses::{LISTED_MAX, Losses};
 pub use place::{Place, Placed};
+pub use prompt_cache::PromptCaching;
 
 /// A translation's result, and what it could not carry over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +112,8 @@ pub struct RequestTarget<'a> {
     pub max_output_of_model: Option<u64>,
     /// Whether a stream is asked to tell its usage, where the protocol leaves that open.
     pub include_usage: bool,
+    /// How the prompt is marked for the cache, where nobody has marked it; `None` leaves it unmarked.
+    pub prompt_caching: Option<PromptCaching>,
 }
 
 impl<'a> RequestTarget<'a> {
@@ -125,6 +129,7 @@ impl<'a> RequestTarget<'a> {
             max_output_cap: None,
             max_output_of_model: None,
             include_usage: true,
+            prompt_caching: None,
         }
     }
 }
@@ -197,7 +202,10 @@ pub fn request(
         losses.report(cap.place, LossKind::Approximated, reason, "a model with longer answers");
         cap.value = most;
     }
-    let value = adapter(to).encode_request(&conversation, target, &mut losses);
+    let mut value = adapter(to).encode_request(&conversation, target, &mut losses);
+    if let Some(caching) = &target.prompt_caching {
+        value = prompt_cache::marked(to, value, caching);
+    }
     Ok(Translated { value, losses: losses.into_list(body) })
 }
 

@@ -9,7 +9,7 @@ use weighbridge_units::LossKind;
 use crate::conversation::{CacheMark, CacheTtl, Content, Conversation, Part};
 use crate::{Losses, Placed};
 
-const FIELD: &str = "cache_control";
+pub(super) const FIELD: &str = "cache_control";
 
 /// At most this many marks are taken.
 const MARKS_MAX: usize = 4;

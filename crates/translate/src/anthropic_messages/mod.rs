@@ -8,6 +8,7 @@ mod answer_encode;
 mod blocks_decode;
 mod blocks_encode;
 mod cache_mark;
+mod cache_place;
 mod citations;
 mod error;
 mod history;
@@ -23,9 +24,10 @@ mod wishes_encode;
 
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
+use crate::prompt_cache::{FieldOf, Insertion};
 use crate::{
     Adapter, Amendment, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Dialect, Losses,
-    MediumKind, RequestTarget, StreamReader, StreamTarget, StreamWriter,
+    MediumKind, PromptCaching, RequestTarget, StreamReader, StreamTarget, StreamWriter,
 };
 
 /// The adapter of Anthropic Messages.
@@ -94,6 +96,10 @@ impl Adapter for AnthropicMessages {
 
     fn amend<'a>(&self, body: Raw<'a>, _model: &str, losses: &mut Losses<'a>) -> Vec<Amendment> {
         history::amend(body, losses)
+    }
+
+    fn place_cache_marks(&self, field: FieldOf<'_, '_>, caching: &PromptCaching) -> Vec<Insertion> {
+        cache_place::place(field, caching).unwrap_or_default()
     }
 
     fn is_default(&self, name: &str, value: Raw<'_>) -> bool {

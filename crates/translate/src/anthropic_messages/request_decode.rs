@@ -17,10 +17,7 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
     let mut bag = Bag::EMPTY;
     let mut messages = Vec::new();
     if let Some(raw) = fields.take::<Raw<'_>>("system")?.value() {
-        let parts = blocks_decode::content(raw)?;
-        if !parts.is_empty() {
-            messages.push(Message::new(raw, Role::System, parts));
-        }
+        messages.extend(instructions(raw)?);
     }
     for raw in fields.require::<Raw<'_>>("messages")?.items()? {
         messages.push(message(raw)?);
@@ -66,6 +63,12 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
     Ok(Conversation { bag, ..conversation })
 }
 
+/// Instructions that stand first. Without any content there are none.
+pub(super) fn instructions(raw: Raw<'_>) -> Result<Option<Message<'_>>, ReadError> {
+    let parts = blocks_decode::content(raw)?;
+    Ok((!parts.is_empty()).then(|| Message::new(raw, Role::System, parts)))
+}
+
 pub(super) fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let role: Cow<'_, str> = fields.require("role")?;
@@ -92,7 +95,7 @@ fn summary(part: &mut Part<'_>) {
 }
 
 /// A tool that the client runs has no type, or `custom`; those that the provider runs have others.
-fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
+pub(super) fn tool(raw: Raw<'_>) -> Result<Tool<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let name = fields.variant("type").unwrap_or(Cow::Borrowed("custom"));
     if name != "custom" {

@@ -11,6 +11,7 @@ mod answer;
 mod base64;
 mod blocks_decode;
 mod blocks_encode;
+mod cache_place;
 mod call_ids;
 mod citations;
 mod document_names;
@@ -35,9 +36,10 @@ mod turns;
 use weighbridge_protocol::bedrock_converse::{event, usage};
 use weighbridge_protocol::json::{Fields, Raw, ReadError};
 
+use crate::prompt_cache::{FieldOf, Insertion};
 use crate::{
     Adapter, Answer, AnswerFacts, AnswerTarget, ApiError, Conversation, Dialect, Losses, MediumKind,
-    RequestTarget, StreamReader, StreamTarget, StreamWriter,
+    PromptCaching, RequestTarget, StreamReader, StreamTarget, StreamWriter,
 };
 
 pub use error::named as named_error;
@@ -111,6 +113,10 @@ impl Adapter for BedrockConverse {
     fn outlived(&self, name: &str) -> Option<&'static str> {
         (name == blocks_decode::GUARDED)
             .then_some("it stands as ordinary content, which nothing marks for a guardrail")
+    }
+
+    fn place_cache_marks(&self, field: FieldOf<'_, '_>, caching: &PromptCaching) -> Vec<Insertion> {
+        cache_place::place(field, caching).unwrap_or_default()
     }
 
     fn is_default(&self, name: &str, value: Raw<'_>) -> bool {

@@ -21,10 +21,7 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
         ..Conversation::new(Protocol::BedrockConverse)
     };
     if let Some(raw) = fields.take::<Raw<'_>>("system")?.value() {
-        let parts = blocks_decode::content(raw, Speaker::User)?;
-        if !parts.is_empty() {
-            conversation.messages.push(Message::new(raw, Role::System, parts));
-        }
+        conversation.messages.extend(instructions(raw)?);
     }
     if let Some(list) = fields.take::<Raw<'_>>("messages")?.value() {
         for raw in list.items()? {
@@ -55,7 +52,13 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
     Ok(conversation)
 }
 
-fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
+/// Instructions that stand first. Without any content there are none.
+pub(super) fn instructions(raw: Raw<'_>) -> Result<Option<Message<'_>>, ReadError> {
+    let parts = blocks_decode::content(raw, Speaker::User)?;
+    Ok((!parts.is_empty()).then(|| Message::new(raw, Role::System, parts)))
+}
+
+pub(super) fn message(raw: Raw<'_>) -> Result<Message<'_>, ReadError> {
     let mut fields = Fields::read(raw)?;
     let role: Cow<'_, str> = fields.require("role")?;
     let (role, speaker) = match role.as_ref() {

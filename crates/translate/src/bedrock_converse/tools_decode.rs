@@ -12,18 +12,25 @@ pub(super) fn read<'a>(
     conversation: &mut Conversation<'a>,
     bag: &mut Bag<'a>,
 ) -> Result<(), ReadError> {
-    for raw in config.take::<Vec<Raw<'a>>>("tools")?.value().unwrap_or_default() {
-        let last = conversation.tools.last_mut().filter(|last| last.cache.is_none());
-        match (last, cache_point(raw)) {
-            (Some(last), Some(mark)) => last.cache = Some(mark),
-            _ => conversation.tools.push(tool(raw)?),
-        }
-    }
+    conversation.tools = tools(config.take::<Vec<Raw<'a>>>("tools")?.value().unwrap_or_default())?;
     if let Some(choice) = config.take::<Fields<'a>>("toolChoice")?.value() {
         conversation.tool_choice = Some(tool_choice(choice, bag)?);
     }
     keep(bag, "toolConfig", config);
     Ok(())
+}
+
+/// A cache point is a mark on the tool before it.
+pub(super) fn tools<'a>(list: impl IntoIterator<Item = Raw<'a>>) -> Result<Vec<Tool<'a>>, ReadError> {
+    let mut tools: Vec<Tool<'a>> = Vec::new();
+    for raw in list {
+        let last = tools.last_mut().filter(|last| last.cache.is_none());
+        match (last, cache_point(raw)) {
+            (Some(last), Some(mark)) => last.cache = Some(mark),
+            _ => tools.push(tool(raw)?),
+        }
+    }
+    Ok(tools)
 }
 
 /// A tool of the client's has a specification; others are the provider's, or marks that stand oddly.

@@ -50,32 +50,34 @@ impl PromptSize {
     }
 
     fn parts(&mut self, parts: &[Part<'_>]) {
-        for part in parts {
-            match &part.content {
-                Content::Text(text) => self.text(&text.text),
-                Content::Json(json) => self.text(json.text()),
-                Content::ToolCall(call) => {
-                    self.text(&call.name);
-                    self.text(&call.arguments);
-                }
-                Content::ToolResult(result) => self.parts(&result.parts),
-                Content::Reasoning(reasoning) => self.text(&reasoning.visible()),
-                Content::Refusal(text) => self.text(text),
-                Content::Image(_) => self.images += 1,
-                Content::Document(document) => {
-                    self.text(document.title.as_deref().unwrap_or_default());
-                    match &document.source {
-                        DocumentSource::Text(text) => self.text(text),
-                        DocumentSource::Parts(parts) => self.parts(parts),
-                        DocumentSource::Media(_) => self.unseen += 1,
-                    }
-                }
-                Content::Audio(_) | Content::Video(_) | Content::Unknown { .. } => self.unseen += 1,
+        parts.iter().for_each(|part| self.part(part));
+    }
+
+    pub(crate) fn part(&mut self, part: &Part<'_>) {
+        match &part.content {
+            Content::Text(text) => self.text(&text.text),
+            Content::Json(json) => self.text(json.text()),
+            Content::ToolCall(call) => {
+                self.text(&call.name);
+                self.text(&call.arguments);
             }
+            Content::ToolResult(result) => self.parts(&result.parts),
+            Content::Reasoning(reasoning) => self.text(&reasoning.visible()),
+            Content::Refusal(text) => self.text(text),
+            Content::Image(_) => self.images += 1,
+            Content::Document(document) => {
+                self.text(document.title.as_deref().unwrap_or_default());
+                match &document.source {
+                    DocumentSource::Text(text) => self.text(text),
+                    DocumentSource::Parts(parts) => self.parts(parts),
+                    DocumentSource::Media(_) => self.unseen += 1,
+                }
+            }
+            Content::Audio(_) | Content::Video(_) | Content::Unknown { .. } => self.unseen += 1,
         }
     }
 
-    fn tool(&mut self, tool: &Tool<'_>) {
+    pub(crate) fn tool(&mut self, tool: &Tool<'_>) {
         match &tool.kind {
             ToolKind::Function { name, description, parameters, .. } => {
                 self.text(name);
