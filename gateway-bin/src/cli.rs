@@ -104,6 +104,9 @@ pub(crate) struct CreateArgs {
     /// Keep no answer beyond its request, here or at a provider, whatever the request asks for
     #[arg(long)]
     pub(crate) no_store: bool,
+    /// Mark prompts for the caches of Claude and Nova where the client has not: they live for 5m or 1h
+    #[arg(long, value_name = "LIFETIME", value_parser = ["5m", "1h"])]
+    pub(crate) prompt_cache: Option<String>,
     /// Days until it expires
     #[arg(long, value_name = "DAYS")]
     pub(crate) expires_in_days: Option<u32>,

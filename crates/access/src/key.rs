@@ -119,6 +119,31 @@ impl LossPolicy {
     }
 }
 
+/// How long the beginning of a prompt is kept by providers that keep it only where it is marked. Marks are
+/// placed in requests that have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PromptCache {
+    /// Five minutes from when it was last read: written for a quarter more than it costs anyway.
+    FiveMinutes,
+    /// An hour: written for twice as much.
+    OneHour,
+}
+
+impl PromptCache {
+    /// The name in configuration, admin API and stores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FiveMinutes => "5m",
+            Self::OneHour => "1h",
+        }
+    }
+
+    /// The policy of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::FiveMinutes, Self::OneHour].into_iter().find(|policy| policy.as_str() == name)
+    }
+}
+
 /// A secret that was replaced and still works for a while (rule K1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetiredSecret {
@@ -158,6 +183,8 @@ pub struct VirtualKey {
     /// Whether answers may be kept beyond their request, here and at providers. Where they may not, a
     /// request that asks for it is served as if it had not.
     pub allow_store: bool,
+    /// How long prompts are cached that the client has not marked itself; `None` leaves requests unmarked.
+    pub prompt_cache: Option<PromptCache>,
     /// When it was made.
     pub created: Timestamp,
     /// From when on it is refused.
@@ -183,6 +210,7 @@ impl VirtualKey {
             tags: Tags::default(),
             loss_policy: None,
             allow_store: true,
+            prompt_cache: None,
             created,
             expires: None,
             revoked: None,
@@ -251,6 +279,10 @@ mod tests {
         for policy in [LossPolicy::Allow, LossPolicy::Warn, LossPolicy::Reject] {
             assert_eq!(LossPolicy::from_name(policy.as_str()), Some(policy));
         }
+        for policy in [PromptCache::FiveMinutes, PromptCache::OneHour] {
+            assert_eq!(PromptCache::from_name(policy.as_str()), Some(policy));
+        }
+        assert_eq!(PromptCache::from_name("2h"), None);
         assert_eq!(BudgetPeriod::from_name("month"), Some(BudgetPeriod::Month));
         assert_eq!(BudgetPeriod::from_name("Month"), None);
     }

@@ -61,7 +61,7 @@ pub use admission::{Admission, LimitKind, LimitRefusal, Principal};
 pub use cidr::Cidr;
 pub use directory::Directory;
 pub use error::{AccessError, InvalidDefinition};
-pub use key::{Budget, BudgetPeriod, Limits, LossPolicy, RetiredSecret, TenantName, VirtualKey};
+pub use key::{Budget, BudgetPeriod, Limits, LossPolicy, PromptCache, RetiredSecret, TenantName, VirtualKey};
 pub use memory_store::MemoryKeyStore;
 pub use origin::{ClientOrigin, client_ip};
 pub use pattern::{ModelPattern, ModelScope, ReferrerPattern};

@@ -3,8 +3,8 @@
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 use crate::{
-    Budget, BudgetPeriod, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, RetiredSecret,
-    Tags, TenantName, VirtualKey,
+    Budget, BudgetPeriod, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache,
+    RetiredSecret, Tags, TenantName, VirtualKey,
 };
 
 /// A key that uses every field, so that a store which forgets one is found out.
@@ -30,6 +30,7 @@ pub fn full_key(id: u64) -> Result<VirtualKey, crate::InvalidDefinition> {
     key.tags = "env=prod,feature=search".parse::<Tags>()?;
     key.loss_policy = Some(LossPolicy::Reject);
     key.allow_store = false;
+    key.prompt_cache = Some(PromptCache::OneHour);
     key.expires = Some(Timestamp::from_micros(i64::MAX));
     Ok(key)
 }

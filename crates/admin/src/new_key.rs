@@ -1,6 +1,7 @@
 use serde::Deserialize;
 use weighbridge_access::{
-    Budget, BudgetPeriod, InvalidDefinition, KeyHash, Limits, LossPolicy, ModelScope, TenantName, VirtualKey,
+    Budget, BudgetPeriod, InvalidDefinition, KeyHash, Limits, LossPolicy, ModelScope, PromptCache,
+    TenantName, VirtualKey,
 };
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
@@ -45,6 +46,9 @@ pub struct NewKey {
     /// Whether answers may be kept beyond their request, here and at providers; absent for yes.
     #[serde(default)]
     pub allow_store: Option<bool>,
+    /// How long prompts are cached that the client has not marked itself: `5m` or `1h`; absent for not at all.
+    #[serde(default)]
+    pub prompt_cache: Option<String>,
     /// When it ends: a day such as `2027-01-31` (its first moment in UTC), or `2027-01-31T12:00:00Z`.
     #[serde(default)]
     pub expires: Option<String>,
@@ -75,6 +79,11 @@ impl NewKey {
             key.loss_policy = Some(policy.ok_or_else(wrong)?);
         }
         key.allow_store = self.allow_store.unwrap_or(key.allow_store);
+        if let Some(name) = &self.prompt_cache {
+            let policy = PromptCache::from_name(name);
+            let wrong = || AdminError::invalid("prompt_cache", "write 5m or 1h, or leave it out");
+            key.prompt_cache = Some(policy.ok_or_else(wrong)?);
+        }
         if let Some(text) = &self.expires {
             let end = instant(text).ok_or_else(|| {
                 AdminError::invalid("expires", "write a day such as 2027-01-31, or 2027-01-31T12:00:00Z")
@@ -153,7 +162,7 @@ mod tests {
     #[test]
     fn every_field_reaches_the_definition() {
         let text = r#"{"name":"n","tenant":"t","models":["openai/*"],"rpm":1,"tpm":2,"budget_usd":"25.50","budget_period":"month",
-            "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","loss_policy":"reject","allow_store":false,"expires":"2026-11-21T02:08:59Z"}"#;
+            "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","loss_policy":"reject","allow_store":false,"prompt_cache":"1h","expires":"2026-11-21T02:08:59Z"}"#;
         let key = define(&serde_json::from_str(text).unwrap()).unwrap();
         assert!(key.models.allows("openai/x") && !key.models.allows("x"));
         assert_eq!(key.limits, Limits { rpm: Some(1), tpm: Some(2) });
@@ -166,6 +175,7 @@ mod tests {
         assert_eq!(key.tags.to_string(), "a=2,b=1");
         assert_eq!(key.loss_policy, Some(LossPolicy::Reject));
         assert!(!key.allow_store && define(&NewKey::named("n", "t")).unwrap().allow_store);
+        assert_eq!(key.prompt_cache, Some(PromptCache::OneHour));
         assert_eq!(key.expires, Some(Timestamp::from_secs(1_795_226_939)));
     }
 
@@ -173,7 +183,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         let base = NewKey::named("n", "t");
         let some = |text: &str| Some(text.to_owned());
-        let cases: [(&str, NewKey); 14] = [
+        let cases: [(&str, NewKey); 15] = [
             ("name", NewKey { name: String::new(), ..base.clone() }),
             ("tenant", NewKey { tenant: "a b".to_owned(), ..base.clone() }),
             ("models", NewKey { models: Some(vec!["*x".to_owned()]), ..base.clone() }),
@@ -186,6 +196,7 @@ mod tests {
             ("referrers", NewKey { referrers: vec!["*".to_owned()], ..base.clone() }),
             ("tags", NewKey { tags: "x".to_owned(), ..base.clone() }),
             ("loss_policy", NewKey { loss_policy: some("maybe"), ..base.clone() }),
+            ("prompt_cache", NewKey { prompt_cache: some("2h"), ..base.clone() }),
             ("expires", NewKey { expires: some("2026-11-21"), ..base.clone() }),
             ("expires", NewKey { expires: some("tomorrow"), ..base }),
         ];

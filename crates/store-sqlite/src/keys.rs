@@ -9,8 +9,8 @@ use std::path::Path;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use weighbridge_access::{
-    Budget, BudgetPeriod, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, RetiredSecret,
-    Tags, TenantName, VirtualKey,
+    Budget, BudgetPeriod, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache,
+    RetiredSecret, Tags, TenantName, VirtualKey,
 };
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
@@ -20,13 +20,13 @@ use crate::{Durability, OpenError};
 
 /// The columns that [`read_key`] reads.
 const COLUMNS: &str = "id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, budget, \
-     budget_period, ip_allow, referrers, tags, loss_policy, allow_store, created, expires, revoked";
+     budget_period, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, created, expires, revoked";
 
 const INSERT: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, \
-     rpm, tpm, budget, budget_period, ip_allow, referrers, tags, loss_policy, allow_store, created, expires, \
+     rpm, tpm, budget, budget_period, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, created, expires, \
      revoked) \
      VALUES (:id, :name, :tenant, :hash, :retired_hash, :retired_until, :models, :rpm, :tpm, :budget, \
-     :budget_period, :ip_allow, :referrers, :tags, :loss_policy, :allow_store, :created, :expires, :revoked)";
+     :budget_period, :ip_allow, :referrers, :tags, :loss_policy, :allow_store, :prompt_cache, :created, :expires, :revoked)";
 const REVOKE: &str = "UPDATE virtual_key SET revoked = coalesce(revoked, :at) WHERE id = :id";
 const ROTATE: &str = "UPDATE virtual_key SET retired_hash = hash, retired_until = :until, hash = :hash \
      WHERE id = :id";
@@ -181,6 +181,7 @@ fn insert(connection: &Connection, key: &VirtualKey) -> Result<(), KeyStoreError
         ":tags": key.tags.to_string(),
         ":loss_policy": key.loss_policy.map(LossPolicy::as_str),
         ":allow_store": key.allow_store,
+        ":prompt_cache": key.prompt_cache.map(PromptCache::as_str),
         ":created": key.created.as_micros(),
         ":expires": key.expires.map(Timestamp::as_micros),
         ":revoked": key.revoked.map(Timestamp::as_micros),
@@ -239,6 +240,7 @@ impl KeyRow<'_> {
         key.tags = self.parse::<Tags>(&self.get::<String>("tags")?)?;
         key.loss_policy = self.named("loss_policy", LossPolicy::from_name)?;
         key.allow_store = self.get("allow_store")?;
+        key.prompt_cache = self.named("prompt_cache", PromptCache::from_name)?;
         key.expires = self.time("expires")?;
         key.revoked = self.time("revoked")?;
         Ok(key)
@@ -300,17 +302,18 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_an_earlier_release_may_have_answers_kept() {
+    fn a_key_of_an_earlier_release_may_have_answers_kept_and_marks_no_prompts() {
         let folder = tempfile::tempdir().unwrap();
         let key = full_key(5).unwrap();
         block_on(open(&folder).create(key.clone())).unwrap();
         let other = Connection::open(folder.path().join("keys.db")).unwrap();
-        let back = "ALTER TABLE virtual_key DROP COLUMN allow_store; \
+        let back = "ALTER TABLE virtual_key DROP COLUMN prompt_cache; \
+             ALTER TABLE virtual_key DROP COLUMN allow_store; \
              DELETE FROM refinery_schema_history WHERE version >= 6";
         other.execute_batch(back).unwrap();
         drop(other);
-        let allowed = VirtualKey { allow_store: true, ..key };
-        assert_eq!(block_on(open(&folder).load_all()).unwrap(), [allowed]);
+        let former = VirtualKey { allow_store: true, prompt_cache: None, ..key };
+        assert_eq!(block_on(open(&folder).load_all()).unwrap(), [former]);
     }
 
     #[test]
@@ -335,6 +338,7 @@ mod tests {
             "ip_allow = '10.0.0.0/99'",
             "models = '*x'",
             "loss_policy = 'maybe'",
+            "prompt_cache = '2h'",
             "rpm = -1",
             "tenant = ''",
             "tags = 'x'",
