@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 use weighbridge_access::{Cidr, LossPolicy};
-use weighbridge_catalogue::{ModelInfo, PathTemplate, Spoken, near};
+use weighbridge_catalogue::{ModelInfo, PathTemplate, PromptCacheInfo, Spoken, near};
 use weighbridge_ledger::Name;
 use weighbridge_protocol::Dialect;
 use weighbridge_routing::{
@@ -81,6 +81,8 @@ pub(crate) struct Deployment {
     pub(crate) shown: Option<HeaderValue>,
     pub(crate) ledger_name: Name,
     pub(crate) info: Option<&'static ModelInfo>,
+    /// How the model caches prompts, if it does so only where they are marked.
+    pub(crate) prompt_cache: Option<PromptCacheInfo>,
     /// Where the model is called, best first; never empty.
     addresses: Box<[Address]>,
     target: Arc<Target>,
@@ -289,10 +291,11 @@ impl Deployment {
             Target::new(name, Arc::clone(&provider.keys), HealthPolicy::default())
         });
         let info = weighbridge_catalogue::model(&provider.price_as, &model);
+        let prompt_cache = weighbridge_catalogue::prompt_cache(&model);
         let ledger_name = Name::new(Arc::clone(&model));
         let shown = HeaderValue::try_from(&*model).ok();
         let provider = Arc::clone(provider);
-        Ok(Arc::new(Self { provider, model, shown, ledger_name, info, addresses, target }))
+        Ok(Arc::new(Self { provider, model, shown, ledger_name, info, prompt_cache, addresses, target }))
     }
 
     /// Where the model is called, best first.

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use weighbridge_protocol::json::ReadError;
 use weighbridge_protocol::{Body, Dialect, Edits, anthropic_messages};
 use weighbridge_routing::Rejection;
-use weighbridge_translate::{RequestTarget, TranslateError, Translated};
+use weighbridge_translate::{PromptCaching, RequestTarget, TranslateError, Translated, prompt_cache};
 use weighbridge_transport::Rope;
 use weighbridge_units::{AttemptId, Loss, LossKind, Protocol};
 
@@ -37,6 +37,15 @@ pub(crate) struct Outbound {
     pub(crate) losses: Vec<Loss>,
 }
 
+/// What is written into a request beside what it says.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Additions {
+    /// An output limit of our own, where the budget leaves no room for more.
+    pub(crate) cap: Option<u64>,
+    /// Marks for the prompt cache, where the key wants them.
+    pub(crate) caching: Option<PromptCaching>,
+}
+
 /// The most tokens that an answer may have: the client's cap, else the model's maximum.
 pub(crate) fn output_cap(exchange: &Exchange, deployment: &Deployment) -> u64 {
     let same = deployment.address(exchange.client).protocol == exchange.client;
@@ -45,12 +54,12 @@ pub(crate) fn output_cap(exchange: &Exchange, deployment: &Deployment) -> u64 {
     exchange.envelope.max_output.unwrap_or_else(most)
 }
 
-/// Writes the body, of what the request says there; `cap` is an output limit of our own, where the budget leaves no room for more.
+/// Writes the body, of what the request says there and what is added to it.
 pub(crate) fn write(
     exchange: &Exchange,
     said: &Body,
     deployment: &Deployment,
-    cap: Option<u64>,
+    additions: Additions,
 ) -> Result<Outbound, Unfit> {
     if let Some(vectors) = &exchange.vectors {
         return vectors.write(exchange, deployment);
@@ -60,12 +69,12 @@ pub(crate) fn write(
         if exchange.client == Protocol::OpenAiResponses {
             refuse_references(said).map_err(|refusal| Unfit::here(Rejection::Misfit, refusal))?;
         }
-        edited(exchange, said, deployment, address, cap)
+        edited(exchange, said, deployment, address, additions)
             .map_err(|error| Unfit::anywhere(Rejection::Misfit, Refusal::bad_field(&error, said)))?
     } else {
-        translated(exchange, said, deployment, address, cap)?
+        translated(exchange, said, deployment, address, additions)?
     };
-    if let Some(cap) = cap {
+    if let Some(cap) = additions.cap {
         outbound.losses.push(Loss {
             pointer: String::new(),
             kind: LossKind::Defaulted,
@@ -83,7 +92,7 @@ fn edited(
     body: &Body,
     deployment: &Deployment,
     address: &Address,
-    cap: Option<u64>,
+    additions: Additions,
 ) -> Result<Outbound, ReadError> {
     let mut edits: Edits = body.edit();
     let Translated { value: amendments, mut losses } =
@@ -100,8 +109,14 @@ fn edited(
     if exchange.client == Protocol::OpenAiChat && exchange.envelope.stream && !exchange.envelope.wants_usage {
         edits.set_in("stream_options", "include_usage", "true")?;
     }
-    if let Some(cap) = cap {
+    if let Some(cap) = additions.cap {
         write_cap(&mut edits, exchange, address.dialect, cap)?;
+    }
+    if let Some(caching) = &additions.caching {
+        let placed = prompt_cache::place(exchange.client, &|name| edits.get(name), caching);
+        for one in placed {
+            edits.insert(one.field, one.at, one.text);
+        }
     }
     losses.extend(address.dialect.edit(address.protocol, betas(exchange), &mut edits));
     Ok(Outbound { body: edits.rope().into_iter().collect(), losses })
@@ -136,12 +151,13 @@ fn translated(
     said: &Body,
     deployment: &Deployment,
     address: &Address,
-    cap: Option<u64>,
+    additions: Additions,
 ) -> Result<Outbound, Unfit> {
     let target = RequestTarget {
         dialect: address.dialect,
         max_output_default: output_cap(exchange, deployment),
-        max_output_cap: cap,
+        max_output_cap: additions.cap,
+        prompt_caching: additions.caching,
         media: &exchange.media,
         max_output_of_model: deployment.info.map(|info| info.max_output),
         stream: Some(exchange.envelope.stream),

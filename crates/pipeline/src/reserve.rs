@@ -4,23 +4,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weighbridge_access::LossPolicy;
+use weighbridge_access::{LossPolicy, PromptCache};
 use weighbridge_ledger::{
     Billing, Book, BudgetScope, BudgetWindow, Hold, LedgerError, Name, Refusal as LedgerRefusal, Reservation,
     Reserve, budget_account,
 };
-use weighbridge_pricing::ServiceTier;
+use weighbridge_pricing::{PriceCard, ServiceTier};
 use weighbridge_protocol::Body;
 use weighbridge_routing::{Pick, Rejection};
+use weighbridge_translate::PromptCaching;
+use weighbridge_translate::conversation::CacheTtl;
 use weighbridge_transport::Rope;
-use weighbridge_units::{AttemptId, NanoUsd, Timestamp};
+use weighbridge_units::{AttemptId, Bucket, NanoUsd, Timestamp};
 
 use crate::compiled::{Compiled, Deployment};
 use crate::exchange::Exchange;
 use crate::in_flight::Intent;
 use crate::media;
 use crate::metering::Meter;
-use crate::outbound::{self, Outbound};
+use crate::outbound::{self, Additions, Outbound};
 use crate::refusal::Refusal;
 use crate::settings::UnknownModel;
 
@@ -102,7 +104,8 @@ async fn prepare(
     };
     let said = said.as_ref().unwrap_or(&exchange.body);
     let meter = meter(exchange, said, settings, deployment)?;
-    let mut outbound = outbound::write(exchange, said, deployment, None)?;
+    let caching = prompt_caching(exchange, deployment, meter.card.as_deref());
+    let mut outbound = outbound::write(exchange, said, deployment, Additions { cap: None, caching })?;
     check_losses(exchange, &outbound)?;
 
     let bound = prompt_bound(exchange, said, deployment);
@@ -123,7 +126,8 @@ async fn prepare(
             if exchange.envelope.max_output.is_none() =>
         {
             let fitting = cap_that_fits(cap, available, worst).ok_or_else(|| no_room(exchange, available))?;
-            outbound = outbound::write(exchange, said, deployment, Some(fitting))?;
+            outbound =
+                outbound::write(exchange, said, deployment, Additions { cap: Some(fitting), caching })?;
             let amount = worst(fitting).ok_or_else(unpriceable)?;
             reserve(amount).await
         }
@@ -169,6 +173,24 @@ fn meter(
     }
     let prompt_estimate = weighbridge_tokens::estimate(said.bytes().len() as u64);
     Ok(Meter { prices, card, tier, at, prompt_estimate })
+}
+
+/// How the prompt is to be marked for the provider's cache, if the key wants it and the model has marks.
+///
+/// The reservation covers any of the card's prompt rates, those of writing to a cache included. A longer
+/// life that it has no rate for would be written for a price that nobody knows: then it is the shorter one.
+fn prompt_caching(
+    exchange: &Exchange,
+    deployment: &Deployment,
+    card: Option<&PriceCard>,
+) -> Option<PromptCaching> {
+    let (policy, info) = (exchange.principal.key().prompt_cache?, deployment.prompt_cache?);
+    let has_hour = card.is_some_and(|card| card.rate(Bucket::CacheWrite1h, 0).is_some());
+    let ttl = match policy {
+        PromptCache::OneHour if has_hour && info.offers_hour => CacheTtl::OneHour,
+        PromptCache::OneHour | PromptCache::FiveMinutes => CacheTtl::FiveMinutes,
+    };
+    Some(PromptCaching { ttl, minimum_tokens: info.minimum_tokens, marks_tools: info.marks_tools })
 }
 
 fn check_losses(exchange: &Exchange, outbound: &Outbound) -> Result<(), Unfit> {
