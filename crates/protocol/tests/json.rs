@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use weighbridge_protocol::json::{
-    Field, Fields, Kind, Raw, ScanError, ScanLimits, Writer, pointer_of, pointers_of,
+    Field, Fields, Indexed, Kind, Raw, ScanError, ScanLimits, Writer, pointer_of, pointers_of,
 };
 
 fn limits() -> ScanLimits {
@@ -122,6 +122,30 @@ proptest! {
                 _ => prop_assert!(raw.str().is_err()),
             }
         }
+    }
+
+    #[test]
+    fn an_index_changes_nothing_but_speed(value in json(), pretty in any::<bool>(), ascii in any::<bool>()) {
+        let text = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+        let text = match &value {
+            Value::String(string) if ascii => escape_all(string),
+            _ => format!(" \n{text}\t"),
+        };
+        let document = Indexed::parse(&text, &limits()).unwrap();
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        all_values(document.root(), "", &mut with);
+        all_values(Raw::parse(&text, &limits()).unwrap(), "", &mut without);
+        prop_assert_eq!(&with, &without);
+        for ((_, with), (_, without)) in with.into_iter().zip(without) {
+            prop_assert_eq!(with.text().as_ptr(), without.text().as_ptr());
+            prop_assert_eq!(with.str(), without.str());
+        }
+    }
+
+    #[test]
+    fn an_index_is_made_of_what_json_is(text in prop_oneof![nearly_json(), any::<String>()]) {
+        let (with, without) = (Indexed::parse(&text, &limits()), Raw::parse(&text, &limits()));
+        prop_assert_eq!(with.map(|document| document.root().text().to_owned()), without.map(|raw| raw.text().to_owned()));
     }
 
     #[test]

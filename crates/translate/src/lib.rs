@@ -60,7 +60,7 @@ pub mod token_count;
 pub mod tool_id;
 mod tool_name;
 
-use weighbridge_protocol::json::{Fields, Raw, ScanLimits};
+use weighbridge_protocol::json::{Fields, Indexed, Raw, ScanLimits};
 use weighbridge_units::{Loss, LossKind, Protocol};
 
 pub use weighbridge_protocol::gemini::StreamForm;
@@ -181,9 +181,9 @@ pub fn request(
     body: &str,
     target: &RequestTarget<'_>,
 ) -> Result<Translated<Vec<u8>>, TranslateError> {
-    let root = Raw::parse(body, &ScanLimits::default())?;
+    let document = Indexed::parse(body, &ScanLimits::default())?;
     let mut conversation =
-        adapter(from).decode_request(root).map_err(|error| TranslateError::read(body, error))?;
+        adapter(from).decode_request(document.root()).map_err(|error| TranslateError::read(body, error))?;
     if let (None, Some(cap)) = (&conversation.max_output, target.max_output_cap) {
         conversation.max_output = Some(Placed::nowhere(cap));
     }
@@ -243,8 +243,11 @@ pub fn response(
     body: &str,
     target: &AnswerTarget<'_>,
 ) -> Result<Translated<(Vec<u8>, AnswerFacts)>, TranslateError> {
-    let root = successful(provider, body)?.raw();
-    let answer = adapter(provider).decode_answer(root).map_err(|error| TranslateError::read(body, error))?;
+    let document = Indexed::parse(body, &ScanLimits::default())?;
+    refuse_error(provider, &Fields::open(&document)?)?;
+    let answer = adapter(provider)
+        .decode_answer(document.root())
+        .map_err(|error| TranslateError::read(body, error))?;
     let mut losses = Losses::new(provider, client);
     let value = adapter(client).encode_answer(&answer, target, &mut losses);
     Ok(Translated { value: (value, AnswerFacts::from(&answer)), losses: losses.into_list(body) })
@@ -262,11 +265,15 @@ pub fn answer_facts(provider: Protocol, body: &str) -> Result<AnswerFacts, Trans
 /// Checks an answer's body, opens it, and makes sure that it is no error. One pass over the text.
 fn successful(provider: Protocol, body: &str) -> Result<Fields<'_>, TranslateError> {
     let fields = Fields::parse(body, &ScanLimits::default())?;
+    refuse_error(provider, &fields)?;
+    Ok(fields)
+}
+
+/// Makes sure that an answer is no error.
+fn refuse_error(provider: Protocol, fields: &Fields<'_>) -> Result<(), TranslateError> {
     let adapter = adapter(provider);
-    match adapter.may_be_error(&fields).then(|| adapter.decode_error(200, fields.raw())).flatten() {
-        Some(error) => Err(TranslateError::InBandError(error)),
-        None => Ok(fields),
-    }
+    let error = adapter.may_be_error(fields).then(|| adapter.decode_error(200, fields.raw())).flatten();
+    error.map_or(Ok(()), |error| Err(TranslateError::InBandError(error)))
 }
 
 /// The code on the page for whoever adds a protocol.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::raw::Members;
-use super::{FieldSpan, Kind, Raw, ReadError, ScanError, ScanLimits, decode_string, scan_object};
+use super::{FieldSpan, Indexed, Kind, Raw, ReadError, ScanError, ScanLimits, decode_string, scan_object};
 
 /// What can be read from a JSON value.
 pub trait FromRaw<'a>: Sized {
@@ -124,7 +124,8 @@ impl<'a> Fields<'a> {
         let members = Members::of(raw)?;
         let mut entries = Vec::with_capacity(8);
         for (key, value) in members {
-            let key = decode_string(key)
+            let key = key
+                .characters()
                 .ok_or_else(|| ReadError::new(raw, "field names of whole Unicode characters"))?;
             entries.push(Entry { key, value, state: State::Left });
         }
@@ -147,6 +148,20 @@ impl<'a> Fields<'a> {
         })?;
         let raw = Raw::trusted(slice(object));
         Ok(Self { raw, entries })
+    }
+
+    /// Opens a document that must be an object.
+    ///
+    /// # Errors
+    /// [`ScanError::NotAnObject`].
+    pub fn open(document: &'a Indexed<'_>) -> Result<Self, ScanError> {
+        let raw = document.root();
+        let members = Members::of(raw).map_err(|_| ScanError::NotAnObject { found: raw.kind() })?;
+        let entry = |(name, value): (Raw<'a>, Raw<'a>)| {
+            let key = name.characters().unwrap_or(Cow::Borrowed(name.between_quotes()));
+            Entry { key, value, state: State::Left }
+        };
+        Ok(Self { raw, entries: members.map(entry).collect() })
     }
 
     /// The object itself.

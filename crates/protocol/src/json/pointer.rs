@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::raw::Members;
-use super::{Kind, Raw, decode_string};
+use super::{Kind, Raw};
 
 /// The JSON pointer of `part`, a slice of the document `root` at which a value starts.
 ///
@@ -87,7 +87,8 @@ impl Walk<'_> {
                     if !self.is_wanted_in(value) {
                         continue;
                     }
-                    push_segment(&mut self.pointer, &decode_string(key).unwrap_or(key.into()));
+                    let name = key.characters().unwrap_or_else(|| key.between_quotes().into());
+                    push_segment(&mut self.pointer, &name);
                     self.visit(value);
                     self.pointer.truncate(length);
                 }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use thiserror::Error;
 
+use super::indexed::Extent;
 use super::plain_run::plain_run;
 use super::scan::scan_value;
 use super::{FromRaw, ScanError, ScanLimits, pointer_of};
@@ -57,9 +59,25 @@ impl fmt::Display for Kind {
 ///
 /// Its address is its place, so a JSON pointer can be computed when somebody wants one
 /// ([`pointer_of`]). Two values are equal when their texts are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 pub struct Raw<'a> {
     text: &'a str,
+    /// Its extent and those of what is inside it; empty where its document has no index.
+    extents: &'a [Extent],
+}
+
+impl PartialEq for Raw<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Raw<'_> {}
+
+impl Hash for Raw<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
 }
 
 impl<'a> Raw<'a> {
@@ -68,13 +86,18 @@ impl<'a> Raw<'a> {
     /// # Errors
     /// [`ScanError::Syntax`] or [`ScanError::TooDeep`].
     pub fn parse(text: &'a str, limits: &ScanLimits) -> Result<Self, ScanError> {
-        let range = scan_value(text, limits)?;
-        Ok(Self { text: text.get(range).unwrap_or("null") })
+        let range = scan_value(text, limits, ())?;
+        Ok(Self::trusted(text.get(range).unwrap_or("null")))
     }
 
     /// A slice of a document that was checked; the caller vouches that it is one whole value.
     pub(crate) const fn trusted(text: &'a str) -> Self {
-        Self { text }
+        Self { text, extents: &[] }
+    }
+
+    /// The same of a document that was indexed.
+    pub(super) const fn indexed(text: &'a str, extents: &'a [Extent]) -> Self {
+        Self { text, extents }
     }
 
     /// The text, exactly as it stands in the document.
@@ -98,8 +121,20 @@ impl<'a> Raw<'a> {
     /// [`ReadError`] where it is something else, or names half of a surrogate pair.
     pub fn str(self) -> Result<Cow<'a, str>, ReadError> {
         self.of(Kind::String, "a string")?;
-        let inner = self.text.get(1..self.text.len() - 1).unwrap_or_default();
-        decode_string(inner).ok_or_else(|| ReadError::new(self, "a string of whole Unicode characters"))
+        self.characters().ok_or_else(|| ReadError::new(self, "a string of whole Unicode characters"))
+    }
+
+    /// A string's characters; `None` where an escape names half of a surrogate pair.
+    pub(super) fn characters(self) -> Option<Cow<'a, str>> {
+        match self.extents.first() {
+            Some(extent) if !extent.has_escapes() => Some(Cow::Borrowed(self.between_quotes())),
+            _ => decode_string(self.between_quotes()),
+        }
+    }
+
+    /// A string as it is written, without its quotes.
+    pub(super) fn between_quotes(self) -> &'a str {
+        self.text.get(1..self.text.len() - 1).unwrap_or_default()
     }
 
     /// A boolean.
@@ -134,7 +169,7 @@ impl<'a> Raw<'a> {
     /// [`ReadError`] where it is something else.
     pub fn items(self) -> Result<Items<'a>, ReadError> {
         self.of(Kind::Array, "an array")?;
-        Ok(Items { cursor: Cursor { text: self.text, at: 1 } })
+        Ok(Items { cursor: Cursor::inside(self) })
     }
 
     /// An object's names and values, in order, for a caller that keeps nothing else; none where this is
@@ -142,7 +177,7 @@ impl<'a> Raw<'a> {
     /// name: such a one is left out.
     pub(crate) fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Self)> {
         let members = Members::of(self).into_iter().flatten();
-        members.filter_map(|(name, value)| Some((decode_string(name)?, value)))
+        members.filter_map(|(name, value)| Some((name.characters()?, value)))
     }
 
     /// The value of an object's field, for a caller that wants no other; the last one where the
@@ -150,7 +185,8 @@ impl<'a> Raw<'a> {
     pub fn get(self, name: &str) -> Option<Self> {
         let mut found = None;
         for (key, value) in Members::of(self).ok()? {
-            if key == name || (key.contains('\\') && decode_string(key).as_deref() == Some(name)) {
+            let written = key.between_quotes();
+            if written == name || (written.contains('\\') && key.characters().as_deref() == Some(name)) {
                 found = Some(value);
             }
         }
@@ -195,7 +231,7 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// The members of an object, in order: the name between its quotes, and the value.
+/// The members of an object, in order: the name, a string, and the value.
 pub(super) struct Members<'a> {
     cursor: Cursor<'a>,
 }
@@ -203,42 +239,53 @@ pub(super) struct Members<'a> {
 impl<'a> Members<'a> {
     pub(super) fn of(raw: Raw<'a>) -> Result<Self, ReadError> {
         raw.of(Kind::Object, "an object")?;
-        Ok(Self { cursor: Cursor { text: raw.text, at: 1 } })
+        Ok(Self { cursor: Cursor::inside(raw) })
     }
 }
 
 impl<'a> Iterator for Members<'a> {
-    type Item = (&'a str, Raw<'a>);
+    type Item = (Raw<'a>, Raw<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let key = self.cursor.next_item()?.text;
-        let value = self.cursor.next_item()?;
-        Some((key.get(1..key.len() - 1).unwrap_or_default(), value))
+        Some((self.cursor.next_item()?, self.cursor.next_item()?))
     }
 }
 
 /// Steps through the values inside a container of a checked document, which is why it need not
-/// look at anything but quotes and brackets.
+/// look at anything but quotes and brackets, nor at those where there is an index.
 #[derive(Debug, Clone)]
 struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    /// Of what is still to come.
+    extents: &'a [Extent],
 }
 
 impl<'a> Cursor<'a> {
+    fn inside(container: Raw<'a>) -> Self {
+        Self { text: container.text, at: 1, extents: container.extents.get(1..).unwrap_or_default() }
+    }
+
     fn next_item(&mut self) -> Option<Raw<'a>> {
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at)?, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':') {
             self.at += 1;
         }
         let start = self.at;
-        self.at = match bytes.get(start)? {
-            b']' | b'}' => return None,
-            b'"' => end_of_string(bytes, start),
-            b'{' | b'[' => end_of_container(bytes, start),
-            _ => end_of_scalar(bytes, start),
+        let first = *bytes.get(start)?;
+        if matches!(first, b']' | b'}') {
+            return None;
+        }
+        let own = self.extents.first().map_or(0, |extent| extent.values());
+        let (extents, after) = self.extents.split_at_checked(own)?;
+        self.extents = after;
+        self.at = match (extents.first(), first) {
+            (Some(extent), _) => start + extent.bytes(),
+            (None, b'"') => end_of_string(bytes, start),
+            (None, b'{' | b'[') => end_of_container(bytes, start),
+            (None, _) => end_of_scalar(bytes, start),
         };
-        self.text.get(start..self.at).map(Raw::trusted)
+        self.text.get(start..self.at).map(|text| Raw::indexed(text, extents))
     }
 }
 

@@ -80,9 +80,31 @@ pub(crate) struct FieldSpan {
     pub(crate) value: Range<usize>,
 }
 
+/// Takes note of a document's values and names while it is checked.
+pub(super) trait Notes {
+    /// One begins. What this gives is handed to [`Notes::end`].
+    fn begin(&mut self) -> usize;
+
+    /// It had so many bytes, and, if it is a string, escapes or none.
+    fn end(&mut self, begun: usize, bytes: usize, has_escapes: bool);
+}
+
+/// Nobody wants to know.
+impl Notes for () {
+    fn begin(&mut self) -> usize {
+        0
+    }
+
+    fn end(&mut self, _: usize, _: usize, _: bool) {}
+}
+
 /// Checks a document of any kind; gives the range of its value, without the white space around it.
-pub(super) fn scan_value(text: &str, limits: &ScanLimits) -> Result<Range<usize>, ScanError> {
-    let mut scanner = Scanner::new(text, limits);
+pub(super) fn scan_value(
+    text: &str,
+    limits: &ScanLimits,
+    notes: impl Notes,
+) -> Result<Range<usize>, ScanError> {
+    let mut scanner = Scanner::new(text, limits, notes);
     scanner.space();
     let start = scanner.at;
     let end = scanner.value(1).and_then(|()| {
@@ -98,13 +120,13 @@ pub(crate) fn scan_object(
     limits: &ScanLimits,
     field: impl FnMut(FieldSpan),
 ) -> Result<Range<usize>, ScanError> {
-    let mut scanner = Scanner::new(text, limits);
+    let mut scanner = Scanner::new(text, limits, ());
     scanner.space();
     let start = scanner.at;
     if scanner.peek() != Some(b'{') {
         let found = Kind::starting_with(scanner.peek().unwrap_or_default());
         // A mistake in the syntax is the better complaint, so the document is checked first.
-        scan_value(text, limits)?;
+        scan_value(text, limits, ())?;
         return Err(ScanError::NotAnObject { found });
     }
     let end = scanner.object(1, field).and_then(|()| {
@@ -123,15 +145,17 @@ enum Mistake {
     TooDeep,
 }
 
-struct Scanner<'a> {
+struct Scanner<'a, N> {
     text: &'a [u8],
     at: usize,
     depth_max: usize,
+    notes: N,
 }
 
-impl<'a> Scanner<'a> {
-    fn new(text: &'a str, limits: &ScanLimits) -> Self {
-        Self { text: text.as_bytes(), at: 0, depth_max: limits.depth.min(ScanLimits::DEPTH_CEILING) }
+impl<'a, N: Notes> Scanner<'a, N> {
+    fn new(text: &'a str, limits: &ScanLimits, notes: N) -> Self {
+        let depth_max = limits.depth.min(ScanLimits::DEPTH_CEILING);
+        Self { text: text.as_bytes(), at: 0, depth_max, notes }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -179,8 +203,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn value(&mut self, depth: usize) -> Result<(), Mistake> {
+        if self.peek() == Some(b'"') {
+            return self.string();
+        }
+        let (begun, start) = (self.notes.begin(), self.at);
         match self.peek() {
-            Some(b'"') => self.string().map(drop),
             Some(b'{') => self.object(depth, |_| ()),
             Some(b'[') => self.array(depth),
             Some(b't') => self.literal(b"true"),
@@ -188,7 +215,9 @@ impl<'a> Scanner<'a> {
             Some(b'n') => self.literal(b"null"),
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => Err(Mistake::Expected("a value")),
-        }
+        }?;
+        self.notes.end(begun, self.at - start, false);
+        Ok(())
     }
 
     fn deeper(&self, depth: usize) -> Result<(), Mistake> {
@@ -204,7 +233,9 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         loop {
-            let key = self.string()?..self.at - 1;
+            let start = self.at;
+            self.string()?;
+            let key = start + 1..self.at - 1;
             self.space();
             self.expect(b':', "a colon")?;
             self.space();
@@ -247,18 +278,23 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over a string; gives where the part between its quotes begins.
-    fn string(&mut self) -> Result<usize, Mistake> {
+    /// Steps over a string, a value or a name.
+    fn string(&mut self) -> Result<(), Mistake> {
+        let (begun, start) = (self.notes.begin(), self.at);
+        let mut has_escapes = false;
         self.expect(b'"', "a string")?;
-        let start = self.at;
         loop {
             self.at += plain_run(self.rest());
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(start);
+                    self.notes.end(begun, self.at - start, has_escapes);
+                    return Ok(());
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    has_escapes = true;
+                    self.escape()?;
+                }
                 Some(_) => return Err(Mistake::Expected("an escape in place of the control character")),
                 None => return Err(Mistake::Expected("the end of the string")),
             }
