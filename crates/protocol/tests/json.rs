@@ -153,6 +153,7 @@ proptest! {
         let mut out = Vec::new();
         Writer::new(&mut out).string(&text);
         let mut written = String::from_utf8(out).unwrap();
+        prop_assert_eq!(&written, &serde_json::to_string(&text).unwrap());
         if ascii {
             written = escape_all(&text);
         }

@@ -240,9 +240,12 @@ impl<'a> Fields<'a> {
 
     /// What nobody took, in order.
     pub fn rest(mut self) -> Bag<'a> {
+        // Nearly always nothing is, and then the bag need not hold the fields' memory.
+        if self.entries.iter().all(|entry| entry.state == State::Taken) {
+            return Bag::EMPTY;
+        }
         self.supersede_all_but_the_last();
         let is_left = |entry: &Entry<'_>| entry.state != State::Taken;
-        // Most objects leave nothing: no place is kept for it.
         let mut entries = Vec::with_capacity(self.entries.iter().filter(|entry| is_left(entry)).count());
         entries.extend(self.entries.into_iter().filter(is_left).map(|entry| Leftover {
             name: entry.key,

@@ -21,6 +21,9 @@ pub(super) fn plain_run(text: &[u8]) -> usize {
     }
     let seen = words.len().min(WORDS) * 8;
     let rest = text.get(seen..).unwrap_or_default();
+    if rest.len() < 8 {
+        return seen + rest.iter().position(|&byte| is_stop(byte)).unwrap_or(rest.len());
+    }
     let plain = memchr::memchr2(b'"', b'\\', rest).map_or(rest, |end| rest.get(..end).unwrap_or_default());
     let length = if has_control(plain) {
         plain.iter().position(|&byte| byte < 0x20).unwrap_or(plain.len())
@@ -28,6 +31,10 @@ pub(super) fn plain_run(text: &[u8]) -> usize {
         plain.len()
     };
     seen + length
+}
+
+const fn is_stop(byte: u8) -> bool {
+    byte < 0x20 || matches!(byte, b'"' | b'\\')
 }
 
 /// The highest bit of the first byte that is no plain one, and perhaps of bytes after it; 0 if all
@@ -51,8 +58,7 @@ mod tests {
     use super::*;
 
     fn one_by_one(text: &[u8]) -> usize {
-        let stops = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
-        text.iter().position(stops).unwrap_or(text.len())
+        text.iter().position(|&byte| is_stop(byte)).unwrap_or(text.len())
     }
 
     #[test]

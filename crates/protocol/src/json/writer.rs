@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use super::plain_run::plain_run;
+
 /// The place for exactly one JSON value at the end of a buffer.
 ///
 /// Every method consumes it. If none is called the value is `null`.
@@ -154,7 +156,32 @@ impl Drop for List<'_> {
     }
 }
 
+/// Writes a string, run by run: what needs no escape is copied.
 fn push_string(out: &mut Vec<u8>, text: &str) {
-    // Writing to a vector cannot fail, and a string is always valid JSON.
-    drop(serde_json::to_writer(out, text));
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, after) = rest.split_at(plain_run(rest));
+        out.extend_from_slice(plain);
+        let Some((&stop, after)) = after.split_first() else { break };
+        push_escape(out, stop);
+        rest = after;
+    }
+    out.push(b'"');
+}
+
+/// Writes a character that may not stand in a string as it is.
+fn push_escape(out: &mut Vec<u8>, character: u8) {
+    let short = match character {
+        b'"' | b'\\' => character,
+        0x08 => b'b',
+        b'\t' => b't',
+        b'\n' => b'n',
+        0x0c => b'f',
+        b'\r' => b'r',
+        // Writing to a vector cannot fail.
+        _ => return drop(write!(out, "\\u{character:04x}")),
+    };
+    out.extend_from_slice(&[b'\\', short]);
 }
