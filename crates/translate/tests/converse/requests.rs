@@ -205,7 +205,7 @@ fn what_the_application_found_is_a_document_that_lacks_its_source() {
     messages:
       {"role":"user","content":[{"type":"document","source":{"type":"content","content":"found"},"title":"T","citations":{"enabled":true}}]}
     ---
-    defaulted : anthropic-messages demands an output cap, and the request has none [a request without an output cap]
+    defaulted (document): anthropic-messages demands an output cap, and the request has none [a request without an output cap]
     dropped /messages/0/content/0/searchResult/source: the field `searchResult/source` is not carried over to anthropic-messages [a counterpart of `searchResult/source`]
     "#);
 }

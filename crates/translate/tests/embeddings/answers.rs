@@ -41,7 +41,7 @@ fn google_to_clients() {
     let batch = r#"{"embeddings": [{"values": [1, 2]}, {"values": [3.0, 4]}]}"#;
     assert_snapshot!(answer(GeminiBatchEmbed, OpenAi, Float, batch), @r#"
     {"object":"list","data":[{"object":"embedding","index":0,"embedding":[1, 2]},{"object":"embedding","index":1,"embedding":[3.0, 4]}],"model":"client-model","usage":{"prompt_tokens":3,"total_tokens":3}}
-    defaulted : openai-embeddings demands the tokens of the prompt, and the provider tells none [the tokens of the prompt]
+    defaulted (document): openai-embeddings demands the tokens of the prompt, and the provider tells none [the tokens of the prompt]
     {}, 2 vectors
     "#);
     assert_snapshot!(answer(GeminiBatchEmbed, GeminiBatchEmbed, Float, batch), @r#"
@@ -93,7 +93,7 @@ fn bedrock_to_clients() {
     let cohere = r#"{"id": "c-1", "texts": ["a"], "embeddings": {"float": [[0.5]], "int8": [[1]]}, "response_type": "embeddings_by_type"}"#;
     assert_snapshot!(answer(COHERE, OpenAi, Float, cohere), @r#"
     {"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"model":"client-model","usage":{"prompt_tokens":3,"total_tokens":3}}
-    defaulted : openai-embeddings demands the tokens of the prompt, and the provider tells none [the tokens of the prompt]
+    defaulted (document): openai-embeddings demands the tokens of the prompt, and the provider tells none [the tokens of the prompt]
     dropped /embeddings/int8: the field `int8` is not carried over to openai-embeddings [a counterpart of `int8`]
     dropped /id: the field `id` is not carried over to openai-embeddings [a counterpart of `id`]
     {}, 1 vectors

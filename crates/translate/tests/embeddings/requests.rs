@@ -54,20 +54,20 @@ fn openai_to_all() {
     "#);
     assert_snapshot!(request(OpenAi, COHERE, OPENAI), @r#"
     {"input_type":"search_document","texts":["Weigh é this."]}
-    defaulted : bedrock-cohere-embed demands a purpose, and the request has none: its vectors are kept to be found [what the vectors are for]
+    defaulted (document): bedrock-cohere-embed demands a purpose, and the request has none: its vectors are kept to be found [what the vectors are for]
     dropped /dimensions: bedrock-cohere-embed has no word for the number of dimensions [the number of dimensions]
     dropped /user: bedrock-cohere-embed has no word for the end user [the end user]
     dropped /logit: the field `logit` is not carried over to bedrock-cohere-embed [a counterpart of `logit`]
     "#);
     assert_snapshot!(request(OpenAi, Bedrock(Maker::CohereV4), OPENAI), @r#"
     {"input_type":"search_document","texts":["Weigh é this."],"output_dimension":256}
-    defaulted : bedrock-cohere-embed demands a purpose, and the request has none: its vectors are kept to be found [what the vectors are for]
+    defaulted (document): bedrock-cohere-embed demands a purpose, and the request has none: its vectors are kept to be found [what the vectors are for]
     dropped /user: bedrock-cohere-embed has no word for the end user [the end user]
     dropped /logit: the field `logit` is not carried over to bedrock-cohere-embed [a counterpart of `logit`]
     "#);
     assert_snapshot!(request(OpenAi, NOVA, OPENAI), @r#"
     {"taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"embeddingPurpose":"GENERIC_INDEX","embeddingDimension":256,"text":{"truncationMode":"NONE","value":"Weigh é this."}}}
-    defaulted : bedrock-nova-embed demands a purpose, and the request has none: its vectors are kept to be found [what the vectors are for]
+    defaulted (document): bedrock-nova-embed demands a purpose, and the request has none: its vectors are kept to be found [what the vectors are for]
     dropped /user: bedrock-nova-embed has no word for the end user [the end user]
     dropped /logit: the field `logit` is not carried over to bedrock-nova-embed [a counterpart of `logit`]
     "#);
@@ -77,7 +77,7 @@ fn openai_to_all() {
 fn gemini_to_all() {
     assert_snapshot!(request(GeminiEmbed, OpenAi, GEMINI), @r#"
     {"model":"target-model","input":["Weigh\nthis."],"dimensions":256}
-    approximated : openai-embeddings takes one text per vector; the parts are joined by a line break [several texts for one vector]
+    approximated (document): openai-embeddings takes one text per vector; the parts are joined by a line break [several texts for one vector]
     dropped /task_type: openai-embeddings has no word for a task [a task]
     dropped /title: openai-embeddings has no word for a title [a title]
     dropped /futureField: the field `futureField` is not carried over to openai-embeddings [a counterpart of `futureField`]
@@ -87,12 +87,12 @@ fn gemini_to_all() {
     assert_snapshot!(request_to_vertex(GeminiEmbed, GeminiBatchEmbed, GEMINI), @r#"{"requests":[{"content":{"role":"user","parts":[{"text":"Weigh"},{"text":"this."}]},"embedContentConfig":{"taskType":"QUESTION_ANSWERING","title":"T","outputDimensionality":256},"futureField":1}]}"#);
     assert_snapshot!(request(GeminiEmbed, VertexPredict, GEMINI), @r#"
     {"instances":[{"content":"Weigh\nthis.","title":"T","task_type":"QUESTION_ANSWERING"}],"parameters":{"outputDimensionality":256}}
-    approximated : vertex-predict takes one text per vector; the parts are joined by a line break [several texts for one vector]
+    approximated (document): vertex-predict takes one text per vector; the parts are joined by a line break [several texts for one vector]
     dropped /futureField: the field `futureField` is not carried over to vertex-predict [a counterpart of `futureField`]
     "#);
     assert_snapshot!(request(GeminiEmbed, TITAN, GEMINI), @r#"
     {"inputText":"Weigh\nthis.","dimensions":256}
-    approximated : bedrock-titan-embed takes one text per vector; the parts are joined by a line break [several texts for one vector]
+    approximated (document): bedrock-titan-embed takes one text per vector; the parts are joined by a line break [several texts for one vector]
     dropped /task_type: bedrock-titan-embed has no word for a task [a task]
     dropped /title: bedrock-titan-embed has no word for a title [a title]
     dropped /futureField: the field `futureField` is not carried over to bedrock-titan-embed [a counterpart of `futureField`]
@@ -100,7 +100,7 @@ fn gemini_to_all() {
     assert_snapshot!(request(GeminiEmbed, COHERE, GEMINI), @r#"
     {"input_type":"search_query","texts":["Weigh\nthis."]}
     approximated /task_type: bedrock-cohere-embed has no purpose `QUESTION_ANSWERING` [a purpose of that kind]
-    approximated : bedrock-cohere-embed takes one text per vector; the parts are joined by a line break [several texts for one vector]
+    approximated (document): bedrock-cohere-embed takes one text per vector; the parts are joined by a line break [several texts for one vector]
     dropped /outputDimensionality: bedrock-cohere-embed has no word for the number of dimensions [the number of dimensions]
     dropped /title: bedrock-cohere-embed has no word for a title [a title]
     dropped /futureField: the field `futureField` is not carried over to bedrock-cohere-embed [a counterpart of `futureField`]
@@ -108,7 +108,7 @@ fn gemini_to_all() {
     assert_snapshot!(request(GeminiEmbed, NOVA, GEMINI), @r#"
     {"taskType":"SINGLE_EMBEDDING","singleEmbeddingParams":{"embeddingPurpose":"GENERIC_RETRIEVAL","embeddingDimension":256,"text":{"truncationMode":"NONE","value":"Weigh\nthis."}}}
     approximated /task_type: bedrock-nova-embed has no purpose `QUESTION_ANSWERING` [a purpose of that kind]
-    approximated : bedrock-nova-embed takes one text per vector; the parts are joined by a line break [several texts for one vector]
+    approximated (document): bedrock-nova-embed takes one text per vector; the parts are joined by a line break [several texts for one vector]
     dropped /title: bedrock-nova-embed has no word for a title [a title]
     dropped /futureField: the field `futureField` is not carried over to bedrock-nova-embed [a counterpart of `futureField`]
     "#);
@@ -122,7 +122,7 @@ fn a_batch_stays_one_request() {
     assert_snapshot!(request(OpenAi, VertexPredict, many), @r#"{"instances":[{"content":"a"},{"content":"b"}]}"#);
     assert_snapshot!(request(OpenAi, COHERE, many), @r#"
     {"input_type":"search_document","texts":["a","b"]}
-    defaulted : bedrock-cohere-embed demands a purpose, and the request has none: its vectors are kept to be found [what the vectors are for]
+    defaulted (document): bedrock-cohere-embed demands a purpose, and the request has none: its vectors are kept to be found [what the vectors are for]
     "#);
     let batch = r#"{"requests": [
         {"model": "models/m", "content": {"parts": {"text": "a"}}, "taskType": "RETRIEVAL_QUERY", "title": "A"},
