@@ -75,4 +75,6 @@ def test_a_provider(gateway: Gateway, heard: Any, script: str, way: str, provide
     assert made["arguments"] == {"what": '"what" \\ é ⚖ 🚚\n\ttab', "grams": 7}
     # Vercel's package for Google wraps what a tool has returned.
     assert made["answer"].startswith("The tools answered: ") and "42 grams" in made["answer"]
+    # Vercel's SDK goes on from its own account of what was said.
+    assert made.get("next", ODD) == ODD and ("next" in made) == (script == "ai.mjs")
     assert told["missing"] == WAYS[script, way]

@@ -5,7 +5,7 @@ import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
 
-import { ASKED, RESULT, WEIGH, run } from "./common.mjs";
+import { ASKED, ODD, RESULT, WEIGH, run } from "./common.mjs";
 
 function provider({ url, key, way }) {
   switch (way) {
@@ -44,17 +44,24 @@ await run((gateway) => {
         inputSchema: jsonSchema(WEIGH.schema),
         execute: async (input) => (calls.push(input), RESULT),
       });
-      // The SDK itself runs the tool and sends its result.
-      const { steps } = await generateText({
+      // The SDK itself runs the tool and sends its result. Over Responses it names what was answered before by
+      // its id (`item_reference`).
+      const asked = [{ role: "user", content: ASKED }];
+      const { steps, response } = await generateText({
         model: named(model),
-        prompt: ASKED,
+        messages: asked,
         tools: { weigh },
         stopWhen: stepCountIs(3),
-        // By itself it sends ids of items that it takes for kept (`item_reference`), which are refused.
-        providerOptions: { openai: { store: false } },
         maxRetries: 0,
       });
-      return { preface: steps[0].text, name: "weigh", arguments: calls[0], answer: steps.at(-1).text };
+      const next = await generateText({
+        model: named(model),
+        messages: [...asked, ...response.messages, { role: "user", content: `echo:${ODD}` }],
+        tools: { weigh },
+        maxRetries: 0,
+      });
+      const [first, last] = [steps[0].text, steps.at(-1).text];
+      return { preface: first, name: "weigh", arguments: calls[0], answer: last, next: next.text };
     },
   };
 });

@@ -146,6 +146,26 @@ impl EntryKey {
     }
 }
 
+/// What an item of an answer is found by in a store: made of purpose, tenant and the item's id, and nobody can
+/// tell from it without the gateway's secret ([`Vault::item_tag`](crate::Vault::item_tag)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ItemTag([u8; Self::BYTES]);
+
+impl ItemTag {
+    /// Its length: enough that no two ever meet.
+    pub const BYTES: usize = 16;
+
+    /// From bytes that a secret was used for.
+    pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// For a store to keep.
+    pub const fn as_bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+}
+
 /// A kept answer as stores have it: nobody can read it without the gateway's secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -157,12 +177,17 @@ pub struct Kept {
     pub expires: Timestamp,
     /// The answer.
     pub sealed: Sealed,
+    /// What its items are found by, for [`CacheStore::put`]. One that is given back has none.
+    ///
+    /// [`CacheStore::put`]: crate::CacheStore::put
+    pub items: Vec<ItemTag>,
 }
 
 impl Kept {
-    /// What it counts against a store's limits, in bytes: the sealed answer and its key.
+    /// What it counts against a store's limits, in bytes: the sealed answer, its key, and its items' tags.
     pub fn bytes(&self) -> u64 {
-        (self.sealed.as_bytes().len() + self.key.tenant.0.len() + self.key.id.0.len()) as u64
+        let tags = self.items.len() * ItemTag::BYTES;
+        (self.sealed.as_bytes().len() + self.key.tenant.0.len() + self.key.id.0.len() + tags) as u64
     }
 }
 

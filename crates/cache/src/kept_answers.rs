@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +7,8 @@ use thiserror::Error;
 use weighbridge_units::Timestamp;
 
 use crate::{
-    CacheStore, EntryKey, Holding, KeptAnswer, KeptId, NONCE_BYTES, Purpose, SealError, StoreError, Tenant,
-    UnsealError, Vault,
+    CacheStore, EntryKey, Holding, ItemTag, KeptAnswer, KeptId, NONCE_BYTES, Purpose, SealError, StoreError,
+    Tenant, UnsealError, Vault,
 };
 
 /// How long answers are kept, and how much of a conversation is read back.
@@ -15,16 +16,23 @@ use crate::{
 pub struct KeepingTerms {
     /// How long an answer is kept, from when it was made or last gone on from.
     pub ttl: Duration,
-    /// The most answers that went on from each other.
+    /// The most answers that went on from each other, or whose items one request names.
     pub chain_answers: usize,
     /// The most bytes of their inputs and answers together.
     pub chain_bytes: usize,
+    /// The most items that one answer is found by, which are its last ones, and that one request may name.
+    pub items: usize,
 }
 
 impl Default for KeepingTerms {
-    /// Thirty days, as OpenAI keeps them; 512 answers; 32 MiB.
+    /// Thirty days, as OpenAI keeps them; 512 answers; 32 MiB; 4,096 items.
     fn default() -> Self {
-        Self { ttl: Duration::from_secs(30 * 86_400), chain_answers: 512, chain_bytes: 32 << 20 }
+        Self {
+            ttl: Duration::from_secs(30 * 86_400),
+            chain_answers: 512,
+            chain_bytes: 32 << 20,
+            items: 4_096,
+        }
     }
 }
 
@@ -47,6 +55,12 @@ pub enum KeptError {
         /// How many may be read.
         limit: usize,
     },
+    /// More items are named than are looked for.
+    #[error("more than {limit} items are named: send them as input")]
+    TooMany {
+        /// How many may be named.
+        limit: usize,
+    },
     /// An answer does not open.
     #[error("the kept answer `{id}` cannot be read")]
     Unreadable {
@@ -62,6 +76,15 @@ pub enum KeptError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Answers that hold items which are named.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cited {
+    /// Each of them once, the oldest first.
+    pub answers: Vec<KeptAnswer>,
+    /// The ids of items that no answer of the tenant holds.
+    pub missing: Vec<String>,
 }
 
 /// The answers that clients of Responses asked to be stored, over a store and a vault.
@@ -82,7 +105,9 @@ impl KeptAnswers {
     }
 
     /// Keeps an answer from now on, which is when it was made, and as long as itself the ones that it went on
-    /// from (`earlier`): without them it could not be gone on from. Gives how many others made room for it.
+    /// from, or whose items it names (`earlier`): without them it could not be gone on from. `items` are the ids
+    /// that [`Self::citing`] finds it by, as many of the last ones as the terms allow. Gives how many others made
+    /// room for it.
     ///
     /// The nonce is [`NONCE_BYTES`] random bytes of a cryptographic source.
     ///
@@ -92,11 +117,15 @@ impl KeptAnswers {
     pub async fn keep(
         &self,
         answer: &KeptAnswer,
+        items: &[String],
         earlier: &[KeptId],
         nonce: &[u8; NONCE_BYTES],
     ) -> Result<u64, KeptError> {
         let (now, until) = (answer.created, answer.created + self.terms.ttl);
-        let made_room = self.store.put(self.vault.seal(Purpose::Response, answer, until, nonce)?).await?;
+        let mut kept = self.vault.seal(Purpose::Response, answer, until, nonce)?;
+        let items = items.get(items.len().saturating_sub(self.terms.items)..).unwrap_or_default();
+        kept.items = self.tags(&answer.tenant, items)?;
+        let made_room = self.store.put(kept).await?;
         for id in earlier {
             self.store.prolong(&place(&answer.tenant, id), now, until).await?;
         }
@@ -142,6 +171,48 @@ impl KeptAnswers {
         }
         answers.reverse();
         Ok(answers)
+    }
+
+    /// The answers that hold items of those ids. Where several hold the same, the one that was kept last.
+    ///
+    /// # Errors
+    /// [`KeptError`], where they are too many or cannot be read.
+    pub async fn citing(
+        &self,
+        tenant: &Tenant,
+        items: &[String],
+        now: Timestamp,
+    ) -> Result<Cited, KeptError> {
+        if items.len() > self.terms.items {
+            return Err(KeptError::TooMany { limit: self.terms.items });
+        }
+        let found = self.store.find(tenant, &self.tags(tenant, items)?, now).await?;
+        let mut cited = Cited::default();
+        let mut holders = BTreeSet::new();
+        for (item, holder) in items.iter().zip(found) {
+            match holder {
+                Some(holder) => drop(holders.insert(holder)),
+                None => cited.missing.push(item.clone()),
+            }
+        }
+        if holders.len() > self.terms.chain_answers {
+            return Err(KeptError::TooLong { limit: self.terms.chain_answers });
+        }
+        let mut bytes = 0;
+        for holder in holders {
+            let answer = self.get(tenant, holder.id(), now).await?;
+            bytes += answer.input.len() + answer.answer.len();
+            if bytes > self.terms.chain_bytes {
+                return Err(KeptError::TooLarge { limit: self.terms.chain_bytes });
+            }
+            cited.answers.push(answer);
+        }
+        cited.answers.sort_by_key(|answer| answer.created);
+        Ok(cited)
+    }
+
+    fn tags(&self, tenant: &Tenant, items: &[String]) -> Result<Vec<ItemTag>, SealError> {
+        items.iter().map(|item| self.vault.item_tag(Purpose::Response, tenant, item)).collect()
     }
 
     /// Deletes an answer for good. What went on from it can be read and not be gone on from any more.
@@ -223,7 +294,8 @@ mod tests {
 
     fn keep(kept: &KeptAnswers, number: usize, previous: Option<usize>, earlier: &[KeptId]) {
         let answer = KeptAnswer { previous: previous.map(id), ..answer("acme", id(number).as_str(), 50) };
-        block_on(kept.keep(&answer, earlier, &[3; 24])).unwrap();
+        block_on(kept.keep(&answer, &[format!("msg_{number}"), "msg_all".into()], earlier, &[3; 24]))
+            .unwrap();
     }
 
     fn read(kept: &KeptAnswers, last: usize, now: Timestamp) -> Result<Vec<String>, KeptError> {
@@ -249,6 +321,44 @@ mod tests {
         assert_eq!(block_on(kept.get(&acme(), &id(1), NOW)).unwrap().id, id(1));
     }
 
+    /// The ids of the answers, then those of the items that are missing.
+    fn citing(kept: &KeptAnswers, tenant: &str, items: &[&str]) -> Result<Vec<String>, KeptError> {
+        let items: Vec<String> = items.iter().map(|item| (*item).to_owned()).collect();
+        let Cited { answers, missing } = block_on(kept.citing(&Tenant::new(tenant).unwrap(), &items, NOW))?;
+        Ok(answers.into_iter().map(|answer| answer.id.as_str().to_owned()).chain(missing).collect())
+    }
+
+    #[test]
+    fn answers_are_found_by_their_items() {
+        let kept = chain_of(3, terms());
+        assert_eq!(citing(&kept, "acme", &["msg_1"]).unwrap(), ["resp_1"]);
+        assert_eq!(citing(&kept, "acme", &["msg_2", "msg_0", "msg_2"]).unwrap(), ["resp_0", "resp_2"]);
+        assert_eq!(citing(&kept, "acme", &["msg_all"]).unwrap(), ["resp_2"], "the last one");
+        block_on(kept.delete(&acme(), &id(2), NOW)).unwrap();
+        assert_eq!(citing(&kept, "acme", &["msg_all"]).unwrap(), ["resp_1"], "of those that are there");
+        assert_eq!(citing(&kept, "acme", &["msg_0", "msg_2", "x"]).unwrap(), ["resp_0", "msg_2", "x"]);
+        assert_eq!(citing(&kept, "other", &["msg_0"]).unwrap(), ["msg_0"]);
+        let other = KeptAnswers { vault: Vault::new(&MasterSecret::new([9; 32])), ..kept };
+        assert_eq!(citing(&other, "acme", &["msg_0"]).unwrap(), ["msg_0"]);
+    }
+
+    #[test]
+    fn what_items_are_found_in_is_bounded() {
+        let kept = chain_of(3, KeepingTerms { chain_answers: 2, ..terms() });
+        assert_eq!(citing(&kept, "acme", &["msg_0", "msg_1"]).unwrap().len(), 2);
+        let error = citing(&kept, "acme", &["msg_0", "msg_1", "msg_2"]).unwrap_err();
+        assert!(matches!(error, KeptError::TooLong { limit: 2 }), "{error}");
+        let kept = chain_of(3, KeepingTerms { items: 1, ..terms() });
+        // Each is found by the last of its two.
+        assert_eq!(citing(&kept, "acme", &["msg_all"]).unwrap(), ["resp_2"]);
+        assert_eq!(citing(&kept, "acme", &["msg_0"]).unwrap(), ["msg_0"]);
+        let error = citing(&kept, "acme", &["msg_all", "msg_0"]).unwrap_err();
+        assert!(matches!(error, KeptError::TooMany { limit: 1 }), "{error}");
+        let kept = chain_of(3, KeepingTerms { chain_bytes: 250, ..terms() });
+        let error = citing(&kept, "acme", &["msg_0", "msg_1", "msg_2"]).unwrap_err();
+        assert!(matches!(error, KeptError::TooLarge { limit: 250 }), "{error}");
+    }
+
     #[test]
     fn a_chain_with_a_gap_is_refused() {
         let kept = chain_of(3, terms());
@@ -268,7 +378,7 @@ mod tests {
             previous: Some(id(0)),
             ..answer("acme", "resp_1", 50)
         };
-        block_on(kept.keep(&later, &[id(0)], &[4; 24])).unwrap();
+        block_on(kept.keep(&later, &[], &[id(0)], &[4; 24])).unwrap();
         // The first one's own time was over at 107.
         assert_eq!(read(&kept, 1, Timestamp::from_secs(189)).unwrap(), ["resp_0", "resp_1"]);
         assert!(matches!(read(&kept, 1, Timestamp::from_secs(190)), Err(KeptError::NotFound(_))));

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | what is kept of an answer? | [`KeptAnswer`] |
 //! | how is it kept, found, gone on from, deleted? | [`KeptAnswers`] |
+//! | how is it found by one of its items? | by an [`ItemTag`] |
 //! | how is it sealed? | by a [`Vault`], as [`Kept`] |
 //! | where does it lie? | in a [`CacheStore`], such as [`MemoryCacheStore`] |
 //!
@@ -44,10 +45,11 @@
 //! };
 //! # futures::executor::block_on(async {
 //! let nonce = [1; 24]; // from the system's random source
-//! kept.keep(&answer, &[], &nonce).await?;
+//! kept.keep(&answer, &["msg_1".into()], &[], &nonce).await?;
 //!
 //! let now = Timestamp::from_secs(150);
 //! assert_eq!(kept.get(&tenant, &id, now).await?, answer);
+//! assert_eq!(kept.citing(&tenant, &["msg_1".into()], now).await?.answers, [answer]);
 //! assert!(kept.get(&Tenant::new("somebody-else")?, &id, now).await.is_err());
 //! kept.delete(&tenant, &id, now).await?;
 //! assert!(kept.chain(&tenant, &id, now).await.is_err());
@@ -65,8 +67,8 @@ pub mod testkit;
 mod vault;
 
 pub use answer::{AnsweredBy, KeptAnswer};
-pub use entry::{EntryKey, InvalidEntry, Kept, KeptId, Purpose, Tenant};
-pub use kept_answers::{KeepingTerms, KeptAnswers, KeptError};
+pub use entry::{EntryKey, InvalidEntry, ItemTag, Kept, KeptId, Purpose, Tenant};
+pub use kept_answers::{Cited, KeepingTerms, KeptAnswers, KeptError};
 pub use memory::MemoryCacheStore;
 pub use store::{CacheStore, Holding, StoreError, StoreLimits};
 pub use vault::{MASTER_SECRET_BYTES, MasterSecret, NONCE_BYTES, SealError, Sealed, UnsealError, Vault};

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use weighbridge_units::Timestamp;
 
-use crate::{CacheStore, EntryKey, Holding, Kept, Sealed, StoreError, StoreLimits, Tenant};
+use crate::{CacheStore, EntryKey, Holding, ItemTag, Kept, Sealed, StoreError, StoreLimits, Tenant};
 
 /// Kept answers in memory, for tests and for embedding. They end with the process.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ struct Entry {
     order: Order,
     bytes: u64,
     sealed: Sealed,
+    items: Vec<ItemTag>,
 }
 
 /// What one tenant holds.
@@ -37,6 +38,8 @@ struct Entry {
 struct Share {
     bytes: u64,
     in_order: BTreeMap<Order, EntryKey>,
+    /// Which entries hold an item, in the order in which they came.
+    items: HashMap<ItemTag, BTreeMap<u64, EntryKey>>,
 }
 
 impl MemoryCacheStore {
@@ -57,6 +60,9 @@ impl State {
         let share = self.tenants.entry(key.tenant().clone()).or_default();
         share.bytes += entry.bytes;
         share.in_order.insert(entry.order, key.clone());
+        for item in &entry.items {
+            share.items.entry(*item).or_default().insert(entry.order.1, key.clone());
+        }
         self.entries.insert(key, entry);
     }
 
@@ -67,6 +73,14 @@ impl State {
         if let Some(share) = self.tenants.get_mut(key.tenant()) {
             share.bytes -= entry.bytes;
             share.in_order.remove(&entry.order);
+            for item in &entry.items {
+                if let Some(holders) = share.items.get_mut(item) {
+                    holders.remove(&entry.order.1);
+                    if holders.is_empty() {
+                        share.items.remove(item);
+                    }
+                }
+            }
             if share.in_order.is_empty() {
                 self.tenants.remove(key.tenant());
             }
@@ -101,14 +115,31 @@ impl CacheStore for MemoryCacheStore {
         }
         state.came += 1;
         let order = (kept.expires, state.came);
-        state.insert(kept.key, Entry { order, bytes, sealed: kept.sealed });
+        state.insert(kept.key, Entry { order, bytes, sealed: kept.sealed, items: kept.items });
         Ok(made_room)
     }
 
     async fn get(&self, key: &EntryKey, now: Timestamp) -> Result<Option<Kept>, StoreError> {
         let state = self.state();
         let live = state.live(key, now);
-        Ok(live.map(|entry| Kept { key: key.clone(), expires: entry.order.0, sealed: entry.sealed.clone() }))
+        Ok(live.map(|entry| Kept {
+            key: key.clone(),
+            expires: entry.order.0,
+            sealed: entry.sealed.clone(),
+            items: Vec::new(),
+        }))
+    }
+
+    async fn find(
+        &self,
+        tenant: &Tenant,
+        items: &[ItemTag],
+        now: Timestamp,
+    ) -> Result<Vec<Option<EntryKey>>, StoreError> {
+        let state = self.state();
+        let holders = |item| state.tenants.get(tenant)?.items.get(item);
+        let latest = |item| holders(item)?.values().rev().find(|key| state.live(key, now).is_some()).cloned();
+        Ok(items.iter().map(latest).collect())
     }
 
     async fn prolong(&self, key: &EntryKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
@@ -194,9 +225,10 @@ mod tests {
         for (seed, total_bytes) in [(1, u64::MAX), (2, 4_000), (3, 1_200), (4, 800)] {
             let limits = StoreLimits { entry_bytes: 600, total_bytes };
             let report =
-                block_on(check_store(&mut Memory(MemoryCacheStore::new(limits)), limits, seed, 2_000));
+                block_on(check_store(&mut Memory(MemoryCacheStore::new(limits)), limits, seed, 2_500));
             let report = report.unwrap();
             assert!(report.found > 50 && report.swept > 10, "{report:?}");
+            assert!(report.items_found > 20 && report.items_missed > 20, "{report:?}");
             assert_eq!(report.made_room > 0, total_bytes < u64::MAX, "{report:?}");
         }
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 use weighbridge_units::Timestamp;
 
-use crate::{EntryKey, Kept};
+use crate::{EntryKey, ItemTag, Kept, Tenant};
 
 /// How much a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,17 @@ pub trait CacheStore: Send + Sync {
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
     async fn get(&self, key: &EntryKey, now: Timestamp) -> Result<Option<Kept>, StoreError>;
+
+    /// For each tag the tenant's entry that was put with it last, of those whose time is not over at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be read.
+    async fn find(
+        &self,
+        tenant: &Tenant,
+        items: &[ItemTag],
+        now: Timestamp,
+    ) -> Result<Vec<Option<EntryKey>>, StoreError>;
 
     /// Moves the end of an entry to `until`, unless it is later already: one that is gone on from lives
     /// as long as what came of it. Tells whether there is such an entry at `now`.

@@ -10,8 +10,8 @@ use thiserror::Error;
 use weighbridge_units::{KeyId, Timestamp};
 
 use crate::{
-    AnsweredBy, CacheStore, EntryKey, Holding, InvalidEntry, KeptAnswer, KeptId, MasterSecret, NONCE_BYTES,
-    Purpose, StoreError, StoreLimits, Tenant, Vault,
+    AnsweredBy, CacheStore, EntryKey, Holding, InvalidEntry, ItemTag, KeptAnswer, KeptId, MasterSecret,
+    NONCE_BYTES, Purpose, StoreError, StoreLimits, Tenant, Vault,
 };
 
 /// A store under test.
@@ -34,6 +34,10 @@ pub struct Report {
     pub made_room: u64,
     /// Answers that were read back.
     pub found: u64,
+    /// Items that were found in an answer.
+    pub items_found: u64,
+    /// Items that were in none.
+    pub items_missed: u64,
     /// Entries that were not there.
     pub missed: u64,
     /// Entries that were deleted.
@@ -107,6 +111,7 @@ struct Row {
     came: u64,
     bytes: u64,
     answer: KeptAnswer,
+    items: Vec<ItemTag>,
 }
 
 struct Script {
@@ -127,7 +132,8 @@ impl Script {
         }
         match self.random.below(100) {
             0..40 => self.put(subject.store()).await?,
-            40..75 => self.get(subject.store()).await?,
+            40..60 => self.get(subject.store()).await?,
+            60..75 => self.find(subject.store()).await?,
             75..83 => self.prolong(subject.store()).await?,
             83..92 => self.delete(subject.store()).await?,
             92..98 => self.sweep(subject.store()).await?,
@@ -146,8 +152,12 @@ impl Script {
         let mut nonce = [0; NONCE_BYTES];
         nonce[..8].copy_from_slice(&self.came.to_be_bytes());
         let ends = Timestamp::from_secs(expires);
-        let kept = worked(self.vault.seal(Purpose::Response, &answer, ends, &nonce))?;
-        let row = Row { key, expires, came: self.came, bytes: kept.bytes(), answer };
+        let mut kept = worked(self.vault.seal(Purpose::Response, &answer, ends, &nonce))?;
+        for _ in 0..self.random.below(4) {
+            kept.items.push(self.item(key.tenant())?);
+        }
+        let items = kept.items.clone();
+        let row = Row { key, expires, came: self.came, bytes: kept.bytes(), answer, items };
         let found = store.put(kept).await;
         if row.bytes > self.limits.entry_bytes.min(self.limits.total_bytes) {
             self.report.too_large += 1;
@@ -202,6 +212,25 @@ impl Script {
         }
     }
 
+    async fn find(&mut self, store: &dyn CacheStore) -> Result<(), String> {
+        let tenant = self.key()?.tenant().clone();
+        let mut items = Vec::new();
+        for _ in 0..self.random.below(4) {
+            // Also by the tag that another tenant has for it.
+            let of = if self.random.below(8) == 0 { self.key()?.tenant().clone() } else { tenant.clone() };
+            items.push(self.item(&of)?);
+        }
+        let found = worked(store.find(&tenant, &items, Timestamp::from_secs(self.now)).await)?;
+        let holds = |row: &&Row, item| {
+            *row.key.tenant() == tenant && self.now < row.expires && row.items.contains(item)
+        };
+        let last = |item| self.rows.iter().filter(|row| holds(row, item)).max_by_key(|row| row.came);
+        let expected: Vec<_> = items.iter().map(|item| last(item).map(|row| row.key.clone())).collect();
+        self.report.items_found += expected.iter().flatten().count() as u64;
+        self.report.items_missed += expected.iter().filter(|key| key.is_none()).count() as u64;
+        same("who holds the items", found, expected)
+    }
+
     async fn prolong(&mut self, store: &dyn CacheStore) -> Result<(), String> {
         let (key, until) = (self.key()?, self.now + self.random.below(400) as i64);
         let now = Timestamp::from_secs(self.now);
@@ -242,6 +271,12 @@ impl Script {
 
     fn live(&self, key: &EntryKey) -> Option<&Row> {
         self.rows.iter().find(|row| row.key == *key && self.now < row.expires)
+    }
+
+    /// What one of few items of a tenant is found by.
+    fn item(&mut self, tenant: &Tenant) -> Result<ItemTag, String> {
+        let id = format!("msg_{}", self.random.below(6));
+        worked(self.vault.item_tag(Purpose::Response, tenant, &id))
     }
 
     /// One of few: three tenants that have the same ids.

@@ -14,7 +14,7 @@ use thiserror::Error;
 use weighbridge_units::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::{EntryKey, Kept, KeptAnswer, Purpose, codec};
+use crate::{EntryKey, ItemTag, Kept, KeptAnswer, Purpose, Tenant, codec};
 
 /// Bytes of a [`MasterSecret`].
 pub const MASTER_SECRET_BYTES: usize = 32;
@@ -129,7 +129,7 @@ impl Vault {
             .encrypt_inout_detached(nonce.into(), &self.associated(&key), text.into())
             .map_err(|_| SealError::TooLarge)?;
         sealed.extend_from_slice(&tag);
-        Ok(Kept { key, expires, sealed: Sealed(sealed.into()) })
+        Ok(Kept { key, expires, sealed: Sealed(sealed.into()), items: Vec::new() })
     }
 
     /// Opens a kept answer.
@@ -158,6 +158,24 @@ impl Vault {
             )
             .map_err(|_| UnsealError::Damaged)?;
         codec::read(&kept.key, &text).ok_or(UnsealError::Damaged)
+    }
+
+    /// What an item is found by: the same for the same purpose, tenant and id, and for no other.
+    ///
+    /// # Errors
+    /// [`SealError::Key`].
+    pub fn item_tag(&self, purpose: Purpose, tenant: &Tenant, id: &str) -> Result<ItemTag, SealError> {
+        let mut tag = [0; ItemTag::BYTES];
+        let info: [&[u8]; 6] = [
+            b"items\0",
+            purpose.as_str().as_bytes(),
+            b"\0",
+            tenant.as_str().as_bytes(),
+            b"\0",
+            id.as_bytes(),
+        ];
+        self.master.expand_multi_info(&info, &mut tag).map_err(|_| SealError::Key)?;
+        Ok(ItemTag::from_bytes(tag))
     }
 
     /// The cipher of one purpose and tenant.
@@ -271,6 +289,29 @@ mod tests {
             "017fceb5e30707070707070707070707070707070707070707070707074ba6e26f7991dc82f1ddc73605edcae6\
              858a195af16369ae962fa7e0498c09e77fe1371300fa3b249d51180d3db5ad0d580e668c49a716eb11c813ce1b\
              804eb6dd91e1a07d7ab2e1bd92aad95c50e9b9f7e3a5a024a0a9f9f576925d7d"
+        );
+    }
+
+    #[test]
+    fn an_item_has_one_tag_per_tenant_and_secret() {
+        let tag = |secret: u8, tenant: &str, id: &str| {
+            let vault = Vault::new(&MasterSecret::new([secret; 32]));
+            vault.item_tag(Purpose::Response, &Tenant::new(tenant).unwrap(), id).unwrap()
+        };
+        let tags = [
+            tag(1, "acme", "msg_1"),
+            tag(1, "acme", "msg_2"),
+            tag(1, "acm", "msg_1"),
+            tag(1, "acme", ""),
+            tag(2, "acme", "msg_1"),
+        ];
+        let told: std::collections::BTreeSet<_> = tags.iter().collect();
+        assert_eq!(told.len(), tags.len());
+        assert_eq!(tag(1, "acme", "msg_1"), tags[0]);
+        // It is kept in files: computed by Python from RFC 5869.
+        assert_eq!(
+            tags[0].as_bytes().map(|byte| format!("{byte:02x}")).concat(),
+            "726fca2777220e447aa7e1ce2d481a89"
         );
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::Body as HttpBody;
-use weighbridge_access::Admission;
+use weighbridge_access::{Admission, LimitRefusal};
 use weighbridge_protocol::json::{ScanError, ScanLimits};
 use weighbridge_protocol::{Body, Envelope, envelope_at};
 use weighbridge_translate::StreamForm;
@@ -61,12 +61,16 @@ impl Authenticated {
         };
         draft.record.stream = envelope.stream;
         let route = self.route(&settings, &envelope.model, draft)?;
-        let admission = self.admission(tokens_expected(&body, &envelope), draft)?;
+        let mut admission = self.admission(tokens_expected(&body, &envelope), draft)?;
         let conversation = match client {
             Protocol::OpenAiResponses if vectors.is_none() => {
                 // On the heap, so that nothing else carries it around.
                 let read = Box::pin(Conversation::read(&body, &self.principal, &settings, draft));
-                Some(Box::new(read.await?))
+                let said = Box::new(read.await?);
+                // The place comes first and reading after, so only now is it known what was said before.
+                let before = weighbridge_tokens::estimate(said.bytes_before());
+                admission.take_more(before, draft.core.env.monotonic()).map_err(over_limit)?;
+                Some(said)
             }
             _ => None,
         };
@@ -116,12 +120,13 @@ impl Authenticated {
 
     /// Takes the request out of the key's limits.
     pub(crate) fn admission(&self, tokens: u64, draft: &Draft) -> Result<Admission, Refusal> {
-        self.principal.admit(draft.core.env.monotonic(), tokens).map_err(|refused| Refusal::Limit {
-            kind: refused.kind.as_str(),
-            limit: refused.limit,
-            retry_after: refused.retry_after,
-        })
+        self.principal.admit(draft.core.env.monotonic(), tokens).map_err(over_limit)
     }
+}
+
+fn over_limit(refused: LimitRefusal) -> Refusal {
+    let LimitRefusal { kind, limit, retry_after, .. } = refused;
+    Refusal::Limit { kind: kind.as_str(), limit, retry_after }
 }
 
 /// A request whose body was read and checked.

@@ -3,12 +3,13 @@
 
 use bytes::Bytes;
 use weighbridge_access::Principal;
-use weighbridge_cache::{AnsweredBy, KeptAnswer, KeptError, KeptId, Tenant};
+use weighbridge_cache::{AnsweredBy, Cited, KeptAnswer, KeptError, KeptId, Tenant};
 use weighbridge_protocol::json::{Raw, ScanLimits};
 use weighbridge_protocol::{Body, Edits};
 use weighbridge_routing::Rejection;
 use weighbridge_translate::openai_responses::kept::{
-    self, Asks, KeptAs, ReplayError, ReplayTo, Turn, as_kept, input_as_items, passed_on, replayed,
+    self, Asks, CitedItems, KeptAs, Reads, ReplayError, ReplayTo, Turn, as_going_on, input_as_items,
+    passed_on, replayed, spelled_out,
 };
 use weighbridge_units::{AttemptId, Protocol};
 
@@ -32,10 +33,12 @@ pub(crate) struct Conversation {
     previous: Option<KeptId>,
     /// What was said before, the oldest first. Gone once no other attempt can follow.
     chain: Vec<KeptAnswer>,
+    /// The answers whose items it names, the oldest first. Gone with the chain.
+    cited: Vec<KeptAnswer>,
+    /// The answers of both.
+    earlier: Vec<KeptId>,
     /// The provider that holds the conversation says that it does not any more.
     is_forgotten: bool,
-    /// The answers of the conversation, the oldest first.
-    earlier: Vec<KeptId>,
     /// What the request itself says, as items, once no other attempt can follow.
     input: Option<String>,
 }
@@ -50,23 +53,8 @@ fn refuse_conversations(body: &Body) -> Result<(), Refusal> {
     Err(Refusal::BadBody { message: message.into(), param: Some("conversation".into()) })
 }
 
-/// Refuses items that a provider holds, for the same reason, where they would be looked up there. A
-/// translation cannot mean them, and reports that.
-pub(crate) fn refuse_references(body: &Body) -> Result<(), Refusal> {
-    let is_reference =
-        |item: Raw<'_>| item.get("type").is_some_and(|kind| kind.text() == "\"item_reference\"");
-    let items = body.get("input").and_then(|input| input.items().ok());
-    // A look for the word spares nearly every request a walk over its items.
-    if !body.text().contains("item_reference") || !items.into_iter().flatten().any(is_reference) {
-        return Ok(());
-    }
-    let message = "Items that a provider holds are not served: send the items themselves, as SDKs do with \
-                   `store: false`.";
-    Err(Refusal::BadBody { message: message.into(), param: Some("input".into()) })
-}
-
 impl Conversation {
-    /// Reads what a request says of keeping, and the conversation that it goes on from.
+    /// Reads what a request says of keeping, the conversation that it goes on from, and the items that it names.
     ///
     /// An id that was not kept for the tenant goes nowhere: tenants share the account at the provider.
     pub(crate) async fn read(
@@ -88,28 +76,51 @@ impl Conversation {
             forbidden: store && !may_keep,
             previous: None,
             chain: Vec::new(),
-            is_forgotten: false,
+            cited: Vec::new(),
             earlier: Vec::new(),
+            is_forgotten: false,
             input: None,
         };
-        let Some(asked) = previous else { return Ok(conversation) };
-        let Some(keeper) = keeper else {
-            let message =
-                "This gateway keeps no answers to go on from: send what was said so far as `input`.";
-            return Err(Refusal::BadBody { message: message.into(), param: Some(PREVIOUS.into()) });
-        };
-        let unknown = || Refusal::UnknownPrevious { id: shown(&asked) };
-        let last = KeptId::new(&asked).map_err(|_| unknown())?;
-        let chain = keeper.chain(&conversation.tenant, &last, draft.core.env.now()).await;
-        conversation.chain = chain.map_err(|error| match error {
-            KeptError::TooLong { .. } | KeptError::TooLarge { .. } => {
-                Refusal::BadBody { message: error.to_string(), param: Some(PREVIOUS.into()) }
-            }
-            error => not_given(&error, unknown()),
-        })?;
-        conversation.earlier = conversation.chain.iter().map(|answer| answer.id.clone()).collect();
-        conversation.previous = Some(last);
+        if let Some(asked) = previous {
+            let Some(keeper) = keeper else {
+                let message =
+                    "This gateway keeps no answers to go on from: send what was said so far as `input`.";
+                return Err(Refusal::BadBody { message: message.into(), param: Some(PREVIOUS.into()) });
+            };
+            let unknown = || Refusal::UnknownPrevious { id: shown(&asked) };
+            let last = KeptId::new(&asked).map_err(|_| unknown())?;
+            let chain = keeper.chain(&conversation.tenant, &last, draft.core.env.now()).await;
+            conversation.chain = chain.map_err(|error| too_much(error, PREVIOUS, unknown))?;
+            conversation.previous = Some(last);
+        }
+        conversation.cited = conversation.cited_answers(body, draft).await?;
+        let answers = conversation.chain.iter().chain(&conversation.cited);
+        conversation.earlier = answers.map(|answer| answer.id.clone()).collect();
         Ok(conversation)
+    }
+
+    /// The answers whose items are named, by the request or by one that it goes on from.
+    async fn cited_answers(&self, body: &Body, draft: &Draft) -> Result<Vec<KeptAnswer>, Refusal> {
+        let turns: Vec<Turn<'_>> = self.chain.iter().map(as_told).collect();
+        let ids = kept::cited_ids(body, &turns).map_err(|error| self.not_replayed(error, body))?;
+        let Some(first) = ids.first() else { return Ok(Vec::new()) };
+        let unknown = |id: &str| Refusal::UnknownItem { id: shown(id), keeps: self.keeps };
+        let Some(keeper) = &draft.core.keeper else { return Err(unknown(first)) };
+        let cited = keeper.citing(&self.tenant, &ids, draft.core.env.now()).await;
+        let Cited { answers, missing } =
+            cited.map_err(|error| too_much(error, "input", || unknown(first)))?;
+        missing.first().map_or(Ok(answers), |id| Err(unknown(id)))
+    }
+
+    /// How many bytes were said before the request, and go to a provider with it or are there already.
+    pub(crate) fn bytes_before(&self) -> u64 {
+        let output = |answer: &KeptAnswer| {
+            let root = Raw::parse(&answer.answer, &ScanLimits::default()).ok();
+            root.and_then(|root| root.get("output")).map_or(0, |output| output.text().len())
+        };
+        let chain = self.chain.iter().map(|answer| answer.input.len() + output(answer));
+        // Hardly any item of an answer is named without the others.
+        chain.chain(self.cited.iter().map(output)).sum::<usize>() as u64
     }
 
     /// Whether the answer is kept.
@@ -117,11 +128,19 @@ impl Conversation {
         self.keeps
     }
 
-    /// The position of the deployment whose provider holds the conversation: the same model's, where there
-    /// are several.
+    /// The answer that the request goes on from, as the client names it.
+    pub(crate) const fn previous(&self) -> Option<&KeptId> {
+        self.previous.as_ref()
+    }
+
+    /// The position of the deployment whose provider holds the conversation, or the last of the answers whose
+    /// items are named: the same model's, where there are several.
     pub(crate) fn home(&self, route: &ModelRoute) -> Option<usize> {
-        let last = self.chain.last()?;
-        let holds = |deployment: &Deployment| self.held_by(deployment).is_some();
+        let last = self.chain.last().or(self.cited.last())?;
+        let holds = |deployment: &Deployment| match self.chain.is_empty() {
+            true => self.reads(last, deployment) == Reads::Held,
+            false => self.held_by(deployment).is_some(),
+        };
         let same_model = |deployment: &Deployment| *deployment.model == *last.answered_by.model;
         let deployments = &route.deployments;
         let same = deployments.iter().position(|deployment| holds(deployment) && same_model(deployment));
@@ -141,7 +160,11 @@ impl Conversation {
     pub(crate) fn must_be_repeated(&mut self, deployment: &Deployment, refusal: &Refusal) -> bool {
         let Refusal::Upstream { error, .. } = refusal else { return false };
         let is_unknown = error.code.as_deref() == Some("previous_response_not_found");
-        let repeats = is_unknown && self.held_by(deployment).is_some();
+        // Of reasoning, which a provider finds by its id. It has no code.
+        let is_item = error.message.starts_with("Item with id '") && error.message.contains("not found");
+        let mut sent = self.chain.iter().chain(&self.cited);
+        let mut holds_item = || sent.any(|answer| self.reads(answer, deployment) == Reads::Held);
+        let repeats = (is_unknown && self.held_by(deployment).is_some()) || (is_item && holds_item());
         self.is_forgotten |= repeats;
         repeats
     }
@@ -185,35 +208,68 @@ impl Conversation {
         deployment: &Deployment,
         settings: &Compiled,
     ) -> Result<Edits, Unfit> {
-        match self.held_by(deployment) {
-            Some(id) => Ok(passed_on(body, id)),
-            None if self.chain.is_empty() => Ok(body.edit()),
-            None => self.replayed(body, deployment, settings.limits.body_bytes),
+        let limit = settings.limits.body_bytes;
+        let edits = match self.held_by(deployment) {
+            Some(id) => self.spelled_out(body, passed_on(body, id), deployment, limit),
+            None if self.chain.is_empty() => self.spelled_out(body, body.edit(), deployment, limit),
+            None => self.replayed(body, deployment, limit),
+        };
+        edits.map_err(|error| Unfit::anywhere(Rejection::Misfit, self.not_replayed(error, body)))
+    }
+
+    /// The request with the items in full that it names.
+    fn spelled_out(
+        &self,
+        body: &Body,
+        mut edits: Edits,
+        deployment: &Deployment,
+        limit: usize,
+    ) -> Result<Edits, ReplayError> {
+        if !self.cited.is_empty() {
+            let cited = CitedItems::of(&self.turns(&self.cited, deployment))?;
+            if let Some(input) = spelled_out(body, &cited, replay_to(deployment), limit)? {
+                edits.set("input", input);
+            }
+        }
+        Ok(edits)
+    }
+
+    fn replayed(&self, body: &Body, deployment: &Deployment, limit: usize) -> Result<Edits, ReplayError> {
+        let cited = CitedItems::of(&self.turns(&self.cited, deployment))?;
+        let turns: Vec<Turn<'_>> = self.turns(&self.chain, deployment);
+        replayed(body, &turns, &cited, replay_to(deployment), limit)
+    }
+
+    fn turns<'t>(&self, answers: &'t [KeptAnswer], deployment: &Deployment) -> Vec<Turn<'t>> {
+        let turn = |answer| Turn { reads: self.reads(answer, deployment), ..as_told(answer) };
+        answers.iter().map(turn).collect()
+    }
+
+    /// What a deployment's provider can read of an answer.
+    fn reads(&self, answer: &KeptAnswer, deployment: &Deployment) -> Reads {
+        let holds = answer.held_by(&deployment.provider.name).is_some();
+        match *answer.answered_by.provider == *deployment.provider.name {
+            true if holds && speaks_responses(deployment) && !self.is_forgotten => Reads::Held,
+            true => Reads::Encrypted,
+            false => Reads::Nothing,
         }
     }
 
-    fn replayed(&self, body: &Body, deployment: &Deployment, limit: usize) -> Result<Edits, Unfit> {
-        let turn = |answer| {
-            let KeptAnswer { input, answer, answered_by, .. }: &'_ KeptAnswer = answer;
-            let by_same_provider = *answered_by.provider == *deployment.provider.name;
-            Turn { input, answer, by_same_provider }
-        };
-        let turns: Vec<Turn<'_>> = self.chain.iter().map(turn).collect();
-        let to = if speaks_responses(deployment) { ReplayTo::Responses } else { ReplayTo::Translation };
-        replayed(body, &turns, to, limit).map_err(|error| {
-            let refusal = match error {
-                ReplayError::Input(error) => Refusal::bad_field(&error, body),
-                ReplayError::TooLarge { .. } => {
-                    Refusal::BadBody { message: error.to_string(), param: Some(PREVIOUS.into()) }
-                }
-                error => {
-                    tracing::error!(%error, "a kept answer cannot be gone on from");
-                    let id = self.previous.as_ref().map(ToString::to_string);
-                    Refusal::UnknownPrevious { id: id.unwrap_or_default() }
-                }
-            };
-            Unfit::anywhere(Rejection::Misfit, refusal)
-        })
+    /// Why the conversation cannot be sent.
+    fn not_replayed(&self, error: ReplayError, body: &Body) -> Refusal {
+        match error {
+            ReplayError::Input(error) => Refusal::bad_field(&error, body),
+            ReplayError::TooLarge { .. } => {
+                let field = if self.previous.is_some() { PREVIOUS } else { "input" };
+                Refusal::BadBody { message: error.to_string(), param: Some(field.into()) }
+            }
+            ReplayError::NoSuchItem { id } => Refusal::UnknownItem { id: shown(&id), keeps: self.keeps },
+            error => {
+                tracing::error!(%error, "a kept answer cannot be gone on from");
+                let id = self.previous.as_ref().map(ToString::to_string);
+                Refusal::UnknownPrevious { id: id.unwrap_or_default() }
+            }
+        }
     }
 
     /// What an answer that is translated tells of keeping.
@@ -224,7 +280,7 @@ impl Conversation {
 
     /// Lets go of what only another attempt would need.
     pub(crate) fn settle(&mut self, body: &Body) {
-        self.chain = Vec::new();
+        (self.chain, self.cited) = (Vec::new(), Vec::new());
         if self.keeps && self.input.is_none() {
             // What is no input was refused by the provider.
             self.input = input_as_items(body).ok();
@@ -246,21 +302,35 @@ fn written(edits: &Edits, settings: &Compiled) -> Result<Option<Body>, Unfit> {
     })
 }
 
+/// A kept answer as the one who asked knows it.
+pub(crate) fn as_told(answer: &KeptAnswer) -> Turn<'_> {
+    Turn { input: &answer.input, answer: &answer.answer, reads: Reads::Nothing }
+}
+
+/// Why kept answers are not given to go on from: `field` names them.
+fn too_much(error: KeptError, field: &str, unknown: impl FnOnce() -> Refusal) -> Refusal {
+    match error {
+        KeptError::TooLong { .. } | KeptError::TooLarge { .. } | KeptError::TooMany { .. } => {
+            Refusal::BadBody { message: error.to_string(), param: Some(field.into()) }
+        }
+        error => not_given(&error, unknown()),
+    }
+}
+
+fn replay_to(deployment: &Deployment) -> ReplayTo {
+    if speaks_responses(deployment) { ReplayTo::Responses } else { ReplayTo::Translation }
+}
+
 /// Whether a client of Responses is served in its own protocol there.
 fn speaks_responses(deployment: &Deployment) -> bool {
     deployment.address(Protocol::OpenAiResponses).protocol == Protocol::OpenAiResponses
 }
 
-/// Makes a whole answer that was translated tell of keeping.
-pub(crate) fn told(answer: Vec<u8>, kept: &KeptAs) -> Bytes {
-    let answer = Bytes::from(answer);
-    match Body::scan(answer.clone(), &ScanLimits::default()) {
-        Ok(body) => as_kept(&body, kept).rope().concat().into(),
-        Err(error) => {
-            tracing::error!(%error, "an answer that was translated cannot be read");
-            answer
-        }
-    }
+/// A whole answer of the provider's own in the protocol, as its client knows what it went on from. Nothing of
+/// it changes where the provider was told the same.
+pub(crate) fn going_on(answer: Bytes, previous: &KeptId) -> Bytes {
+    let Ok(body) = Body::scan(answer.clone(), &ScanLimits::default()) else { return answer };
+    as_going_on(&body, previous.as_str()).map_or(answer, |edits| edits.rope().concat().into())
 }
 
 /// Keeps the answer of a request, as its client has it, where it is to be kept. The attempt was handed to
@@ -286,7 +356,7 @@ pub(crate) fn keep(exchange: &mut Exchange, answer: &[u8]) {
     // The provider keeps it too, unless it says otherwise: not every server of the protocol does.
     let is_held =
         speaks_responses(deployment) && root.get("store").is_none_or(|store| store.text() != "false");
-    let kept = KeptAnswer {
+    let answer = KeptAnswer {
         provider_id: is_held.then(|| id.as_str().to_owned()),
         id,
         tenant,
@@ -300,7 +370,11 @@ pub(crate) fn keep(exchange: &mut Exchange, answer: &[u8]) {
         input,
         answer: answer.to_owned(),
     };
-    keeper.keep(kept, earlier);
+    let items = kept::item_ids(&as_told(&answer)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the items of an answer cannot be found by their ids");
+        Vec::new()
+    });
+    keeper.keep(answer, items, earlier);
 }
 
 /// Whose answers a key may see.

@@ -119,9 +119,10 @@ impl Endpoint {
             return Some((Self::Inference(inference.deployment(name)?), "POST"));
         }
         if let Some(kept) = KEPT.iter().find_map(|root| path.strip_prefix(root)) {
-            let (id, act, allowed) = match kept.strip_suffix("/input_items") {
-                Some(id) => (id, Act::Items, "GET"),
-                None => (kept, Act::Read, "GET, DELETE"),
+            let (id, act, allowed) = match kept.split_once('/') {
+                Some((id, "input_items")) => (id, Act::Items, "GET"),
+                Some((id, "cancel")) => (id, Act::Cancel, "POST"),
+                _ => (kept, Act::Read, "GET, DELETE"),
             };
             let id = unescaped(id).filter(|_| !id.is_empty() && !id.contains('/'))?;
             return Some((Self::KeptAnswer(id.into_owned(), act), allowed));
@@ -205,7 +206,9 @@ mod tests {
             assert_eq!(kept(Method::GET, "resp_1=/input_items?limit=1"), answer(Act::Items));
             assert_eq!(kept(Method::DELETE, "resp_1=/input_items"), Err("method-not-allowed"));
             assert_eq!(kept(Method::POST, "resp_1="), Err("method-not-allowed"));
-            assert_eq!(kept(Method::POST, "resp_1=/cancel"), Err("unknown-route"));
+            assert_eq!(kept(Method::POST, "resp_1=/cancel"), answer(Act::Cancel));
+            assert_eq!(kept(Method::GET, "resp_1=/cancel"), Err("method-not-allowed"));
+            assert_eq!(kept(Method::GET, "resp_1=/compact"), Err("unknown-route"));
             assert_eq!(kept(Method::GET, ""), Err("unknown-route"));
         }
         assert_eq!(of(Method::GET, "/v1/messages"), Err("method-not-allowed"));

@@ -4,14 +4,15 @@
 //! the store. What waits to be written is known here, and whoever asks for it waits until it is there. So a
 //! client that has its answer's last byte can read it, go on from it and delete it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use weighbridge_cache::{
-    EntryKey, Holding, KeptAnswer, KeptAnswers, KeptError, KeptId, NONCE_BYTES, Purpose, StoreError, Tenant,
+    Cited, EntryKey, Holding, KeptAnswer, KeptAnswers, KeptError, KeptId, NONCE_BYTES, Purpose, StoreError,
+    Tenant,
 };
 use weighbridge_units::Timestamp;
 
@@ -55,9 +56,17 @@ pub(crate) struct Keeper {
 /// What waits to be written.
 #[derive(Default)]
 struct Waiting {
-    answers: HashMap<EntryKey, (u64, watch::Receiver<()>)>,
+    answers: HashMap<EntryKey, Waits>,
     bytes: usize,
     came: u64,
+}
+
+/// An answer that waits to be written.
+struct Waits {
+    number: u64,
+    written: watch::Receiver<()>,
+    /// The ids that its items are found by.
+    items: Arc<[String]>,
 }
 
 impl Keeper {
@@ -75,11 +84,12 @@ impl Keeper {
         }
     }
 
-    /// Keeps an answer, and as long as itself those that it went on from. Returns at once; from now on
-    /// whoever asks for it waits until it is written.
-    pub(crate) fn keep(self: &Arc<Self>, answer: KeptAnswer, earlier: Vec<KeptId>) {
+    /// Keeps an answer, and as long as itself those that it went on from. Its items are found by their ids
+    /// (`items`). Returns at once; from now on whoever asks for it waits until it is written.
+    pub(crate) fn keep(self: &Arc<Self>, answer: KeptAnswer, items: Vec<String>, earlier: Vec<KeptId>) {
         let runtime = self.runtime.get().cloned().or_else(|| Handle::try_current().ok());
-        let (Some(runtime), Some(turn)) = (runtime, Turn::take(self, &answer)) else {
+        let items: Arc<[String]> = items.into();
+        let (Some(runtime), Some(turn)) = (runtime, Turn::take(self, &answer, &items)) else {
             return self.lose(&answer, &"too much waits to be written");
         };
         runtime.spawn(async move {
@@ -87,7 +97,7 @@ impl Keeper {
             let Some(nonce) = (keeper.nonces)() else {
                 return keeper.lose(&answer, &"there are no random numbers to seal it with");
             };
-            match keeper.answers.keep(&answer, &earlier, &nonce).await {
+            match keeper.answers.keep(&answer, &items, &earlier, &nonce).await {
                 Ok(0) => {}
                 Ok(made_room) => {
                     tracing::info!(made_room, "the store of kept answers is full: the oldest made room");
@@ -123,6 +133,27 @@ impl Keeper {
         self.answers.chain(tenant, last, now).await
     }
 
+    /// The answers that hold items of those ids.
+    pub(crate) async fn citing(
+        &self,
+        tenant: &Tenant,
+        items: &[String],
+        now: Timestamp,
+    ) -> Result<Cited, KeptError> {
+        let named: HashSet<&String> = items.iter().collect();
+        let holds = |key: &EntryKey, waits: &Waits| {
+            key.tenant() == tenant && waits.items.iter().any(|item| named.contains(item))
+        };
+        let waiting: Vec<_> = (self.waiting().answers.iter())
+            .filter(|(key, waits)| holds(key, waits))
+            .map(|(_, waits)| waits.written.clone())
+            .collect();
+        for written in waiting {
+            until(written).await;
+        }
+        self.answers.citing(tenant, items, now).await
+    }
+
     pub(crate) async fn delete(&self, tenant: &Tenant, id: &KeptId, now: Timestamp) -> Result<(), KeptError> {
         self.written(tenant, id).await;
         self.answers.delete(tenant, id, now).await
@@ -148,7 +179,7 @@ impl Keeper {
     /// Waits until nothing waits to be written.
     pub(crate) async fn settled(&self) {
         loop {
-            let waiting = self.waiting().answers.values().next().map(|(_, written)| written.clone());
+            let waiting = self.waiting().answers.values().next().map(|waits| waits.written.clone());
             let Some(written) = waiting else { return };
             until(written).await;
         }
@@ -157,7 +188,7 @@ impl Keeper {
     /// Waits until an answer that is being kept is written.
     async fn written(&self, tenant: &Tenant, id: &KeptId) {
         let key = EntryKey::new(Purpose::Response, tenant.clone(), id.clone());
-        let waiting = self.waiting().answers.get(&key).map(|(_, written)| written.clone());
+        let waiting = self.waiting().answers.get(&key).map(|waits| waits.written.clone());
         if let Some(written) = waiting {
             until(written).await;
         }
@@ -185,10 +216,10 @@ struct Turn {
 
 impl Turn {
     /// `None` where too much waits already. One answer alone always may.
-    fn take(keeper: &Arc<Keeper>, answer: &KeptAnswer) -> Option<Self> {
+    fn take(keeper: &Arc<Keeper>, answer: &KeptAnswer, items: &Arc<[String]>) -> Option<Self> {
         let bytes = answer.input.len() + answer.answer.len();
         let key = EntryKey::new(Purpose::Response, answer.tenant.clone(), answer.id.clone());
-        let (sender, receiver) = watch::channel(());
+        let (sender, written) = watch::channel(());
         let mut waiting = keeper.waiting();
         if waiting.bytes > 0 && waiting.bytes + bytes > WAITING_BYTES {
             return None;
@@ -196,7 +227,7 @@ impl Turn {
         waiting.bytes += bytes;
         waiting.came += 1;
         let number = waiting.came;
-        waiting.answers.insert(key.clone(), (number, receiver));
+        waiting.answers.insert(key.clone(), Waits { number, written, items: Arc::clone(items) });
         drop(waiting);
         Some(Self { keeper: Arc::clone(keeper), key, number, bytes, _written: sender })
     }
@@ -207,7 +238,7 @@ impl Drop for Turn {
         let mut waiting = self.keeper.waiting();
         waiting.bytes -= self.bytes;
         // Another answer under the same id may have come meanwhile.
-        if waiting.answers.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+        if waiting.answers.get(&self.key).is_some_and(|waits| waits.number == self.number) {
             waiting.answers.remove(&self.key);
         }
     }

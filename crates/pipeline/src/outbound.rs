@@ -11,7 +11,6 @@ use weighbridge_transport::Rope;
 use weighbridge_units::{AttemptId, Loss, LossKind, Protocol};
 
 use crate::compiled::{Address, Deployment, Proof, Provider};
-use crate::conversation::refuse_references;
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 use crate::reserve::Unfit;
@@ -66,9 +65,6 @@ pub(crate) fn write(
     }
     let address = deployment.address(exchange.client);
     let mut outbound = if address.protocol == exchange.client {
-        if exchange.client == Protocol::OpenAiResponses {
-            refuse_references(said).map_err(|refusal| Unfit::here(Rejection::Misfit, refusal))?;
-        }
         edited(exchange, said, deployment, address, additions)
             .map_err(|error| Unfit::anywhere(Rejection::Misfit, Refusal::bad_field(&error, said)))?
     } else {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weighbridge_protocol::Body;
 use weighbridge_protocol::json::ReadError;
 use weighbridge_translate::ApiError;
-use weighbridge_translate::openai_responses::kept::{not_found, previous_not_found};
+use weighbridge_translate::openai_responses::kept::{item_not_found, not_found, previous_not_found};
 use weighbridge_units::{ErrorClass, Loss, NanoUsd};
 
 use crate::outbound::field_path;
@@ -62,6 +62,8 @@ pub(crate) enum Refusal {
     UnknownRequest { id: String },
     /// No kept answer of that id to go on from.
     UnknownPrevious { id: String },
+    /// No item of that id in a kept answer that the key may see; `keeps` tells whether this answer is kept.
+    UnknownItem { id: String, keeps: bool },
     /// No kept answer of that id that the key may see.
     UnknownAnswer { id: String },
     /// The store of kept answers cannot be read or written.
@@ -106,6 +108,7 @@ impl Refusal {
             Self::Draining => "draining",
             Self::UnknownRequest { .. } => "unknown-request",
             Self::UnknownPrevious { .. } => "unknown-previous",
+            Self::UnknownItem { .. } => "unknown-item",
             Self::UnknownAnswer { .. } => "unknown-answer",
             Self::KeptUnavailable => "kept-unavailable",
             Self::Upstream { .. } => "upstream",
@@ -170,6 +173,7 @@ impl Refusal {
             Self::Draining => (Class::Overloaded, 503, "The gateway is shutting down.".into()),
             Self::UnknownRequest { id } => (Class::NotFound, 404, format!("There is no request `{id}`.")),
             Self::UnknownPrevious { id } => return previous_not_found(id),
+            Self::UnknownItem { id, keeps } => return item_not_found(id, *keeps),
             Self::UnknownAnswer { id } => return not_found(id),
             Self::KeptUnavailable => {
                 (Class::Overloaded, 503, "The kept answers cannot be reached at the moment.".into())

@@ -93,6 +93,13 @@ pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Response<AnswerBody> 
     response
 }
 
+/// A stream that is whole already.
+pub(crate) fn events(body: impl Into<Bytes>) -> Response<AnswerBody> {
+    let mut response = json(200, body);
+    response.headers_mut().insert(header::CONTENT_TYPE, EVENT_STREAM);
+    response
+}
+
 /// The id that the client finds its request by.
 pub(crate) fn write_id(headers: &mut HeaderMap, id: &RequestId) {
     write_text(headers, REQUEST_ID, id.as_str().to_owned());

@@ -31,6 +31,9 @@ pub(crate) async fn answer(
     let mut relay = relay_for(exchange, deployment, framing);
     if let (Some(said), Some(attempt)) = (&exchange.conversation, attempt) {
         relay.keep_as(said.kept_as(attempt));
+        if let Some(previous) = said.previous() {
+            relay.goes_on_from(previous.to_string());
+        }
     }
     let mut held: VecDeque<Bytes> = VecDeque::new();
     let mut held_bytes = 0;

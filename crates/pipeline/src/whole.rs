@@ -38,20 +38,24 @@ pub(crate) async fn answer(
         let estimate = weighbridge_tokens::estimate(exchange.body.bytes().len() as u64);
         vectors.answer(deployment, headers, &bytes, text, estimate)
     } else if provider == client {
-        answer_facts(provider, text).map(|facts| (bytes.clone(), whole_facts(facts, Vec::new(), bytes.len())))
+        let previous = exchange.conversation.as_ref().and_then(|said| said.previous());
+        answer_facts(provider, text).map(|facts| {
+            let answer = match previous {
+                Some(previous) => conversation::going_on(bytes.clone(), previous),
+                None => bytes.clone(),
+            };
+            (answer, whole_facts(facts, Vec::new(), bytes.len()))
+        })
     } else {
+        let kept = exchange.conversation.as_ref().and_then(|said| Some(said.kept_as(attempt?)));
         let target = AnswerTarget {
+            kept: kept.as_ref(),
             legacy_functions: exchange.legacy_functions(),
             ..AnswerTarget::new(exchange.id().as_str(), exchange.arrived().as_secs()).model(&deployment.model)
         };
-        let kept_as = exchange.conversation.as_ref().and_then(|said| Some(said.kept_as(attempt?)));
         response(provider, client, text, &target).map(|translated| {
             let (answer, facts) = translated.value;
-            let answer = match &kept_as {
-                Some(kept_as) => conversation::told(answer, kept_as),
-                None => answer.into(),
-            };
-            (answer, whole_facts(facts, translated.losses, bytes.len()))
+            (answer.into(), whole_facts(facts, translated.losses, bytes.len()))
         })
     };
     match read {

@@ -12,7 +12,8 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use weighbridge_access::{MemoryKeyStore, TenantName};
 use weighbridge_cache::{
-    CacheStore, EntryKey, Holding, KeepingTerms, Kept, MemoryCacheStore, StoreError, StoreLimits,
+    CacheStore, EntryKey, Holding, ItemTag, KeepingTerms, Kept, MemoryCacheStore, StoreError, StoreLimits,
+    Tenant,
 };
 use weighbridge_pipeline::Jobs;
 use weighbridge_pipeline::settings::{
@@ -84,6 +85,12 @@ fn said(answer: &Value) -> &str {
     output.find(|item| item["type"] == "message").unwrap()["content"][0]["text"].as_str().unwrap()
 }
 
+/// The id of an answer's message.
+fn message_of(answer: &Value) -> &str {
+    let mut output = answer["output"].as_array().unwrap().iter();
+    output.find(|item| item["type"] == "message").unwrap()["id"].as_str().unwrap()
+}
+
 /// What all providers were sent, the latest last.
 fn sent(world: &World) -> Vec<String> {
     let all = [&world.openai, &world.anthropic, &world.google, &world.aws];
@@ -149,7 +156,8 @@ async fn a_conversation_goes_on_at_any_provider() {
             let case = format!("{first}, then {second}");
             let one = id_of(&world.post(RESPONSES, &question(first, "apples", None)).await);
             let two = world.post(RESPONSES, &question(second, "pears", Some(&one))).await;
-            assert_eq!(said(&answer_of(&two, false)), "pears", "{case}");
+            let told = answer_of(&two, false);
+            assert_eq!((said(&told), &told["previous_response_id"]), ("pears", &json!(one)), "{case}");
             // What came before is no loss, wherever it went.
             let losses = two.header("x-gateway-loss").unwrap_or_default();
             assert!(
@@ -434,6 +442,16 @@ impl CacheStore for Slow {
         self.memory.get(key, now).await
     }
 
+    async fn find(
+        &self,
+        tenant: &Tenant,
+        items: &[ItemTag],
+        now: Timestamp,
+    ) -> Result<Vec<Option<EntryKey>>, StoreError> {
+        self.is_away()?;
+        self.memory.find(tenant, items, now).await
+    }
+
     async fn prolong(&self, key: &EntryKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
         self.memory.prolong(key, now, until).await
     }
@@ -462,17 +480,21 @@ async fn no_client_waits_for_the_store_and_none_comes_too_early() {
             let world = stored_in(&slow(false), KeepingTerms::default());
             let mut body = question(model, "Hi", None);
             body["stream"] = stream.into();
-            let ask = async || {
+            let ask_answer = async || {
                 let before = tokio::time::Instant::now();
                 let answer = answer_of(&world.post(RESPONSES, &body).await, stream);
                 assert!(before.elapsed() < Duration::from_secs(5), "{model}: the store is behind the answer");
-                answer["id"].as_str().unwrap().to_owned()
+                answer
             };
-            // At once, and each of the three ways to ask for it first.
+            let ask = async || ask_answer().await["id"].as_str().unwrap().to_owned();
+            // At once, and each of the ways to ask for it first.
             let id = ask().await;
             assert_eq!(read(&world, &id).await.status, 200, "{model} stream={stream}");
             let on = world.post(RESPONSES, &question(model, "Ho", Some(&ask().await))).await;
             assert_eq!(said(&answer_of(&on, false)), "Ho", "{model} stream={stream}");
+            let items = json!([{ "type": "item_reference", "id": message_of(&ask_answer().await) }]);
+            let named = world.post(RESPONSES, &json!({ "model": model, "input": items })).await;
+            assert_eq!(named.status, 200, "{model} stream={stream}: {}", named.text());
             let path = format!("{RESPONSES}/{}", ask().await);
             assert_eq!(
                 world.ask(Method::DELETE, &path, &world.key).await.status,
@@ -601,8 +623,13 @@ async fn the_conversation_counts_when_tokens_are_counted() {
 async fn what_cannot_be_done_with_a_kept_answer_is_said() {
     let world = world();
     let id = id_of(&world.post(RESPONSES, &question(HOLDER, "Hi", None)).await);
-    let streamed = world.get(&format!("{RESPONSES}/{id}?stream=true")).await;
-    assert_eq!((streamed.status, &streamed.json()["error"]["param"]), (400, &json!("stream")));
+    let wrong = world.get(&format!("{RESPONSES}/{id}?stream=true&starting_after=x")).await;
+    assert_eq!((wrong.status, &wrong.json()["error"]["param"]), (400, &json!("starting_after")));
+    let cancelled = world.ask(Method::POST, &format!("{RESPONSES}/{id}/cancel"), &world.key).await;
+    assert_eq!(cancelled.status, 400);
+    assert_eq!(cancelled.json()["error"]["message"], "Cannot cancel a synchronous response.");
+    let unknown = world.ask(Method::POST, &format!("{RESPONSES}/resp_x/cancel"), &world.key).await;
+    assert_eq!((unknown.status, &unknown.json()["error"]["code"]), (404, &json!("response_not_found")));
     let posted = world.ask(Method::POST, &format!("{RESPONSES}/{id}"), &world.key).await;
     assert_eq!((posted.status, posted.header("allow")), (405, Some("GET, DELETE")));
     for model in MODELS {
@@ -630,16 +657,209 @@ async fn what_cannot_be_done_with_a_kept_answer_is_said() {
 #[tokio::test(start_paused = true)]
 async fn what_a_provider_holds_cannot_be_named() {
     let world = World::new();
-    for (name, value) in [
-        ("conversation", json!("conv_1")),
-        ("conversation", json!({ "id": "conv_1" })),
-        ("input", json!([{ "type": "item_reference", "id": "msg_1" }])),
+    for (name, value, status) in [
+        ("conversation", json!("conv_1"), 400),
+        ("conversation", json!({ "id": "conv_1" }), 400),
+        ("input", json!([{ "type": "item_reference", "id": "msg_1" }]), 404),
+        ("input", json!([{ "id": "msg_1" }]), 404),
+        ("input", json!([{ "type": null, "id": "msg_1" }]), 404),
+        ("input", json!([{ "type": "image_generation_call", "id": "ig_1" }]), 404),
     ] {
-        let mut body = json!({ "model": "openai-responses/gpt-4o-mini", "input": "echo:Hi" });
-        body[name] = value;
-        let refused = world.post("/v1/responses", &body).await;
-        assert_eq!(refused.status, 400, "{}", refused.text());
-        assert_eq!(refused.json()["error"]["param"], name, "{}", refused.text());
+        for model in ["openai-responses/gpt-4o-mini", "anthropic/claude-haiku-4-5"] {
+            let mut body = json!({ "model": model, "input": "echo:Hi" });
+            body[name] = value.clone();
+            for path in [RESPONSES, "/v1/responses/input_tokens"] {
+                let refused = world.post(path, &body).await;
+                assert_eq!(refused.status, status, "{}", refused.text());
+                assert_eq!(refused.json()["error"]["param"], name, "{}", refused.text());
+            }
+        }
     }
-    assert_eq!(world.openai.request_count(), 0);
+    assert_eq!(world.openai.request_count() + world.anthropic.request_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_are_named_at_any_provider() {
+    let item = |id: &str| json!({ "type": "item_reference", "id": id });
+    for first in MODELS {
+        for second in MODELS {
+            let mut world = world();
+            let other = world.add_key(|key| key.tenant = TenantName::new("other").unwrap());
+            let case = format!("{first}, then {second}");
+            let one = answer_of(&world.post(RESPONSES, &question(first, "apples", None)).await, false);
+            let path = format!("{RESPONSES}/{}/input_items", one["id"].as_str().unwrap());
+            let asked = world.get(&path).await.json()["data"][0]["id"].as_str().unwrap().to_owned();
+            // A reference need not say that it is one.
+            let named = json!([item(&asked), { "id": message_of(&one) }]);
+            let mut body = question(second, "pears", None);
+            body["input"] = json!([named[0], named[1], { "role": "user", "content": "echo:pears" }]);
+            body["stream"] = (first == second).into();
+            let two = world.post(RESPONSES, &body).await;
+            let two = answer_of(&two, first == second);
+            assert_eq!(said(&two), "pears", "{case}");
+            let bodies = sent(&world);
+            let sent_body = bodies.iter().find(|body| body.contains("pears")).unwrap();
+            assert!(
+                !sent_body.contains("item_reference") && !sent_body.contains(&asked),
+                "{case}: {sent_body}"
+            );
+            assert_eq!(sent_body.matches("apples").count(), 2, "{case}: {sent_body}");
+
+            let refused = world.send(post(RESPONSES, &other, &body)).await;
+            let error = &refused.json()["error"];
+            assert_eq!(error["message"], format!("Item with id '{asked}' not found."), "{case}");
+            let expected = (404, &json!("input"), &json!("invalid_request_error"), &json!(null));
+            assert_eq!((refused.status, &error["param"], &error["type"], &error["code"]), expected, "{case}");
+
+            // What goes on from it has all of it, and so has its list.
+            let two_id = two["id"].as_str().unwrap();
+            let list =
+                async || world.get(&format!("{RESPONSES}/{two_id}/input_items?order=asc")).await.json();
+            let ids: Vec<Value> =
+                list().await["data"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect();
+            assert_eq!(ids[..2], [json!(asked), json!(message_of(&one))], "{case}");
+            let three = question("gemini/gemini-2.5-flash", "plums", Some(two_id));
+            let three = answer_of(&world.post(RESPONSES, &three).await, false);
+            let bodies = sent(&world);
+            let sent_body = bodies.iter().find(|body| body.contains("plums")).unwrap();
+            for (fruit, times) in [("apples", 2), ("pears", 2)] {
+                assert_eq!(sent_body.matches(fruit).count(), times, "{case}: {sent_body}");
+            }
+            assert_eq!(three["previous_response_id"], two_id, "{case}");
+
+            // Without what it names it cannot be gone on from, nor be named.
+            let one_path = format!("{RESPONSES}/{}", one["id"].as_str().unwrap());
+            assert_eq!(world.ask(Method::DELETE, &one_path, &world.key).await.status, 200, "{case}");
+            assert_eq!(list().await["data"].as_array().map(Vec::len), Some(1), "{case}");
+            for body in [question(second, "figs", Some(two_id)), body] {
+                let refused = world.post(RESPONSES, &body).await;
+                assert_eq!(
+                    (refused.status, &refused.json()["error"]["param"]),
+                    (404, &json!("input")),
+                    "{case}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasoning_is_named_where_it_is_held_and_left_out_elsewhere() {
+    const THINKER: &str = "openai-responses/gpt-5-mini";
+    for (second, holds) in
+        [(THINKER, true), ("openai/gpt-5-mini", false), ("anthropic/claude-haiku-4-5", false)]
+    {
+        let world = world();
+        let one = answer_of(&world.post(RESPONSES, &question(THINKER, "apples", None)).await, false);
+        let reasoning = one["output"][0]["id"].as_str().unwrap();
+        assert!(reasoning.starts_with("rs_"), "{one}");
+        let named = |id: &str| json!({ "type": "item_reference", "id": id });
+        let body = json!({ "model": second, "input": [
+            { "role": "user", "content": "echo:apples" }, named(reasoning), named(message_of(&one)),
+            { "role": "user", "content": "echo:pears" }] });
+        let two = world.post(RESPONSES, &body).await;
+        assert_eq!(said(&answer_of(&two, false)), "pears", "{second}");
+        let bodies = sent(&world);
+        let sent_body = bodies.iter().find(|body| body.contains("pears")).unwrap();
+        assert_eq!(sent_body.contains(reasoning), holds, "{second}: {sent_body}");
+        if !holds {
+            continue;
+        }
+        // Where it has been forgotten, the request is made once more without.
+        let forget = format!("http://openai.test/v1/responses/{}", one["id"].as_str().unwrap());
+        let forget = Request::delete(forget).header("authorization", "Bearer sk-openai-responses-one");
+        world.transport.send(forget.body(Rope::default()).unwrap(), Duration::from_secs(1)).await.unwrap();
+        let three = world.post(RESPONSES, &body).await;
+        assert_eq!(said(&answer_of(&three, false)), "pears");
+        assert_eq!(three.header("x-gateway-attempts"), Some("2"));
+        let sent = sent_to_openai(&world);
+        assert_eq!(sent["input"].as_array().map(Vec::len), Some(3), "{sent}");
+        assert_eq!(world.pipeline.ledger().outstanding(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_what_is_named_is_asked_first() {
+    let world = World::with_settings(1, |settings| {
+        let any = ["gemini/gemini-2.5-flash", HOLDER, "anthropic/claude-haiku-4-5"];
+        settings.routes.push(route("any", &any, &[]));
+    });
+    let one = answer_of(&world.post(RESPONSES, &question(HOLDER, "apples", None)).await, false);
+    let named = json!({ "type": "item_reference", "id": message_of(&one) });
+    for _ in 0..4 {
+        let body = json!({ "model": "any", "input": [named, { "role": "user", "content": "echo:pears" }] });
+        let two = world.post(RESPONSES, &body).await;
+        assert_eq!(two.header("x-gateway-provider"), Some("openai-responses"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_forgotten_is_replayed_and_told_under_the_clients_id() {
+    for stream in [false, true] {
+        // A model of unknown context is always sent the whole conversation.
+        let world = World::with_settings(1, |settings| {
+            let holder = settings.providers.iter().find(|provider| &*provider.name == "openai-responses");
+            let mut own = holder.unwrap().clone();
+            (own.name, own.price_as) = ("own".into(), "own".into());
+            settings.providers.push(own);
+            settings.unknown_model = UnknownModel::ZeroAndFlag;
+        });
+        let one = id_of(&world.post(RESPONSES, &question("own/gpt-4o-mini", "apples", None)).await);
+        let mut body = question("own/gpt-4o-mini", "pears", Some(&one));
+        body["stream"] = stream.into();
+        let two = world.post(RESPONSES, &body).await;
+        assert!(sent_to_openai(&world)["previous_response_id"].is_null());
+        let told = answer_of(&two, stream);
+        assert_eq!(told["previous_response_id"], one);
+        let repeats = two.text().matches(&format!("\"previous_response_id\":\"{one}\"")).count();
+        assert_eq!(repeats, if stream { 3 } else { 1 }, "{}", two.text());
+        assert!(!two.text().contains("\"previous_response_id\":null"), "{}", two.text());
+        let kept = read(&world, told["id"].as_str().unwrap()).await;
+        assert_eq!(kept.json(), told, "kept as the client has it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_answer_is_streamed_again() {
+    for model in MODELS {
+        let world = world();
+        let one = answer_of(&world.post(RESPONSES, &question(model, "apples", None)).await, false);
+        let id = one["id"].as_str().unwrap();
+        let again = world.get(&format!("{RESPONSES}/{id}?stream=true&include_obfuscation=false")).await;
+        assert!(again.header("content-type").unwrap().starts_with("text/event-stream"), "{model}");
+        assert_eq!(answer_of(&again, true), one, "{model}");
+        let rest = world.get(&format!("{RESPONSES}/{id}?stream=true&starting_after=1")).await;
+        assert!(rest.text().starts_with("event: response.output_item.added\n"), "{model}: {}", rest.text());
+        assert!(again.text().ends_with(&rest.text()), "{model}");
+        let requests = sent(&world).len();
+        assert_eq!(requests, 1, "{model}: nobody was asked");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_the_whole_conversation_counts_among_the_tokens_of_a_minute() {
+    let history = "word ".repeat(20_000); // more than a model answers, or 16,384 tokens
+    for model in [HOLDER, "gemini/gemini-2.5-flash"] {
+        for named in [false, true] {
+            let mut world = world();
+            let key = world.add_key(|key| key.limits.tpm = Some(12_000));
+            let body = json!({ "model": model, "input": format!("{history} echo:{history}") });
+            let long = answer_of(&world.post(RESPONSES, &body).await, false);
+            let sent_before = sent(&world).len();
+            let on = match named {
+                false => question(model, "Ho", long["id"].as_str()),
+                true => json!({ "model": model, "input": [
+                    { "type": "item_reference", "id": message_of(&long) },
+                    { "role": "user", "content": "echo:Ho" }] }),
+            };
+            let refused = world.send(post(RESPONSES, &key, &on)).await;
+            assert_eq!(refused.status, 429, "{model}: {}", refused.text());
+            assert_eq!(refused.header("x-gateway-limit-kind"), Some("tpm"), "{model}");
+            assert_eq!(sent(&world).len(), sent_before, "{model}: nothing was sent");
+            // Nothing of the limit was consumed.
+            let short = world.send(post(RESPONSES, &key, &question(model, "Hi", None))).await;
+            assert_eq!(short.status, 200, "{model}: {}", short.text());
+            assert!(short.header("x-ratelimit-remaining-tokens").unwrap().parse::<u64>().unwrap() > 11_000);
+        }
+    }
 }

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, named_params};
-use weighbridge_cache::{CacheStore, EntryKey, Holding, Kept, Sealed, StoreError, StoreLimits};
+use weighbridge_cache::{
+    CacheStore, EntryKey, Holding, ItemTag, Kept, KeptId, Purpose, Sealed, StoreError, StoreLimits, Tenant,
+};
 use weighbridge_units::Timestamp;
 
 use crate::connection::{Layout, migrate, open_as, write};
@@ -31,6 +33,10 @@ const INSERT: &str = "INSERT INTO kept (tenant, purpose, id, expires, bytes, sea
      VALUES (:tenant, :purpose, :id, :expires, :bytes, :sealed)";
 const GET: &str = "SELECT expires, sealed FROM kept \
      WHERE tenant = :tenant AND purpose = :purpose AND id = :id AND expires > :now";
+const INSERT_ITEM: &str = "INSERT OR IGNORE INTO kept_item (item, seq) VALUES (:item, :seq)";
+/// Of the entries that hold an item the one that came last.
+const FIND: &str = "SELECT purpose, id FROM kept_item JOIN kept USING (seq) \
+     WHERE item = :item AND tenant = :tenant AND expires > :now ORDER BY seq DESC LIMIT 1";
 const PROLONG: &str = "UPDATE kept SET expires = max(expires, :until) \
      WHERE tenant = :tenant AND purpose = :purpose AND id = :id AND expires > :now";
 const DELETE: &str = "DELETE FROM kept WHERE tenant = :tenant AND purpose = :purpose AND id = :id \
@@ -103,9 +109,25 @@ impl CacheStore for SqliteCacheStore {
                 key,
                 expires: Timestamp::from_micros(expires),
                 sealed: Sealed::from_bytes(sealed),
+                items: Vec::new(),
             }))
         })
         .await
+    }
+
+    async fn find(
+        &self,
+        tenant: &Tenant,
+        items: &[ItemTag],
+        now: Timestamp,
+    ) -> Result<Vec<Option<EntryKey>>, StoreError> {
+        let (tenant, items) = (tenant.clone(), items.to_vec());
+        let found = self.ask(move |connection| find(connection, &tenant, &items, now)).await?;
+        let key = |(tenant, purpose, id): (Tenant, String, String)| {
+            let purpose = Purpose::from_name(&purpose).map_err(unavailable)?;
+            Ok(EntryKey::new(purpose, tenant, KeptId::new(&id).map_err(unavailable)?))
+        };
+        found.into_iter().map(|found| found.map(key).transpose()).collect()
     }
 
     async fn prolong(&self, key: &EntryKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
@@ -159,8 +181,32 @@ fn put(connection: &Connection, kept: &Kept, most: i64) -> rusqlite::Result<u64>
         ":bytes": bytes,
         ":sealed": kept.sealed.as_bytes(),
     })?;
+    let seq = transaction.last_insert_rowid();
+    let mut insert_item = transaction.prepare_cached(INSERT_ITEM)?;
+    for item in &kept.items {
+        insert_item.execute(named_params! { ":item": item.as_bytes(), ":seq": seq })?;
+    }
+    drop(insert_item);
     transaction.commit()?;
     Ok(made_room)
+}
+
+/// Purpose and id of the entry that holds each item.
+fn find(
+    connection: &Connection,
+    tenant: &Tenant,
+    items: &[ItemTag],
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Option<(Tenant, String, String)>>> {
+    let mut statement = connection.prepare_cached(FIND)?;
+    let mut find = |item: &ItemTag| {
+        let parameters = named_params! {
+            ":item": item.as_bytes(), ":tenant": tenant.as_str(), ":now": now.as_micros(),
+        };
+        let read = |row: &rusqlite::Row<'_>| Ok((tenant.clone(), row.get(0)?, row.get(1)?));
+        statement.query_row(parameters, read).optional()
+    };
+    items.iter().map(&mut find).collect()
 }
 
 /// Whether the entry that was deleted was still to be given out; `None` where there was none.

@@ -78,9 +78,10 @@ fn it_keeps_the_promises_of_a_store() {
         let limits = StoreLimits { entry_bytes: 600, total_bytes };
         let mut subject = Sqlite { limits, store: None, folder: folder() };
         subject.restart();
-        let report = block_on(check_store(&mut subject, limits, seed, 1_500));
+        let report = block_on(check_store(&mut subject, limits, seed, 2_000));
         let report = report.unwrap_or_else(|violation| panic!("{violation}"));
         assert!(report.found > 50 && report.swept > 10 && report.deleted > 10, "{report:?}");
+        assert!(report.items_found > 20 && report.items_missed > 20, "{report:?}");
         assert_eq!(report.made_room > 0, total_bytes < u64::MAX, "{report:?}");
     }
 }
@@ -243,7 +244,8 @@ fn no_more_waits_to_be_written_than_has_room() {
     let other = rusqlite::Connection::open(&folder.path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     // Nobody opens it, so that it need not be sealed.
-    let large = Kept { key: key(1), expires: LATER, sealed: Sealed::from_bytes(vec![7; 20 << 20]) };
+    let large =
+        Kept { key: key(1), expires: LATER, sealed: Sealed::from_bytes(vec![7; 20 << 20]), items: vec![] };
     let puts = (0..5).map(|_| store.put(large.clone()));
     let all = join_all(puts);
     let free = async { other.execute_batch("ROLLBACK").unwrap() };

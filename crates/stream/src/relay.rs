@@ -95,6 +95,15 @@ impl Relay {
         }
     }
 
+    /// Makes every event that repeats an answer of OpenAI Responses name the answer that its client went on from,
+    /// before the first piece, where the provider speaks the client's protocol. A bridge is told by
+    /// [`Self::keep_as`].
+    pub fn goes_on_from(&mut self, previous: String) {
+        if let Kind::Tee(tee) = &mut self.0 {
+            tee.goes_on_from(previous);
+        }
+    }
+
     /// Takes the next piece of the provider's stream; what the client may have by now goes to `out`.
     ///
     /// Nothing is kept longer than the client's grammar demands. After the end or a failure, what

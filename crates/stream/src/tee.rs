@@ -3,6 +3,8 @@ mod skim;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use memchr::memmem;
+use weighbridge_translate::openai_responses::kept::event_as_going_on;
 use weighbridge_translate::{ApiError, FrameRole, FrameScope, encode_stream_error, keep_alive};
 use weighbridge_units::Protocol;
 
@@ -17,13 +19,15 @@ use crate::sse::{Bare, Block, Framer, SseLimits, without_bom};
 /// Until the commit point every frame is parsed. After it only those are in which a few byte strings
 /// say that there is something to learn.
 ///
-/// Bytes leave at once. Only while usage is hidden is the beginning of a frame withheld until the
-/// frame is whole, because it could be the one to hide.
+/// Bytes leave at once. Only while usage is hidden, or answers are to name another, is the beginning of a frame
+/// withheld until the frame is whole, because it could be one to hide or to change.
 pub(crate) struct Tee {
     framer: Framer,
     driver: Driver,
     protocol: Protocol,
     hide_usage: bool,
+    /// The answer that every event of OpenAI Responses names which repeats its own.
+    previous: Option<String>,
     /// Whether the last frame was hidden: so is what still belongs to its line end.
     last_hidden: bool,
     /// Nothing was read yet: a byte order mark may come.
@@ -39,11 +43,21 @@ impl Tee {
             driver: Driver::new(options.provider),
             protocol: options.provider,
             hide_usage: options.hide_usage,
+            previous: None,
             last_hidden: false,
             start: true,
             bare: Bare::new(&SseLimits::default()),
             request_id: options.request_id.to_owned(),
         }
+    }
+
+    pub(crate) fn goes_on_from(&mut self, previous: String) {
+        self.previous = Some(previous).filter(|_| self.protocol == Protocol::OpenAiResponses);
+    }
+
+    /// Whether nothing of a frame leaves before all of it has come.
+    const fn withholds(&self) -> bool {
+        self.hide_usage || self.previous.is_some()
     }
 
     pub(crate) fn push(&mut self, chunk: Bytes, out: &mut VecDeque<Bytes>) {
@@ -58,10 +72,15 @@ impl Tee {
             let rest = chunk.get(read..).unwrap_or_default();
             match self.framer.find_end(rest) {
                 Ok(Some(length)) => {
-                    let withheld = self.hide_usage && !self.framer.kept().is_empty();
-                    self.frame(rest.get(..length).unwrap_or_default());
+                    let withheld = self.withholds() && !self.framer.kept().is_empty();
+                    let changed = self.frame(rest.get(..length).unwrap_or_default());
                     let end = read + length;
-                    if self.last_hidden {
+                    if let Some(changed) = changed {
+                        pass_on(&chunk, sent, read, out);
+                        out.push_back(changed);
+                        self.framer.forget();
+                        sent = end;
+                    } else if self.last_hidden {
                         pass_on(&chunk, sent, read, out);
                         self.framer.forget();
                         sent = end;
@@ -80,7 +99,7 @@ impl Tee {
                 Err(overrun) => {
                     self.driver.fail_decoding(overrun.error);
                     self.framer.keep(rest.get(..overrun.within).unwrap_or_default());
-                    if !self.hide_usage {
+                    if !self.withholds() {
                         read += overrun.within;
                     }
                 }
@@ -95,7 +114,7 @@ impl Tee {
             }
         }
         let until = match self.driver.state() {
-            RelayState::Running if self.hide_usage => read,
+            RelayState::Running if self.withholds() => read,
             RelayState::Running | RelayState::Ended => chunk.len(),
             RelayState::Failed => read,
         };
@@ -103,8 +122,8 @@ impl Tee {
     }
 
     pub(crate) fn keep_alive(&mut self, out: &mut VecDeque<Bytes>) {
-        // While usage is hidden, the client has nothing of a frame before the whole.
-        let is_between = self.framer.is_at_start() || self.hide_usage;
+        // Where the beginnings of frames are withheld, the client has nothing of a frame before the whole.
+        let is_between = self.framer.is_at_start() || self.withholds();
         let is_running = self.driver.state() == RelayState::Running;
         // The rest of a line end that was cut in two is not to become a line of its own.
         if is_running && is_between && !self.framer.waits_for_lf() {
@@ -112,20 +131,22 @@ impl Tee {
         }
     }
 
-    /// Reads one whole frame, of which `piece` is the end, and says in `last_hidden` whether to hide it.
-    fn frame(&mut self, piece: &[u8]) {
+    /// Reads one whole frame, of which `piece` is the end, and says in `last_hidden` whether to hide it. Gives
+    /// what leaves in its place.
+    fn frame(&mut self, piece: &[u8]) -> Option<Bytes> {
         let frame = self.framer.assemble(piece);
         let committed = self.driver.committed();
         if committed {
             self.driver.facts_mut().output_bytes += skim::content_bytes(self.protocol, frame);
             if !skim::is_telling(self.protocol, frame) {
                 self.last_hidden = false;
-                return;
+                return None;
             }
         }
         let scope = if committed { FrameScope::Facts } else { FrameScope::Whole };
         let block = Block::read(without_bom(frame, &mut self.start));
         let has_data = block.data.is_some();
+        let changed = self.previous.as_deref().and_then(|previous| going_on(frame, &block, previous));
         let role = match block.data {
             Some(data) => self.driver.frame(block.event, &data, scope, &mut |_, _| Ok(())),
             None => FrameRole::Part,
@@ -136,13 +157,17 @@ impl Tee {
             Err(error) => self.driver.fail_decoding(error),
         }
         self.last_hidden = self.hide_usage && role == FrameRole::UsageOnly;
+        changed
     }
 
     pub(crate) fn finish(&mut self, cut: Option<ApiError>, out: &mut VecDeque<Bytes>) -> End {
         let unfinished = !self.framer.kept().is_empty() && self.driver.state() == RelayState::Running;
         if unfinished && cut.is_none() {
             // It may lack no more than its final blank line.
-            self.frame(&[]);
+            if let Some(changed) = self.frame(&[]) {
+                self.framer.forget();
+                out.push_back(changed);
+            }
         }
         if cut.is_none()
             && let Err(error) = self.bare.end()
@@ -155,7 +180,7 @@ impl Tee {
             out.push_back(Bytes::from_static(b"\n"));
         }
         match &broken {
-            None if unfinished && self.hide_usage && !self.last_hidden => {
+            None if unfinished && self.withholds() && !self.last_hidden => {
                 out.push_back(Bytes::from(self.framer.take()));
             }
             None => {}
@@ -175,7 +200,7 @@ impl Tee {
 
     /// What must stand between the beginning of a frame that was sent on and an event of our own.
     fn separator(&self) -> &'static str {
-        if self.hide_usage || self.framer.is_at_start() {
+        if self.withholds() || self.framer.is_at_start() {
             return "";
         }
         // Anthropic's error event names itself in a line of its own. The last such line of a frame
@@ -205,6 +230,20 @@ impl Tee {
     pub(crate) fn facts(&self) -> &Facts {
         self.driver.facts()
     }
+}
+
+/// A frame whose event names another answer as the one that its own goes on from; `None` where it stays as it is.
+/// Every other byte is what it was, but for the line breaks of data in several lines, which nobody writes.
+fn going_on(frame: &[u8], block: &Block<'_>, previous: &str) -> Option<Bytes> {
+    let data: &[u8] = block.data.as_ref()?;
+    let changed = event_as_going_on(std::str::from_utf8(data).ok()?, previous)?;
+    let Some(at) = memmem::find(frame, data) else {
+        let name = block.event.map(|name| [b"event: ", name, b"\n"].concat()).unwrap_or_default();
+        let lines = changed.split(|byte| *byte == b'\n').flat_map(|line| [b"data: ", line, b"\n"].concat());
+        return Some(name.into_iter().chain(lines).chain(*b"\n").collect());
+    };
+    let rest = frame.get(at + data.len()..)?;
+    Some([frame.get(..at)?, &changed, rest].concat().into())
 }
 
 fn pass_on(chunk: &Bytes, from: usize, until: usize, out: &mut VecDeque<Bytes>) {

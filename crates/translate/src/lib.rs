@@ -147,12 +147,15 @@ pub struct AnswerTarget<'a> {
     /// Whether a client of Chat Completions asked with `functions`, the form before tools
     /// ([`openai_chat::asks_with_functions`]): a call is then told as `function_call`.
     pub legacy_functions: bool,
+    /// What an answer of OpenAI Responses tells of keeping, and the id that it is kept under in place of its
+    /// provider's own.
+    pub kept: Option<&'a openai_responses::kept::KeptAs>,
 }
 
 impl<'a> AnswerTarget<'a> {
     /// An answer of that id and time for a client that knows today's forms.
     pub const fn new(id_fallback: &'a str, created: i64) -> Self {
-        Self { id_fallback, model_fallback: "", created, legacy_functions: false }
+        Self { id_fallback, model_fallback: "", created, legacy_functions: false, kept: None }
     }
 
     /// The same for an answer of a model that was asked for by this name.

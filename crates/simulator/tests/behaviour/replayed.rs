@@ -8,7 +8,9 @@ use weighbridge_protocol::Body;
 use weighbridge_protocol::json::ScanLimits;
 use weighbridge_simulator::Simulator;
 use weighbridge_translate::RequestTarget;
-use weighbridge_translate::openai_responses::kept::{ReplayTo, Turn, input_as_items, replayed};
+use weighbridge_translate::openai_responses::kept::{
+    CitedItems, Reads, ReplayTo, Turn, input_as_items, replayed,
+};
 use weighbridge_units::Protocol;
 
 use crate::support::{Call, Endpoint, answer};
@@ -62,14 +64,15 @@ impl Conversation {
     }
 
     /// The second request with the first one's turn in it.
-    fn replay(&self, by_same_provider: bool, to: ReplayTo) -> Value {
+    fn replay(&self, reads: Reads, to: ReplayTo) -> Value {
         let scan = |value: &Value| {
             Body::scan(Bytes::from(value.to_string()), &ScanLimits::default()).expect("an object")
         };
         let input = input_as_items(&scan(&self.first)).expect("items");
         let first_answer = self.first_answer.to_string();
-        let turn = Turn { input: &input, answer: &first_answer, by_same_provider };
-        let edits = replayed(&scan(&self.second), &[turn], to, 1 << 20).expect("a request");
+        let turn = Turn { input: &input, answer: &first_answer, reads };
+        let edits =
+            replayed(&scan(&self.second), &[turn], &CitedItems::default(), to, 1 << 20).expect("a request");
         serde_json::from_slice(&edits.rope().concat()).expect("JSON")
     }
 }
@@ -87,7 +90,7 @@ fn a_stranger_answers_as_the_provider_that_holds_the_conversation() {
         Conversation::with_a_tool(&json!({})),
         Conversation::with_a_tool(&sealed),
     ] {
-        let replay = held.replay(false, ReplayTo::Responses);
+        let replay = held.replay(Reads::Nothing, ReplayTo::Responses);
         assert_eq!(texts(&ask(&openai(), &replay)), texts(&held.second_answer));
         // The one that holds it takes what a stranger would.
         assert_eq!(texts(&ask(&held.provider, &replay)), texts(&held.second_answer));
@@ -102,7 +105,7 @@ fn the_maker_takes_its_own_answer_back_whether_or_not_it_was_sealed() {
         Conversation::with_a_tool(&json!({})),
         Conversation::with_a_tool(&sealed),
     ] {
-        let replay = held.replay(true, ReplayTo::Responses);
+        let replay = held.replay(Reads::Encrypted, ReplayTo::Responses);
         assert_eq!(texts(&ask(&held.provider, &replay)), texts(&held.second_answer));
         // Also once it has forgotten what it kept.
         assert_eq!(texts(&ask(&openai(), &replay)), texts(&held.second_answer));
@@ -112,7 +115,7 @@ fn the_maker_takes_its_own_answer_back_whether_or_not_it_was_sealed() {
 #[test]
 fn another_protocol_goes_on_as_well() {
     let held = Conversation::with_a_tool(&json!({}));
-    let replay = held.replay(false, ReplayTo::Translation).to_string();
+    let replay = held.replay(Reads::Nothing, ReplayTo::Translation).to_string();
     let target = RequestTarget::new("claude-haiku-4-5");
     let sent = weighbridge_translate::request(
         Protocol::OpenAiResponses,

@@ -100,7 +100,9 @@ fn calls_tool(item: Raw<'_>) -> bool {
 pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses: &mut Losses<'a>) -> Vec<u8> {
     let mut out = Vec::with_capacity(2048);
     let is_same = losses.is_same_protocol();
-    let id = answer.id.as_deref().unwrap_or(target.id_fallback);
+    // Items have ids of the answer's: where it is found by its own, so are they, whatever its provider called it.
+    let kept_id = target.kept.map(|kept| kept.id.as_str());
+    let id = kept_id.or(answer.id.as_deref()).unwrap_or(target.id_fallback);
     let candidate = answer.candidates.first();
     let as_told = candidate.and_then(|candidate| as_told(candidate, losses));
     let ending = if as_told.is_some() { finish::UNTOLD } else { ending(candidate, losses) };
@@ -129,7 +131,7 @@ pub(super) fn encode<'a>(answer: &Answer<'a>, target: &AnswerTarget<'_>, losses:
         usage: answer.usage.as_ref().map(|told| raw_usage.map_or(Counts::Of(told), Counts::AsTold)),
         service_tier: tier,
         own: is_same.then_some(&answer.bag),
-        kept: None,
+        kept: target.kept,
     };
     let mut object = Writer::new(&mut out).object();
     // The writer writes nothing but UTF-8.

@@ -76,11 +76,13 @@ fn class_of_failure(code: &str) -> Option<ErrorClass> {
     })
 }
 
-/// Status and body. An unknown model has status 400 at OpenAI here, and 404 at others: each is kept.
+/// Status and body. An unknown model has status 400 at OpenAI here, and 404 at others: each is kept. So is the
+/// 404 of an unknown item, which has no code.
 pub(super) fn encode(error: &ApiError, request_id: &str) -> (u16, Vec<u8>) {
     let (status, body) = OpenAiChat.encode_error(error, request_id);
-    let is_kept = error.class == ErrorClass::NotFound && error.status == 400;
-    (if is_kept { 400 } else { status }, body)
+    let is_kept =
+        matches!((error.class, error.status), (ErrorClass::NotFound, 400) | (ErrorClass::BadRequest, 404));
+    (if is_kept { error.status } else { status }, body)
 }
 
 pub(super) fn encode_event(error: &ApiError, request_id: &str) -> Vec<u8> {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 use weighbridge_protocol::json::{Fields, Kind, Object, Raw, ReadError, Writer};
 
+use super::cited::{CitedItems, answer_id, cited_id};
 use super::replay::{ReplayError, Turn, output_items, said_items};
 
 /// The most items of a page.
@@ -84,7 +85,9 @@ impl InputItemsQuery {
 /// and its own request's input.
 ///
 /// Clients demand an id and a status of each item, and the contents of a message as a list. What the request
-/// left out is made up, the same each time. An `after` that names no item is taken for the list's end.
+/// left out is made up, the same each time and in each list that has the item. Items that were named by their
+/// ids stand in full, unless they are among `cited` no more. An `after` that names no item is taken for the
+/// list's end.
 ///
 /// # Errors
 /// [`ReplayError`] where something was not kept as items.
@@ -92,16 +95,15 @@ pub fn input_items(
     id: &str,
     turns: &[Turn<'_>],
     input: &str,
+    cited: &CitedItems<'_>,
     query: &InputItemsQuery,
 ) -> Result<Vec<u8>, ReplayError> {
-    let mut items = Vec::new();
+    let mut named: Vec<(Cow<'_, str>, Raw<'_>)> = Vec::new();
     for (number, turn) in turns.iter().enumerate() {
-        items.extend(said_items(turn.input, number)?);
-        items.extend(output_items(turn.answer, number)?);
+        let (said, output) = (said_items(turn.input, number)?, output_items(turn.answer, number)?);
+        list(&answer_id(turn, number)?, said.into_iter().chain(output), cited, &mut named);
     }
-    items.extend(said_items(input, turns.len())?);
-    let mut named: Vec<(Cow<'_, str>, Raw<'_>)> =
-        items.into_iter().enumerate().map(|(place, item)| (id_of(item, id, place), item)).collect();
+    list(id, said_items(input, turns.len())?, cited, &mut named);
     if query.order == Order::Newest {
         named.reverse();
     }
@@ -129,12 +131,29 @@ pub fn input_items(
     Ok(out)
 }
 
+/// Lists the items of one answer with their ids.
+fn list<'a>(
+    answer_id: &str,
+    items: impl IntoIterator<Item = Raw<'a>>,
+    cited: &CitedItems<'a>,
+    named: &mut Vec<(Cow<'a, str>, Raw<'a>)>,
+) {
+    for (place, item) in items.into_iter().enumerate() {
+        match cited_id(item) {
+            // It is known by the same id here.
+            Some(id) => named.extend(cited.resolved(item).map(|item| (id, item))),
+            None => named.push((id_of(item, answer_id, place), item)),
+        }
+    }
+}
+
 fn kind_of<'a>(item: Raw<'a>) -> Cow<'a, str> {
     item.get("type").and_then(|kind| kind.str().ok()).unwrap_or(Cow::Borrowed("message"))
 }
 
-/// The item's own id, or one that is made of the answer's and the item's place.
-fn id_of<'a>(item: Raw<'a>, answer_id: &str, place: usize) -> Cow<'a, str> {
+/// The item's own id, or one that is made of the answer's and the item's place: among what was said to get the
+/// answer, then the answer itself.
+pub(super) fn id_of<'a>(item: Raw<'a>, answer_id: &str, place: usize) -> Cow<'a, str> {
     let own = item.get("id").and_then(|id| id.str().ok()).filter(|id| !id.is_empty());
     own.unwrap_or_else(|| {
         let kind = match kind_of(item).as_ref() {
@@ -147,7 +166,8 @@ fn id_of<'a>(item: Raw<'a>, answer_id: &str, place: usize) -> Cow<'a, str> {
             _ => "item",
         };
         let own = answer_id.split_once('_').map_or(answer_id, |(_, own)| own);
-        Cow::Owned(format!("{kind}_{own}_{place}"))
+        // Ids that were made for an answer have no letter there.
+        Cow::Owned(format!("{kind}_{own}_i{place}"))
     })
 }
 
@@ -211,11 +231,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::openai_responses::kept::Reads;
 
-    const ANSWER: &str = r#"{"output":[{"type":"function_call","id":"fc_a","call_id":"c","name":"f","arguments":"{}","status":"completed"}]}"#;
+    const ANSWER: &str = r#"{"id":"resp_0","output":[{"type":"function_call","id":"fc_a","call_id":"c","name":"f","arguments":"{}","status":"completed"}]}"#;
 
     fn page(turns: &[Turn<'_>], input: &str, query: &InputItemsQuery) -> Value {
-        serde_json::from_slice(&input_items("resp_1", turns, input, query).unwrap()).unwrap()
+        let cited = CitedItems::default();
+        serde_json::from_slice(&input_items("resp_1", turns, input, &cited, query).unwrap()).unwrap()
     }
 
     #[test]
@@ -230,16 +252,16 @@ mod tests {
             json!({
                 "object": "list",
                 "data": [
-                    {"id": "msg_1_0", "type": "message", "status": "completed", "role": "user",
+                    {"id": "msg_1_i0", "type": "message", "status": "completed", "role": "user",
                      "content": [{"type": "input_text", "text": "Hi"}]},
-                    {"id": "msg_1_1", "type": "message", "status": "completed", "role": "user", "content":
+                    {"id": "msg_1_i1", "type": "message", "status": "completed", "role": "user", "content":
                      [{"type": "input_image", "image_url": "https://a.example/b.png", "detail": "auto"}]},
-                    {"id": "msg_1_2", "type": "message", "status": "completed", "role": "assistant",
+                    {"id": "msg_1_i2", "type": "message", "status": "completed", "role": "assistant",
                      "content": [{"type": "output_text", "text": "Ho", "annotations": []}]},
-                    {"id": "fco_1_3", "type": "function_call_output", "status": "completed", "call_id": "c", "output": "1"},
+                    {"id": "fco_1_i3", "type": "function_call_output", "status": "completed", "call_id": "c", "output": "1"},
                 ],
-                "first_id": "msg_1_0",
-                "last_id": "fco_1_3",
+                "first_id": "msg_1_i0",
+                "last_id": "fco_1_i3",
                 "has_more": false,
             })
         );
@@ -248,12 +270,16 @@ mod tests {
     #[test]
     fn what_was_said_before_is_part_of_it() {
         let turns =
-            [Turn { input: r#"[{"role":"user","content":"Hi"}]"#, answer: ANSWER, by_same_provider: true }];
+            [Turn { input: r#"[{"role":"user","content":"Hi"}]"#, answer: ANSWER, reads: Reads::Nothing }];
         let input = r#"[{"type":"function_call_output","call_id":"c","output":"1"}]"#;
         let found = page(&turns, input, &InputItemsQuery::default());
         let ids: Vec<&str> =
             found["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
-        assert_eq!(ids, ["fco_1_2", "fc_a", "msg_1_0"], "the newest first");
+        assert_eq!(
+            ids,
+            ["fco_1_i0", "fc_a", "msg_0_i0"],
+            "the newest first, each by the answer that it is of"
+        );
     }
 
     #[test]

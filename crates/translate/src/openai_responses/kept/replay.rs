@@ -4,6 +4,7 @@ use thiserror::Error;
 use weighbridge_protocol::json::{Array, Fields, Kind, Raw, ReadError, ScanError, ScanLimits, Writer};
 use weighbridge_protocol::{Body, Edits};
 
+use super::cited::CitedItems;
 use super::told::string;
 
 /// A request that was answered, and its answer.
@@ -13,8 +14,19 @@ pub struct Turn<'a> {
     pub input: &'a str,
     /// The answer, as its client had it.
     pub answer: &'a str,
-    /// Whether the provider that is asked now gave the answer. Only then can it read what it encrypted.
-    pub by_same_provider: bool,
+    /// What the provider that is asked now can read of it.
+    pub reads: Reads,
+}
+
+/// What of an answer a provider can read beside what everybody can: reasoning is its maker's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reads {
+    /// Nothing: another one gave the answer.
+    Nothing,
+    /// What it has encrypted in it.
+    Encrypted,
+    /// All of it: it holds the answer, and finds its items by their ids.
+    Held,
 }
 
 /// Who reads a request that is sent once more.
@@ -49,6 +61,12 @@ pub enum ReplayError {
         /// What is wrong with it.
         source: ReadError,
     },
+    /// An item is named that is not there any more, or never was.
+    #[error("there is no item `{id}`")]
+    NoSuchItem {
+        /// Its id.
+        id: String,
+    },
     /// The whole is larger than a request may be.
     #[error("the conversation so far has more than {limit} bytes: send the items that matter as input")]
     TooLarge {
@@ -70,7 +88,7 @@ pub fn input_as_items(body: &Body) -> Result<String, ReadError> {
     }
 }
 
-fn own_input(body: &Body) -> Option<Raw<'_>> {
+pub(super) fn own_input(body: &Body) -> Option<Raw<'_>> {
     body.get("input").filter(|input| !input.is_null())
 }
 
@@ -86,11 +104,17 @@ pub fn passed_on(body: &Body, provider_id: &str) -> Edits {
 }
 
 /// The request with the conversation of `turns`, the oldest first, before its own input, and with no word of
-/// the answer that it goes on from.
+/// the answer that it goes on from. Items that are named stand in full.
 ///
 /// # Errors
 /// [`ReplayError`]. `limit` is how many bytes the input may have in the end.
-pub fn replayed(body: &Body, turns: &[Turn<'_>], to: ReplayTo, limit: usize) -> Result<Edits, ReplayError> {
+pub fn replayed(
+    body: &Body,
+    turns: &[Turn<'_>],
+    cited: &CitedItems<'_>,
+    to: ReplayTo,
+    limit: usize,
+) -> Result<Edits, ReplayError> {
     let mut input = Vec::new();
     let mut items = Writer::new(&mut input).array();
     let mut bytes = 0;
@@ -101,7 +125,9 @@ pub fn replayed(body: &Body, turns: &[Turn<'_>], to: ReplayTo, limit: usize) -> 
         if bytes > limit.saturating_mul(2) {
             return Err(ReplayError::TooLarge { limit });
         }
-        said_items(turn.input, number)?.iter().for_each(|item| items.item().raw(item.text()));
+        for item in said_items(turn.input, number)? {
+            cited.write(item, to, &mut made, &mut items).map_err(|error| error.in_turn(number))?;
+        }
         answer(&output_items(turn.answer, number)?, turn, to, &mut made, &mut items)
             .map_err(|source| ReplayError::Read { turn: number, source })?;
     }
@@ -113,7 +139,9 @@ pub fn replayed(body: &Body, turns: &[Turn<'_>], to: ReplayTo, limit: usize) -> 
         }
         Some(list) => {
             let list = list.items().map_err(|_| ReadError::new(list, "a string or an array"));
-            list.map_err(ReplayError::Input)?.for_each(|item| items.item().raw(item.text()));
+            for item in list.map_err(ReplayError::Input)? {
+                cited.write(item, to, &mut made, &mut items).map_err(|error| error.in_turn(turns.len()))?;
+            }
         }
         None => {}
     }
@@ -141,7 +169,7 @@ pub(super) fn output_items(answer: &str, turn: usize) -> Result<Vec<Raw<'_>>, Re
     Ok(list.collect())
 }
 
-fn parse(text: &str, turn: usize) -> Result<Raw<'_>, ReplayError> {
+pub(super) fn parse(text: &str, turn: usize) -> Result<Raw<'_>, ReplayError> {
     Raw::parse(text, &ScanLimits::default()).map_err(|source| ReplayError::Scan { turn, source })
 }
 
@@ -156,15 +184,23 @@ fn answer(
     made: &mut MadeIds,
     items: &mut Array<'_>,
 ) -> Result<(), ReadError> {
-    let is_readable = output.iter().all(|item| !is_reasoning(*item) || is_sealed(*item));
-    if to == ReplayTo::Translation || (turn.by_same_provider && is_readable) {
+    if to == ReplayTo::Translation || is_whole(output, turn.reads) {
         output.iter().for_each(|item| items.item().raw(item.text()));
         return Ok(());
     }
     output.iter().filter(|item| !is_reasoning(**item)).try_for_each(|item| without_id(*item, made, items))
 }
 
-fn is_reasoning(item: Raw<'_>) -> bool {
+/// Whether an answer can be read whole by whom it is sent to.
+pub(super) fn is_whole(output: &[Raw<'_>], reads: Reads) -> bool {
+    match reads {
+        Reads::Nothing => false,
+        Reads::Encrypted => output.iter().all(|item| !is_reasoning(*item) || is_sealed(*item)),
+        Reads::Held => true,
+    }
+}
+
+pub(super) fn is_reasoning(item: Raw<'_>) -> bool {
     kind_of(item) == Some("\"reasoning\"")
 }
 
@@ -178,13 +214,14 @@ fn is_sealed(item: Raw<'_>) -> bool {
 
 /// Ids for messages, which must have one.
 #[derive(Debug, Default)]
-struct MadeIds(usize);
+pub(super) struct MadeIds(usize);
 
 /// Writes an item without the id that only its maker knows. Calls need none. Items of a provider's own tools
 /// stay as they are: what stands for them elsewhere is for that provider to say.
-fn without_id(item: Raw<'_>, made: &mut MadeIds, items: &mut Array<'_>) -> Result<(), ReadError> {
+pub(super) fn without_id(item: Raw<'_>, made: &mut MadeIds, items: &mut Array<'_>) -> Result<(), ReadError> {
     let kind = kind_of(item);
-    let is_message = kind == Some("\"message\"");
+    // What a client said needs no id.
+    let is_message = kind == Some("\"message\"") && item.get("role").map(Raw::text) == Some("\"assistant\"");
     if !is_message && !matches!(kind, Some("\"function_call\"" | "\"custom_tool_call\"")) {
         items.item().raw(item.text());
         return Ok(());
@@ -220,8 +257,12 @@ mod tests {
         serde_json::from_slice(&edits.rope().concat()).unwrap()
     }
 
+    fn replay(body: &Body, turns: &[Turn<'_>], to: ReplayTo, limit: usize) -> Result<Edits, ReplayError> {
+        replayed(body, turns, &CitedItems::default(), to, limit)
+    }
+
     fn turn<'a>(input: &'a str, answer: &'a str) -> Turn<'a> {
-        Turn { input, answer, by_same_provider: false }
+        Turn { input, answer, reads: Reads::Nothing }
     }
 
     #[test]
@@ -240,7 +281,7 @@ mod tests {
         let answer = r#"{"id":"resp_1","instructions":"be rude","output":[{"type":"message","id":"msg_x","role":"assistant","status":"completed","content":[{"type":"output_text","text":"Ho","annotations":[]}]}]}"#;
         let request =
             body(r#"{"model":"m","instructions":"be kind","previous_response_id":"resp_1","input":"And?"}"#);
-        let edits = replayed(&request, &[turn(first, answer)], ReplayTo::Translation, LIMIT).unwrap();
+        let edits = replay(&request, &[turn(first, answer)], ReplayTo::Translation, LIMIT).unwrap();
         assert_eq!(
             sent(&edits),
             json!({
@@ -271,17 +312,19 @@ mod tests {
         {"type":"message","id":"msg_a","role":"assistant","status":"completed","content":[]},
         {"type":"web_search_call","id":"ws_a","status":"completed"}]}"#;
 
-    fn replayed_items(answer: &str, by_same_provider: bool, to: ReplayTo) -> Value {
-        let turn = Turn { by_same_provider, ..turn("[]", answer) };
-        sent(&replayed(&body("{}"), &[turn], to, LIMIT).unwrap())["input"].clone()
+    fn replayed_items(answer: &str, reads: Reads, to: ReplayTo) -> Value {
+        let turn = Turn { reads, ..turn("[]", answer) };
+        sent(&replay(&body("{}"), &[turn], to, LIMIT).unwrap())["input"].clone()
     }
 
     #[test]
     fn a_provider_gets_its_own_answer_back_whole() {
         let whole = serde_json::from_str::<Value>(REASONED).unwrap()["output"].clone();
-        assert_eq!(replayed_items(REASONED, true, ReplayTo::Responses), whole);
-        assert_eq!(replayed_items(REASONED, true, ReplayTo::Translation), whole);
-        assert_eq!(replayed_items(REASONED, false, ReplayTo::Translation), whole);
+        for reads in [Reads::Encrypted, Reads::Held] {
+            assert_eq!(replayed_items(REASONED, reads, ReplayTo::Responses), whole);
+            assert_eq!(replayed_items(REASONED, reads, ReplayTo::Translation), whole);
+        }
+        assert_eq!(replayed_items(REASONED, Reads::Nothing, ReplayTo::Translation), whole);
     }
 
     #[test]
@@ -291,10 +334,13 @@ mod tests {
             {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": []},
             {"type": "web_search_call", "id": "ws_a", "status": "completed"},
         ]);
-        assert_eq!(replayed_items(REASONED, false, ReplayTo::Responses), expected);
-        // Reasoning that was not encrypted is nothing that can be brought back, also where it came from.
+        assert_eq!(replayed_items(REASONED, Reads::Nothing, ReplayTo::Responses), expected);
+        // Reasoning that was not encrypted is nothing that can be brought back, also where it came from, unless
+        // it is still there.
         let unsealed = REASONED.replace("SEALED", "");
-        assert_eq!(replayed_items(&unsealed, true, ReplayTo::Responses), expected);
+        assert_eq!(replayed_items(&unsealed, Reads::Encrypted, ReplayTo::Responses), expected);
+        let whole = serde_json::from_str::<Value>(&unsealed).unwrap()["output"].clone();
+        assert_eq!(replayed_items(&unsealed, Reads::Held, ReplayTo::Responses), whole);
     }
 
     #[test]
@@ -302,21 +348,21 @@ mod tests {
         let long = format!(r#"[{{"role":"user","content":"{}"}}]"#, "x".repeat(500));
         let many = vec![turn(&long, r#"{"output":[]}"#); 10];
         let refused =
-            |limit| replayed(&body(r#"{"input":"?"}"#), &many, ReplayTo::Responses, limit).unwrap_err();
+            |limit| replay(&body(r#"{"input":"?"}"#), &many, ReplayTo::Responses, limit).unwrap_err();
         assert_eq!(refused(1_000), ReplayError::TooLarge { limit: 1_000 });
         assert_eq!(refused(5_000), ReplayError::TooLarge { limit: 5_000 });
-        assert!(replayed(&body("{}"), &many, ReplayTo::Responses, 6_000).is_ok());
+        assert!(replay(&body("{}"), &many, ReplayTo::Responses, 6_000).is_ok());
     }
 
     #[test]
     fn what_was_kept_wrongly_is_named() {
         let good = turn("[]", "{}");
-        let replay =
-            |turns: &[Turn<'_>]| replayed(&body("{}"), turns, ReplayTo::Responses, LIMIT).unwrap_err();
-        assert!(matches!(replay(&[good, turn("[", "{}")]), ReplayError::Scan { turn: 1, .. }));
-        assert!(matches!(replay(&[turn("{}", "{}")]), ReplayError::Read { turn: 0, .. }));
-        assert!(matches!(replay(&[turn("[]", r#"{"output":7}"#)]), ReplayError::Read { turn: 0, .. }));
-        let wrong = replayed(&body(r#"{"input":7}"#), &[good], ReplayTo::Responses, LIMIT);
+        let refused =
+            |turns: &[Turn<'_>]| replay(&body("{}"), turns, ReplayTo::Responses, LIMIT).unwrap_err();
+        assert!(matches!(refused(&[good, turn("[", "{}")]), ReplayError::Scan { turn: 1, .. }));
+        assert!(matches!(refused(&[turn("{}", "{}")]), ReplayError::Read { turn: 0, .. }));
+        assert!(matches!(refused(&[turn("[]", r#"{"output":7}"#)]), ReplayError::Read { turn: 0, .. }));
+        let wrong = replay(&body(r#"{"input":7}"#), &[good], ReplayTo::Responses, LIMIT);
         assert!(matches!(wrong, Err(ReplayError::Input(_))));
     }
 
@@ -351,7 +397,7 @@ mod tests {
                 expected.extend([user(asked), model(answered)]);
             }
             expected.push(user(&last));
-            let edits = replayed(&request, &turns, ReplayTo::Translation, LIMIT).unwrap();
+            let edits = replay(&request, &turns, ReplayTo::Translation, LIMIT).unwrap();
             prop_assert_eq!(&sent(&edits)["input"], &Value::from(expected));
         }
     }
