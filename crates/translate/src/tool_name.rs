@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use weighbridge_protocol::json::{Kind, Object};
+use weighbridge_protocol::json::{Kind, Object, Writer};
 
 use crate::conversation::{CallKind, JsonText, ToolCall};
 use crate::tool_id;
@@ -63,6 +63,35 @@ pub(crate) fn write_custom(text: &str, object: &mut Object<'_>) {
     object.key(INPUT).string(text);
 }
 
+/// What a custom tool is called with, as the arguments of a function, while it is still coming.
+#[derive(Debug, Default)]
+pub(crate) struct CustomInput {
+    has_begun: bool,
+}
+
+impl CustomInput {
+    /// The next fragment of the arguments.
+    pub(crate) fn piece(&mut self, text: &str) -> String {
+        let mut quoted = Vec::new();
+        Writer::new(&mut quoted).string(text);
+        let quoted = String::from_utf8(quoted).unwrap_or_default();
+        let escaped = quoted.get(1..quoted.len() - 1).unwrap_or_default();
+        format!("{}{escaped}", self.begin())
+    }
+
+    /// The last fragment.
+    pub(crate) fn end(&mut self) -> String {
+        format!("{}\"}}", self.begin())
+    }
+
+    fn begin(&mut self) -> String {
+        match std::mem::replace(&mut self.has_begun, true) {
+            true => String::new(),
+            false => format!("{{\"{INPUT}\":\""),
+        }
+    }
+}
+
 /// What a custom tool is called with, out of the arguments of the function that stands for it; the
 /// arguments themselves where they are anything else.
 pub(crate) fn custom_input(arguments: Cow<'_, str>) -> Cow<'_, str> {
@@ -115,5 +144,17 @@ mod tests {
         let arguments = String::from_utf8(out).unwrap();
         assert_eq!(custom_input(arguments.into()), "two\n\"lines\"");
         assert_eq!(custom_input("cut {".into()), "cut {");
+    }
+
+    #[test]
+    fn in_pieces_it_is_the_same() {
+        for pieces in [&[][..], &[""], &["two\n", "\"lines", "\"\\"]] {
+            let mut input = CustomInput::default();
+            let mut told: String = pieces.iter().map(|piece| input.piece(piece)).collect();
+            told.push_str(&input.end());
+            let mut whole = Vec::new();
+            write_custom(&pieces.concat(), &mut Writer::new(&mut whole).object());
+            assert_eq!(told.as_bytes(), whole);
+        }
     }
 }

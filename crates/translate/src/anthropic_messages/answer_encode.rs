@@ -181,7 +181,7 @@ fn write_usage<'a>(answer: &Answer<'a>, object: &mut Object<'_>, losses: &mut Lo
 }
 
 /// The name here of a tier that has another one elsewhere.
-fn tier_name(name: &str) -> Option<&'static str> {
+pub(super) fn tier_name(name: &str) -> Option<&'static str> {
     match ServiceTier::named(name.into()) {
         ServiceTier::Standard => Some("standard"),
         ServiceTier::Priority => Some("priority"),

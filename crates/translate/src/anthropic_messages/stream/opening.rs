@@ -6,13 +6,13 @@ use weighbridge_protocol::anthropic_messages::event;
 use weighbridge_protocol::json::{Object, Writer};
 
 use super::writer::frame;
+use crate::FrameError;
 use crate::anthropic_messages::citations;
 use crate::conversation::{Citation, Proof, ProofKind};
 use crate::openai_chat::BETWEEN;
-use crate::{FrameError, tool_name};
+use crate::tool_name::CustomInput;
 
-/// How much of a block is kept that can be written only at its end: a proof, or what a custom tool is
-/// called with.
+/// How much of a proof is kept, which is written whole at its block's end.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// A part's block.
@@ -29,8 +29,8 @@ enum Kinds {
     Call {
         id: String,
         name: String,
-        /// What a custom tool is called with; it stands as the one argument of a function.
-        custom: Option<String>,
+        /// What a custom tool is called with stands as the one argument of a function.
+        custom: Option<CustomInput>,
     },
     /// What kind of block reasoning has depends on whether it says anything that can be read: it begins
     /// with the first text, or at the end.
@@ -99,7 +99,7 @@ impl Opening {
     }
 
     pub(super) fn call(part: u32, id: String, name: String, is_custom: bool) -> Self {
-        Self { part, index: 0, kind: Kinds::Call { id, name, custom: is_custom.then(String::new) } }
+        Self { part, index: 0, kind: Kinds::Call { id, name, custom: is_custom.then(CustomInput::default) } }
     }
 
     pub(super) fn reasoning(part: u32, id: Option<&str>) -> Self {
@@ -149,9 +149,9 @@ impl Opening {
             (Kinds::Call { custom: None, .. }, Piece::Arguments(text)) => {
                 self.delta(out, "input_json_delta", "partial_json", text);
             }
-            (Kinds::Call { custom: Some(kept), .. }, Piece::Arguments(text)) => {
-                fits(kept.len() + text.len())?;
-                kept.push_str(text);
+            (Kinds::Call { custom: Some(input), .. }, Piece::Arguments(text)) => {
+                let fragment = input.piece(text);
+                self.delta(out, "input_json_delta", "partial_json", &fragment);
             }
             (Kinds::Reasoning { .. }, Piece::Text(text)) => self.think(0, text, out),
             (Kinds::Reasoning { .. }, Piece::Summary(piece, text)) => self.think(*piece, text, out),
@@ -194,14 +194,12 @@ impl Opening {
     }
 
     /// Ends the block. `false` where the part said nothing that a block could hold.
-    pub(super) fn end(self, out: &mut Vec<u8>) -> bool {
+    pub(super) fn end(mut self, out: &mut Vec<u8>) -> bool {
+        if let Kinds::Call { custom: Some(input), .. } = &mut self.kind {
+            let fragment = input.end();
+            self.delta(out, "input_json_delta", "partial_json", &fragment);
+        }
         match &self.kind {
-            Kinds::Call { custom: Some(text), .. } => {
-                let mut arguments = Vec::new();
-                tool_name::write_custom(text, &mut Writer::new(&mut arguments).object());
-                let arguments = String::from_utf8(arguments).unwrap_or_default();
-                self.delta(out, "input_json_delta", "partial_json", &arguments);
-            }
             Kinds::Reasoning { id, is_visible, proof, .. } => {
                 let id = id.as_deref();
                 match proof {
@@ -249,6 +247,6 @@ impl Opening {
 fn fits(bytes: usize) -> Result<(), FrameError> {
     match bytes <= KEPT_BYTES_MAX {
         true => Ok(()),
-        false => Err(FrameError::TooMuch("what must be written at a block's end is over 1 MiB")),
+        false => Err(FrameError::TooMuch("a proof of reasoning is over 1 MiB")),
     }
 }

@@ -6,7 +6,7 @@ use weighbridge_protocol::json::{Object, Writer};
 use weighbridge_units::{Loss, LossKind, Protocol, Usage};
 
 use super::opening::{Opening, Piece};
-use crate::anthropic_messages::answer_encode::TRAILING_SIGNATURE;
+use crate::anthropic_messages::answer_encode::{TRAILING_SIGNATURE, tier_name};
 use crate::anthropic_messages::{citations, finish};
 use crate::conversation::CallKind;
 use crate::event::{pointer, report_once, report_untold};
@@ -25,12 +25,15 @@ const WAITING_PARTS_MAX: usize = 256;
 /// The grammar lets one block be open at a time. Parts that begin before the open one has ended wait,
 /// and follow in the order in which they began.
 ///
-/// `message_start` must tell usage before anybody knows it: it says zero, and `message_delta`, which
-/// has every figure, corrects it. SDKs take the later value.
+/// `message_start` waits for the first block: some providers tell their tier and the tokens of the prompt
+/// before it, and it is the only event that has a place for a tier. Of usage that nobody has told yet it
+/// says zero, and `message_delta`, which has every figure, corrects it. SDKs take the later value.
 #[derive(Debug)]
 pub struct MessagesWriter {
     id_fallback: String,
     model_fallback: String,
+    /// What the first event will say.
+    head: Head,
     started: bool,
     /// Index of the next block.
     next_index: u64,
@@ -48,6 +51,16 @@ pub struct MessagesWriter {
     usage: Option<Usage>,
 }
 
+/// What is known of an answer before its first block.
+#[derive(Debug, Default)]
+struct Head {
+    /// Whether the provider's answer has begun.
+    has_begun: bool,
+    id: Option<String>,
+    model: Option<String>,
+    tier: Option<&'static str>,
+}
+
 /// A part that began while another was open.
 #[derive(Debug)]
 struct Waiting {
@@ -62,6 +75,7 @@ impl MessagesWriter {
         Self {
             id_fallback: target.id_fallback.to_owned(),
             model_fallback: target.model_fallback.to_owned(),
+            head: Head::default(),
             started: false,
             next_index: 0,
             open: None,
@@ -86,7 +100,11 @@ impl StreamWriter for MessagesWriter {
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError> {
         match event {
-            Event::Start { id, model, .. } => self.start(id.as_deref(), model.as_deref(), out),
+            Event::Start { id, model, .. } => {
+                self.head.has_begun = true;
+                self.head.id = self.head.id.take().or_else(|| id.as_deref().map(str::to_owned));
+                self.head.model = self.head.model.take().or_else(|| model.as_deref().map(str::to_owned));
+            }
             Event::Open { candidate: candidate @ 1.., .. } => report_once(
                 losses,
                 LossKind::Dropped,
@@ -107,7 +125,10 @@ impl StreamWriter for MessagesWriter {
                 "probabilities of tokens",
             ),
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
-            Event::Ping if self.started => out.extend_from_slice(keep_alive(Protocol::AnthropicMessages)),
+            Event::Ping if self.head.has_begun => {
+                self.start(out);
+                out.extend_from_slice(keep_alive(Protocol::AnthropicMessages));
+            }
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
@@ -122,25 +143,18 @@ impl StreamWriter for MessagesWriter {
                 "the field has no counterpart in Anthropic Messages",
                 "a field of the same meaning",
             ),
-            Event::ServiceTier(tier) if tier != "default" && tier != "standard" => report_once(
-                losses,
-                LossKind::Dropped,
-                "/service_tier",
-                "the service tier cannot be told in a stream",
-                "a service tier at the end of a stream",
-            ),
+            Event::ServiceTier(tier) => self.service_tier(tier, losses),
             Event::Finish { .. }
             | Event::StopDetails { .. }
             | Event::Logprobs { .. }
             | Event::Ping
-            | Event::ServiceTier(_)
             | Event::Failed(_) => {}
         }
         Ok(())
     }
 
     fn complete(&mut self, out: &mut Vec<u8>, losses: &mut Vec<Loss>) {
-        self.start(None, None, out);
+        self.start(out);
         while let Some(part) = self.open.as_ref().map(Opening::part) {
             self.end(part, out);
         }
@@ -183,22 +197,37 @@ impl StreamWriter for MessagesWriter {
 }
 
 impl MessagesWriter {
-    fn start(&mut self, id: Option<&str>, model: Option<&str>, out: &mut Vec<u8>) {
+    fn start(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.started, true) {
             return;
         }
+        let Head { id, model, tier, .. } = &self.head;
         let told = self.usage.unwrap_or_default();
         frame(out, event::MESSAGE_START, |object| {
             let mut message = object.key("message").object();
-            message.key("id").string(id.unwrap_or(&self.id_fallback));
+            message.key("id").string(id.as_deref().unwrap_or(&self.id_fallback));
             message.key("type").string("message");
             message.key("role").string("assistant");
-            message.key("model").string(model_or(model, &self.model_fallback));
+            message.key("model").string(model_or(model.as_deref(), &self.model_fallback));
             drop(message.key("content").array());
             message.key("stop_reason").null();
             message.key("stop_sequence").null();
-            usage::write(&told, message.key("usage"));
+            usage::write_with_tier(&told, *tier, message.key("usage"));
         });
+    }
+
+    fn service_tier(&mut self, tier: &str, losses: &mut Vec<Loss>) {
+        let (why, needed) = match tier_name(tier) {
+            Some(name) if !self.started => {
+                self.head.tier = Some(name);
+                return;
+            }
+            // It was said, or is what a client takes for granted.
+            Some(name) if name == self.head.tier.unwrap_or("standard") => return,
+            Some(_) => ("the service tier came behind the only event that can tell it", "a tier at the end"),
+            None => ("the service tier has no counterpart", "such a service tier"),
+        };
+        report_once(losses, LossKind::Dropped, "/service_tier", why, needed);
     }
 
     fn stop_reason(&self, losses: &mut Vec<Loss>) -> &'static str {
@@ -241,7 +270,7 @@ impl MessagesWriter {
         out: &mut Vec<u8>,
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError> {
-        self.start(None, None, out);
+        self.start(out);
         let opening = match kind {
             PartKind::Text => Opening::text(part),
             PartKind::ToolCall { id, name, kind } => {
@@ -358,7 +387,11 @@ impl MessagesWriter {
             }
         };
         match waiting.filter(|_| !is_open) {
-            None => self.say(&piece, out),
+            None => {
+                // SDKs take a signature from one delta, the last of its block.
+                self.held_events += u64::from(matches!(piece, Piece::Proof(_)));
+                self.say(&piece, out)
+            }
             Some(waiting) => {
                 self.waiting_bytes += piece.bytes();
                 if self.waiting_bytes > WAITING_BYTES_MAX {

@@ -77,6 +77,15 @@ impl Block {
         self.part
     }
 
+    /// How much of it is kept for its end, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        match &self.kind {
+            Kind::ToolUse { custom } => custom.as_ref().map_or(0, String::len),
+            Kind::Reasoning(thought) => thought.proof.as_ref().map_or(0, |proof| proof.data.len()),
+            Kind::Text | Kind::Image => 0,
+        }
+    }
+
     /// Writes a delta of the kind that the block has. Reports what no delta can say.
     ///
     /// # Errors

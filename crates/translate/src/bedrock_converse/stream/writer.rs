@@ -50,6 +50,12 @@ struct Waiting {
     closed: bool,
 }
 
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.frames.len() + self.block.kept_bytes()
+    }
+}
+
 impl ConverseWriter {
     /// A writer for one stream.
     pub fn new(target: &StreamTarget<'_>) -> Self {
@@ -267,14 +273,17 @@ impl ConverseWriter {
         losses: &mut Vec<Loss>,
     ) -> Result<(), FrameError> {
         if let Some(open) = self.open.as_mut().filter(|open| open.part() == part) {
-            return open.delta(delta, out, losses);
+            let before = open.kept_bytes();
+            open.delta(delta, out, losses)?;
+            self.held_events += u64::from(open.kept_bytes() > before);
+            return Ok(());
         }
         let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.block.part() == part) else {
             return Ok(()); // Reported when it opened.
         };
-        let before = waiting.frames.len();
+        let before = waiting.bytes();
         waiting.block.delta(delta, &mut waiting.frames, losses)?;
-        self.waiting_bytes += waiting.frames.len() - before;
+        self.waiting_bytes += waiting.bytes() - before;
         self.held_events += 1;
         if self.waiting_bytes > WAITING_BYTES_MAX {
             return Err(FrameError::TooMuch(
@@ -292,7 +301,7 @@ impl ConverseWriter {
         let Some(open) = self.open.take_if(|open| open.part() == part) else { return };
         open.stop(out, losses);
         while let Some(next) = self.waiting.pop_front() {
-            self.waiting_bytes -= next.frames.len();
+            self.waiting_bytes -= next.bytes();
             out.extend_from_slice(&next.frames);
             if !next.closed {
                 self.open = Some(next.block);
