@@ -30,6 +30,10 @@
 //! stream that did not end well never looks as if it had: it ends with an error event in the client's own
 //! protocol.
 //!
+//! Nothing lags: what a frame says leaves with the frame that completes it, but for what the client's grammar
+//! forbids to say yet, which is bounded and counted. A pass-through holds nothing back at all: a frame that
+//! is corrupt, or was cut, has been sent on before anybody can know, and the error event follows it.
+//!
 //! # Memory
 //!
 //! A relay keeps at most one unfinished frame (an event or element of 16 MiB, [`sse::SseLimits`]; 24 MiB

@@ -16,8 +16,8 @@ use crate::sse::{Bare, Block, Framer, SseLimits, without_bom};
 /// Pass-through with metering: the provider's bytes leave as they came, as slices of the pieces they
 /// came in, while usage, finish and errors are read beside them.
 ///
-/// Until the commit point every frame is parsed. After it only those are in which a few byte strings
-/// say that there is something to learn.
+/// Until the commit point every frame is read. After it only those are in which a few byte strings
+/// say that there is something to learn; of the others it is only checked that they are JSON.
 ///
 /// Bytes leave at once. Only while usage is hidden, or answers are to name another, is the beginning of a frame
 /// withheld until the frame is whole, because it could be one to hide or to change.
@@ -136,15 +136,15 @@ impl Tee {
     fn frame(&mut self, piece: &[u8]) -> Option<Bytes> {
         let frame = self.framer.assemble(piece);
         let committed = self.driver.committed();
+        let block = Block::read(without_bom(frame, &mut self.start));
         if committed {
             self.driver.facts_mut().output_bytes += skim::content_bytes(self.protocol, frame);
-            if !skim::is_telling(self.protocol, frame) {
+            if !skim::is_telling(self.protocol, frame) && block.data.as_deref().is_some_and(skim::is_sound) {
                 self.last_hidden = false;
                 return None;
             }
         }
         let scope = if committed { FrameScope::Facts } else { FrameScope::Whole };
-        let block = Block::read(without_bom(frame, &mut self.start));
         let has_data = block.data.is_some();
         let changed = self.previous.as_deref().and_then(|previous| going_on(frame, &block, previous));
         let role = match block.data {

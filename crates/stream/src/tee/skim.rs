@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
+use weighbridge_protocol::json::{Raw, ScanLimits};
 use weighbridge_units::Protocol;
 
 type Key = LazyLock<Finder<'static>>;
@@ -31,9 +32,9 @@ const CONTENT: [&[u8]; 11] = [
     b"stringValue",
 ];
 
-/// Whether a frame may say more than content. When in doubt it does: then it is parsed.
+/// Whether a frame may say more than content. When in doubt it does: then it is read.
 ///
-/// A frame that does not close its object is parsed too: it is corrupt, or a comment.
+/// A frame that does not close its object is read too: it is corrupt, or a comment.
 pub(super) fn is_telling(protocol: Protocol, frame: &[u8]) -> bool {
     if !frame.trim_ascii_end().ends_with(b"}") {
         return true;
@@ -53,6 +54,11 @@ pub(super) fn is_telling(protocol: Protocol, frame: &[u8]) -> bool {
         Protocol::OpenAiResponses => !is_responses_delta(frame),
         _ => true,
     }
+}
+
+/// Whether a frame's data is JSON at all: what is not breaks the stream, whatever it might have told.
+pub(super) fn is_sound(data: &[u8]) -> bool {
+    std::str::from_utf8(data).is_ok_and(|text| Raw::parse(text, &ScanLimits::default()).is_ok())
 }
 
 /// Whether a frame is an event of Responses that adds to something. Its name says so, or, where it has

@@ -146,7 +146,7 @@ fn frame(protocol: Protocol) -> BoxedStrategy<Vec<u8>> {
 }
 
 /// A stream that makes sense.
-fn sensible(protocol: Protocol) -> String {
+pub(crate) fn sensible(protocol: Protocol) -> String {
     match protocol {
         OpenAiChat => chat(&[
             &delta(r#"{"role":"assistant","content":""}"#),

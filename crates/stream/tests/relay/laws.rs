@@ -68,7 +68,10 @@ proptest! {
             let ran = run_cut(&options, [stream.as_slice()], lost.then(connection_lost));
             if ran.end.is_complete() {
                 prop_assert!(terminal(options.provider, &stream) || !lost);
-            } else if options.provider != options.client {
+                continue;
+            }
+            prop_assert_ne!(check(options.client, &ran.bytes), Ok(Verdict::EndedWell));
+            if options.provider != options.client {
                 prop_assert!(!terminal(options.client, &ran.bytes));
             }
         }

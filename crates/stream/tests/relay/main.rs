@@ -13,6 +13,7 @@ mod gemini;
 mod gemini_recordings;
 mod keep_alive;
 mod laws;
+mod odds;
 mod pass_through;
 mod replayed;
 mod responses;
