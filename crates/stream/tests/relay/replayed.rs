@@ -139,7 +139,7 @@ fn candidate() -> impl Strategy<Value = Candidate<'static>> {
     )
 }
 
-fn answer() -> impl Strategy<Value = Answer<'static>> {
+pub(crate) fn answer() -> impl Strategy<Value = Answer<'static>> {
     let usage = (0_u64..99, 0_u64..99, option::of(0_u64..99), option::of(0_u64..99)).prop_map(
         |(input, output, cached, reasoning)| {
             let mut usage = Usage::new().with(Bucket::Input, input).with(Bucket::Output, output);
@@ -280,7 +280,11 @@ fn streams_as_whole(answer: &Answer<'_>, client: Protocol) -> Result<(), TestCas
 }
 
 /// Whether what came of a stream to a client is what the whole answer is for it.
-fn says_the_whole(folded: &Answer<'_>, answer: &Answer<'_>, client: Protocol) -> Result<(), TestCaseError> {
+pub(crate) fn says_the_whole(
+    folded: &Answer<'_>,
+    answer: &Answer<'_>,
+    client: Protocol,
+) -> Result<(), TestCaseError> {
     let mut losses = Losses::new(answer.source, client);
     let target = AnswerTarget::new("fallback-1", 1_700_000_000).model("asked-for");
     let whole = adapter(client).encode_answer(answer, &target, &mut losses);
