@@ -89,6 +89,7 @@ pub(crate) struct StreamBody {
 }
 
 /// Who answers for the money while the body is polled.
+#[expect(clippy::large_enum_variant, reason = "it lies in a box, and changes once in the life of a stream")]
 enum Stage {
     /// The provider is still writing; dropping this means that the client has left.
     Running(InFlight),

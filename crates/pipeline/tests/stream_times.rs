@@ -31,6 +31,9 @@ fn signs_of_life(client: Protocol, stream: &str) -> usize {
     }
 }
 
+/// What is different about a provider's time limits.
+type Change = fn(&mut Timeouts);
+
 fn with_timeouts(change: impl Fn(&mut Timeouts)) -> World {
     let change = |settings: &mut Settings| {
         settings.providers.iter_mut().for_each(|provider| change(&mut provider.timeouts));
@@ -48,7 +51,7 @@ async fn a_stream_that_does_not_begin_is_given_up_for_the_next_target() {
         Duration::from_secs(number)
     }
     // No head; a head and nothing behind it; signs of life, but no content.
-    let cases: [(Fault, u64, fn(&mut Timeouts)); 5] = [
+    let cases: [(Fault, u64, Change); 5] = [
         (Fault::StallBeforeHead, 5, |limits| limits.first_byte = seconds(5)),
         (Fault::StallMidStream { after_frames: 0 }, 7, |limits| limits.idle = seconds(7)),
         (Fault::SlowFrames(seconds(4)), 6, |limits| limits.first_token = Some(seconds(6))),
