@@ -128,6 +128,7 @@ fn steps(frames: &[Frame], chunking: Chunking, pause: Duration, scatter: &mut Sc
     }
     let joined = Bytes::from(joined);
     let (mut at, mut begun, mut ended) = (0, 0, 0);
+    let mut told = false;
     while at < joined.len() {
         let frame_end = ends.get(ended).copied().unwrap_or(joined.len());
         let size = match chunking {
@@ -146,13 +147,14 @@ fn steps(frames: &[Frame], chunking: Chunking, pause: Duration, scatter: &mut Sc
             begun += 1;
         }
         while ended < ends.len() && ends[ended] <= end {
+            told |= frames[ended].tells_usage;
             ended += 1;
         }
         steps.push_back(Step::Chunk {
             bytes: joined.slice(at..end),
             pause,
             progress: frames.get(begun.saturating_sub(1)).map_or(Progress::default(), |frame| frame.progress),
-            told: frames[..ended].iter().any(|frame| frame.tells_usage),
+            told,
         });
         at = end;
     }
