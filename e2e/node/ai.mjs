@@ -28,12 +28,15 @@ await run((gateway) => {
     async whole(model, prompt) {
       return (await generateText({ model: named(model), prompt, maxRetries: 0 })).text;
     },
-    async streamed(model, prompt) {
+    async streamed(model, prompt, abortSignal, hears = () => {}) {
       let failure;
       const onError = ({ error }) => (failure = error);
-      const { textStream } = streamText({ model: named(model), prompt, maxRetries: 0, onError });
+      const { textStream } = streamText({ model: named(model), prompt, maxRetries: 0, onError, abortSignal });
       let text = "";
-      for await (const piece of textStream) text += piece;
+      for await (const piece of textStream) {
+        text += piece;
+        hears();
+      }
       if (failure) throw failure;
       return text;
     },

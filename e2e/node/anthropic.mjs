@@ -19,8 +19,9 @@ await run(({ url, key }) => {
     async whole(model, asked) {
       return text(await client.messages.create(body(model, user(asked))));
     },
-    async streamed(model, asked) {
-      return text(await client.messages.stream(body(model, user(asked))).finalMessage());
+    async streamed(model, asked, signal, hears = () => {}) {
+      const stream = client.messages.stream(body(model, user(asked)), { signal }).on("text", hears);
+      return text(await stream.finalMessage());
     },
     async tool(model) {
       const said = await client.messages.stream(body(model, user(ASKED), { tools })).finalMessage();

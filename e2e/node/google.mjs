@@ -9,10 +9,11 @@ await run(({ url, key }) => {
   const user = (text) => ({ role: "user", parts: [{ text }] });
   const { schema, ...named } = WEIGH;
   const config = { tools: [{ functionDeclarations: [{ ...named, parametersJsonSchema: schema }] }] };
-  const parts = async (asked) => {
+  const parts = async (asked, hears = () => {}) => {
     const heard = [];
     for await (const piece of await client.models.generateContentStream(asked)) {
       heard.push(...(piece.candidates?.[0]?.content?.parts ?? []));
+      hears();
     }
     return heard;
   };
@@ -21,8 +22,8 @@ await run(({ url, key }) => {
     async whole(model, asked) {
       return (await client.models.generateContent({ model, contents: [user(asked)] })).text;
     },
-    async streamed(model, asked) {
-      return text(await parts({ model, contents: [user(asked)] }));
+    async streamed(model, asked, abortSignal, hears) {
+      return text(await parts({ model, contents: [user(asked)], config: { abortSignal } }, hears));
     },
     async tool(model) {
       const said = await parts({ model, contents: [user(ASKED)], config });

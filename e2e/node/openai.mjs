@@ -13,8 +13,9 @@ function chat(client) {
     async whole(model, text) {
       return (await ask(model, user(text))).choices[0].message.content;
     },
-    async streamed(model, text) {
-      const stream = client.chat.completions.stream({ model, messages: user(text) });
+    async streamed(model, text, signal, hears = () => {}) {
+      const stream = client.chat.completions.stream({ model, messages: user(text) }, { signal });
+      stream.on("content", hears);
       return (await stream.finalChatCompletion()).choices[0].message.content;
     },
     async tool(model) {
@@ -43,8 +44,9 @@ function responses(client) {
     async whole(model, text) {
       return (await ask(model, user(text))).output_text;
     },
-    async streamed(model, text) {
-      const stream = client.responses.stream({ model, input: user(text), store: false });
+    async streamed(model, text, signal, hears = () => {}) {
+      const stream = client.responses.stream({ model, input: user(text), store: false }, { signal });
+      stream.on("response.output_text.delta", hears);
       return (await stream.finalResponse()).output_text;
     },
     async tool(model) {
