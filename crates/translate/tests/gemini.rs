@@ -692,3 +692,41 @@ fn the_name_of_a_schema_is_reported() {
         assert_eq!(reasons, ["a schema has no name here"], "{to}");
     }
 }
+
+/// Whatever fields a part has, under whichever of their names: what was read is written so that it is read
+/// again as the same.
+#[test]
+fn a_part_of_any_fields_is_read_as_it_was_written() {
+    const FIELDS: [&[&str]; 7] = [
+        &["", r#""functionCall":null"#, r#""functionCall":{}"#, r#""functionCall":{"name":"f"}"#],
+        &["", r#""function_call":null"#, r#""function_call":{}"#, r#""function_call":{"name":"g"}"#],
+        &["", r#""text":null"#, r#""text":"""#, r#""text":"Hi""#],
+        &["", r#""thoughtSignature":"AA==""#, r#""thoughtSignature":null,"thought_signature":"AA==""#],
+        &["", r#""thought":true"#],
+        &[
+            "",
+            r#""inlineData":null,"inline_data":{}"#,
+            r#""inlineData":{"mimeType":"image/png","data":"aGk="}"#,
+        ],
+        &["", r#""new":1"#],
+    ];
+    let count: usize = FIELDS.iter().map(|values| values.len()).product();
+    let mut read = 0;
+    for mut number in 0..count {
+        let mut fields = Vec::new();
+        for values in FIELDS {
+            fields.push(values[number % values.len()]);
+            number /= values.len();
+        }
+        fields.retain(|field| !field.is_empty());
+        let body = format!(r#"{{"contents":[{{"role":"model","parts":[{{{}}}]}}]}}"#, fields.join(","));
+        let written = |body: &str| {
+            let sent = request(Gemini, Gemini, body, &RequestTarget::new("m"));
+            sent.map(|sent| String::from_utf8(sent.value).unwrap())
+        };
+        let Ok(first) = written(&body) else { continue };
+        read += 1;
+        assert_eq!(written(&first).as_deref(), Ok(first.as_str()), "{body}");
+    }
+    assert!(read > count / 2, "{read} of {count}");
+}
