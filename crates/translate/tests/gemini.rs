@@ -730,3 +730,18 @@ fn a_part_of_any_fields_is_read_as_it_was_written() {
     }
     assert!(read > count / 2, "{read} of {count}");
 }
+
+/// Declarations under the other name were once a tool of Google's own, and read as functions when they came
+/// back.
+#[test]
+fn of_functions_under_both_names_of_their_field_one_list_counts() {
+    let body = r#"{"contents":[],"tools":[{"functionDeclarations":[{"name":"f"}],"function_declarations":[{"description":"?"}]}]}"#;
+    for to in [Gemini, Chat] {
+        let sent = request(Gemini, to, body, &RequestTarget::new("m")).unwrap();
+        let text = String::from_utf8(sent.value).unwrap();
+        assert!(text.contains(r#""name":"f""#) && !text.contains('?'), "{text}");
+        let lost: Vec<&str> = sent.losses.iter().map(|loss| loss.pointer.as_str()).collect();
+        assert_eq!(lost, ["/tools/0/function_declarations"], "{to}");
+        request(to, to, &text, &RequestTarget::new("m")).unwrap();
+    }
+}

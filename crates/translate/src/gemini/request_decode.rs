@@ -30,7 +30,7 @@ pub(super) fn decode(body: Raw<'_>) -> Result<Conversation<'_>, ReadError> {
         wishes_decode::generation_config(config, &mut conversation)?;
     }
     if let Some(raw) = fields.take::<Raw<'_>>("tools")?.value() {
-        conversation.tools = tools(raw)?;
+        conversation.tools = tools(raw, &mut conversation.bag)?;
     }
     if let Some(config) = names::take(&mut fields, "toolConfig", "tool_config")? {
         tool_config(config, &mut conversation)?;
@@ -111,7 +111,7 @@ fn instruction(raw: Raw<'_>) -> Result<Option<Message<'_>>, ReadError> {
 }
 
 /// `tools`: each holds any number of functions, and of tools that Google runs.
-fn tools(raw: Raw<'_>) -> Result<Vec<Tool<'_>>, ReadError> {
+fn tools<'a>(raw: Raw<'a>, bag: &mut Bag<'a>) -> Result<Vec<Tool<'a>>, ReadError> {
     let items: Vec<Raw<'_>> = match raw.kind() {
         Kind::Object => vec![raw],
         _ => raw.items()?.collect(),
@@ -130,7 +130,11 @@ fn tools(raw: Raw<'_>) -> Result<Vec<Tool<'_>>, ReadError> {
             }
             None => {}
         }
-        for (name, raw) in fields.rest().iter().filter(|(_, raw)| !raw.is_null()) {
+        let rest = fields.rest();
+        for (name, raw) in rest.superseded() {
+            bag.push_superseded(name.to_owned(), raw);
+        }
+        for (name, raw) in rest.iter().filter(|(_, raw)| !raw.is_null()) {
             let kind = ToolKind::Unknown { name: Cow::Owned(name.to_owned()), raw };
             tools.push(Tool { place: raw.into(), kind, cache: None, bag: Bag::EMPTY });
         }
