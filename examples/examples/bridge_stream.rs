@@ -115,7 +115,7 @@ impl Body for Bridged {
                     }
                     None
                 }
-                Some(Err(error)) => Some(ApiError::new(ErrorClass::Server, &error.to_string())),
+                Some(Err(error)) => Some(ApiError::new(ErrorClass::Server, error.to_string())),
                 None => None,
             };
             // Terminal events, or the error event of the client's protocol.

@@ -57,7 +57,8 @@ pub(crate) fn head(provider: Protocol) -> Bytes {
             "event: response.content_part.added\ndata: {\"type\":\"response.content_part.added\",\"sequence_number\":2,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,\"part\":{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[],\"logprobs\":[]}}\n\n",
         ).to_owned(),
         Protocol::BedrockConverse => {
-            return frame("messageStart", r#"{"p":"abcdefgh","role":"assistant"}"#);
+            let start = frame("messageStart", r#"{"p":"abcdefgh","role":"assistant"}"#);
+            return [start, chunk(provider, 0)].concat().into();
         }
         _ => String::new(),
     };
