@@ -97,6 +97,8 @@ mod tests {
         }
         assert_eq!(preset("OpenAI"), None);
         assert_eq!(preset("groq").unwrap().protocol(), Protocol::OpenAiChat);
+        let unasked = presets().iter().filter(|preset| preset.spoken[0].usage_unasked);
+        assert_eq!(unasked.map(|preset| preset.name).collect::<Vec<_>>(), ["mistral", "cohere"]);
         assert_eq!(preset("perplexity").unwrap().protocol(), Protocol::OpenAiResponses);
         let vertex = preset("vertex").unwrap();
         assert_eq!(vertex.places().collect::<Vec<_>>(), ["region", "project"]);

@@ -16,6 +16,9 @@ pub struct Spoken {
     pub stream_path: PathTemplate,
     /// Which of the provider's models can be called in it.
     pub models: ModelFilter,
+    /// Whether a stream of Chat Completions is not to be asked for its usage, since `stream_options` is
+    /// refused: it tells it unasked, or not at all.
+    pub usage_unasked: bool,
 }
 
 impl Spoken {
@@ -39,7 +42,15 @@ impl Spoken {
             path: PathTemplate::of(path),
             stream_path: PathTemplate::of(stream_path),
             models,
+            usage_unasked: false,
         }
+    }
+
+    /// The same at a provider that is not to be asked for usage.
+    #[must_use]
+    pub const fn telling_usage_unasked(mut self) -> Self {
+        self.usage_unasked = true;
+        self
     }
 }
 

@@ -9,12 +9,19 @@ use crate::spoken::{ModelFilter, Spoken};
 const CHAT_OF_A_VENDOR: &[Spoken] =
     &[Spoken::by(Dialect::Compatible, Protocol::OpenAiChat, CHAT, CHAT, ModelFilter::All)];
 
+const CHAT_TELLING_USAGE_UNASKED: &[Spoken] =
+    &[Spoken::by(Dialect::Compatible, Protocol::OpenAiChat, CHAT, CHAT, ModelFilter::All)
+        .telling_usage_unasked()];
+
 const RESPONSES_OF_A_VENDOR: &[Spoken] =
     &[Spoken::by(Dialect::Compatible, Protocol::OpenAiResponses, RESPONSES, RESPONSES, ModelFilter::All)];
 
-// <https://docs.mistral.ai/api>
-pub(crate) const MISTRAL: Preset =
-    vendor("mistral", "Mistral", "https://api.mistral.ai/v1", &["MISTRAL_API_KEY"]);
+// <https://docs.mistral.ai/api>; it refuses `stream_options`:
+// <https://github.com/openai/openai-agents-python/issues/442>.
+pub(crate) const MISTRAL: Preset = Preset {
+    spoken: CHAT_TELLING_USAGE_UNASKED,
+    ..vendor("mistral", "Mistral", "https://api.mistral.ai/v1", &["MISTRAL_API_KEY"])
+};
 
 // <https://api-docs.deepseek.com>
 pub(crate) const DEEPSEEK: Preset =
@@ -26,9 +33,13 @@ pub(crate) const XAI: Preset = vendor("xai", "xAI", "https://api.x.ai/v1", &["XA
 // <https://console.groq.com/docs/openai>
 pub(crate) const GROQ: Preset = vendor("groq", "Groq", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"]);
 
-// <https://docs.cohere.com/docs/compatibility-api>. The second variable is that of Cohere's own SDK.
-pub(crate) const COHERE: Preset =
-    vendor("cohere", "Cohere", "https://api.cohere.ai/compatibility/v1", &["COHERE_API_KEY", "CO_API_KEY"]);
+// <https://docs.cohere.com/docs/compatibility-api>; it refuses `stream_options`:
+// <https://strandsagents.com/docs/user-guide/concepts/model-providers/cohere/>. The second variable is
+// that of Cohere's own SDK.
+pub(crate) const COHERE: Preset = Preset {
+    spoken: CHAT_TELLING_USAGE_UNASKED,
+    ..vendor("cohere", "Cohere", "https://api.cohere.ai/compatibility/v1", &["COHERE_API_KEY", "CO_API_KEY"])
+};
 
 // <https://help.aliyun.com/en/model-studio/base-url>: Singapore's address. Keys are bound to their region.
 pub(crate) const QWEN: Preset = vendor(

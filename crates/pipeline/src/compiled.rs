@@ -92,6 +92,8 @@ pub(crate) struct Deployment {
 pub(crate) struct Address {
     pub(crate) protocol: Protocol,
     pub(crate) dialect: Dialect,
+    /// Whether a stream is not to be asked for its usage.
+    pub(crate) usage_unasked: bool,
     whole: Uri,
     streamed: Uri,
     /// What stands before and behind the names of the provider's other calls, where the path of this one
@@ -360,6 +362,7 @@ impl Provider {
         Ok(Address {
             protocol: spoken.protocol,
             dialect: spoken.dialect,
+            usage_unasked: spoken.usage_unasked,
             whole: whole?,
             streamed: streamed?,
             beside: documented.map(|root| (format!("{}{root}", self.base_url), behind)),

@@ -102,8 +102,13 @@ fn edited(
             edits.set("model", json_string(&deployment.model));
         }
     }
-    if exchange.client == Protocol::OpenAiChat && exchange.envelope.stream && !exchange.envelope.wants_usage {
-        edits.set_in("stream_options", "include_usage", "true")?;
+    if exchange.client == Protocol::OpenAiChat && exchange.envelope.stream {
+        if address.usage_unasked {
+            // What it asks for comes unasked, or not at all.
+            edits.remove("stream_options");
+        } else if !exchange.envelope.wants_usage {
+            edits.set_in("stream_options", "include_usage", "true")?;
+        }
     }
     if let Some(cap) = additions.cap {
         write_cap(&mut edits, exchange, address.dialect, cap)?;
@@ -157,6 +162,7 @@ fn translated(
         media: &exchange.media,
         max_output_of_model: deployment.info.map(|info| info.max_output),
         stream: Some(exchange.envelope.stream),
+        include_usage: !address.usage_unasked,
         ..RequestTarget::new(&deployment.model)
     };
     match weighbridge_translate::request(exchange.client, address.protocol, said.text(), &target) {

@@ -45,6 +45,24 @@ async fn usage_is_shown_where_it_was_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_refuses_to_be_asked_for_usage_is_not_asked() {
+    let world = World::with_settings(1, |settings| {
+        for spoken in settings.providers.iter_mut().flat_map(|provider| &mut provider.spoken) {
+            spoken.usage_unasked = true;
+        }
+    });
+    let mut asks = ask(CHAT, "only-gpt", "echo:Hi", true);
+    asks["stream_options"] = json!({ "include_usage": true });
+    let chats = [(CHAT, asks), (CHAT, ask(CHAT, "only-gpt", "echo:Hi", true))];
+    for (path, body) in chats.into_iter().chain([(MESSAGES, ask(MESSAGES, "only-gpt", "echo:Hi", true))]) {
+        assert_eq!(world.post(path, &body).await.status, 200);
+        let received: Value = serde_json::from_slice(&world.openai.requests().pop().unwrap().body).unwrap();
+        assert_eq!((received.get("stream_options"), &received["stream"]), (None, &json!(true)));
+    }
+    assert_eq!(world.openai.request_count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn same_protocol_bodies_arrive_as_they_were_sent() {
     let world = World::new();
     let odd = r#"{ "messages" : [ {"role":"user","content":"echo:\u0048i"} ], "temperature":0.70, "model":"only-gpt" }"#;
