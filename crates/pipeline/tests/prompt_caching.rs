@@ -191,7 +191,7 @@ async fn r4_what_is_reserved_covers_the_dearest_write() {
             "{budget} {bound}: {}",
             answer.text()
         );
-        let spent: i64 = world.invoice().iter().map(|line| line.nano_usd as i64).sum();
+        let spent: i64 = world.invoice().iter().map(|line| line.nano_usd).sum();
         assert!(spent <= budget, "{spent} of {budget}");
     }
 }

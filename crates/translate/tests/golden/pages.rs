@@ -16,6 +16,7 @@ fn quoted(page: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "pages are files")]
 fn every_path_on_the_pages_is_there() {
     let mut seen = 0;
     for page in [ADDING, TRANSLATION] {
@@ -31,7 +32,14 @@ fn every_path_on_the_pages_is_there() {
     assert!(seen > 10, "{seen} paths");
     for page in [ADDING, TRANSLATION] {
         for link in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            assert!(root().join("docs").join(link).exists(), "{link} is not there");
+            let (page, place) = link.split_once('#').unwrap_or((link, ""));
+            let path = root().join("docs").join(page);
+            assert!(path.exists(), "{link} is not there");
+            let text = std::fs::read_to_string(path).unwrap();
+            let headings = text.lines().filter(|line| line.starts_with('#'));
+            let mut places =
+                headings.map(|line| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-"));
+            assert!(place.is_empty() || places.any(|known| known == place), "{link} is not there");
         }
     }
 }

@@ -10,9 +10,10 @@ use crate::anthropic_messages::answer_encode::{TRAILING_SIGNATURE, tier_name};
 use crate::anthropic_messages::{citations, finish};
 use crate::conversation::CallKind;
 use crate::event::{pointer, report_once, report_untold};
+use crate::keep_alive::COMMENT;
 use crate::{
-    Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StopDetails, StreamTarget, StreamWriter,
-    keep_alive, model_or, tool_id, tool_name,
+    ApiError, Delta, Event, FinishReason, FrameError, PartKind, PartsSeen, StopDetails, StreamTarget,
+    StreamWriter, keep_alive, model_or, tool_id, tool_name,
 };
 
 /// How much may wait for the open block to end, in bytes of content, and in parts.
@@ -125,10 +126,9 @@ impl StreamWriter for MessagesWriter {
                 "probabilities of tokens",
             ),
             Event::Usage(usage) => self.usage.get_or_insert_default().update(usage),
-            Event::Ping if self.head.has_begun => {
-                self.start(out);
-                out.extend_from_slice(keep_alive(Protocol::AnthropicMessages));
-            }
+            Event::Ping if self.started => out.extend_from_slice(keep_alive(Protocol::AnthropicMessages)),
+            // `ping` would have to follow the start, which waits for what it is to tell.
+            Event::Ping if self.head.has_begun => out.extend_from_slice(COMMENT),
             Event::Raw { name, .. } => report_once(
                 losses,
                 LossKind::Dropped,
@@ -189,6 +189,14 @@ impl StreamWriter for MessagesWriter {
             usage::write(&told, object.key("usage"));
         });
         frame(out, event::MESSAGE_STOP, |_| {});
+    }
+
+    /// What has begun is told to have begun, also where nothing came of it.
+    fn fail(&mut self, _error: &ApiError, _request_id: &str, out: &mut Vec<u8>) -> bool {
+        if self.head.has_begun {
+            self.start(out);
+        }
+        false
     }
 
     fn held_events(&self) -> u64 {
