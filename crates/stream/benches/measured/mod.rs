@@ -1,4 +1,4 @@
-//! What is measured, by the clock (`chunks.rs`) and in instructions (`instructions.rs`): a hundred chunks of text
+//! What is measured, in instructions (`instructions.rs`): a hundred chunks of text
 //! out of the middle of a stream, as each provider sends them.
 
 use std::collections::VecDeque;

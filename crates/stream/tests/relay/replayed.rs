@@ -84,9 +84,11 @@ fn call() -> impl Strategy<Value = Content<'static>> {
     )
 }
 
+fn source(media_type: &'static str) -> MediaSource<'static> {
+    MediaSource::Base64 { media_type: media_type.into(), data: "aGk=".into() }
+}
+
 fn media() -> impl Strategy<Value = Content<'static>> {
-    let source =
-        |media_type: &'static str| MediaSource::Base64 { media_type: media_type.into(), data: "aGk=".into() };
     prop_oneof![
         Just(Content::Image(Image { source: source("image/png"), detail: None })),
         option::of(text()).prop_map(move |transcript| Content::Audio(Audio {
@@ -411,8 +413,14 @@ fn answers_of_little_are_replayed() {
         proof: Some(Proof::sealed(Proof::OPENAI, "ZGF0YQ==")),
         ..Reasoning::default()
     });
+    let wordless = Content::Audio(Audio::new(source("audio/wav")));
+    let signed = Content::Reasoning(Reasoning {
+        proof: Some(Proof::signature(Proof::GEMINI, "Y2FsbA==")),
+        ..Reasoning::default()
+    });
     for candidates in [
         vec![candidate(vec![])],
+        vec![candidate(vec![wordless, signed])],
         vec![candidate(vec![cited, nameless])],
         vec![candidate(vec![Content::Text(Text { text: "\\".into(), citations: Vec::new() })])],
         vec![candidate(vec![]), candidate(vec![sealed])],

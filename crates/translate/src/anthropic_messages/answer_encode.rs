@@ -61,11 +61,13 @@ fn is_bare_signature(part: &Part<'_>) -> bool {
     }
 }
 
-/// Whether a sound follows a part. It might have words, so that a stream makes a block of it before it is
-/// known to have none.
-fn is_sound_behind(parts: &[Part<'_>], part: &Part<'_>) -> bool {
-    let mut behind = parts.iter().rev().take_while(|other| !std::ptr::eq(*other, part));
-    behind.any(|other| matches!(other.content, Content::Audio(_)))
+/// Whether a part is the last of several. Sounds count, on either side of it: they might have words, so that a stream
+/// makes a block of each before it is known to have none.
+fn ends_others(last: &Part<'_>, blocks: usize, parts: &[Part<'_>]) -> bool {
+    let is_sound = |part: &Part<'_>| matches!(part.content, Content::Audio(_));
+    let at = parts.iter().position(|part| std::ptr::eq(part, last)).unwrap_or(parts.len());
+    let (before, behind) = parts.split_at(at);
+    (blocks > 1 || before.iter().any(is_sound)) && !behind.iter().any(is_sound)
 }
 
 fn blocks<'a>(
@@ -77,9 +79,9 @@ fn blocks<'a>(
     let mut blocks = Blocks::ANSWER;
     let mut calls = 0_usize;
     let mut parts = blocks.expressible(&candidate.parts, losses);
-    if let [_, .., last] = parts.as_slice()
+    if let [.., last] = parts.as_slice()
         && is_bare_signature(last)
-        && !is_sound_behind(&candidate.parts, last)
+        && ends_others(last, parts.len(), &candidate.parts)
     {
         losses.dropped(last.place, TRAILING_SIGNATURE.0, TRAILING_SIGNATURE.1);
         parts.pop();
