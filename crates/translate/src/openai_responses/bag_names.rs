@@ -6,6 +6,7 @@
 use weighbridge_protocol::json::{Bag, Fields, Object, Raw};
 
 use crate::Losses;
+use crate::conversation::{Content, Part};
 
 /// Objects inside a node whose leftovers are kept.
 pub(super) const REASONING: &str = "reasoning.";
@@ -119,6 +120,23 @@ pub(super) fn write_request<'a>(bag: &Bag<'a>, object: &mut Object<'_>, losses: 
     for (name, value) in bag.iter().filter(|(name, _)| !is_inner(name)) {
         object.key(name).raw(value.text());
     }
+}
+
+/// Marks a part of no known type that stood in a message of the model: an item of no known type has none.
+pub(super) const IN_MESSAGE: &str = "message.part";
+
+/// Remembers of the parts of a message that they stood in one, where their content does not tell.
+pub(super) fn mark_unknown(parts: &mut [Part<'_>]) {
+    for part in parts {
+        if let Content::Unknown { raw, .. } = part.content {
+            part.bag.push(IN_MESSAGE, raw);
+        }
+    }
+}
+
+/// Whether a part of no known type stood in a message of the model.
+pub(super) fn is_in_message(part: &Part<'_>) -> bool {
+    matches!(part.content, Content::Unknown { .. }) && entry(&part.bag, IN_MESSAGE).is_some()
 }
 
 /// Whether a part's bag says that an item begins with it.

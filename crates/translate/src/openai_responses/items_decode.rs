@@ -84,6 +84,7 @@ fn message<'a>(mut fields: Fields<'a>, tokens: Tokens<'_, 'a>) -> Result<Item<'a
                 Some(raw) => content(raw, tokens)?,
                 None => Vec::new(),
             };
+            bag_names::mark_unknown(&mut parts);
             if let Some(first) = parts.first_mut() {
                 append(&mut first.bag, fields.rest());
             }
@@ -275,8 +276,10 @@ impl<'a> Turns<'a> {
     /// The messages. One with nothing but items that only this protocol knows is nobody's.
     fn end(mut self) -> Vec<Message<'a>> {
         for message in self.messages.iter_mut().filter(|message| message.role == Role::Assistant) {
-            let unknown = message.parts.iter().all(|part| matches!(part.content, Content::Unknown { .. }));
-            if unknown
+            let is_item = |part: &Part<'_>| {
+                matches!(part.content, Content::Unknown { .. }) && !bag_names::is_in_message(part)
+            };
+            if message.parts.iter().all(is_item)
                 && let Some(Part { content: Content::Unknown { name, .. }, .. }) = message.parts.first()
             {
                 message.role = Role::Other(name.clone());
@@ -305,7 +308,7 @@ fn ends_said(message: &Message<'_>) -> bool {
 }
 
 fn is_said(part: &Part<'_>) -> bool {
-    matches!(part.content, Content::Text(_) | Content::Refusal(_))
+    matches!(part.content, Content::Text(_) | Content::Refusal(_)) || bag_names::is_in_message(part)
 }
 
 /// The items of a list.

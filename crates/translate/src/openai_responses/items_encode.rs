@@ -129,6 +129,7 @@ impl Items {
         let keeps_items = losses.is_same_protocol();
         let is_said = |part: &Part<'_>| {
             matches!(part.content, Content::Text(_) | Content::Refusal(_) | Content::Json(_))
+                || keeps_items && bag_names::is_in_message(part)
         };
         let goes_on = |a: &Part<'_>, b: &Part<'_>| {
             is_said(a) && is_said(b) && !(keeps_items && bag_names::begins_item(&b.bag))
@@ -200,7 +201,9 @@ impl Items {
         let has_fields = |part: &Part<'_>| {
             losses.is_same_protocol() && names.iter().any(|name| bag_names::entry(&part.bag, name).is_some())
         };
-        let is_long = run.iter().any(|part| is_refusal(part) || is_cited(part) || has_fields(part));
+        let is_long = run.iter().any(|part| {
+            is_refusal(part) || is_cited(part) || has_fields(part) || bag_names::is_in_message(part)
+        });
         let mut object = list.item().object();
         if is_long {
             object.key("type").string("message");
@@ -223,7 +226,12 @@ impl Items {
             return;
         }
         let mut content = object.key("content").array();
-        run.iter().for_each(|part| output_part(part, &mut content.item().object(), losses));
+        for part in run {
+            match &part.content {
+                Content::Unknown { raw, .. } => content.item().raw(raw.text()),
+                _ => output_part(part, &mut content.item().object(), losses),
+            }
+        }
         drop(content);
         let has =
             |name| losses.is_same_protocol() && bag.and_then(|bag| bag_names::entry(bag, name)).is_some();

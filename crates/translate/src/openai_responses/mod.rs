@@ -112,6 +112,8 @@ impl Adapter for OpenAiResponses {
             // What items are called and how far they are helps nobody else.
             ("id" | "status" | "object" | "completed_at" | "obfuscation" | "sequence_number", _) => true,
             ("type", "\"message\"" | "\"custom_tool_call_output\"") => true,
+            // The part is reported as a whole.
+            (bag_names::IN_MESSAGE, _) => true,
             ("background" | "defer_loading" | "async", "false") => true,
             ("truncation", "\"disabled\"") | ("prompt_cache_retention", "\"in_memory\"") => true,
             ("allowed_callers", "[\"direct\"]") => true,

@@ -135,13 +135,13 @@ fn is_said(part: &Part<'_>) -> bool {
     match &part.content {
         Content::Text(_) | Content::Refusal(_) | Content::Json(_) => true,
         Content::Audio(audio) => audio.transcript.is_some(),
-        _ => false,
+        _ => bag_names::is_in_message(part),
     }
 }
 
 /// Whether the probabilities of tokens can stand beside a part.
 fn has_tokens(part: &Part<'_>) -> bool {
-    is_said(part) && !matches!(part.content, Content::Refusal(_))
+    is_said(part) && !matches!(part.content, Content::Refusal(_) | Content::Unknown { .. })
 }
 
 fn is_call(part: &Part<'_>) -> bool {
@@ -161,6 +161,10 @@ fn message<'a>(
     object.key("role").string("assistant");
     let mut content = object.key("content").array();
     for part in run {
+        if let Content::Unknown { raw, .. } = &part.content {
+            content.item().raw(raw.text());
+            continue;
+        }
         let mut object = content.item().object();
         match &part.content {
             Content::Refusal(text) => {

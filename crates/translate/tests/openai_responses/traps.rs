@@ -258,6 +258,33 @@ fn two_messages_of_one_answer_keep_their_phases() {
 }
 
 #[test]
+fn a_part_of_no_known_type_stays_in_its_message() {
+    let part = json!({"type": "output_hologram", "id": "h", "shape": "sphere"});
+    let text = json!({"type": "output_text", "text": "Look", "annotations": []});
+    let search = json!({"type": "web_search_call", "id": "ws_1", "status": "completed"});
+    for content in [json!([part]), json!([part, text]), json!([text, part])] {
+        let message = json!({"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": content});
+        let (back, losses) =
+            answer_json(RESPONSES, RESPONSES, &answer_of(&format!("{search}, {message}, {search}")));
+        assert_eq!((back["output"].as_array().unwrap().len(), &back["output"][0]), (3, &search));
+        let kinds = |content: &serde_json::Value| -> Vec<String> {
+            content.as_array().unwrap().iter().map(|part| part["type"].to_string()).collect()
+        };
+        assert_eq!(kinds(&back["output"][1]["content"]), kinds(&content));
+        assert!(losses.is_empty(), "{losses:?}");
+
+        let asked = json!({"model": "m", "input": [message]}).to_string();
+        let (sent, losses) = request_json(RESPONSES, RESPONSES, &asked);
+        assert_eq!((&sent["input"], losses.len()), (&json!([message]), 0));
+
+        let (_, losses) = answer_json(RESPONSES, CHAT, &answer_of(&message.to_string()));
+        let place = content.as_array().unwrap().iter().position(|one| *one == part).unwrap();
+        let pointer = format!("/output/0/content/{place}");
+        assert_eq!(losses.iter().filter(|loss| loss.pointer == pointer).count(), 1, "{losses:?}");
+    }
+}
+
+#[test]
 fn refusals_are_parts_of_messages() {
     let items = r#"{"type":"message","id":"m","role":"assistant","status":"completed","content":[{"type":"refusal","refusal":"No."}]}"#;
     let (chat, _) = answer_json(RESPONSES, CHAT, &answer_of(items));
