@@ -1,3 +1,4 @@
+mod pattern;
 mod skim;
 
 use std::collections::VecDeque;
@@ -8,6 +9,7 @@ use weighbridge_translate::openai_responses::kept::event_as_going_on;
 use weighbridge_translate::{ApiError, FrameRole, FrameScope, encode_stream_error, keep_alive};
 use weighbridge_units::Protocol;
 
+use self::pattern::Pattern;
 use crate::driver::Driver;
 use crate::facts::{End, Facts, RelayState};
 use crate::relay::RelayOptions;
@@ -17,7 +19,8 @@ use crate::sse::{Bare, Block, Framer, SseLimits, without_bom};
 /// came in, while usage, finish and errors are read beside them.
 ///
 /// Until the commit point every frame is read. After it only those are in which a few byte strings
-/// say that there is something to learn; of the others it is only checked that they are JSON.
+/// say that there is something to learn; of the others it is only checked that they are JSON, the more
+/// quickly the more alike they are.
 ///
 /// Bytes leave at once. Only while usage is hidden, or answers are to name another, is the beginning of a frame
 /// withheld until the frame is whole, because it could be one to hide or to change.
@@ -28,6 +31,8 @@ pub(crate) struct Tee {
     hide_usage: bool,
     /// The answer that every event of OpenAI Responses names which repeats its own.
     previous: Option<String>,
+    /// What frames look like that tell nothing.
+    pattern: Pattern,
     /// Whether the last frame was hidden: so is what still belongs to its line end.
     last_hidden: bool,
     /// Nothing was read yet: a byte order mark may come.
@@ -44,6 +49,7 @@ impl Tee {
             protocol: options.provider,
             hide_usage: options.hide_usage,
             previous: None,
+            pattern: Pattern::default(),
             last_hidden: false,
             start: true,
             bare: Bare::new(&SseLimits::default()),
@@ -136,10 +142,16 @@ impl Tee {
     fn frame(&mut self, piece: &[u8]) -> Option<Bytes> {
         let frame = self.framer.assemble(piece);
         let committed = self.driver.committed();
+        if committed && let Some(content) = self.pattern.content_of(frame) {
+            self.driver.facts_mut().output_bytes += content;
+            self.last_hidden = false;
+            return None;
+        }
         let block = Block::read(without_bom(frame, &mut self.start));
         if committed {
             self.driver.facts_mut().output_bytes += skim::content_bytes(self.protocol, frame);
             if !skim::is_telling(self.protocol, frame) && block.data.as_deref().is_some_and(skim::is_sound) {
+                self.pattern.learn(self.protocol, frame, block.data.as_deref().unwrap_or_default());
                 self.last_hidden = false;
                 return None;
             }

@@ -17,7 +17,7 @@ pub use fields::{Bag, Field, Fields, FromRaw};
 pub use indexed::Indexed;
 pub use pointer::{pointer_of, pointers_of, push_segment};
 pub use raw::{Items, Kind, Raw, ReadError};
-pub use scan::{ScanError, ScanLimits};
+pub use scan::{ScanError, ScanLimits, string_inside};
 pub use writer::{Array, Object, Writer};
 
 pub(crate) use raw::decode_string;

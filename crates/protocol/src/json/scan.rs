@@ -136,6 +136,21 @@ pub(crate) fn scan_object(
     end.map(|end| start..end).map_err(|mistake| scanner.error(mistake))
 }
 
+/// The length of the inside of a string, of which `text` is what follows the opening quote; `None` where
+/// no quote ends it, or something in it is not JSON. Whether it is UTF-8 is not looked at.
+///
+/// ```
+/// use weighbridge_protocol::json::string_inside;
+///
+/// assert_eq!(string_inside(br#"say \"hi\"", 1"#), Some(10));
+/// assert_eq!(string_inside(br#"no end"#), None);
+/// assert_eq!(string_inside(b"two\nlines\""), None);
+/// ```
+pub fn string_inside(text: &[u8]) -> Option<usize> {
+    let mut scanner = Scanner { text, at: 0, depth_max: 0, notes: () };
+    scanner.inside().ok().map(|_| scanner.at)
+}
+
 /// What a scanner stumbles over; where is where it stands. Small, since every step of a scan returns
 /// one or nothing.
 #[derive(Debug, Clone, Copy)]
@@ -281,16 +296,20 @@ impl<'a, N: Notes> Scanner<'a, N> {
     /// Steps over a string, a value or a name.
     fn string(&mut self) -> Result<(), Mistake> {
         let (begun, start) = (self.notes.begin(), self.at);
-        let mut has_escapes = false;
         self.expect(b'"', "a string")?;
+        let has_escapes = self.inside()?;
+        self.at += 1;
+        self.notes.end(begun, self.at - start, has_escapes);
+        Ok(())
+    }
+
+    /// Steps up to the quote that ends a string; whether there was an escape.
+    fn inside(&mut self) -> Result<bool, Mistake> {
+        let mut has_escapes = false;
         loop {
             self.at += plain_run(self.rest());
             match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    self.notes.end(begun, self.at - start, has_escapes);
-                    return Ok(());
-                }
+                Some(b'"') => return Ok(has_escapes),
                 Some(b'\\') => {
                     has_escapes = true;
                     self.escape()?;

@@ -17,7 +17,7 @@ static ARGS: Key = LazyLock::new(|| Finder::new("\"args\""));
 static DELTA: Key = LazyLock::new(|| Finder::new("\"delta\""));
 
 /// Fields that hold what the model wrote.
-const CONTENT: [&[u8]; 11] = [
+pub(super) const CONTENT: [&[u8]; 11] = [
     b"content",
     b"delta",
     b"text",
@@ -76,13 +76,7 @@ fn is_responses_delta(frame: &[u8]) -> bool {
 
 /// How many bytes of JSON text in a frame are content.
 pub(super) fn content_bytes(protocol: Protocol, frame: &[u8]) -> u64 {
-    let start = match protocol {
-        // What stands before a chunk's delta is the same in every chunk.
-        Protocol::OpenAiChat => DELTA.find(frame),
-        // Everything that comes in pieces is repeated whole.
-        Protocol::OpenAiResponses if !is_responses_delta(frame) => None,
-        _ => Some(0),
-    };
+    let start = content_start(protocol, frame);
     let mut rest = start.and_then(|start| frame.get(start..)).unwrap_or_default();
     let mut key: &[u8] = b"";
     let mut content = match protocol {
@@ -98,6 +92,17 @@ pub(super) fn content_bytes(protocol: Protocol, frame: &[u8]) -> u64 {
         }
     }
     content
+}
+
+/// Where a frame's content begins at the earliest, if it can have any.
+pub(super) fn content_start(protocol: Protocol, frame: &[u8]) -> Option<usize> {
+    match protocol {
+        // What stands before a chunk's delta is the same in every chunk.
+        Protocol::OpenAiChat => DELTA.find(frame),
+        // Everything that comes in pieces is repeated whole.
+        Protocol::OpenAiResponses if !is_responses_delta(frame) => None,
+        _ => Some(0),
+    }
 }
 
 /// How long the objects are that are fields of that name.
@@ -135,7 +140,7 @@ fn values<'f>(frame: &'f [u8], key: &'f Key) -> impl Iterator<Item = &'f [u8]> {
 }
 
 /// The inside of the next JSON string, and what follows it.
-fn next_string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn next_string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let inside = text.get(memchr(b'"', text)? + 1..)?;
     let mut at = 0;
     loop {

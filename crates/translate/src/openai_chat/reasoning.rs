@@ -198,7 +198,7 @@ fn grouped(details: Vec<Detail<'_>>) -> Vec<Group<'_>> {
             group.add(detail);
         }
     }
-    groups.retain(|group| group.reasoning != Reasoning::default());
+    groups.retain(|group| group.reasoning != Reasoning::default() || !group.bag.is_empty());
     groups
 }
 
@@ -298,7 +298,9 @@ fn details<'a>(
     }
     let proof = reasoning.proof.as_ref();
     let signature = proof.filter(|proof| !is_data(proof, !reasoning.text.is_empty()));
-    if !reasoning.text.is_empty() || signature.is_some() {
+    // What says nothing that is understood is an entry all the same: it may have an id, and what is not understood.
+    let says_nothing = reasoning.summary.is_empty() && proof.is_none();
+    if !reasoning.text.is_empty() || signature.is_some() || says_nothing {
         entry(TEXT, &|object| {
             object.key("text").string(&reasoning.text);
             if let Some(proof) = signature {

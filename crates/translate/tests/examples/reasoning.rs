@@ -100,6 +100,24 @@ fn details_of_chat_survive_a_client_of_anthropic() {
     }
 }
 
+/// Entries that say nothing that is understood are kept by their own protocol, and reported to others.
+#[test]
+fn details_of_no_known_content() {
+    let details = r#"[{"type":"reasoning.text","text":"","id":"rs_1","format":"unknown","index":0},{"type":"reasoning.text","text":"","format":"unknown","index":1,"x_new":1}]"#;
+    let answer = format!(
+        r#"{{"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{{
+        "index": 0, "finish_reason": "stop", "message": {{"role": "assistant", "content": "4",
+        "reasoning_details": {details}}}}}]}}"#
+    );
+    let to = |client| response(CHAT, client, &answer, &AnswerTarget::new("c", 1)).unwrap();
+    let same = String::from_utf8(to(CHAT).value.0).unwrap();
+    assert!(same.contains(details), "{same}");
+    for client in [ANTHROPIC, Protocol::OpenAiResponses, Protocol::GeminiGenerateContent] {
+        let losses = to(client).losses;
+        assert!(losses.iter().any(|loss| loss.pointer.ends_with("/1/x_new")), "{losses:?}");
+    }
+}
+
 /// Reasoning that nobody signed is shown to a client, but no provider that wants proofs is given it.
 #[test]
 fn reasoning_without_a_proof() {
