@@ -220,6 +220,11 @@ pub(super) fn write<'a>(
             calls += usize::from(matches!(part.content, Content::ToolCall(_)));
             continue;
         };
+        // What another protocol thought and does not tell is no entry here: its id helps nobody.
+        if says_nothing(reasoning) && !losses.is_same_protocol() {
+            losses.bag(&part.bag);
+            continue;
+        }
         let call = match parts.get(place + 1).map(|next| &next.content) {
             Some(Content::ToolCall(call)) if binds(reasoning, leads) => {
                 Some(id_of(call, calls)).filter(|id| !id.is_empty())
@@ -298,9 +303,7 @@ fn details<'a>(
     }
     let proof = reasoning.proof.as_ref();
     let signature = proof.filter(|proof| !is_data(proof, !reasoning.text.is_empty()));
-    // What says nothing that is understood is an entry all the same: it may have an id, and what is not understood.
-    let says_nothing = reasoning.summary.is_empty() && proof.is_none();
-    if !reasoning.text.is_empty() || signature.is_some() || says_nothing {
+    if !reasoning.text.is_empty() || signature.is_some() || says_nothing(reasoning) {
         entry(TEXT, &|object| {
             object.key("text").string(&reasoning.text);
             if let Some(proof) = signature {
@@ -311,6 +314,11 @@ fn details<'a>(
     if let Some(proof) = proof.filter(|_| signature.is_none()) {
         entry(ENCRYPTED, &|object| object.key("data").string(&proof.data));
     }
+}
+
+/// Whether nothing of a piece of reasoning is understood, but for its id.
+fn says_nothing(reasoning: &Reasoning<'_>) -> bool {
+    reasoning.visible().is_empty() && reasoning.summary.is_empty() && reasoning.proof.is_none()
 }
 
 /// Whether a proof goes into `data`: what is encrypted, and Google's signatures of what follows them.
