@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -13,6 +13,9 @@ use crate::cores::LISTENING;
 /// The unit of CPU times in `/proc/<pid>/stat`: USER_HZ, which is 100 on every Linux that matters
 /// (<https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>).
 const TICKS_PER_SECOND: u32 = 100;
+
+/// How long a process may take to end by itself.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// A process that ends with this value.
 pub(crate) struct Process {
@@ -69,6 +72,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // It is asked to end before it is made to: a build that counts what it executes writes its counts then.
+        let asked = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
+        let until = Instant::now() + END_WITHIN;
+        while asked.is_ok() && Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
