@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use weighbridge_ledger::{
     Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Hold, Ledger, LedgerError, LedgerStore,
-    MemoryLedger, Name, Refusal, Reserve, budget_account,
+    MemoryLedger, Name, Quantity, Refusal, Reserve, budget_account,
 };
 use weighbridge_units::{
     AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Nothing else that large fits beside it, whoever asks.
     match ledger.reserve(attempt(2, now, 800_000)).await {
         Err(LedgerError::Refused(Refusal::Budget { available, .. })) => {
-            println!("refused: {available} USD are left");
+            println!("refused: {} USD are left", available.usd());
         }
         other => return Err(format!("the budget must hold: {other:?}").into()),
     }
@@ -46,7 +46,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ledger.flush();
 
     for (account, balance) in store.balances().await? {
-        println!("{account:40} posted {:>14}  pending {:>14}", balance.posted, balance.pending);
+        let shown = |quantity| account.measure().show(quantity).to_string();
+        println!("{account:40} posted {:>18}  pending {:>18}", shown(balance.posted), shown(balance.pending));
     }
     let found = store.verify(Extent::All).await?;
     println!("verified {} rows: {}", found.rows, if found.is_sound() { "sound" } else { "damaged" });
@@ -58,7 +59,7 @@ fn attempt(number: u64, at: Timestamp, worst: i64) -> Reserve {
     let month = BudgetWindow::Month(at.month());
     let budget = Hold {
         account: budget_account(Book::Platform, BudgetScope::Key(key), month),
-        limit: Some(NanoUsd::new(1_000_000)),
+        limit: Some(Quantity::new(1_000_000)),
     };
     Reserve {
         attempt: AttemptId::new(at, u128::from(number)),
@@ -71,6 +72,7 @@ fn attempt(number: u64, at: Timestamp, worst: i64) -> Reserve {
         price_version: Name::new("example"),
         billing: Billing::Platform,
         amount: NanoUsd::new(worst),
+        tokens: 1_000,
         holds: vec![budget],
         estimate: NanoUsd::new(worst),
     }

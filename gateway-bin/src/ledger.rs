@@ -44,14 +44,14 @@ async fn balances(args: &ListArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     say(format_args!(
-        "{:10}  {:16}  {:28}  {:>18}  {:>18}",
-        "BOOK", "ACCOUNT", "WHOSE", "POSTED USD", "PENDING USD"
+        "{:10}  {:24}  {:28}  {:8}  {:>18}  {:>18}",
+        "BOOK", "ACCOUNT", "WHOSE", "IN", "POSTED", "PENDING"
     ));
     for balance in balances {
         let whose = balance.name.as_deref().unwrap_or(&balance.account);
         say(format_args!(
-            "{:10}  {:16}  {whose:28}  {:>18}  {:>18}",
-            balance.book, balance.kind, balance.posted_usd, balance.pending_usd
+            "{:10}  {:24}  {whose:28}  {:8}  {:>18}  {:>18}",
+            balance.book, balance.kind, balance.measure, balance.posted, balance.pending
         ));
     }
     Ok(ExitCode::SUCCESS)

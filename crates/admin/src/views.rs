@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use weighbridge_access::{ModelScope, VirtualKey};
-use weighbridge_ledger::{AccountId, Balance, Used, Verification};
+use weighbridge_ledger::{AccountId, Balance, Measure, Quantity, Used, Verification};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
 
 /// A key as it may be shown. It holds neither secret nor hash.
@@ -200,10 +200,12 @@ pub struct BalanceView {
     pub kind: &'static str,
     /// Whose it is, unless the name is unknown or was erased.
     pub name: Option<String>,
-    /// What has happened, in dollars.
-    pub posted_usd: String,
-    /// What open attempts have reserved, in dollars.
-    pub pending_usd: String,
+    /// What the account counts: `usd`, `tokens` or `requests`.
+    pub measure: &'static str,
+    /// What has happened: dollars as a decimal, else a whole number.
+    pub posted: String,
+    /// What open attempts have reserved, alike.
+    pub pending: String,
 }
 
 impl BalanceView {
@@ -213,8 +215,16 @@ impl BalanceView {
             book: account.book().as_str(),
             kind: account.kind().as_str(),
             name,
-            posted_usd: balance.posted.to_string(),
-            pending_usd: balance.pending.to_string(),
+            measure: account.measure().as_str(),
+            posted: shown(account.measure(), balance.posted),
+            pending: shown(account.measure(), balance.pending),
         }
+    }
+}
+
+fn shown(measure: Measure, quantity: Quantity) -> String {
+    match measure {
+        Measure::Usd => quantity.usd().to_string(),
+        Measure::Tokens | Measure::Requests => quantity.get().to_string(),
     }
 }

@@ -261,6 +261,7 @@ async fn the_ledger_is_verified_and_shown() {
         price_version: "v1".into(),
         billing: Billing::Platform,
         amount: NanoUsd::new(5_000),
+        tokens: 1_000,
         holds: Vec::new(),
         estimate: NanoUsd::new(5_000),
     };
@@ -275,9 +276,9 @@ async fn the_ledger_is_verified_and_shown() {
     let accounts = balances.body["data"].as_array().unwrap();
     let receivable = accounts.iter().find(|account| account["kind"] == "receivable").unwrap();
     assert_eq!(receivable["name"], "acme");
-    assert_eq!(receivable["book"], "platform");
+    assert_eq!((&receivable["book"], &receivable["measure"]), (&json!("platform"), &json!("usd")));
     assert_eq!(
-        (&receivable["posted_usd"], &receivable["pending_usd"]),
+        (&receivable["posted"], &receivable["pending"]),
         (&json!("0.000000000"), &json!("0.000005000"))
     );
 }

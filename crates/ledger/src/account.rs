@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use weighbridge_units::KeyId;
 
+use crate::Measure;
+
 /// A book. No transfer joins two of them (rule L2); each has its own hash chains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -62,11 +64,19 @@ pub enum AccountKind {
     Consumed = 8,
     /// What a provider delivered, at its price (usage book).
     Upstream = 9,
+    /// As [`Self::Budget`], in tokens.
+    BudgetTokens = 10,
+    /// As [`Self::BudgetControl`], in tokens.
+    BudgetTokensControl = 11,
+    /// As [`Self::Budget`], in requests.
+    BudgetRequests = 12,
+    /// As [`Self::BudgetControl`], in requests.
+    BudgetRequestsControl = 13,
 }
 
 impl AccountKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Budget,
         Self::BudgetControl,
         Self::Receivable,
@@ -76,6 +86,10 @@ impl AccountKind {
         Self::Payable,
         Self::Consumed,
         Self::Upstream,
+        Self::BudgetTokens,
+        Self::BudgetTokensControl,
+        Self::BudgetRequests,
+        Self::BudgetRequestsControl,
     ];
 
     /// The name in reports.
@@ -90,12 +104,55 @@ impl AccountKind {
             Self::Payable => "payable",
             Self::Consumed => "consumed",
             Self::Upstream => "upstream",
+            Self::BudgetTokens => "budget_tokens",
+            Self::BudgetTokensControl => "budget_tokens_control",
+            Self::BudgetRequests => "budget_requests",
+            Self::BudgetRequestsControl => "budget_requests_control",
         }
     }
 
     /// Whether a book has only one account of this kind, so that no entity tells it apart.
     pub const fn is_single(self) -> bool {
-        matches!(self, Self::BudgetControl | Self::Sales | Self::CostOfSales)
+        matches!(
+            self,
+            Self::BudgetControl
+                | Self::Sales
+                | Self::CostOfSales
+                | Self::BudgetTokensControl
+                | Self::BudgetRequestsControl
+        )
+    }
+
+    /// What accounts of this kind count.
+    pub const fn measure(self) -> Measure {
+        match self {
+            Self::BudgetTokens | Self::BudgetTokensControl => Measure::Tokens,
+            Self::BudgetRequests | Self::BudgetRequestsControl => Measure::Requests,
+            _ => Measure::Usd,
+        }
+    }
+
+    /// Budgets of a measure.
+    pub const fn budget(measure: Measure) -> Self {
+        match measure {
+            Measure::Usd => Self::Budget,
+            Measure::Tokens => Self::BudgetTokens,
+            Measure::Requests => Self::BudgetRequests,
+        }
+    }
+
+    /// The other side of all budgets of a measure.
+    pub const fn budget_control(measure: Measure) -> Self {
+        match measure {
+            Measure::Usd => Self::BudgetControl,
+            Measure::Tokens => Self::BudgetTokensControl,
+            Measure::Requests => Self::BudgetRequestsControl,
+        }
+    }
+
+    /// Whether these are budgets, of whatever measure.
+    pub fn is_budget(self) -> bool {
+        self == Self::budget(self.measure())
     }
 
     /// The kind of that number, as the journal writes it.
@@ -245,6 +302,30 @@ impl AccountId {
     /// Whose account it is.
     pub const fn entity(self) -> EntityId {
         EntityId::from_bits(self.0)
+    }
+
+    /// What the account counts.
+    pub fn measure(self) -> Measure {
+        self.kind().measure()
+    }
+
+    /// The budget of the same scope and window that counts in another measure. It is an account of its own:
+    /// one window may be bounded in several measures at once.
+    ///
+    /// ```
+    /// use weighbridge_ledger::{Book, BudgetScope, BudgetWindow, Measure, budget_account};
+    ///
+    /// let money = budget_account(Book::Platform, BudgetScope::Installation, BudgetWindow::Total);
+    /// let tokens = money.counting(Measure::Tokens);
+    /// assert_eq!((money.measure(), tokens.measure()), (Measure::Usd, Measure::Tokens));
+    /// assert_eq!(tokens.counting(Measure::Usd), money);
+    /// ```
+    #[must_use]
+    pub fn counting(self, measure: Measure) -> Self {
+        match self.kind().is_budget() {
+            true => Self::new(self.book(), AccountKind::budget(measure), self.entity()),
+            false => self,
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::codec::decode;
-use crate::{Book, ChainHead, Entry, Epoch, Fact, Fault, State, Verification, apply};
+use crate::{AccountId, Book, ChainHead, Entry, Epoch, Fact, Fault, Measure, State, Verification, apply};
 
 /// BLAKE3 over the row before in the same chain, and the row itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -167,13 +167,14 @@ impl Auditor {
 
     /// What was found. Debits and credits of the fold are compared (rule L1).
     pub fn finish(mut self) -> Verification {
-        for book in Book::ALL {
-            let of_book = self.state.balances().filter(|(account, _)| account.book() == book);
+        for (book, measure) in Book::ALL.into_iter().flat_map(|book| Measure::ALL.map(|m| (book, m))) {
+            let is_of = |account: AccountId| (account.book(), account.measure()) == (book, measure);
+            let of_book = self.state.balances().filter(|(account, _)| is_of(*account));
             let (posted, pending) = of_book.fold((0_i128, 0_i128), |(posted, pending), (_, balance)| {
                 (posted + i128::from(balance.posted.get()), pending + i128::from(balance.pending.get()))
             });
             if (posted, pending) != (0, 0) {
-                self.note(Fault::Unbalanced { book });
+                self.note(Fault::Unbalanced { book, measure });
             }
         }
         self.found

@@ -1,6 +1,8 @@
-use weighbridge_units::{AttemptOutcome, NanoUsd};
+use weighbridge_units::{AttemptOutcome, NanoUsd, Usage};
 
-use crate::{AccountId, AccountKind, Billing, Book, EndFacts, EntityId, Intent, Settlement};
+use crate::{
+    AccountId, AccountKind, Billing, Book, EndFacts, EntityId, Intent, Measure, Quantity, Settlement,
+};
 
 /// Who pays for an attempt, as a function of how it ended (rule A2).
 ///
@@ -37,6 +39,59 @@ pub fn cost_account(billing: Billing, settlement: &Settlement) -> Option<Account
         (Billing::Platform, AttemptOutcome::LostHedge) => Some(absorbed(EntityId::of("hedge"))),
         (Billing::Platform, AttemptOutcome::Crashed) => Some(absorbed(EntityId::of("crash"))),
         (Billing::Platform, _) => Some(absorbed(settlement.reason)),
+    }
+}
+
+/// What an attempt counts for, in each measure. A hold takes its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) usd: NanoUsd,
+    pub(crate) tokens: u64,
+    pub(crate) requests: u64,
+}
+
+impl Counted {
+    /// Money only.
+    pub(crate) const fn money(usd: NanoUsd) -> Self {
+        Self { usd, tokens: 0, requests: 0 }
+    }
+
+    /// What is reserved for an attempt.
+    pub(crate) const fn reserved(intent: &Intent) -> Self {
+        Self { usd: intent.amount, tokens: intent.tokens, requests: 1 }
+    }
+
+    /// What an attempt counts for once it has ended: nothing, unless the tenant pays for it.
+    pub(crate) fn charged(settlement: &Settlement, usage: &Usage) -> Self {
+        match settlement.outcome.tenant_pays() {
+            true => Self { usd: settlement.charged, tokens: usage.total(), requests: 1 },
+            false => Self::money(NanoUsd::ZERO),
+        }
+    }
+
+    /// The parts up to, and beyond, what was reserved.
+    pub(crate) fn split(self, reserved: Self) -> (Self, Self) {
+        let within = Self {
+            usd: self.usd.min(reserved.usd),
+            tokens: self.tokens.min(reserved.tokens),
+            requests: self.requests.min(reserved.requests),
+        };
+        let beyond = Self {
+            // Neither is negative, so that their difference fits.
+            usd: NanoUsd::new(self.usd.get().saturating_sub(within.usd.get())),
+            tokens: self.tokens.saturating_sub(within.tokens),
+            requests: self.requests.saturating_sub(within.requests),
+        };
+        (within, beyond)
+    }
+
+    /// So much of a measure.
+    pub(crate) fn of(self, measure: Measure) -> Quantity {
+        match measure {
+            Measure::Usd => self.usd.into(),
+            Measure::Tokens => Quantity::of_count(self.tokens),
+            Measure::Requests => Quantity::of_count(self.requests),
+        }
     }
 }
 

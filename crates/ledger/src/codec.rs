@@ -14,13 +14,15 @@ use weighbridge_units::{
 
 use crate::{
     AccountId, AccountKind, Adjust, Billing, Book, ChainHead, End, EntityId, Entry, Epoch, Fact, Hold,
-    Intent, MAX_HOLDS, PayloadHash, Phase, Reserve, RollupKey, RowHash, Settlement, Transfer, Used,
+    Intent, MAX_HOLDS, Measure, PayloadHash, Phase, Reserve, RollupKey, RowHash, Settlement, Transfer, Used,
 };
 use reader::Reader;
 use writer::Writer;
 
-/// The version that [`encode`] writes. [`decode`] reads this one and, once there are, all earlier ones.
-const VERSION: u8 = 1;
+/// The version that [`encode`] writes. [`decode`] reads this one and all earlier ones.
+///
+/// 2: holds say what they count, intents and overages have tokens.
+const VERSION: u8 = 2;
 
 /// Why bytes are not an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -66,9 +68,10 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
             w.bytes(&payload.0);
             write_settlement(&mut w, settlement);
         }
-        Fact::Overage { attempt, excess } => {
+        Fact::Overage { attempt, excess, tokens } => {
             w.u128(attempt.get());
             w.nanos(*excess);
+            w.varint(*tokens);
         }
         Fact::Refunded { attempt, id, payload, rollup, amount, reason } => {
             w.u128(attempt.get());
@@ -101,7 +104,7 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
         w.u8(transfer.phase as u8);
         write_account(&mut w, transfer.debit);
         write_account(&mut w, transfer.credit);
-        w.nanos(transfer.amount);
+        w.signed(transfer.amount.get());
     }
 }
 
@@ -110,9 +113,9 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
 /// # Errors
 /// A [`DecodeError`] that says what is wrong.
 pub fn decode(book: Book, body: &[u8]) -> Result<Entry, DecodeError> {
-    let mut r = Reader(body);
+    let mut r = Reader { rest: body, version: VERSION };
     match r.u8()? {
-        VERSION => {}
+        version @ 1..=VERSION => r.version = version,
         version => return Err(DecodeError::Version(version)),
     }
     let code = r.u8()?;
@@ -129,9 +132,9 @@ pub fn decode(book: Book, body: &[u8]) -> Result<Entry, DecodeError> {
             code => return Err(DecodeError::Unknown { what: "phase", code }),
         };
         let (debit, credit) = (read_account(&mut r, book)?, read_account(&mut r, book)?);
-        transfers.push(Transfer { phase, debit, credit, amount: r.nanos()? });
+        transfers.push(Transfer { phase, debit, credit, amount: r.quantity()? });
     }
-    match r.0.len() {
+    match r.rest.len() {
         0 => Ok(Entry { book, writer, at, fact, transfers }),
         more => Err(DecodeError::Trailing(more)),
     }
@@ -173,7 +176,7 @@ fn read_fact(
             intent: read_intent(r, book, writer, at)?,
         },
         2 => Fact::Ended { attempt, payload: PayloadHash(r.array()?), settlement: read_settlement(r)? },
-        3 => Fact::Overage { attempt, excess: r.nanos()? },
+        3 => Fact::Overage { attempt, excess: r.nanos()?, tokens: read_tokens(r)? },
         4 => Fact::Late { attempt, payload: PayloadHash(r.array()?), settlement: read_settlement(r)? },
         5 => Fact::Refunded {
             attempt,
@@ -210,14 +213,21 @@ fn write_intent(w: &mut Writer<'_>, intent: &Intent) {
     });
     w.nanos(intent.amount);
     w.nanos(intent.estimate);
+    w.varint(intent.tokens);
     w.varint(intent.holds.len() as u64);
     for hold in &intent.holds {
+        w.u8(hold.measure() as u8);
         w.entity(hold.account.entity());
         w.u8(u8::from(hold.limit.is_some()));
         if let Some(limit) = hold.limit {
-            w.nanos(limit);
+            w.signed(limit.get());
         }
     }
+}
+
+/// Version 1 counted no tokens.
+fn read_tokens(r: &mut Reader<'_>) -> Result<u64, DecodeError> {
+    if r.version == 1 { Ok(0) } else { r.varint() }
 }
 
 fn read_intent(r: &mut Reader<'_>, book: Book, writer: Epoch, at: Timestamp) -> Result<Intent, DecodeError> {
@@ -237,6 +247,7 @@ fn read_intent(r: &mut Reader<'_>, book: Book, writer: Epoch, at: Timestamp) -> 
         },
         amount: r.nanos()?,
         estimate: r.nanos()?,
+        tokens: read_tokens(r)?,
         holds: Vec::new(),
     };
     let count = r.varint()?;
@@ -244,9 +255,12 @@ fn read_intent(r: &mut Reader<'_>, book: Book, writer: Epoch, at: Timestamp) -> 
         return Err(DecodeError::Number);
     }
     for _ in 0..count {
-        let account = AccountId::new(book, AccountKind::Budget, r.entity()?);
+        // Version 1 held money only.
+        let code = if r.version == 1 { 0 } else { r.u8()? };
+        let measure = Measure::from_code(code).ok_or(DecodeError::Unknown { what: "measure", code })?;
+        let account = AccountId::new(book, AccountKind::budget(measure), r.entity()?);
         let limit = match r.bool()? {
-            true => Some(r.nanos()?),
+            true => Some(r.quantity()?),
             false => None,
         };
         intent.holds.push(Hold { account, limit });
@@ -380,10 +394,11 @@ pub(crate) fn reserve_payload(reserve: &Reserve) -> PayloadHash {
         w.u8(reserve.billing as u8);
         w.nanos(reserve.amount);
         w.nanos(reserve.estimate);
+        w.varint(reserve.tokens);
         for hold in &reserve.holds {
             w.varint(hold.account.get());
             w.u8(u8::from(hold.limit.is_some()));
-            w.nanos(hold.limit.unwrap_or_default());
+            w.signed(hold.limit.unwrap_or_default().get());
         }
     })
 }

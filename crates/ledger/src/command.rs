@@ -1,6 +1,6 @@
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
-use crate::{AccountId, Book, Epoch, Name, RowHash};
+use crate::{AccountId, Book, Epoch, Measure, Name, Quantity, RowHash};
 
 /// The most holds that one reservation may have.
 pub const MAX_HOLDS: usize = 16;
@@ -62,8 +62,11 @@ pub struct Reserve {
     pub price_version: Name,
     /// Whose credential pays the provider.
     pub billing: Billing,
-    /// What the tenant may have to pay at worst (rule R4); reserved on every hold.
+    /// What the tenant may have to pay at worst (rule R4); reserved on every hold that counts money.
     pub amount: NanoUsd,
+    /// How many tokens it may come to at worst, those of the prompt and of the answer; reserved on every hold
+    /// that counts tokens. More than [`crate::MAX_COUNT`] is cut to it.
+    pub tokens: u64,
     /// The budgets that this attempt counts against, at most [`MAX_HOLDS`], each once.
     pub holds: Vec<Hold>,
     /// The provider's cost at worst. Entered if the truth is lost in a crash: the real cost lies
@@ -76,8 +79,16 @@ pub struct Reserve {
 pub struct Hold {
     /// A budget account, see [`crate::budget_account`], in the book of the reservation's [`Billing`].
     pub account: AccountId,
-    /// Posted and reserved together may reach this and not more. `None`: counted, not bounded.
-    pub limit: Option<NanoUsd>,
+    /// Posted and reserved together may reach this and not more, in what the account counts. `None`: counted,
+    /// not bounded.
+    pub limit: Option<Quantity>,
+}
+
+impl Hold {
+    /// What is held: the attempt's worst price, its worst count of tokens, or one request.
+    pub fn measure(&self) -> Measure {
+        self.account.measure()
+    }
 }
 
 /// Ends an attempt. The second end of an attempt is refused, but for one: what is learned after an

@@ -1,12 +1,12 @@
 use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, NanoUsd, Provenance, Usage};
 
-use crate::charging::{charge, charge_accounts, cost_account};
+use crate::charging::{Counted, charge, charge_accounts, cost_account};
 use crate::codec::{adjust_payload, end_payload, reserve_payload};
 use crate::state::fits;
 use crate::{
     AccountId, AccountKind, Act, Adjust, Book, Command, CommandId, End, EndFacts, Ended, EntityId, Entry,
-    Epoch, Fact, Hold, Intent, MAX_HOLDS, PayloadHash, Phase, Refusal, Reserve, Seal, Settlement, Transfer,
-    Used, View,
+    Epoch, Fact, Hold, Intent, MAX_HOLDS, Measure, PayloadHash, Phase, Quantity, Refusal, Reserve, Seal,
+    Settlement, Transfer, Used, View,
 };
 
 /// What a command comes to.
@@ -137,13 +137,15 @@ fn reserved(view: &impl View, writer: Epoch, reserve: &Reserve) -> Result<Option
         price_version: reserve.price_version.id(),
         billing: reserve.billing,
         amount: reserve.amount,
+        tokens: reserve.tokens.min(MAX_COUNT),
         estimate: reserve.estimate,
         holds: reserve.holds.clone(),
     };
+    let reserved = Counted::reserved(&intent);
     for hold in &intent.holds {
-        has_room(view, hold, intent.amount)?;
+        has_room(view, hold, reserved.of(hold.measure()))?;
     }
-    let transfers = charge_transfers(&intent, Phase::Pend, intent.amount).collect();
+    let transfers = charge_transfers(&intent, Phase::Pend, reserved).collect();
     let book = intent.billing.book();
     let fact = Fact::Reserved { attempt, payload, intent };
     Ok(Some(vec![Entry { book, writer, at: reserve.at, fact, transfers }]))
@@ -158,7 +160,7 @@ fn valid_reserve(reserve: &Reserve) -> Result<(), Refusal> {
     }
     let book = reserve.billing.book();
     for (at, hold) in reserve.holds.iter().enumerate() {
-        if hold.account.kind() != AccountKind::Budget || hold.account.book() != book {
+        if !hold.account.kind().is_budget() || hold.account.book() != book {
             return Err(Refusal::Invalid("a hold is no budget of the book that is charged"));
         }
         if reserve.holds.iter().skip(at + 1).any(|other| other.account == hold.account) {
@@ -169,13 +171,13 @@ fn valid_reserve(reserve: &Reserve) -> Result<(), Refusal> {
 }
 
 /// posted + pending + needed ≤ limit (rule R3). A limit of zero blocks also what costs nothing (rule M7).
-fn has_room(view: &impl View, hold: &Hold, needed: NanoUsd) -> Result<(), Refusal> {
+fn has_room(view: &impl View, hold: &Hold, needed: Quantity) -> Result<(), Refusal> {
     let Some(limit) = hold.limit else { return Ok(()) };
     let balance = view.balance(hold.account);
-    let used = balance.posted.plus(balance.pending).map_err(|_| Refusal::Overflow)?;
-    let available = limit.minus(used).map_err(|_| Refusal::Overflow)?;
+    let used = balance.posted.plus(balance.pending).ok_or(Refusal::Overflow)?;
+    let available = limit.minus(used).ok_or(Refusal::Overflow)?;
     // After an overage (R5) less than nothing is available, so that not even what is free has room.
-    if limit == NanoUsd::ZERO || available < needed {
+    if limit == Quantity::ZERO || available < needed {
         return Err(Refusal::Budget { account: hold.account, available, needed });
     }
     Ok(())
@@ -194,17 +196,19 @@ fn ended(view: &impl View, writer: Epoch, end: &End) -> Result<Option<Vec<Entry>
     let entry = |fact, transfers| Entry { book, writer, at: end.facts.at, fact, transfers };
 
     // R5: truth wins. What exceeds the reservation is posted in full, in a row of its own.
-    let within = settlement.charged.min(intent.amount);
-    let excess = settlement.charged.minus(within).map_err(|_| Refusal::Overflow)?;
-    let transfers = charge_transfers(intent, Phase::Release, intent.amount)
+    let reserved = Counted::reserved(intent);
+    let (within, beyond) = Counted::charged(&settlement, &bounded(&end.facts.usage)).split(reserved);
+    let transfers = charge_transfers(intent, Phase::Release, reserved)
         .chain(charge_transfers(intent, Phase::Post, within))
         .chain(cost_transfer(intent, &settlement))
         .collect();
     let mut entries = Vec::with_capacity(3);
     entries.push(entry(Fact::Ended { attempt, payload, settlement }, transfers));
-    if excess > NanoUsd::ZERO {
-        let transfers = charge_transfers(intent, Phase::Post, excess).collect();
-        entries.push(entry(Fact::Overage { attempt, excess }, transfers));
+    let overage: Vec<_> = charge_transfers(intent, Phase::Post, beyond).collect();
+    if !overage.is_empty() {
+        let counts_tokens = intent.holds.iter().any(|hold| hold.measure() == Measure::Tokens);
+        let tokens = if counts_tokens { beyond.tokens } else { 0 };
+        entries.push(entry(Fact::Overage { attempt, excess: beyond.usd, tokens }, overage));
     }
     entries.push(used_entry(writer, intent, end, &settlement, None));
     Ok(Some(entries))
@@ -241,10 +245,11 @@ fn late(
     valid_end(&end.facts)?;
     let intent = &ended.intent;
     let settlement = charge(&end.facts);
+    let charged = Counted::charged(&settlement, &bounded(&end.facts.usage));
     let transfers = cost_transfer(intent, &ended.settlement)
         .map(Transfer::reversed)
         .into_iter()
-        .chain(charge_transfers(intent, Phase::Post, settlement.charged))
+        .chain(charge_transfers(intent, Phase::Post, charged))
         .chain(cost_transfer(intent, &settlement))
         .collect();
     let fact = Fact::Late { attempt, payload, settlement };
@@ -271,7 +276,7 @@ fn used_entry(
     };
     let consumed = AccountId::new(Book::Usage, AccountKind::Consumed, EntityId::of_key(intent.key));
     let upstream = AccountId::new(Book::Usage, AccountKind::Upstream, intent.provider);
-    let post = |amount| transfer(Phase::Post, consumed, upstream, amount);
+    let post = |amount: NanoUsd| transfer(Phase::Post, consumed, upstream, Quantity::from(amount));
     let transfers = replaces
         .and_then(|replaced| post(replaced.cost))
         .map(Transfer::reversed)
@@ -315,7 +320,9 @@ fn adjusted(view: &impl View, writer: Epoch, adjust: &Adjust) -> Result<Option<V
         return Err(Refusal::RefundTooLarge { left });
     }
     let intent = &ended.intent;
-    let transfers = charge_transfers(intent, Phase::Post, adjust.refund).map(Transfer::reversed).collect();
+    // The money returns. What was counted in tokens and requests was used all the same.
+    let given_back = Counted::money(adjust.refund);
+    let transfers = charge_transfers(intent, Phase::Post, given_back).map(Transfer::reversed).collect();
     let fact = Fact::Refunded {
         attempt,
         id: adjust.id,
@@ -343,24 +350,24 @@ fn sealed(writer: Epoch, seal: &Seal) -> Vec<Entry> {
         .collect()
 }
 
-/// The same amount on every account that a charge moves: what the tenant owes, and each budget.
-fn charge_transfers(intent: &Intent, phase: Phase, amount: NanoUsd) -> impl Iterator<Item = Transfer> + '_ {
+/// What an attempt counts for, on every account that a charge moves: what the tenant owes, and each budget.
+fn charge_transfers(intent: &Intent, phase: Phase, counted: Counted) -> impl Iterator<Item = Transfer> + '_ {
     let (receivable, sales) = charge_accounts(intent);
     let budgets = intent.holds.iter().map(|hold| (hold.account, control(hold)));
     std::iter::once((receivable, sales))
         .chain(budgets)
-        .filter_map(move |(debit, credit)| transfer(phase, debit, credit, amount))
+        .filter_map(move |(debit, credit)| transfer(phase, debit, credit, counted.of(debit.measure())))
 }
 
 fn cost_transfer(intent: &Intent, settlement: &Settlement) -> Option<Transfer> {
     let payable = AccountId::new(Book::Platform, AccountKind::Payable, intent.provider);
     let bearer = cost_account(intent.billing, settlement)?;
-    transfer(Phase::Post, bearer, payable, settlement.cost)
+    transfer(Phase::Post, bearer, payable, settlement.cost.into())
 }
 
 /// A transfer, unless it moves nothing.
-fn transfer(phase: Phase, debit: AccountId, credit: AccountId, amount: NanoUsd) -> Option<Transfer> {
-    (amount > NanoUsd::ZERO).then_some(Transfer { phase, debit, credit, amount })
+fn transfer(phase: Phase, debit: AccountId, credit: AccountId, amount: Quantity) -> Option<Transfer> {
+    (amount > Quantity::ZERO).then_some(Transfer { phase, debit, credit, amount })
 }
 
 impl Transfer {
@@ -371,7 +378,7 @@ impl Transfer {
 }
 
 fn control(hold: &Hold) -> AccountId {
-    AccountId::new(hold.account.book(), AccountKind::BudgetControl, EntityId::NONE)
+    AccountId::new(hold.account.book(), AccountKind::budget_control(hold.measure()), EntityId::NONE)
 }
 
 /// The attempt that a command is about.

@@ -2,7 +2,7 @@ use std::fmt;
 
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
-use crate::{AccountId, Billing, Book, ChainHead, EntityId, Hold, RollupKey};
+use crate::{AccountId, Billing, Book, ChainHead, EntityId, Hold, Quantity, RollupKey};
 
 /// One writer of the journal: every opening of a ledger for writing is a new one, and numbers grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,12 +66,14 @@ pub enum Fact {
         /// What it came to.
         settlement: Settlement,
     },
-    /// More was charged than had been reserved (rule R5); the end before it posted the rest.
+    /// More was charged, or counted, than had been reserved (rule R5); the end before it posted the rest.
     Overage {
         /// The attempt.
         attempt: AttemptId,
         /// By how much.
         excess: NanoUsd,
+        /// By how many tokens, where budgets count them.
+        tokens: u64,
     },
     /// What was learned after an attempt had been entered as crashed replaces that entry (rule R7).
     Late {
@@ -136,8 +138,10 @@ pub struct Intent {
     pub price_version: EntityId,
     /// Whose credential pays the provider.
     pub billing: Billing,
-    /// What is reserved on each hold.
+    /// What is reserved on each hold that counts money.
     pub amount: NanoUsd,
+    /// What is reserved on each hold that counts tokens.
+    pub tokens: u64,
     /// The provider's cost at worst.
     pub estimate: NanoUsd,
     /// The budgets that it counts against.
@@ -196,7 +200,7 @@ pub struct Ended {
     pub refunded: NanoUsd,
 }
 
-/// One movement between two accounts of one book. Amounts are never negative.
+/// One movement between two accounts of one book and one measure. Amounts are never negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transfer {
     /// Reserving, releasing, or for good.
@@ -206,7 +210,7 @@ pub struct Transfer {
     /// This balance shrinks (with [`Phase::Release`]: grows).
     pub credit: AccountId,
     /// By how much.
-    pub amount: NanoUsd,
+    pub amount: Quantity,
 }
 
 /// Which half of a balance a transfer moves.

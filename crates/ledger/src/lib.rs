@@ -19,13 +19,14 @@
 //! | | debit | credit | |
 //! |---|---|---|---|
 //! | reserve | receivable of the tenant | sales | pending |
-//! | | each budget | budget control | pending |
+//! | | each budget | budget control of its measure | pending |
 //! | end | both of the above | | released |
 //! | | receivable of the tenant | sales | the price, if the tenant pays |
-//! | | each budget | budget control | the same |
+//! | | each budget | budget control of its measure | the price, the tokens or one request, if the tenant pays |
 //! | | cost of sales, or `absorbed:<reason>` | payable to the provider | its cost |
 //! | | consumed by the key | upstream of the provider | its cost, in the usage book |
 //!
+//! A budget counts money, tokens or requests ([`Measure`]), each in accounts of its own.
 //! Who pays is one pure table: [`charge`]. A price above the reservation is posted in full, the excess in
 //! a row of its own. Each row of the journal holds one command's transfers in one book; its bytes are
 //! versioned ([`encode`], [`decode`]), and hash chains make any change of them show ([`Auditor`]).
@@ -54,7 +55,8 @@
 //!         price_version: "2026-11".into(),
 //!         billing: Billing::Platform,
 //!         amount: NanoUsd::new(5_000),
-//!         holds: vec![Hold { account: budget, limit: Some("10.00".parse().unwrap_or_default()) }],
+//!         tokens: 1_200,
+//!         holds: vec![Hold { account: budget, limit: Some(Quantity::new(10_000_000_000)) }],
 //!         estimate: NanoUsd::new(5_000),
 //!     })
 //!     .await?;
@@ -74,7 +76,7 @@
 //! ledger.drained().await;
 //!
 //! let balance = ledger.store().balance(budget).await?;
-//! assert_eq!((balance.posted, balance.pending), (NanoUsd::new(2_000), NanoUsd::ZERO));
+//! assert_eq!((balance.posted.usd(), balance.pending.usd()), (NanoUsd::new(2_000), NanoUsd::ZERO));
 //! # Ok::<(), LedgerError>(()) }).unwrap();
 //! ```
 
@@ -87,6 +89,7 @@ mod decide;
 mod entry;
 mod id_map;
 mod ledger;
+mod measure;
 mod memory;
 mod permit;
 mod rollup;
@@ -104,6 +107,7 @@ pub use command::{
 pub use decide::{Decision, MAX_COUNT, decide, decide_end, touches};
 pub use entry::{Ended, Entry, Epoch, Fact, Intent, PayloadHash, Phase, Settlement, Transfer, Used};
 pub use ledger::{Ledger, Reservation};
+pub use measure::{Measure, Quantity};
 pub use memory::MemoryLedger;
 pub use permit::{Drained, Permit};
 pub use rollup::{Rollup, RollupKey};

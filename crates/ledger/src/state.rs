@@ -2,25 +2,25 @@ use weighbridge_units::{AttemptId, NanoUsd};
 
 use crate::id_map::IdMap;
 use crate::{
-    AccountId, Act, CommandId, Ended, Entry, Fact, Intent, PayloadHash, Phase, Rollup, RollupKey, Settlement,
-    Transfer, Used,
+    AccountId, Act, CommandId, Ended, Entry, Fact, Intent, PayloadHash, Phase, Quantity, Rollup, RollupKey,
+    Settlement, Transfer, Used,
 };
 
-/// The two halves of an account's balance. Debits count up, credits down.
+/// The two halves of an account's balance, in what the account counts. Debits count up, credits down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Balance {
     /// What has happened.
-    pub posted: NanoUsd,
+    pub posted: Quantity,
     /// What open attempts have reserved.
-    pub pending: NanoUsd,
+    pub pending: Quantity,
 }
 
 impl Balance {
     /// The balance after a transfer's debit (`sign` 1) or credit (`sign` −1); `None` where it does not fit.
-    fn after(self, phase: Phase, sign: i64, amount: NanoUsd) -> Option<Self> {
+    fn after(self, phase: Phase, sign: i64, amount: Quantity) -> Option<Self> {
         let signed = amount.get().checked_mul(sign)?;
         let Self { posted, pending } = self;
-        let move_by = |balance: NanoUsd, by: i64| balance.get().checked_add(by).map(NanoUsd::new);
+        let move_by = |balance: Quantity, by: i64| balance.plus(Quantity::new(by));
         Some(match phase {
             Phase::Pend => Self { posted, pending: move_by(pending, signed)? },
             Phase::Release => Self { posted, pending: move_by(pending, signed.checked_neg()?)? },

@@ -4,8 +4,8 @@ use thiserror::Error;
 use weighbridge_units::{AttemptId, KeyId, NanoUsd, Timestamp};
 
 use crate::{
-    AccountId, Adjust, Balance, Book, End, Ended, EntityId, Entry, Intent, Name, Permit, Reserve, Rollup,
-    RollupKey, RowHash,
+    AccountId, Adjust, Balance, Book, End, Ended, EntityId, Entry, Intent, Measure, Name, Permit, Quantity,
+    Reserve, Rollup, RollupKey, RowHash,
 };
 
 /// Keeps a ledger. Every store runs the same pure functions ([`crate::touches`], [`crate::decide`],
@@ -159,15 +159,16 @@ pub enum LedgerError {
 pub enum Refusal {
     /// A budget has no room.
     #[error(
-        "the budget {account} has {available} USD left and {needed} USD are needed: raise it, or ask for less output"
+        "the budget {account} has {} left and {} are needed: raise it, or ask for less output",
+        .account.measure().show(*.available), .account.measure().show(*.needed)
     )]
     Budget {
-        /// The budget's account.
+        /// The budget's account, which says what it counts ([`AccountId::measure`]).
         account: AccountId,
         /// What is left; below zero after an overage or a lowered limit.
-        available: NanoUsd,
+        available: Quantity,
         /// What was to be reserved.
-        needed: NanoUsd,
+        needed: Quantity,
     },
     /// Another command was carried out under the same id.
     #[error("another command was carried out under this id: use a fresh id")]
@@ -307,10 +308,12 @@ pub enum Fault {
         book: Book,
     },
     /// Debits and credits of a book differ (rule L1).
-    #[error("debits and credits of the {book} book differ")]
+    #[error("debits and credits of the {book} book differ in {measure}")]
     Unbalanced {
         /// The book.
         book: Book,
+        /// In what.
+        measure: Measure,
     },
     /// A table is not what the journal adds up to (rule L3).
     #[error("{what} differs from what the journal adds up to")]

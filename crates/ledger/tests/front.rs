@@ -18,7 +18,8 @@ use futures::{FutureExt, poll};
 use weighbridge_ledger::{
     AccountId, Adjust, AttemptEntry, Balance, Billing, Book, BudgetScope, BudgetWindow, Counters, End,
     EndFacts, EntityId, Extent, Hold, Intent, JournalRow, Ledger, LedgerError, LedgerStore, MemoryLedger,
-    Name, Permit, Recovery, Refusal, Reserve, Rollup, RollupKey, RollupQuery, Verification, budget_account,
+    Name, Permit, Quantity, Recovery, Refusal, Reserve, Rollup, RollupKey, RollupQuery, Verification,
+    budget_account,
 };
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp};
 
@@ -38,7 +39,8 @@ fn reserve(number: u128) -> Reserve {
         price_version: "2026-11".into(),
         billing: Billing::Platform,
         amount: NanoUsd::new(100),
-        holds: vec![Hold { account: budget(), limit: Some(NanoUsd::new(250)) }],
+        tokens: 1_000,
+        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(250)) }],
         estimate: NanoUsd::new(90),
     }
 }
@@ -246,7 +248,7 @@ fn c6_an_instance_that_was_declared_dead_is_told_once_and_its_ends_come_late() {
     let ended = ended(&first, 1);
     assert!(ended.late);
     assert_eq!((ended.settlement.charged, ended.settlement.cost), (NanoUsd::new(70), NanoUsd::new(60)));
-    assert_eq!(block_on(first.store().balance(budget())).unwrap().posted, NanoUsd::new(70));
+    assert_eq!(block_on(first.store().balance(budget())).unwrap().posted, Quantity::new(70));
     block_on(first.reserve(reserve(3))).unwrap().void(Timestamp::from_secs(7));
     assert!(block_on(first.store().verify(Extent::All)).unwrap().is_sound());
 }

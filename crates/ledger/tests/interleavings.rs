@@ -10,7 +10,7 @@
 use weighbridge_ledger::testkit::{Expected, Model};
 use weighbridge_ledger::{
     AccountId, Billing, Book, BudgetScope, BudgetWindow, Command, Decision, End, EndFacts, Epoch, Hold,
-    Reserve, State, apply, budget_account, decide, decide_end,
+    Quantity, Reserve, State, apply, budget_account, decide, decide_end,
 };
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
@@ -33,7 +33,8 @@ fn reserve(number: usize) -> Reserve {
         price_version: "2026-11".into(),
         billing: Billing::Platform,
         amount: NanoUsd::new(100),
-        holds: vec![Hold { account: budget(), limit: Some(NanoUsd::new(LIMIT)) }],
+        tokens: 1_000,
+        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(LIMIT)) }],
         estimate: NanoUsd::new(90),
     }
 }
@@ -105,7 +106,7 @@ impl World {
         for (attempt, estimate) in left {
             self.end(&End { attempt, facts: EndFacts::crashed(Timestamp::from_secs(3), estimate) });
         }
-        assert!(self.state.balances().all(|(_, balance)| balance.pending == NanoUsd::ZERO), "R6");
+        assert!(self.state.balances().all(|(_, balance)| balance.pending == Quantity::ZERO), "R6");
     }
 
     fn check(&self, told: &str) {

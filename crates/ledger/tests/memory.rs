@@ -34,6 +34,7 @@ fn runs(seeds: std::ops::Range<u64>) {
         for (what, count) in [
             ("granted", report.granted),
             ("refused", report.refused),
+            ("refused_by_count", report.refused_by_count),
             ("rejected", report.rejected),
             ("ended", report.ended),
             ("overages", report.overages),

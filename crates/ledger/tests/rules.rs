@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use weighbridge_ledger::{
     AccountId, AccountKind, Adjust, Balance, Billing, Book, BudgetScope, BudgetWindow, Command, Decision,
-    End, EndFacts, EntityId, Entry, Epoch, Fact, Hold, Refusal, Reserve, State, View, apply, budget_account,
-    decide, decide_end, touches,
+    End, EndFacts, EntityId, Entry, Epoch, Fact, Hold, Measure, Quantity, Refusal, Reserve, State, View,
+    apply, budget_account, decide, decide_end, touches,
 };
 use weighbridge_units::{
     AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
@@ -40,7 +40,8 @@ fn reserve(number: u128, amount: i64, limit: i64) -> Reserve {
         price_version: "2026-11".into(),
         billing: Billing::Platform,
         amount: NanoUsd::new(amount),
-        holds: vec![Hold { account: budget(), limit: Some(NanoUsd::new(limit)) }],
+        tokens: 1_000,
+        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(limit)) }],
         estimate: NanoUsd::new(amount),
     }
 }
@@ -69,6 +70,16 @@ fn refund(id: u128, number: u128, amount: i64) -> Adjust {
         refund: NanoUsd::new(amount),
         reason: "complaint".into(),
     }
+}
+
+/// As [`reserve`], with a budget in tokens and one in requests beside the one in money.
+fn counted(number: u128, tokens: u64, token_limit: i64, request_limit: i64) -> Reserve {
+    let mut reserve = Reserve { tokens, ..reserve(number, 100, 1_000) };
+    for (measure, limit) in [(Measure::Tokens, token_limit), (Measure::Requests, request_limit)] {
+        let limit = Some(Quantity::new(limit));
+        reserve.holds.push(Hold { account: budget().counting(measure), limit });
+    }
+    reserve
 }
 
 /// Carries a command out; gives the rows that it wrote.
@@ -113,6 +124,8 @@ fn l1_l2_each_row_balances_within_its_book_and_touches_what_was_announced() {
         }),
         Command::End(end(3, AttemptOutcome::ClientLeft, 70, 60)),
         Command::Adjust(refund(9, 3, 70)),
+        Command::Reserve(counted(4, 5, 10_000, 10)),
+        Command::End(end(4, AttemptOutcome::Success, 5, 5)),
     ];
     for command in commands {
         let attempt = command.attempt().unwrap();
@@ -123,17 +136,19 @@ fn l1_l2_each_row_balances_within_its_book_and_touches_what_was_announced() {
             for transfer in &entry.transfers {
                 for account in [transfer.debit, transfer.credit] {
                     assert_eq!(account.book(), entry.book, "{entry:?}");
+                    assert_eq!(account.measure(), transfer.debit.measure(), "{entry:?}");
                     assert!(announced.contains(&account), "{account} was not announced: {command:?}");
                 }
-                assert!(transfer.amount > NanoUsd::ZERO);
+                assert!(transfer.amount > Quantity::ZERO);
             }
         }
-        for book in Book::ALL {
-            let of_book = state.balances().filter(|(account, _)| account.book() == book);
+        for (book, measure) in Book::ALL.into_iter().flat_map(|book| Measure::ALL.map(|m| (book, m))) {
+            let is_of = |account: AccountId| (account.book(), account.measure()) == (book, measure);
+            let of_book = state.balances().filter(|(account, _)| is_of(*account));
             let sum = of_book.fold((0, 0), |sum: (i64, i64), (_, Balance { posted, pending })| {
                 (sum.0 + posted.get(), sum.1 + pending.get())
             });
-            assert_eq!(sum, (0, 0), "{book}");
+            assert_eq!(sum, (0, 0), "{book}, {measure}");
         }
     }
 }
@@ -211,8 +226,8 @@ fn r3_a_budget_admits_up_to_its_limit_and_not_one_nano_dollar_more() {
     open(&mut state, reserve(1, 600, 1_000)).unwrap();
     let refused = |available, needed| Refusal::Budget {
         account: budget(),
-        available: NanoUsd::new(available),
-        needed: NanoUsd::new(needed),
+        available: Quantity::new(available),
+        needed: Quantity::new(needed),
     };
     assert_eq!(open(&mut state, reserve(2, 401, 1_000)), Err(refused(400, 401)));
     open(&mut state, reserve(3, 400, 1_000)).unwrap();
@@ -229,9 +244,86 @@ fn r3_a_refusal_by_one_budget_reserves_nothing_on_the_others() {
     let mut state = State::new();
     let other = budget_account(Book::Platform, BudgetScope::Tenant("acme"), BudgetWindow::Total);
     let mut asked = reserve(1, 100, 1_000);
-    asked.holds.push(Hold { account: other, limit: Some(NanoUsd::new(99)) });
+    asked.holds.push(Hold { account: other, limit: Some(Quantity::new(99)) });
     assert!(matches!(open(&mut state, asked), Err(Refusal::Budget { account, .. }) if account == other));
     assert_eq!(state, State::new());
+}
+
+#[test]
+fn r3_a_budget_in_tokens_or_requests_admits_up_to_its_limit_and_not_one_more() {
+    let mut state = State::new();
+    open(&mut state, counted(1, 60, 100, 2)).unwrap();
+    let refused = |measure, available, needed| {
+        let account = budget().counting(measure);
+        Refusal::Budget { account, available: Quantity::new(available), needed: Quantity::new(needed) }
+    };
+    let before = state.clone();
+    assert_eq!(open(&mut state, counted(2, 41, 100, 2)), Err(refused(Measure::Tokens, 40, 41)));
+    assert_eq!(state, before, "R8: nothing is held on the others");
+    // It used 11 of the 60 that were held.
+    close(&mut state, end(1, AttemptOutcome::Success, 1, 1)).unwrap();
+    open(&mut state, counted(3, 89, 100, 2)).unwrap();
+    assert_eq!(open(&mut state, counted(4, 0, 100, 2)), Err(refused(Measure::Requests, 0, 1)));
+    let error = refused(Measure::Tokens, 40, 41).to_string();
+    assert!(error.contains("has 40 tokens left and 41 tokens are needed"), "{error}");
+}
+
+#[test]
+fn a2_r6_what_nobody_pays_for_counts_in_no_measure() {
+    for outcome in AttemptOutcome::ALL {
+        let mut state = State::new();
+        open(&mut state, counted(1, 60, 100, 1)).unwrap();
+        close(&mut state, end(1, outcome, 5, 5)).unwrap();
+        let pays = matches!(outcome, AttemptOutcome::Success | AttemptOutcome::ClientLeft);
+        for (measure, counts) in [(Measure::Usd, 5), (Measure::Tokens, 11), (Measure::Requests, 1)] {
+            let balance = state.balance(budget().counting(measure));
+            let posted = Quantity::new(if pays { counts } else { 0 });
+            assert_eq!(balance, Balance { posted, pending: Quantity::ZERO }, "{outcome}, {measure}");
+        }
+    }
+}
+
+#[test]
+fn r5_tokens_beyond_the_reservation_are_posted_in_full_and_block() {
+    let mut state = State::new();
+    open(&mut state, counted(1, 4, 10, 10)).unwrap();
+    let entries = close(&mut state, end(1, AttemptOutcome::Success, 90, 90)).unwrap();
+    let overage = entries.iter().find(|entry| matches!(entry.fact, Fact::Overage { .. })).unwrap();
+    let attempt = AttemptId::from_u128(1);
+    assert_eq!(overage.fact, Fact::Overage { attempt, excess: NanoUsd::ZERO, tokens: 7 });
+    assert_eq!(posted(&state, budget().counting(Measure::Tokens)), 11);
+    let again = open(&mut state, counted(2, 0, 10, 10));
+    assert!(matches!(again, Err(Refusal::Budget { account, .. }) if account.measure() == Measure::Tokens));
+}
+
+#[test]
+fn r7_the_truth_about_a_crash_counts_its_tokens_too() {
+    let mut state = State::new();
+    open(&mut state, counted(1, 60, 100, 10)).unwrap();
+    let crash = End { attempt: AttemptId::from_u128(1), facts: EndFacts::crashed(now(), NanoUsd::new(100)) };
+    close(&mut state, crash).unwrap();
+    let counts = |state: &State| {
+        [Measure::Tokens, Measure::Requests].map(|measure| posted(state, budget().counting(measure)))
+    };
+    assert_eq!(counts(&state), [0, 0]);
+    close(&mut state, end(1, AttemptOutcome::Success, 50, 40)).unwrap();
+    assert_eq!(counts(&state), [11, 1]);
+    // L6: what is refunded is money; the tokens were used all the same.
+    act(&mut state, &Command::Adjust(refund(5, 1, 50))).unwrap();
+    assert_eq!((posted(&state, budget()), counts(&state)), (0, [11, 1]));
+}
+
+#[test]
+fn m5_an_absurd_count_is_cut_where_it_is_held_and_where_it_is_posted() {
+    let most = i64::try_from(weighbridge_ledger::MAX_COUNT).unwrap();
+    let mut state = State::new();
+    open(&mut state, counted(1, u64::MAX, i64::MAX, 10)).unwrap();
+    let tokens = budget().counting(Measure::Tokens);
+    assert_eq!(state.balance(tokens).pending, Quantity::new(most));
+    let mut absurd = end(1, AttemptOutcome::Success, 1, 1);
+    absurd.facts.usage = Usage::new().with(Bucket::Input, u64::MAX).with(Bucket::WebSearch, u64::MAX);
+    close(&mut state, absurd).unwrap();
+    assert_eq!(posted(&state, tokens), most, "searches are no tokens");
 }
 
 #[test]
@@ -240,8 +332,11 @@ fn r5_what_exceeds_the_reservation_is_posted_in_full_and_blocks() {
     open(&mut state, reserve(1, 100, 100)).unwrap();
     let entries = close(&mut state, end(1, AttemptOutcome::Success, 130, 130)).unwrap();
     let overage = entries.iter().find(|entry| matches!(entry.fact, Fact::Overage { .. })).unwrap();
-    assert_eq!(overage.fact, Fact::Overage { attempt: AttemptId::from_u128(1), excess: NanoUsd::new(30) });
-    assert!(overage.transfers.iter().all(|transfer| transfer.amount == NanoUsd::new(30)));
+    assert_eq!(
+        overage.fact,
+        Fact::Overage { attempt: AttemptId::from_u128(1), excess: NanoUsd::new(30), tokens: 0 }
+    );
+    assert!(overage.transfers.iter().all(|transfer| transfer.amount == Quantity::new(30)));
     assert_eq!(posted(&state, budget()), 130);
     assert_eq!(posted(&state, platform(AccountKind::Receivable, "acme")), 130);
     assert!(matches!(open(&mut state, reserve(2, 0, 100)), Err(Refusal::Budget { .. })));
@@ -253,7 +348,7 @@ fn r6_the_unused_part_returns_with_the_end() {
         let mut state = State::new();
         open(&mut state, reserve(1, 100, 100)).unwrap();
         close(&mut state, end(1, outcome, 40, 30)).unwrap();
-        assert!(state.balances().all(|(_, balance)| balance.pending == NanoUsd::ZERO), "{outcome}");
+        assert!(state.balances().all(|(_, balance)| balance.pending == Quantity::ZERO), "{outcome}");
         assert_eq!(state.intents().count(), 0);
         open(&mut state, reserve(2, 60, 100)).unwrap();
     }
@@ -360,7 +455,7 @@ fn no_end_of_an_open_attempt_leaves_its_reservation_behind() {
         let ended = state.ended(AttemptId::from_u128(2)).unwrap();
         assert_eq!(ended.settlement.outcome, AttemptOutcome::Crashed);
         assert_eq!(ended.settlement.cost, NanoUsd::new(entered));
-        assert_eq!(state.balance(budget()).pending, NanoUsd::ZERO);
+        assert_eq!(state.balance(budget()).pending, Quantity::ZERO);
     }
 }
 

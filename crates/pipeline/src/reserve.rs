@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use weighbridge_access::{LossPolicy, PromptCache};
 use weighbridge_ledger::{
-    Billing, Book, BudgetScope, BudgetWindow, Hold, LedgerError, Name, Refusal as LedgerRefusal, Reservation,
-    Reserve, budget_account,
+    Billing, Book, BudgetScope, BudgetWindow, Hold, LedgerError, Measure, Name, Refusal as LedgerRefusal,
+    Reservation, Reserve, budget_account,
 };
 use weighbridge_pricing::{PriceCard, ServiceTier};
 use weighbridge_protocol::Body;
@@ -120,23 +120,27 @@ async fn prepare(
     };
     let cap = outbound::output_cap(exchange, deployment);
     let amount = worst(cap).ok_or_else(unpriceable)?;
-    let reserve = |amount| exchange.core().ledger.reserve(command(exchange, deployment, &meter, amount));
-    let reservation = match reserve(amount).await {
-        Err(LedgerError::Refused(LedgerRefusal::Budget { available, .. }))
-            if exchange.envelope.max_output.is_none() =>
+    let tokens = |cap: u64| bound.saturating_add(cap.saturating_mul(exchange.envelope.candidates));
+    let reserve = |amount, tokens| {
+        exchange.core().ledger.reserve(command(exchange, deployment, &meter, amount, tokens))
+    };
+    let reservation = match reserve(amount, tokens(cap)).await {
+        Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, .. }))
+            if exchange.envelope.max_output.is_none() && account.measure() == Measure::Usd =>
         {
+            let available = available.usd();
             let fitting = cap_that_fits(cap, available, worst).ok_or_else(|| no_room(exchange, available))?;
             outbound =
                 outbound::write(exchange, said, deployment, Additions { cap: Some(fitting), caching })?;
             let amount = worst(fitting).ok_or_else(unpriceable)?;
-            reserve(amount).await
+            reserve(amount, tokens(fitting)).await
         }
         other => other,
     };
     match reservation {
         Ok(reservation) => Ok(Prepared { meter, outbound, reservation }),
         Err(LedgerError::Refused(LedgerRefusal::Budget { available, .. })) => {
-            Err(no_room(exchange, available))
+            Err(no_room(exchange, available.usd()))
         }
         Err(LedgerError::Full { .. }) => Err(Unfit::anywhere(Rejection::Budget, Refusal::Overloaded)),
         Err(error) => {
@@ -235,14 +239,20 @@ fn no_room(exchange: &Exchange, available: NanoUsd) -> Unfit {
 }
 
 /// What is asked of the ledger.
-fn command(exchange: &Exchange, deployment: &Deployment, meter: &Meter, amount: NanoUsd) -> Reserve {
+fn command(
+    exchange: &Exchange,
+    deployment: &Deployment,
+    meter: &Meter,
+    amount: NanoUsd,
+    tokens: u64,
+) -> Reserve {
     let at = exchange.wall();
     let key = exchange.principal.key();
     // The request belongs to the window that it arrived in (rule C7).
     let window = BudgetWindow::Month(exchange.arrived().month());
     let hold = key.budget.map(|budget| Hold {
         account: budget_account(Book::Platform, BudgetScope::Key(key.id), window),
-        limit: Some(budget.limit),
+        limit: Some(budget.limit.into()),
     });
     Reserve {
         attempt: AttemptId::new(at, exchange.core().env.random_wide()),
@@ -255,6 +265,7 @@ fn command(exchange: &Exchange, deployment: &Deployment, meter: &Meter, amount: 
         price_version: meter.prices.version.clone(),
         billing: Billing::Platform,
         amount,
+        tokens,
         holds: hold.into_iter().collect(),
         estimate: amount,
     }

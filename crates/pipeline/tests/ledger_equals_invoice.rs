@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use weighbridge_ledger::{Book, Extent, Fact, LedgerStore, Used};
+use weighbridge_ledger::{Book, Extent, Fact, LedgerStore, Quantity, Used};
 use weighbridge_simulator::{AnswerEnd, Fault, FaultMix};
 use weighbridge_units::{AttemptId, AttemptOutcome, NanoUsd, Provenance};
 use world::{CHAT, MESSAGES, World, post};
@@ -216,7 +216,7 @@ async fn a1_ledger_equals_invoice_under_random_faults() {
         let sum = sums.entry(account.book()).or_default();
         sum.0 += balance.posted.get();
         sum.1 += balance.pending.get();
-        assert_eq!(balance.pending, NanoUsd::ZERO, "{account}: nothing is in flight (R6)");
+        assert_eq!(balance.pending, Quantity::ZERO, "{account}: nothing is in flight (R6)");
     }
     assert!(sums.values().all(|sum| *sum == (0, 0)), "L1: {sums:?}");
     assert!(world.store.verify(Extent::All).await.unwrap().is_sound());

@@ -13,7 +13,7 @@ use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use weighbridge_ledger::{
     Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Hold, Ledger, LedgerStore, MemoryLedger,
-    Name, Reserve, budget_account,
+    Name, Quantity, Reserve, budget_account,
 };
 use weighbridge_store_sqlite::{Durability, SqliteLedger, SqliteLedgerOptions};
 use weighbridge_units::{
@@ -101,7 +101,7 @@ fn client(ledger: Ledger, task: u64, requests: usize, alone: bool) -> impl Futur
             let month = BudgetWindow::Month(at.month());
             let hold = |scope| Hold {
                 account: budget_account(Book::Platform, scope, month),
-                limit: Some(NanoUsd::new(i64::MAX / 2)),
+                limit: Some(Quantity::new(i64::MAX / 2)),
             };
             let reserve = Reserve {
                 attempt: AttemptId::new(at, u128::from(task) << 64 | u128::from(number) << 8 | 1),
@@ -114,6 +114,7 @@ fn client(ledger: Ledger, task: u64, requests: usize, alone: bool) -> impl Futur
                 price_version: version.clone(),
                 billing: Billing::Platform,
                 amount: NanoUsd::new(5_000_000),
+                tokens: 1_000,
                 holds: vec![hold(BudgetScope::Key(key)), hold(BudgetScope::Tenant("acme"))],
                 estimate: NanoUsd::new(5_000_000),
             };

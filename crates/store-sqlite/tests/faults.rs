@@ -19,7 +19,7 @@ use std::time::Duration;
 use futures::executor::block_on;
 use weighbridge_ledger::{
     AccountId, AttemptEntry, Balance, Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Hold,
-    Ledger, LedgerStore, Recovery, Refusal, Reserve, RollupQuery, Verification, budget_account,
+    Ledger, LedgerStore, Quantity, Recovery, Refusal, Reserve, RollupQuery, Verification, budget_account,
 };
 use weighbridge_store_sqlite::{Durability, SqliteLedger, SqliteLedgerOptions};
 use weighbridge_units::{
@@ -56,7 +56,8 @@ fn reserve(number: u128) -> Reserve {
         price_version: "2026-11".into(),
         billing: Billing::Platform,
         amount: NanoUsd::new(100),
-        holds: vec![Hold { account: budget(), limit: Some(NanoUsd::new(1_000_000_000)) }],
+        tokens: 1_000,
+        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(1_000_000_000)) }],
         estimate: NanoUsd::new(90),
     }
 }
@@ -83,7 +84,7 @@ fn assert_sound(store: &dyn LedgerStore) {
 
 fn assert_nothing_pending(store: &dyn LedgerStore) {
     for (account, balance) in block_on(store.balances()).unwrap() {
-        assert_eq!(balance.pending, NanoUsd::ZERO, "R6: {account}");
+        assert_eq!(balance.pending, Quantity::ZERO, "R6: {account}");
     }
 }
 
@@ -192,7 +193,7 @@ fn c2_an_attempt_whose_process_lives_is_never_recovered() {
     assert_eq!(block_on(second.store().recover(Timestamp::from_secs(9))).unwrap(), Recovery::default());
     reservation.end(success());
     drop(first);
-    assert_eq!(block_on(second.store().balance(budget())).unwrap().posted, NanoUsd::new(70));
+    assert_eq!(block_on(second.store().balance(budget())).unwrap().posted, Quantity::new(70));
 }
 
 #[test]
@@ -239,7 +240,7 @@ fn several_writers_keep_chains_of_their_own_in_one_file() {
     let rows = block_on(ledgers[0].store().journal(0, 1_000)).unwrap();
     let writers: HashSet<_> = rows.iter().map(|row| row.entry.writer).collect();
     assert_eq!(writers.len(), 3);
-    assert_eq!(block_on(ledgers[2].store().balance(budget())).unwrap().posted, NanoUsd::new(12 * 70));
+    assert_eq!(block_on(ledgers[2].store().balance(budget())).unwrap().posted, Quantity::new(12 * 70));
     drop(ledgers);
     let again = open(&folder.path);
     block_on(again.store().seal(Timestamp::from_secs(3))).unwrap();
@@ -259,7 +260,7 @@ fn r3_a_budget_holds_under_threads_and_instances() {
             scope.spawn(move || {
                 for number in 0..25 {
                     let mut asked = reserve((worker * 1_000 + number) as u128);
-                    asked.holds[0].limit = Some(NanoUsd::new(1_000)); // Room for ten.
+                    asked.holds[0].limit = Some(Quantity::new(1_000)); // Room for ten.
                     match block_on(ledger.reserve(asked)) {
                         Ok(reservation) => {
                             granted.fetch_add(1, Ordering::Relaxed);
@@ -276,7 +277,7 @@ fn r3_a_budget_holds_under_threads_and_instances() {
     });
     assert_eq!((granted.into_inner(), refused.into_inner()), (10, 190));
     let balance = block_on(ledgers[0].store().balance(budget())).unwrap();
-    assert_eq!(balance, Balance { posted: NanoUsd::ZERO, pending: NanoUsd::new(1_000) });
+    assert_eq!(balance, Balance { posted: Quantity::ZERO, pending: Quantity::new(1_000) });
 }
 
 /// A small ledger with open, ended, refunded and crashed attempts, and several seals.
@@ -421,7 +422,7 @@ fn with_fsync_the_stores_thread_commits() {
     }
     ledger.flush();
     block_on(ledger.drained());
-    assert_eq!(block_on(ledger.store().balance(budget())).unwrap().posted, NanoUsd::new(20 * 70));
+    assert_eq!(block_on(ledger.store().balance(budget())).unwrap().posted, Quantity::new(20 * 70));
     assert_sound(&**ledger.store());
 }
 

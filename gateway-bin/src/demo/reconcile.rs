@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weighbridge_ledger::{AccountKind, AttemptEntry};
+use weighbridge_ledger::{AccountKind, AttemptEntry, Measure, Quantity};
 use weighbridge_simulator::InvoiceLine;
 use weighbridge_units::{NanoUsd, Provenance};
 
@@ -28,26 +28,28 @@ pub(crate) async fn compare(demo: &Demo) -> anyhow::Result<usize> {
         }
     }
     let mut owed = NanoUsd::ZERO;
-    let mut books: BTreeMap<(&str, bool), NanoUsd> = BTreeMap::new();
-    say("\nBalances                                                         posted USD");
+    let mut books: BTreeMap<(&str, Measure, bool), i64> = BTreeMap::new();
+    say("\nBalances                                                             posted");
     for (account, balance) in demo.running.ledger.store().balances().await? {
         let name = demo.running.ledger.store().name(account.entity()).await?.unwrap_or_default();
         let (book, kind) = (account.book().as_str(), account.kind());
-        say(format_args!("  {book:10}  {:18}  {name:16}  {:>24}", kind.as_str(), balance.posted.to_string()));
+        let measure = account.measure();
+        let shown = measure.show(balance.posted).to_string();
+        say(format_args!("  {book:10}  {:18}  {name:16}  {shown:>24}", kind.as_str()));
         if kind == AccountKind::Payable {
-            owed = owed.minus(balance.posted)?;
+            owed = owed.minus(balance.posted.usd())?;
         }
         for (pending, amount) in [(false, balance.posted), (true, balance.pending)] {
-            let sum = books.entry((book, pending)).or_default();
-            *sum = sum.plus(amount)?;
+            let sum = books.entry((book, measure, pending)).or_default();
+            *sum = sum.saturating_add(amount.get());
         }
-        if balance.pending != NanoUsd::ZERO {
-            say(format_args!("  DIFFERENT: {} USD are still reserved", balance.pending));
+        if balance.pending != Quantity::ZERO {
+            say(format_args!("  DIFFERENT: {} are still reserved", measure.show(balance.pending)));
             differences += 1;
         }
     }
-    for ((book, _), sum) in &books {
-        if *sum != NanoUsd::ZERO {
+    for ((book, ..), sum) in &books {
+        if *sum != 0 {
             say(format_args!("  DIFFERENT: the {book} book does not add up to zero"));
             differences += 1;
         }

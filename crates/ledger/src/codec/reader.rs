@@ -1,15 +1,19 @@
 use weighbridge_units::NanoUsd;
 
 use super::DecodeError;
-use crate::EntityId;
+use crate::{EntityId, Quantity};
 
 /// Takes fields off the front of what is left.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(super) struct Reader<'a> {
+    pub(super) rest: &'a [u8],
+    /// The version of the bytes.
+    pub(super) version: u8,
+}
 
 impl Reader<'_> {
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or(DecodeError::Truncated)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
         Ok(*taken)
     }
 
@@ -56,6 +60,10 @@ impl Reader<'_> {
 
     pub(super) fn nanos(&mut self) -> Result<NanoUsd, DecodeError> {
         self.signed().map(NanoUsd::new)
+    }
+
+    pub(super) fn quantity(&mut self) -> Result<Quantity, DecodeError> {
+        self.signed().map(Quantity::new)
     }
 
     pub(super) fn signed_wide(&mut self) -> Result<i128, DecodeError> {

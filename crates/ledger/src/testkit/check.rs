@@ -1,9 +1,11 @@
 use thiserror::Error;
-use weighbridge_units::{AttemptId, NanoUsd, Timestamp};
+use weighbridge_units::{AttemptId, Timestamp};
 
 use super::{Expected, Model, Script, Step};
 use crate::permit::Permits;
-use crate::{AccountId, End, EndFacts, Extent, LedgerError, LedgerStore, Reserve, RollupQuery};
+use crate::{
+    AccountId, End, EndFacts, Extent, LedgerError, LedgerStore, Measure, Quantity, Reserve, RollupQuery,
+};
 
 /// A store under test.
 pub trait Subject {
@@ -23,6 +25,8 @@ pub struct Report {
     pub granted: usize,
     /// Reservations that a budget refused.
     pub refused: usize,
+    /// Those of them that a budget in tokens or requests refused.
+    pub refused_by_count: usize,
     /// Reservations and refunds that were refused for other reasons.
     pub rejected: usize,
     /// Ends that were entered or repeated.
@@ -145,7 +149,10 @@ impl Run {
         self.answer("reservation", expected, &answer)?;
         match expected {
             Expected::Done => self.report.granted += 1,
-            Expected::Budget(_) => self.report.refused += 1,
+            Expected::Budget(account) => {
+                self.report.refused += 1;
+                self.report.refused_by_count += usize::from(account.measure() != Measure::Usd);
+            }
             _ => self.report.rejected += 1,
         }
         for hold in holds {
@@ -198,8 +205,8 @@ impl Run {
     /// R6: with no request in flight, nothing is pending.
     async fn nothing_is_pending(&self, store: &dyn LedgerStore) -> Result<(), Violation> {
         for (account, balance) in self.read(store.balances().await)? {
-            self.right(balance.pending == NanoUsd::ZERO, || {
-                format!("R6: {account} has {} pending", balance.pending)
+            self.right(balance.pending == Quantity::ZERO, || {
+                format!("R6: {account} has {} pending", account.measure().show(balance.pending))
             })?;
         }
         Ok(())

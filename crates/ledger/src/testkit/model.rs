@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, HashMap};
 use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp};
 
 use crate::{
-    AccountId, AccountKind, Adjust, AttemptEntry, Balance, Billing, Book, End, EndFacts, EntityId,
-    LedgerError, Refusal, Reserve, Rollup, RollupKey,
+    AccountId, AccountKind, Adjust, AttemptEntry, Balance, Billing, Book, End, EndFacts, EntityId, Hold,
+    LedgerError, Measure, Quantity, Refusal, Reserve, Rollup, RollupKey,
 };
 
 /// What a store is to answer.
@@ -60,6 +60,9 @@ pub struct Model {
     tally: HashMap<AccountId, (i128, i128)>,
 }
 
+/// The most that is counted in one bucket, or reserved in tokens.
+const MOST: u64 = (1 << 40) - 1;
+
 #[derive(Debug, Clone)]
 struct Attempt {
     reserve: Reserve,
@@ -82,9 +85,21 @@ impl Attempt {
         }
     }
 
+    fn is_paid(&self) -> bool {
+        let paid = [AttemptOutcome::Success, AttemptOutcome::ClientLeft];
+        self.ended().is_some_and(|end| paid.contains(&end.outcome))
+    }
+
+    /// Tokens that budgets count: of whatever the tenant pays for.
+    fn counted_tokens(&self) -> i128 {
+        let Some(end) = self.ended().filter(|_| self.is_paid()) else { return 0 };
+        let tokens = end.usage.iter().filter(|(bucket, _)| bucket.is_prompt() || bucket.is_answer());
+        tokens.map(|(_, count)| i128::from(count.min(MOST))).sum()
+    }
+
     /// What the attempt has done to each account by now: (account, posted, pending), debits positive.
     fn moves(&self) -> Vec<(AccountId, i128, i128)> {
-        let Reserve { key, tenant, provider, billing, amount, holds, .. } = &self.reserve;
+        let Reserve { key, tenant, provider, billing, amount, tokens, holds, .. } = &self.reserve;
         let book = match billing {
             Billing::Platform => Book::Platform,
             Billing::OwnKey => Book::Surcharge,
@@ -99,8 +114,21 @@ impl Attempt {
             (account(book, AccountKind::Sales, EntityId::NONE), -posted, -pending),
         ];
         for hold in holds {
+            let (control, posted, pending) = match (hold.account.kind(), self.ended()) {
+                (AccountKind::BudgetTokens, Some(_)) => {
+                    (AccountKind::BudgetTokensControl, self.counted_tokens(), 0)
+                }
+                (AccountKind::BudgetTokens, None) => {
+                    (AccountKind::BudgetTokensControl, 0, i128::from((*tokens).min(MOST)))
+                }
+                (AccountKind::BudgetRequests, Some(_)) => {
+                    (AccountKind::BudgetRequestsControl, i128::from(self.is_paid()), 0)
+                }
+                (AccountKind::BudgetRequests, None) => (AccountKind::BudgetRequestsControl, 0, 1),
+                _ => (AccountKind::BudgetControl, posted, pending),
+            };
             moves.push((hold.account, posted, pending));
-            moves.push((account(book, AccountKind::BudgetControl, EntityId::NONE), -posted, -pending));
+            moves.push((account(book, control, EntityId::NONE), -posted, -pending));
         }
         if let Some(end) = self.ended() {
             let cost = i128::from(end.cost.get());
@@ -163,7 +191,12 @@ impl Model {
                 if !fits(posted + pending) || !fits(left) {
                     return Expected::Overflow;
                 }
-                if limit.get() == 0 || left < 0 || left < i128::from(reserve.amount.get()) {
+                let needed = match hold.account.measure() {
+                    Measure::Usd => i128::from(reserve.amount.get()),
+                    Measure::Tokens => i128::from(reserve.tokens.min(MOST)),
+                    Measure::Requests => 1,
+                };
+                if limit.get() == 0 || left < 0 || left < needed {
                     return Expected::Budget(hold.account);
                 }
             }
@@ -272,7 +305,11 @@ impl Model {
     /// Whether more was charged than had been reserved.
     pub fn is_over(&self, attempt: AttemptId) -> bool {
         let over = |known: &Attempt| {
-            known.ends.len() == 1 && known.charged() > i128::from(known.reserve.amount.get())
+            let counts = |hold: &Hold| hold.account.measure() == Measure::Tokens;
+            let more_money = known.charged() > i128::from(known.reserve.amount.get());
+            let more_tokens = known.counted_tokens() > i128::from(known.reserve.tokens.min(MOST));
+            let counted = known.reserve.holds.iter().any(counts);
+            known.ends.len() == 1 && (more_money || (more_tokens && counted))
         };
         self.attempts.get(&attempt).is_some_and(over)
     }
@@ -285,6 +322,7 @@ impl Model {
                 known.ended().is_none()
                     && intent.holds == known.reserve.holds
                     && intent.amount == known.reserve.amount
+                    && intent.tokens == known.reserve.tokens.min(MOST)
             }
             (Some(known), Some(AttemptEntry::Ended(ended))) => known.ended().is_some_and(|end| {
                 ended.settlement.outcome == end.outcome
@@ -311,11 +349,11 @@ impl Model {
             let sum = sums.entry(account).or_default();
             *sum = (sum.0 + posted, sum.1 + pending);
         }
-        let nanos = |sum: i128| NanoUsd::new(i64::try_from(sum).unwrap_or(i64::MAX));
+        let quantity = |sum: i128| Quantity::new(i64::try_from(sum).unwrap_or(i64::MAX));
         let balances = sums.into_iter().filter(|(_, sum)| *sum != (0, 0));
         balances
             .map(|(account, (posted, pending))| {
-                (account, Balance { posted: nanos(posted), pending: nanos(pending) })
+                (account, Balance { posted: quantity(posted), pending: quantity(pending) })
             })
             .collect()
     }
@@ -336,7 +374,7 @@ impl Model {
             sum.succeeded += i64::from(end.outcome == AttemptOutcome::Success);
             sum.estimated += i64::from(end.provenance == Provenance::Estimated);
             for (at, bucket) in Bucket::ALL.into_iter().enumerate() {
-                let count = end.usage.get(bucket).min((1 << 40) - 1) as i64;
+                let count = end.usage.get(bucket).min(MOST) as i64;
                 if let Some(total) = sum.counts.get_mut(at) {
                     *total += count;
                 }

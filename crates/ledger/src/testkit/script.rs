@@ -7,7 +7,8 @@ use weighbridge_units::{
 
 use super::Random;
 use crate::{
-    Adjust, Billing, Book, BudgetScope, BudgetWindow, End, EndFacts, Hold, Name, Reserve, budget_account,
+    Adjust, Billing, Book, BudgetScope, BudgetWindow, End, EndFacts, Hold, Measure, Name, Quantity, Reserve,
+    budget_account,
 };
 
 /// One thing that is done to a store.
@@ -86,13 +87,22 @@ impl Script {
         let account = budget_account(book, BudgetScope::Key(key), BudgetWindow::Month(at.month()));
         match random.below(10) {
             0 => {}
-            1 => holds.push(Hold { account, limit: Some(NanoUsd::ZERO) }),
+            1 => holds.push(Hold { account, limit: Some(Quantity::ZERO) }),
             2 => holds.push(Hold { account, limit: None }),
             _ => holds.push(Hold { account, limit: Some(limit(random)) }),
         }
         if random.chance(50) {
             let account = budget_account(book, BudgetScope::Tenant(tenant.as_str()), BudgetWindow::Total);
             holds.push(Hold { account, limit: random.chance(80).then(|| limit(random)) });
+        }
+        if random.chance(25) {
+            let account = account.counting(Measure::Tokens);
+            holds.push(Hold { account, limit: random.chance(80).then(|| token_limit(random)) });
+        }
+        if random.chance(25) {
+            let tenant = BudgetScope::Tenant(tenant.as_str());
+            let account = budget_account(book, tenant, BudgetWindow::Total).counting(Measure::Requests);
+            holds.push(Hold { account, limit: random.chance(80).then(|| request_limit(random)) });
         }
         match random.below(100) {
             0 => holds.extend(holds.first().copied()),
@@ -114,6 +124,7 @@ impl Script {
             price_version: self.version.clone(),
             billing,
             amount,
+            tokens: if random.chance(1) { u64::MAX } else { random.below(1_500) },
             holds,
             estimate: NanoUsd::new(amount.get().saturating_sub(random.below(10) as i64).max(0)),
         };
@@ -217,7 +228,18 @@ fn amount(random: &mut Random, usual: u64) -> NanoUsd {
 }
 
 /// Limits differ from step to step, as if somebody kept changing them.
-fn limit(random: &mut Random) -> NanoUsd {
+fn limit(random: &mut Random) -> Quantity {
     let limits = [1_000, 20_000, 400_000, 8_000_000, 160_000_000];
-    NanoUsd::new(random.pick(&limits).copied().unwrap_or(1_000))
+    Quantity::new(random.pick(&limits).copied().unwrap_or(1_000))
+}
+
+/// Some of them have room after an end whose counts were absurd.
+fn token_limit(random: &mut Random) -> Quantity {
+    let limits = [0, 3_000, 100_000, 1 << 41, 1 << 50];
+    Quantity::new(random.pick(&limits).copied().unwrap_or(3_000))
+}
+
+fn request_limit(random: &mut Random) -> Quantity {
+    let limits = [0, 10, 100, 1_000, 10_000];
+    Quantity::new(random.pick(&limits).copied().unwrap_or(10))
 }

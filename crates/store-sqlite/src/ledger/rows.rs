@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use weighbridge_ledger::{
-    AccountId, Act, Balance, Book, CommandId, Ended, Entry, Fact, Intent, LedgerError, PayloadHash, Rollup,
-    RollupKey, RowHash, decode,
+    AccountId, Act, Balance, Book, CommandId, Ended, Entry, Fact, Intent, LedgerError, PayloadHash, Quantity,
+    Rollup, RollupKey, RowHash, decode,
 };
 use weighbridge_units::{AttemptId, Bucket, KeyId, NanoUsd};
 
@@ -108,7 +108,7 @@ pub(super) fn find_command(db: &Connection, id: CommandId) -> Result<Option<(Pay
 pub(super) fn find_balance(db: &Connection, account: AccountId) -> Result<Balance, StoreError> {
     let mut statement = db.prepare_cached(SELECT_BALANCE)?;
     let found = statement.query_row([id_column(account.get())], |row| {
-        Ok(Balance { posted: NanoUsd::new(row.get(0)?), pending: NanoUsd::new(row.get(1)?) })
+        Ok(Balance { posted: Quantity::new(row.get(0)?), pending: Quantity::new(row.get(1)?) })
     });
     Ok(found.optional()?.unwrap_or_default())
 }
@@ -216,7 +216,7 @@ pub(super) fn read_balance(row: &Row<'_>) -> Result<(AccountId, Balance), StoreE
     let bits: i64 = row.get(0)?;
     let account = u64::try_from(bits).ok().and_then(AccountId::from_bits);
     let account = account.ok_or_else(|| corrupt(format!("{bits} is no account")))?;
-    Ok((account, Balance { posted: NanoUsd::new(row.get(1)?), pending: NanoUsd::new(row.get(2)?) }))
+    Ok((account, Balance { posted: Quantity::new(row.get(1)?), pending: Quantity::new(row.get(2)?) }))
 }
 
 pub(super) fn read_hash(bytes: &[u8]) -> Result<RowHash, StoreError> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use weighbridge_ledger::{
-    AccountId, Billing, Book, BudgetScope, BudgetWindow, EndFacts, Hold, Ledger, Refusal, budget_account,
+    AccountId, Billing, Book, BudgetScope, BudgetWindow, EndFacts, Hold, Ledger, Quantity, Refusal,
+    budget_account,
 };
 use weighbridge_units::{AttemptOutcome, KeyId, NanoUsd, Provenance, Usage, Usd};
 
@@ -30,7 +31,8 @@ fn reserve(number: u128) -> Reserve {
         price_version: "2026-11".into(),
         billing: Billing::Platform,
         amount: NanoUsd::new(100),
-        holds: vec![Hold { account: budget(), limit: Some(NanoUsd::new(1_000_000)) }],
+        tokens: 1_000,
+        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(1_000_000)) }],
         estimate: NanoUsd::new(90),
     }
 }
@@ -102,7 +104,7 @@ fn c3_c4_a_full_disk_stops_new_work_loses_no_end_and_heals() {
     block_on(ledger.drained());
     block_on(store.health()).unwrap();
     let balance = block_on(store.balance(budget())).unwrap();
-    assert_eq!(balance, Balance { posted: NanoUsd::new(70 * open as i64), pending: NanoUsd::ZERO });
+    assert_eq!(balance, Balance { posted: Quantity::new(70 * open as i64), pending: Quantity::ZERO });
     block_on(ledger.reserve(reserve(30_000))).unwrap().end(success());
     assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
     assert!(store.counters().failed_commits > 0);
@@ -152,7 +154,7 @@ fn one_refusal_in_a_batch_hinders_nobody_else() {
     let Opened { ledger, folder: _folder, .. } = opened();
     let asked = (0..30_u128).map(|number| {
         let mut asked = reserve(number);
-        asked.holds[0].limit = Some(NanoUsd::new(if number % 3 == 0 { 0 } else { 1_000_000 }));
+        asked.holds[0].limit = Some(Quantity::new(if number % 3 == 0 { 0 } else { 1_000_000 }));
         ledger.reserve(asked)
     });
     for (number, answer) in block_on(futures::future::join_all(asked)).into_iter().enumerate() {
@@ -206,7 +208,7 @@ fn c1_l3_after_a_crash_the_tables_are_brought_up_to_date_from_the_journal() {
     let again = SqliteLedger::open(&crashed.path().join("ledger.db")).unwrap();
     assert!(block_on(again.verify(Extent::All)).unwrap().is_sound());
     let balance = block_on(again.balance(budget())).unwrap();
-    assert_eq!(balance, Balance { posted: NanoUsd::new(6 * 70), pending: NanoUsd::new(2 * 100) });
+    assert_eq!(balance, Balance { posted: Quantity::new(6 * 70), pending: Quantity::new(2 * 100) });
     assert_eq!(folded(crashed.path()), (last, last));
     assert_eq!(block_on(again.open_attempts()).unwrap().len(), left_open.len());
     assert_eq!(block_on(again.recover(Timestamp::from_secs(9))).unwrap().crashed, left_open.len() as u64);
@@ -220,10 +222,10 @@ fn what_a_neighbour_brought_up_to_date_is_not_added_up_again() {
     for number in 1..=5_i64 {
         let running = block_on(ledger.reserve(reserve(number as u128))).unwrap();
         let pending = block_on(neighbour.balance(budget())).unwrap().pending;
-        assert_eq!(pending, NanoUsd::new(100), "a neighbour sees what was committed");
+        assert_eq!(pending, Quantity::new(100), "a neighbour sees what was committed");
         running.end(success());
         store.shared.settle();
-        assert_eq!(block_on(neighbour.balance(budget())).unwrap().posted, NanoUsd::new(70 * number));
+        assert_eq!(block_on(neighbour.balance(budget())).unwrap().posted, Quantity::new(70 * number));
     }
     for store in [&*store, &neighbour] {
         assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
@@ -263,6 +265,6 @@ fn the_log_is_carried_over_while_commits_go_on() {
     let copy = folder.path().join("copy.db");
     std::fs::copy(folder.path().join("ledger.db"), &copy).unwrap();
     let copied = SqliteLedger::open(&copy).unwrap();
-    assert_eq!(block_on(copied.balance(budget())).unwrap().posted, NanoUsd::new(201 * 70));
+    assert_eq!(block_on(copied.balance(budget())).unwrap().posted, Quantity::new(201 * 70));
     assert!(block_on(copied.verify(Extent::All)).unwrap().is_sound());
 }
