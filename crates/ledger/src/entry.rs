@@ -47,6 +47,10 @@ pub struct Entry {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a fact is made, written and gone: boxing the larger ones would cost every end an allocation"
+)]
 pub enum Fact {
     /// An attempt was opened.
     Reserved {

@@ -207,6 +207,7 @@ pub struct Recovery {
 
 /// An attempt as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one is looked up at a time, and moved once")]
 pub enum AttemptEntry {
     /// Dispatched, or about to be.
     Open(Intent),

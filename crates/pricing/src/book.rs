@@ -31,7 +31,22 @@ pub const BUILTIN_FILES: &[(&str, &str)] = &[
     ("together.toml", include_str!("../data/together.toml")),
     ("fireworks.toml", include_str!("../data/fireworks.toml")),
     ("perplexity.toml", include_str!("../data/perplexity.toml")),
+    ("openai-media.toml", include_str!("../data/openai-media.toml")),
+    ("gemini-media.toml", include_str!("../data/gemini-media.toml")),
+    ("vertex-media.toml", include_str!("../data/vertex-media.toml")),
+    ("bedrock-media.toml", include_str!("../data/bedrock-media.toml")),
+    ("azure-media.toml", include_str!("../data/azure-media.toml")),
+    ("mistral-media.toml", include_str!("../data/mistral-media.toml")),
+    ("xai-media.toml", include_str!("../data/xai-media.toml")),
+    ("groq-media.toml", include_str!("../data/groq-media.toml")),
+    ("cohere-media.toml", include_str!("../data/cohere-media.toml")),
+    ("qwen-media.toml", include_str!("../data/qwen-media.toml")),
+    ("together-media.toml", include_str!("../data/together-media.toml")),
+    ("fireworks-media.toml", include_str!("../data/fireworks-media.toml")),
 ];
+
+/// The provider and the model of the default entry.
+pub(crate) const ANY: &str = "*";
 
 const TIERS: usize = ServiceTier::ALL.len();
 
@@ -67,8 +82,18 @@ impl PriceBook {
     /// # Errors
     /// [`PriceError::Load`] with every mistake in every file.
     pub fn from_toml(files: &[(&str, &str)]) -> Result<Self, PriceError> {
-        let version = PriceVersion::of(files);
-        let (shelf, mistakes) = file::load(files, &version);
+        Self::with_overrides(files, &[])
+    }
+
+    /// Reads price files, and `overrides` in the same format, whose entries take the place of whatever the
+    /// files say of the same model and tier from the same instant on. What is overridden for a provider holds
+    /// in its regions too.
+    ///
+    /// # Errors
+    /// As [`Self::from_toml`].
+    pub fn with_overrides(files: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Self, PriceError> {
+        let version = PriceVersion::of(files, overrides);
+        let (shelf, mistakes) = file::load(files, overrides, &version);
         if mistakes.is_empty() {
             Ok(Self { shelf, version })
         } else {
@@ -93,10 +118,34 @@ impl PriceBook {
         tier: ServiceTier,
         at: Timestamp,
     ) -> Option<Arc<PriceCard>> {
-        let models = self.shelf.get(provider)?;
-        let periods = models.get(model).or_else(|| models.get(family_of(model)?))?;
+        self.period(provider, model, at)?.cards.get(tier as usize)?.clone()
+    }
+
+    /// The price of a model that the book does not know, where one was agreed on: the entry of provider `*`
+    /// and model `*`. Whether it may be used is up to the caller.
+    pub fn find_default(&self, tier: ServiceTier, at: Timestamp) -> Option<Arc<PriceCard>> {
+        self.find(ANY, ANY, tier, at)
+    }
+
+    /// Every card that holds at an instant: by provider, model and tier.
+    pub fn cards(&self, at: Timestamp) -> Vec<Arc<PriceCard>> {
+        let names = self.models();
+        let periods = names.into_iter().filter_map(|(provider, model)| self.period(provider, model, at));
+        periods.flat_map(|period| period.cards.iter().flatten().cloned()).collect()
+    }
+
+    fn period(&self, provider: &str, model: &str, at: Timestamp) -> Option<&Period> {
+        // A region has only the models whose rates are others there.
+        let base = || self.shelf.get(provider.split_once('@')?.0);
+        let here = self.shelf.get(provider)?;
+        let periods = periods(here, model).or_else(|| periods(base()?, model))?;
         let holds = |period: &&Period| period.from.is_none_or(|from| from <= at);
-        periods.iter().rev().find(holds)?.cards.get(tier as usize)?.clone()
+        periods.iter().rev().find(holds)
+    }
+
+    /// Whether the book knows a provider, or a region of one as `provider@region`.
+    pub fn knows(&self, provider: &str) -> bool {
+        self.shelf.contains_key(provider)
     }
 
     /// Every provider and model that has an entry, sorted.
@@ -109,6 +158,11 @@ impl PriceBook {
         names.sort_unstable();
         names
     }
+}
+
+/// The periods of a model, or of the family that it is a dated snapshot of.
+fn periods<'s>(models: &'s HashMap<Arc<str>, Vec<Period>>, model: &str) -> Option<&'s [Period]> {
+    models.get(model).or_else(|| models.get(family_of(model)?)).map(Vec::as_slice)
 }
 
 impl fmt::Debug for PriceBook {

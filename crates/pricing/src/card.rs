@@ -1,11 +1,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use weighbridge_units::{Bucket, NanoUsd, Timestamp, Usage};
+use weighbridge_units::{Bucket, NanoUsd, Timestamp, Usage, Usd};
 
 use crate::breakdown::{Breakdown, Item};
 use crate::error::PriceError;
-use crate::rate::{COUNT_LIMIT, Rate};
+use crate::rate::{COUNT_LIMIT, Factor, Rate, RateError};
 use crate::tier::ServiceTier;
 use crate::version::PriceVersion;
 
@@ -15,12 +15,15 @@ const BUCKETS: usize = Bucket::ALL.len();
 ///
 /// Each stands for a rule of the providers: reasoning is billed as output; prompt tokens that a
 /// model has no cache price for are billed as input, whether or not they were cached; so are those
-/// that a provider's own tools added. Audio, images that the model makes, and searches have no such rule, nor has the longer-lived cache of a model that charges for the
-/// shorter-lived one: without a price of their own they are an error.
+/// that a provider's own tools added, and those of images. Audio, images that the model makes, and
+/// whatever is counted by the piece have no such rule, nor has the longer-lived cache of a model that
+/// charges for the shorter-lived one: without a price of their own they are an error.
 fn fallback(bucket: Bucket, stated: &[Option<Rate>; BUCKETS]) -> Option<Bucket> {
     match bucket {
         Bucket::Reasoning => Some(Bucket::Output),
-        Bucket::CacheRead | Bucket::CacheWrite5m | Bucket::ToolPrompt => Some(Bucket::Input),
+        Bucket::CacheRead | Bucket::CacheWrite5m | Bucket::ToolPrompt | Bucket::InputImage => {
+            Some(Bucket::Input)
+        }
         Bucket::CacheWrite1h if stated[Bucket::CacheWrite5m as usize].is_none() => Some(Bucket::Input),
         _ => None,
     }
@@ -38,8 +41,9 @@ pub(crate) struct Applied {
 pub(crate) struct Bracket {
     above: u64,
     applied: [Option<Applied>; BUCKETS],
-    prompt_rate_max: Rate,
-    answer_rate_max: Rate,
+    /// `None` where no token of that side has a price.
+    prompt_rate_max: Option<Rate>,
+    answer_rate_max: Option<Rate>,
 }
 
 impl Bracket {
@@ -51,7 +55,7 @@ impl Bracket {
         });
         let max_of = |of: fn(Bucket) -> bool| {
             let rates = Bucket::ALL.into_iter().filter(|bucket| of(*bucket));
-            rates.filter_map(|bucket| applied[bucket as usize]).map(|a| a.rate).max().unwrap_or_default()
+            rates.filter_map(|bucket| applied[bucket as usize]).map(|a| a.rate).max()
         };
         Self {
             above,
@@ -64,6 +68,42 @@ impl Bracket {
     fn rate(&self, bucket: Bucket) -> Option<Rate> {
         self.applied[bucket as usize].map(|applied| applied.rate)
     }
+
+    /// The rates that are the buckets' own.
+    pub(crate) fn stated(&self) -> [Option<Rate>; BUCKETS] {
+        Bucket::ALL.map(|bucket| {
+            self.applied[bucket as usize]
+                .filter(|applied| applied.rate_of == bucket)
+                .map(|applied| applied.rate)
+        })
+    }
+
+    /// The same with some rates in place of its own.
+    fn with(&self, rates: &[(Bucket, Rate)]) -> Self {
+        let mut stated = self.stated();
+        for (bucket, rate) in rates {
+            stated[*bucket as usize] = Some(*rate);
+        }
+        Self::new(self.above, &stated)
+    }
+
+    /// The same with the rates of tokens multiplied.
+    pub(crate) fn times(&self, factor: Factor) -> Result<Self, RateError> {
+        let mut stated = self.stated();
+        for bucket in Bucket::ALL.into_iter().filter(|bucket| bucket.is_token()) {
+            if let Some(rate) = &mut stated[bucket as usize] {
+                *rate = rate.by(factor)?;
+            }
+        }
+        Ok(Self::new(self.above, &stated))
+    }
+}
+
+/// What the pieces of one kind cost: images of a size and quality, seconds of a size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Variant {
+    pub(crate) name: Arc<str>,
+    pub(crate) rates: Vec<(Bucket, Rate)>,
 }
 
 /// What one model costs in one service tier from one date on: all that is needed to price an attempt.
@@ -81,6 +121,9 @@ pub struct PriceCard {
     /// Never empty: the first is for any prompt, the others are sorted by their threshold.
     pub(crate) base: Bracket,
     pub(crate) brackets: Vec<Bracket>,
+    pub(crate) variants: Vec<Variant>,
+    /// The variant that the card stands for, once one was chosen.
+    pub(crate) chosen: Option<Arc<str>>,
 }
 
 impl PriceCard {
@@ -124,6 +167,45 @@ impl PriceCard {
         self.bracket(prompt_tokens).rate(bucket)
     }
 
+    /// Kinds of pieces that have prices of their own, such as `1024x1024/high` or `1080p`.
+    pub fn variants(&self) -> impl Iterator<Item = &str> {
+        self.variants.iter().map(|variant| &*variant.name)
+    }
+
+    /// The kind of pieces that [`Self::variant`] chose.
+    pub fn chosen(&self) -> Option<&str> {
+        self.chosen.as_deref()
+    }
+
+    /// The card for pieces of one kind; `None` where it has no price of its own.
+    ///
+    /// A request names size and quality, so the variant is pinned together with the card. Where it
+    /// leaves them to the provider, [`Self::worst_with`] has the dearest, and the answer tells which it is.
+    pub fn variant(&self, name: &str) -> Option<Self> {
+        let variant = self.variants.iter().find(|variant| *variant.name == *name)?;
+        Some(Self {
+            provider: Arc::clone(&self.provider),
+            model: Arc::clone(&self.model),
+            tier: self.tier,
+            from: self.from,
+            source: Arc::clone(&self.source),
+            checked: Arc::clone(&self.checked),
+            version: self.version.clone(),
+            base: self.base.with(&variant.rates),
+            brackets: self.brackets.iter().map(|bracket| bracket.with(&variant.rates)).collect(),
+            variants: Vec::new(),
+            chosen: Some(Arc::clone(&variant.name)),
+        })
+    }
+
+    /// The rates that the price files state, by the tokens that a prompt has more of (0 first).
+    pub fn stated(&self) -> impl Iterator<Item = (u64, Vec<(Bucket, Rate)>)> {
+        std::iter::once(&self.base).chain(&self.brackets).map(|bracket| {
+            let rates = Bucket::ALL.into_iter().zip(bracket.stated());
+            (bracket.above, rates.filter_map(|(bucket, rate)| Some((bucket, rate?))).collect())
+        })
+    }
+
     /// The exact cost of a usage, itemised, and what is posted for it.
     ///
     /// The context tier is chosen by all prompt tokens together, cached ones included, and then
@@ -153,25 +235,27 @@ impl PriceCard {
     }
 
     /// The most that any usage within these bounds can cost (rule R4): every prompt token and every
-    /// answer token at the dearest rate of its side, in the highest context tier within reach.
+    /// answer token at the dearest rate of its side, in the highest context tier within reach, and the
+    /// call itself where that has a price.
     ///
-    /// `output_cap` is per candidate, reasoning included. No searches: see [`Self::worst_with_searches`].
+    /// `output_cap` is per candidate, reasoning included. No pieces: see [`Self::worst_with`].
     ///
     /// # Errors
-    /// [`PriceError::TooMany`] and [`PriceError::Money`] for absurd bounds.
+    /// [`PriceError::TooMany`] and [`PriceError::Money`] for absurd bounds, [`PriceError::Unpriced`]
+    /// where tokens have no price.
     pub fn worst(
         &self,
         prompt_tokens_bound: u64,
         output_cap: u64,
         candidates: u64,
     ) -> Result<NanoUsd, PriceError> {
-        self.worst_with_searches(prompt_tokens_bound, output_cap, candidates, 0)
+        self.worst_with(prompt_tokens_bound, output_cap, candidates, &Usage::new())
     }
 
     /// [`Self::worst`] for a request that lets the provider search up to `searches` times.
     ///
     /// # Errors
-    /// As [`Self::worst`], and [`PriceError::Unpriced`] where searches have no price.
+    /// As [`Self::worst_with`].
     pub fn worst_with_searches(
         &self,
         prompt_tokens_bound: u64,
@@ -179,26 +263,54 @@ impl PriceCard {
         candidates: u64,
         searches: u64,
     ) -> Result<NanoUsd, PriceError> {
-        let answer_bound = output_cap.saturating_mul(candidates);
-        for (bucket, count) in [
-            (Bucket::Input, prompt_tokens_bound),
-            (Bucket::Output, answer_bound),
-            (Bucket::WebSearch, searches),
-        ] {
-            if count >= COUNT_LIMIT {
-                return Err(PriceError::TooMany { bucket, count });
-            }
-        }
+        let pieces = Usage::new().with(Bucket::WebSearch, searches);
+        self.worst_with(prompt_tokens_bound, output_cap, candidates, &pieces)
+    }
+
+    /// [`Self::worst`] for a request that may also take up to these `pieces`: searches, images, seconds
+    /// and the like, each at the dearest of its variants. Tokens in `pieces` are not looked at.
+    ///
+    /// # Errors
+    /// As [`Self::worst`], and [`PriceError::Unpriced`] where a piece has no price.
+    pub fn worst_with(
+        &self,
+        prompt_tokens_bound: u64,
+        output_cap: u64,
+        candidates: u64,
+        pieces: &Usage,
+    ) -> Result<NanoUsd, PriceError> {
         // Rates never fall from one context tier to the next (checked at load), so the highest
         // tier within reach is the dearest.
         let bracket = self.bracket(prompt_tokens_bound);
-        let mut worst = bracket.prompt_rate_max.times(prompt_tokens_bound)?;
-        worst = worst.plus(bracket.answer_rate_max.times(answer_bound)?)?;
-        if searches > 0 {
-            let rate = bracket.rate(Bucket::WebSearch).ok_or_else(|| self.unpriced(Bucket::WebSearch))?;
-            worst = worst.plus(rate.times(searches)?)?;
+        let bound = |bucket, count, rate: Option<Rate>| {
+            if count >= COUNT_LIMIT {
+                return Err(PriceError::TooMany { bucket, count });
+            }
+            match rate {
+                Some(rate) => Ok(rate.times(count)?),
+                None if count == 0 => Ok(Usd::ZERO),
+                None => Err(self.unpriced(bucket)),
+            }
+        };
+        let mut worst = bound(Bucket::Input, prompt_tokens_bound, bracket.prompt_rate_max)?;
+        let answer = output_cap.saturating_mul(candidates);
+        worst = worst.plus(bound(Bucket::Output, answer, bracket.answer_rate_max)?)?;
+        for bucket in Bucket::ALL.into_iter().filter(|bucket| !bucket.is_token()) {
+            let rate = self.dearest(bracket, bucket);
+            let count = match bucket {
+                Bucket::Calls if rate.is_some() => pieces.get(bucket).max(1),
+                _ => pieces.get(bucket),
+            };
+            worst = worst.plus(bound(bucket, count, rate)?)?;
         }
         Ok(worst.post()?)
+    }
+
+    /// The dearest rate of a bucket, whichever variant it is.
+    fn dearest(&self, bracket: &Bracket, bucket: Bucket) -> Option<Rate> {
+        let varied = self.variants.iter().flat_map(|variant| &variant.rates);
+        let varied = varied.filter(|(of, _)| *of == bucket).map(|(_, rate)| *rate);
+        bracket.rate(bucket).into_iter().chain(varied).max()
     }
 
     fn bracket(&self, prompt_tokens: u64) -> &Bracket {

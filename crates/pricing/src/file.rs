@@ -1,11 +1,13 @@
 //! Price files: TOML in, cards out. Every mistake is found, and each knows its place.
 
 mod fields;
+mod region;
 mod rows;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::de::{DeArray, DeTable};
 use weighbridge_units::Timestamp;
@@ -16,62 +18,105 @@ use crate::error::Mistake;
 use crate::tier::ServiceTier;
 use crate::version::PriceVersion;
 use fields::{Fields, Notes};
+use region::Region;
 use rows::Row;
 
-/// Reads price files into a shelf, and lists every mistake.
-pub(crate) fn load(files: &[(&str, &str)], version: &PriceVersion) -> (Shelf, Vec<Mistake>) {
-    let mut loader = Loader { version, shelf: Shelf::new() };
+/// Whether an entry adds to what the book says, or takes its place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Price,
+    Override,
+}
+
+/// Reads price files into a shelf, lets `overrides` take the place of what these say, folds regions in, and
+/// lists every mistake.
+pub(crate) fn load(
+    files: &[(&str, &str)],
+    overrides: &[(&str, &str)],
+    version: &PriceVersion,
+) -> (Shelf, Vec<Mistake>) {
+    let mut loader = Loader { version, role: Role::Price, shelf: Shelf::new(), entries: Vec::new() };
+    let mut regions = Vec::new();
     let mut mistakes = Vec::new();
-    for (name, text) in files {
-        let mut notes = Notes::new(name, text);
-        let (document, syntax_errors) = DeTable::parse_recoverable(text);
-        for error in &syntax_errors {
-            notes.add(error.span().unwrap_or(0..0), error.message());
+    for (role, files) in [(Role::Price, files), (Role::Override, overrides)] {
+        loader.role = role;
+        for (name, text) in files {
+            let mut notes = Notes::new(name, text);
+            let (document, syntax_errors) = DeTable::parse_recoverable(text);
+            for error in &syntax_errors {
+                notes.add(error.span().unwrap_or(0..0), error.message());
+            }
+            // What recovery leaves of a broken file would only give mistakes that are none.
+            if syntax_errors.is_empty() {
+                loader.file(document.get_ref(), &mut regions, &mut notes);
+            }
+            notes.mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
+            mistakes.append(&mut notes.mistakes);
         }
-        // What recovery leaves of a broken file would only give mistakes that are none.
-        if syntax_errors.is_empty() {
-            loader.file(document.get_ref(), &mut notes);
-        }
-        notes.mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
-        mistakes.append(&mut notes.mistakes);
     }
     for periods in loader.shelf.values_mut().flat_map(HashMap::values_mut) {
         periods.sort_by_key(|period| period.from);
     }
+    // What is overridden for a provider holds in its regions too, unless it is said for the region itself.
+    let (regional, general): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut loader.entries).into_iter().partition(|entry| entry.provider.contains('@'));
+    general.into_iter().for_each(|entry| entry.overrule(&mut loader.shelf));
+    for region in regions {
+        region.fold_into(&mut loader.shelf, &mut mistakes);
+    }
+    regional.into_iter().for_each(|entry| entry.overrule(&mut loader.shelf));
     (loader.shelf, mistakes)
 }
 
 struct Loader<'v> {
     version: &'v PriceVersion,
+    role: Role,
     shelf: Shelf,
+    /// Entries that take the place of others.
+    entries: Vec<Overriding>,
 }
 
 impl Loader<'_> {
-    fn file(&mut self, document: &DeTable<'_>, notes: &mut Notes<'_>) {
+    fn file(&mut self, document: &DeTable<'_>, regions: &mut Vec<Region>, notes: &mut Notes<'_>) {
         let mut fields = Fields::of(document, 0..0);
-        let provider = fields.text("provider", notes);
+        let provider = fields.maybe_text("provider", notes);
         let entries = fields.array("price", notes);
+        let factors = fields.maybe_array("region", notes);
         fields.finish("a price file", notes);
-        let (Some(provider), Some(entries)) = (provider, entries) else { return };
-        for entry in entries {
+        for region in factors.into_iter().flatten() {
+            match (region.get_ref().as_table(), provider) {
+                (Some(table), Some(provider)) => {
+                    regions.extend(Region::read(provider, Fields::of(table, region.span()), notes));
+                }
+                (None, _) => notes.add(region.span(), "a region is a table: write `[[region]]`"),
+                (_, None) => notes.add(region.span(), "a region needs the file's `provider`"),
+            }
+        }
+        let provider = provider.map(Arc::from);
+        for entry in entries.into_iter().flatten() {
             match entry.get_ref().as_table() {
-                Some(table) => self.entry(&provider.into(), Fields::of(table, entry.span()), notes),
+                Some(table) => self.entry(provider.as_ref(), Fields::of(table, entry.span()), notes),
                 None => notes.add(entry.span(), "an entry is a table: write `[[price]]`"),
             }
             notes.entry.clear();
         }
     }
 
-    fn entry(&mut self, provider: &Arc<str>, mut fields: Fields<'_, '_>, notes: &mut Notes<'_>) {
+    fn entry(&mut self, provider: Option<&Arc<str>>, mut fields: Fields<'_, '_>, notes: &mut Notes<'_>) {
         let place = fields.place();
+        let own = fields.maybe_text("provider", notes).map(Arc::from);
         let models = fields.array("models", notes).map(|models| model_names(models, notes));
         notes.entry = models.iter().flatten().next().map_or_else(String::new, |(name, _)| name.clone());
         if models.as_ref().is_some_and(Vec::is_empty) {
             notes.add(place.clone(), "`models` is empty: name at least one");
         }
+        let Some(provider) = own.as_ref().or(provider) else {
+            notes.add(place, "`provider` is missing: name it in the entry, or at the top of the file");
+            return;
+        };
         let from = fields.text("from", notes).and_then(|text| match text {
             "start" => Some(None),
-            date => fields.date("from", date, notes).map(Some),
+            date => fields.instant("from", date, notes).map(Some),
         });
         let source = fields.text("source", notes);
         let checked = fields.text("date", notes);
@@ -87,7 +132,7 @@ impl Loader<'_> {
         let (Some(models), Some(from), Some(source)) = (models, from, source) else { return };
         for (model, span) in models {
             let model: Arc<str> = model.into();
-            let card = |(tier, (base, brackets)): &(ServiceTier, rows::Brackets)| {
+            let card = |(tier, rates): &(ServiceTier, rows::TierRates)| {
                 Arc::new(PriceCard {
                     provider: provider.clone(),
                     model: model.clone(),
@@ -96,13 +141,19 @@ impl Loader<'_> {
                     source: source.into(),
                     checked: checked.unwrap_or_default().into(),
                     version: self.version.clone(),
-                    base: base.clone(),
-                    brackets: brackets.clone(),
+                    base: rates.base.clone(),
+                    brackets: rates.brackets.clone(),
+                    variants: rates.variants.clone(),
+                    chosen: None,
                 })
             };
             let mut period = Period { from, cards: Default::default() };
             for tier in &tiers {
                 period.cards[tier.0 as usize] = Some(card(tier));
+            }
+            if self.role == Role::Override {
+                self.entries.push(Overriding { provider: provider.clone(), model, period });
+                continue;
             }
             let periods = self.shelf.entry(provider.clone()).or_default().entry(model.clone()).or_default();
             if periods.iter().any(|earlier| earlier.from == from) {
@@ -110,6 +161,33 @@ impl Loader<'_> {
                 notes.add(span, problem);
             } else {
                 periods.push(period);
+            }
+        }
+    }
+}
+
+/// An entry that takes the place of what the book says of its tiers, from its date on.
+struct Overriding {
+    provider: Arc<str>,
+    model: Arc<str>,
+    period: Period,
+}
+
+impl Overriding {
+    fn overrule(self, shelf: &mut Shelf) {
+        let Self { provider, model, period } = self;
+        let periods = shelf.entry(provider).or_default().entry(model).or_default();
+        if !periods.iter().any(|known| known.from == period.from) {
+            let before = periods.iter().rev().find(|known| known.from < period.from);
+            let cards = before.map_or_else(Default::default, |known| known.cards.clone());
+            periods.push(Period { from: period.from, cards });
+            periods.sort_by_key(|period| period.from);
+        }
+        for later in periods.iter_mut().filter(|known| known.from >= period.from) {
+            for (card, overruling) in later.cards.iter_mut().zip(&period.cards) {
+                if overruling.is_some() {
+                    card.clone_from(overruling);
+                }
             }
         }
     }
@@ -143,6 +221,20 @@ fn rows(rates: &DeArray<'_>, place: Range<usize>, notes: &mut Notes<'_>) -> Vec<
         }
     }
     rows
+}
+
+/// The instant that `YYYY-MM-DD` (midnight) or `YYYY-MM-DDTHH:MM:SSZ` names, in UTC.
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
+    let Some((date, time)) = text.split_once('T') else { return day(text) };
+    let time = time.strip_suffix('Z')?;
+    let mut seconds = 0;
+    let mut parts = time.split(':');
+    for (unit, most) in [(3_600, 23), (60, 59), (1, 59)] {
+        let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit()))?;
+        let count: u64 = part.parse().ok().filter(|count| *count <= most)?;
+        seconds += count * unit;
+    }
+    parts.next().is_none().then_some(day(date)? + Duration::from_secs(seconds))
 }
 
 /// Midnight UTC of a `YYYY-MM-DD`.

@@ -15,6 +15,12 @@ const DECIMALS_MAX: u32 = 6;
 /// 10¹⁶ (rule M2), so that a product with a count below [`COUNT_LIMIT`] stays below 2⁹⁶.
 const DOLLARS_MAX: Decimal = Decimal::from_parts(1_410_065_408, 2, 0, false, 0);
 
+/// A rate per unit that a factor was folded into has at most this many decimals (rule M2).
+const FOLDED_DECIMALS_MAX: u32 = 15;
+
+/// And its mantissa is at most this, so that a product with a count below [`COUNT_LIMIT`] fits (rule M2).
+const FOLDED_MANTISSA_MAX: i128 = 10_000_000_000_000_000;
+
 /// Longer texts cannot be rates, and would not fit into a decimal.
 const LENGTH_MAX: usize = 28;
 
@@ -38,6 +44,38 @@ pub enum RateError {
         "`{0}` is too large to multiply exactly: a rate is at most 10000000000 dollars per million units"
     )]
     TooLarge(String),
+    /// A rate and a factor whose product has more digits than exact arithmetic allows.
+    #[error("{rate} × {factor} has too many digits to multiply exactly: give the rate itself")]
+    Inexact {
+        /// Dollars per million units.
+        rate: String,
+        /// What it was to be multiplied by.
+        factor: String,
+    },
+}
+
+/// What the rates of a region are multiplied by: above zero and at most a thousand, with at most six decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Factor(Decimal);
+
+impl FromStr for Factor {
+    type Err = RateError;
+
+    /// Reads a plain decimal such as `1.1`, exactly or not at all.
+    fn from_str(text: &str) -> Result<Self, RateError> {
+        let factor: Rate = text.parse()?;
+        match factor.per_million() {
+            factor if factor.is_zero() => Err(RateError::NotADecimal(text.to_owned())),
+            factor if factor > Decimal::ONE_THOUSAND => Err(RateError::TooLarge(text.to_owned())),
+            factor => Ok(Self(factor)),
+        }
+    }
+}
+
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// Dollars per million units of a bucket: a decimal with at most six decimals, never negative.
@@ -59,6 +97,18 @@ impl Rate {
     pub fn per_million(self) -> Decimal {
         // Never saturates: a rate is at most 10⁴ dollars per unit.
         self.0.saturating_mul(MILLION).normalize()
+    }
+
+    /// The rate with a factor folded in, exactly.
+    ///
+    /// # Errors
+    /// [`RateError::Inexact`] where the product does not keep to the bounds of rule M2.
+    pub fn by(self, factor: Factor) -> Result<Self, RateError> {
+        let inexact = || RateError::Inexact { rate: self.to_string(), factor: factor.to_string() };
+        // A mantissa of at most 10¹⁶ times one of at most 10⁹ fits into 96 bits, and 21 decimals into a scale.
+        let product = self.0.checked_mul(factor.0).ok_or_else(inexact)?.normalize();
+        let fits = product.scale() <= FOLDED_DECIMALS_MAX && product.mantissa() <= FOLDED_MANTISSA_MAX;
+        if fits { Ok(Self(product)) } else { Err(inexact()) }
     }
 
     /// The exact amount for `count` units.
@@ -136,6 +186,17 @@ mod tests {
     }
 
     #[test]
+    fn m2_factors_are_plain_positive_decimals() {
+        assert_eq!("1.1".parse::<Factor>().unwrap().to_string(), "1.1");
+        for text in ["0", "-1", "1e1", "1001", "1.0000001", "NaN", ""] {
+            assert!(text.parse::<Factor>().is_err(), "{text}");
+        }
+        let rate: Rate = "0.000001".parse().unwrap();
+        assert_eq!(rate.by("1.001".parse().unwrap()).unwrap().to_string(), "0.000001001");
+        assert!(rate.by("1.0001".parse().unwrap()).is_err(), "16 decimals per unit");
+    }
+
+    #[test]
     fn m7_zero_is_a_rate() {
         assert_eq!("0".parse(), Ok(Rate::FREE));
         assert_eq!("0.000000".parse(), Ok(Rate::FREE));
@@ -163,6 +224,29 @@ mod tests {
             let rate: Rate = text.parse().unwrap();
             prop_assert_eq!(rate.per_unit().get(), Decimal::from_i128_with_scale(micros.into(), 12));
             prop_assert_eq!(rate.to_string().parse(), Ok(rate));
+        }
+
+        /// M2: a factor is folded in exactly or not at all, and what comes out still multiplies exactly.
+        #[test]
+        fn m2_a_folded_rate_is_exact(
+            micros in 0..=10_000_000_000_000_000_u64, factor in 1..2_000_000_u64, count in 0..COUNT_LIMIT,
+        ) {
+            let rate: Rate = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000).parse().unwrap();
+            let text = format!("{}.{:06}", factor / 1_000_000, factor % 1_000_000);
+            let exact = i128::from(micros) * i128::from(factor); // 10⁻¹⁸ dollars per unit
+            match rate.by(text.parse().unwrap()) {
+                Ok(folded) => {
+                    let amount = folded.times(count).unwrap().get();
+                    let scale = 18 - amount.scale();
+                    prop_assert_eq!(amount.mantissa() * 10_i128.pow(scale), exact * i128::from(count));
+                }
+                Err(error) => {
+                    let is_inexact = matches!(error, RateError::Inexact { .. });
+                    prop_assert!(is_inexact);
+                    let shortest = Decimal::from_i128_with_scale(exact, 18).normalize();
+                    prop_assert!(shortest.scale() > 15 || shortest.mantissa() > 10_000_000_000_000_000);
+                }
+            }
         }
 
         #[test]

@@ -8,10 +8,11 @@ use std::sync::Arc;
 pub struct PriceVersion(Arc<str>);
 
 impl PriceVersion {
-    /// The version of these files, in this order.
-    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
+    /// The version of these files, in this order, and of the overrides behind them.
+    pub(crate) fn of(files: &[(&str, &str)], overrides: &[(&str, &str)]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        for (name, text) in files {
+        let mark = (!overrides.is_empty()).then_some(&("overrides", ""));
+        for (name, text) in files.iter().chain(mark).chain(overrides) {
             // The lengths keep "ab" + "c" apart from "a" + "bc".
             for part in [name.as_bytes(), text.as_bytes()] {
                 hasher.update(&(part.len() as u64).to_le_bytes());

@@ -46,23 +46,22 @@ rates = []
 "#;
     let two = "[[price]]\nmodels = [\"c\"]\nmodels = [\"d\"]\n";
     assert_snapshot!(mistakes(&[("one.toml", one), ("two.toml", two), ("three.toml", "")]), @r#"
-    one.toml:3:1: a price file has no field `curency`: it has `provider`, `price`
+    one.toml:3:1: a price file has no field `curency`: it has `provider`, `price`, `region`
     one.toml:5:1: a: `date` is missing
     one.toml:6:16: `a` is named twice: once is enough
     one.toml:6:21: a model's name is a string without spaces around it
     one.toml:6:27: a model's name is a string without spaces around it
-    one.toml:7:8: a: `2026-02-30` is not a day: write YYYY-MM-DD
+    one.toml:7:8: a: `2026-02-30` is not a day: write YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SSZ
     one.toml:8:10: a: `source` must be a string that is not empty
     one.toml:10:32: a: `input` must be a string such as "2.50": money is text
     one.toml:10:46: a: output: `-1` is negative: a rate is "0" or more
     one.toml:11:3: a: there is no tier `turbo`: there are `standard`, `batch`, `flex`, `priority`, `fast`
-    one.toml:12:34: a: a row of `rates` has no field `cached`: it has `tier`, `above`, `source`, `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `input_audio`, `output`, `reasoning`, `output_audio`, `web_search`, `tool_prompt`, `output_image`
+    one.toml:12:34: a: a row of `rates` has no field `cached`: it has `tier`, `above`, `variant`, `source`, `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `input_audio`, `output`, `reasoning`, `output_audio`, `web_search`, `tool_prompt`, `output_image`, `input_image`, `images`, `images_given`, `characters`, `seconds`, `seconds_made`, `pages`, `calls`, `file_search`, `map_search`, `code_sessions`
     one.toml:12:57: a: output: `0.1234567` has more than six decimals: give dollars per million units
     one.toml:15:1: `models` is empty: name at least one
     one.toml:15:1: `rates` is empty: add a row for tier "standard"
     one.toml:19:8: `yesterday` is not a day: write YYYY-MM-DD
     two.toml:3:1: duplicate key
-    three.toml:1:1: `provider` is missing
     three.toml:1:1: `price` is missing
     "#);
 }
@@ -97,7 +96,7 @@ fn m6_a_tier_field_that_is_not_understood_is_an_error() {
     );
     assert_snapshot!(mistakes(&[("p.toml", &text)]), @r#"
     p.toml:9:10: m: tier `standard` has another row with the same `above`: keep one
-    p.toml:9:31: m: a row of `rates` has no field `beyond`: it has `tier`, `above`, `source`, `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `input_audio`, `output`, `reasoning`, `output_audio`, `web_search`, `tool_prompt`, `output_image`
+    p.toml:9:31: m: a row of `rates` has no field `beyond`: it has `tier`, `above`, `variant`, `source`, `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `input_audio`, `output`, `reasoning`, `output_audio`, `web_search`, `tool_prompt`, `output_image`, `input_image`, `images`, `images_given`, `characters`, `seconds`, `seconds_made`, `pages`, `calls`, `file_search`, `map_search`, `code_sessions`
     p.toml:10:39: m: `above` is a whole number of prompt tokens, from 1
     p.toml:11:39: m: `above` is a whole number of prompt tokens, from 1
     p.toml:12:39: m: `above` is a whole number of prompt tokens, from 1
@@ -224,6 +223,130 @@ fn dated_names_never_mix_models_up() {
         "-2024-08-06",
     ] {
         assert_eq!(model(unknown), None, "{unknown}");
+    }
+}
+
+#[test]
+fn m7_what_is_billed_by_the_piece_needs_no_tokens_and_has_none() {
+    let text = entry(
+        "{ tier = \"standard\", variant = \"1024x1024/high\", images = \"40000\" },
+         { tier = \"standard\", variant = \"1024x1024/low\", images = \"11000\" }",
+    );
+    let book = PriceBook::from_toml(&[("p.toml", &text)]).unwrap();
+    let card = book.find("p", "m", ServiceTier::Standard, Timestamp::from_secs(0)).unwrap();
+    let image = Usage::new().with(Bucket::Images, 2);
+    let high = card.variant("1024x1024/high").unwrap();
+    assert_eq!(high.cost(&image).unwrap().posted, "0.08".parse().unwrap());
+    assert_eq!(high.chosen(), Some("1024x1024/high"));
+    assert!(card.cost(&image).is_err(), "which size it was has to be said");
+    assert_eq!(card.worst_with(0, 0, 1, &image), Ok("0.08".parse().unwrap()), "the dearest is reserved");
+    let unpriced = card.worst(1, 0, 1).unwrap_err();
+    assert_snapshot!(unpriced, @"p/m has no price for input: add `input` to its entry in a price file");
+}
+
+#[test]
+fn m7_a_call_that_costs_something_is_reserved() {
+    let text = entry("{ tier = \"standard\", input = \"1\", output = \"1\", calls = \"5000\" }");
+    let book = PriceBook::from_toml(&[("p.toml", &text)]).unwrap();
+    let card = book.find("p", "m", ServiceTier::Standard, Timestamp::from_secs(0)).unwrap();
+    assert_eq!(card.worst(0, 0, 1), Ok("0.005".parse().unwrap()));
+}
+
+#[test]
+fn m6_variants_are_understood_or_refused() {
+    let text = entry(
+        "{ tier = \"standard\", variant = \"Big\", images = \"1\" },
+         { tier = \"standard\", variant = \"big\", above = 5, images = \"1\", input = \"1\" },
+         { tier = \"standard\", variant = \"small\" },
+         { tier = \"standard\", variant = \"big\", images = \"2\" },
+         { tier = \"batch\", input = \"1\", web_search = \"1\" },
+         { tier = \"flex\", images = \"1\", input_audio = \"1\" }",
+    );
+    assert_snapshot!(mistakes(&[("p.toml", &text)]), @r#"
+    p.toml:8:32: m: `variant` is a size, a quality, or both: "1024x1024/high", "1080p"
+    p.toml:9:10: m: variant `big` has no `above`: leave it out
+    p.toml:9:10: m: variant `big` cannot state `input`: state it in a row without `variant`
+    p.toml:10:10: m: variant `small` states none of `images`, `images_given`, `seconds`, `seconds_made`
+    p.toml:12:10: m: `output` is missing; "0" is free
+    p.toml:13:10: m: `input` is missing; "0" is free
+    "#);
+}
+
+#[test]
+fn m2_regions_are_folded_at_load_or_refused() {
+    let text = entry("{ tier = \"standard\", input = \"0.000001\", output = \"9999999999.999999\" }");
+    let region =
+        |fields: &str| format!("{text}[[region]]\nsource = \"s 2\"\ndate = \"2026-11-21\"\n{fields}");
+    let wrong = region("name = \"eu\"\nfactor = \"1.0001\"\nmodels = [\"m\", \"n\"]");
+    assert_snapshot!(mistakes(&[("p.toml", &wrong)]), @r#"
+    p.toml:10:1: the region `eu`, `m`: 0.000001 × 1.0001 has too many digits to multiply exactly: give the rate itself
+    p.toml:10:1: the region `eu` names `n`, which has no entry
+    "#);
+    let wrong = region("name = \"E U\"\nfactor = 1.1\nmodels = [\"m\"]\nmodel = \"m\"");
+    assert_snapshot!(mistakes(&[("p.toml", &wrong)]), @r#"
+    p.toml:10:1: a region's `name` has lower-case letters, digits and `-`
+    p.toml:14:10: `factor` must be a string that is not empty
+    p.toml:16:1: a region has no field `model`: it has `name`, `factor`, `source`, `date`, `models`
+    "#);
+}
+
+#[test]
+fn p1_an_override_takes_the_place_of_its_tiers_from_its_instant_on() {
+    let row =
+        |tier: &str, input: &str| format!("{{ tier = \"{tier}\", input = \"{input}\", output = \"1\" }},");
+    let base = entry(&format!("{}{}", row("standard", "1"), row("batch", "0.5")));
+    let later = base.replace("from = \"start\"", "from = \"2026-12-01\"").replace("\"1\"", "\"9\"");
+    let region = "[[region]]\nname = \"eu\"\nfactor = \"1.1\"\nmodels = [\"m\"]\nsource = \"s 2\"\ndate = \"2026-11-21\"\n";
+    let override_of = |provider: &str, from: &str, input: &str| {
+        let text = entry(&row("standard", input)).replace("\"p\"", &format!("\"{provider}\""));
+        text.replace("from = \"start\"", &format!("from = \"{from}\""))
+    };
+    let at = |text: &str| {
+        let day = Timestamp::from_date(2026, 11, 21).unwrap();
+        if text == "later" { Timestamp::from_date(2026, 12, 2).unwrap() } else { day }
+    };
+    let base = format!("{base}{region}");
+    let files = [("base.toml", base.as_str()), ("later.toml", later.as_str())];
+    let plain = PriceBook::from_toml(&files).unwrap();
+    let input = |book: &PriceBook, provider: &str, tier, when| {
+        book.find(provider, "m", tier, at(when)).unwrap().rate(Bucket::Input, 1).unwrap().to_string()
+    };
+    assert_eq!(input(&plain, "p", ServiceTier::Standard, "later"), "9");
+
+    let own = override_of("p", "start", "0.8");
+    let book = PriceBook::with_overrides(&files, &[("own", &own)]).unwrap();
+    assert_ne!(book.version(), plain.version());
+    assert_eq!(input(&book, "p", ServiceTier::Standard, "now"), "0.8");
+    assert_eq!(input(&book, "p", ServiceTier::Standard, "later"), "0.8");
+    assert_eq!(input(&book, "p", ServiceTier::Batch, "now"), "0.5", "the other tiers stay");
+    assert_eq!(input(&book, "p@eu", ServiceTier::Standard, "now"), "0.88", "and it holds in the regions");
+
+    let own = override_of("p", "2026-11-21T00:00:01Z", "0.8");
+    let book = PriceBook::with_overrides(&files, &[("own", &own)]).unwrap();
+    assert_eq!(input(&book, "p", ServiceTier::Standard, "now"), "1", "a second before it began");
+    assert_eq!(input(&book, "p", ServiceTier::Standard, "later"), "0.8");
+
+    let here = override_of("p@eu", "start", "3");
+    let book = PriceBook::with_overrides(&files, &[("own", &here)]).unwrap();
+    assert_eq!(
+        input(&book, "p@eu", ServiceTier::Standard, "now"),
+        "3",
+        "a region can be overridden by itself"
+    );
+    assert_eq!(input(&book, "p", ServiceTier::Standard, "now"), "1");
+}
+
+#[test]
+fn a_day_or_a_second_of_it_begins_a_price() {
+    let from = |from: &str| {
+        let text = entry("{ tier = \"standard\", input = \"1\", output = \"1\" }");
+        PriceBook::from_toml(&[("p.toml", &text.replace("start", from))])
+    };
+    for right in ["2026-11-21", "2026-11-21T23:59:59Z"] {
+        assert!(from(right).is_ok(), "{right}");
+    }
+    for wrong in ["2026-11-21T24:00:00Z", "2026-11-21T1:00:00Z", "2026-11-21T10:00:00", "2026-11-21T10:00Z"] {
+        assert!(from(wrong).is_err(), "{wrong}");
     }
 }
 

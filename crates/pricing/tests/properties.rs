@@ -27,7 +27,9 @@ impl Bracket {
         let at = |bucket: Bucket| self.micros[bucket as usize].map(i128::from);
         let fallback = match bucket {
             Bucket::Reasoning => at(Bucket::Output),
-            Bucket::CacheRead | Bucket::CacheWrite5m | Bucket::ToolPrompt => at(Bucket::Input),
+            Bucket::CacheRead | Bucket::CacheWrite5m | Bucket::ToolPrompt | Bucket::InputImage => {
+                at(Bucket::Input)
+            }
             Bucket::CacheWrite1h if at(Bucket::CacheWrite5m).is_none() => at(Bucket::Input),
             _ => None,
         };
@@ -69,6 +71,13 @@ fn reference(brackets: &[Bracket], usage: &Usage) -> Option<i128> {
         pico += bracket.pico(bucket)? * i128::from(count);
     }
     Some(pico)
+}
+
+/// Pico-dollars per unit of a bucket, in the context tier of a usage.
+fn brackets_rate(brackets: &[Bracket], usage: &Usage, bucket: Bucket) -> i128 {
+    let prompt: u64 = PROMPT.into_iter().map(|bucket| usage.get(bucket)).sum();
+    let bracket = brackets.iter().rev().find(|bracket| prompt > bracket.above || bracket.above == 0).unwrap();
+    bracket.pico(bucket).unwrap()
 }
 
 /// Half to even, from pico- to nano-dollars.
@@ -129,13 +138,14 @@ fn shares(total: u64, cuts: &[u64]) -> Vec<u64> {
         .collect()
 }
 
-const PROMPT: [Bucket; 6] = [
+const PROMPT: [Bucket; 7] = [
     Bucket::Input,
     Bucket::CacheRead,
     Bucket::CacheWrite5m,
     Bucket::CacheWrite1h,
     Bucket::InputAudio,
     Bucket::ToolPrompt,
+    Bucket::InputImage,
 ];
 const ANSWER: [Bucket; 4] = [Bucket::Output, Bucket::Reasoning, Bucket::OutputAudio, Bucket::OutputImage];
 
@@ -219,8 +229,8 @@ proptest! {
     fn r4_nothing_within_the_bounds_costs_more_than_the_worst(
         brackets in brackets(),
         prompt_bound in 0..2_000_000_u64, output_cap in 0..200_000_u64, candidates in 1..9_u64,
-        searches in 0..20_u64,
-        prompt in any::<prop::sample::Index>(), cuts in prop::collection::vec(any::<u64>(), 6),
+        pieces in usage(),
+        prompt in any::<prop::sample::Index>(), cuts in prop::collection::vec(any::<u64>(), 7),
         answer_cuts in prop::collection::vec(any::<u64>(), 4),
     ) {
         let card = card(&brackets);
@@ -230,7 +240,11 @@ proptest! {
             lengths.extend([bracket.above.saturating_sub(1), bracket.above, bracket.above + 1]);
         }
         lengths.retain(|length| *length <= prompt_bound);
-        let mut usage = Usage::new().with(Bucket::WebSearch, searches);
+        let mut usage = Usage::new();
+        for (bucket, count) in pieces.iter().filter(|(bucket, _)| !bucket.is_token()) {
+            usage.set(bucket, count);
+        }
+        let pieces = usage;
         for (bucket, count) in PROMPT.into_iter().zip(shares(*prompt.get(&lengths), &cuts)) {
             usage.set(bucket, count);
         }
@@ -238,7 +252,7 @@ proptest! {
             usage.set(bucket, count);
         }
         if let Ok(cost) = card.cost(&usage) {
-            let worst = card.worst_with_searches(prompt_bound, output_cap, candidates, searches).unwrap();
+            let worst = card.worst_with(prompt_bound, output_cap, candidates, &pieces).unwrap();
             prop_assert!(cost.posted <= worst, "{} > {worst}\n{cost}", cost.posted);
         }
     }
@@ -249,7 +263,9 @@ proptest! {
         let card = card(&brackets);
         let worst = card.worst(prompt, answer, 1).unwrap();
         let reached = PROMPT.iter().flat_map(|p| ANSWER.map(|a| (*p, a))).any(|(p, a)| {
-            card.cost(&Usage::new().with(p, prompt).with(a, answer)).is_ok_and(|cost| cost.posted == worst)
+            let called = if brackets[0].micros[Bucket::Calls as usize].is_some() { 1 } else { 0 };
+            let usage = Usage::new().with(p, prompt).with(a, answer).with(Bucket::Calls, called);
+            card.cost(&usage).is_ok_and(|cost| cost.posted == worst)
         });
         prop_assert!(reached);
     }
@@ -263,6 +279,7 @@ proptest! {
         let bucket = Bucket::ALL[bucket];
         let refused = PriceError::TooMany { bucket, count };
         prop_assert_eq!(card.cost(&Usage::new().with(bucket, count)), Err(refused));
+        prop_assert!(card.worst_with(1, 1, 1, &Usage::new().with(bucket, count)).is_err() || bucket.is_token());
         prop_assert!(card.worst(count, 1, 1).is_err());
         prop_assert!(card.worst(1, count, 1).is_err());
         prop_assert!(card.worst(1, 2, count).is_err());
@@ -282,6 +299,89 @@ proptest! {
                 prop_assert_eq!(i128::from(cost.posted.get()), nanos(pico));
             }
             Err(error) => prop_assert!(matches!(error, PriceError::Money(_))),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// M2, M6, R4: each variant has its own rate for what it varies and the tier's for all else, and the worst
+    /// is that of the dearest.
+    #[test]
+    fn m2_r4_a_variant_changes_the_price_of_its_pieces_alone(
+        brackets in brackets(), usage in usage(), micros in prop::collection::vec(0..1_000_000_u64, 1..5),
+    ) {
+        let mut text = toml(&brackets);
+        let end = text.rfind(']').unwrap();
+        let rows = micros.iter().enumerate().map(|(index, micros)| {
+            format!(
+                "{{ tier = \"standard\", variant = \"{index}x1/high\", images = \"{}.{:06}\" }},\n",
+                micros / 1_000_000, micros % 1_000_000,
+            )
+        });
+        text.insert_str(end, &rows.collect::<String>());
+        let book = PriceBook::from_toml(&[("p.toml", &text)]).unwrap();
+        let card = book.find("p", "m", ServiceTier::Standard, NOW).unwrap();
+        prop_assert_eq!(card.variants().count(), micros.len());
+        for (index, micros) in micros.iter().enumerate() {
+            let variant = card.variant(&format!("{index}x1/high")).unwrap();
+            let mut varied = brackets.clone();
+            for bracket in &mut varied {
+                bracket.micros[Bucket::Images as usize] = Some(*micros);
+            }
+            match reference(&varied, &usage) {
+                Some(pico) if !usage.is_untold() => {
+                    let cost = variant.cost(&usage).unwrap();
+                    prop_assert_eq!(cost.exact.get(), rust_decimal::Decimal::from_i128_with_scale(pico, 12));
+                    let prompt = usage.prompt();
+                    if let Ok(worst) = card.worst_with(prompt, usage.answer(), 1, &usage) {
+                        prop_assert!(cost.posted <= worst);
+                    }
+                }
+                _ => prop_assert!(variant.cost(&usage).is_err()),
+            }
+        }
+        prop_assert!(card.variant("9x9/low").is_none());
+        // Which image it was has to be said, unless there is a rate for any (rule M7).
+        let any = brackets[0].micros[Bucket::Images as usize].is_some();
+        prop_assert_eq!(card.cost(&Usage::new().with(Bucket::Images, 1)).is_ok(), any);
+    }
+
+    /// M2, M3, M6: a region's factor is folded into the rates at load, exactly, in every context tier; what the
+    /// region does not name costs there what it costs elsewhere.
+    #[test]
+    fn m2_a_regional_factor_is_folded_in_exactly(
+        brackets in brackets(), usage in usage(), hundredths in 1..400_u64,
+    ) {
+        let factor = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+        let entry = toml(&brackets);
+        let other = entry.split_once("[[price]]").unwrap().1.replace("\"m\"", "\"other\"");
+        let text = format!(
+            "{entry}[[price]]{other}[[region]]\nname = \"eu\"\nfactor = \"{factor}\"\nmodels = [\"m\"]\n\
+             source = \"s 2\"\ndate = \"2026-11-21\"\n"
+        );
+        let Ok(book) = PriceBook::from_toml(&[("p.toml", &text)]) else {
+            // Only a factor that a rate cannot bear exactly.
+            let most = brackets.iter().flat_map(|b| b.micros).flatten().max().unwrap_or_default();
+            prop_assert!(most > 10_000_000_000, "{text}");
+            return Ok(());
+        };
+        let find = |provider, model| book.find(provider, model, ServiceTier::Standard, NOW).unwrap();
+        let (here, folded) = (find("p", "m"), find("p@eu", "m"));
+        let other = find("p@eu", "other");
+        prop_assert_eq!(other.provider(), "p");
+        prop_assert!(book.find("p@us", "m", ServiceTier::Standard, NOW).is_none());
+        if let (Ok(here), Ok(there)) = (here.cost(&usage), folded.cost(&usage)) {
+            // Pico-dollars times hundredths, for tokens.
+            let scaled = here.items.iter().map(|item| {
+                let pico = brackets_rate(&brackets, &usage, item.bucket) * i128::from(item.count);
+                pico * if item.bucket.is_token() { i128::from(hundredths) } else { 100 }
+            });
+            let expected = rust_decimal::Decimal::from_i128_with_scale(scaled.sum(), 14);
+            prop_assert_eq!(expected, there.exact.get());
+            let worst = folded.worst_with(usage.prompt(), usage.answer(), 1, &usage).unwrap();
+            prop_assert!(there.posted <= worst);
         }
     }
 }

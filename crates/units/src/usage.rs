@@ -31,11 +31,33 @@ pub enum Bucket {
     ToolPrompt,
     /// Image tokens of the answer.
     OutputImage,
+    /// Image tokens of the prompt, where a provider bills them apart from text.
+    InputImage,
+    /// Images that were made, by the piece: what one costs may hang on its size and quality.
+    Images,
+    /// Images that were given, by the piece.
+    ImagesGiven,
+    /// Characters that were given, such as those to be spoken.
+    Characters,
+    /// Seconds of sound or video that were given, such as those to be written down.
+    Seconds,
+    /// Seconds of sound or video that were made: what one costs may hang on its size.
+    SecondsMade,
+    /// Pages that were read.
+    Pages,
+    /// The call itself, where it costs something beside what it moves.
+    Calls,
+    /// Searches in files that the provider keeps, in calls.
+    FileSearch,
+    /// Look-ups in maps, in calls.
+    MapSearch,
+    /// Sessions in which the provider ran code.
+    CodeSessions,
 }
 
 impl Bucket {
     /// Every bucket, in the order of reports.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 22] = [
         Self::Input,
         Self::CacheRead,
         Self::CacheWrite5m,
@@ -47,6 +69,17 @@ impl Bucket {
         Self::WebSearch,
         Self::ToolPrompt,
         Self::OutputImage,
+        Self::InputImage,
+        Self::Images,
+        Self::ImagesGiven,
+        Self::Characters,
+        Self::Seconds,
+        Self::SecondsMade,
+        Self::Pages,
+        Self::Calls,
+        Self::FileSearch,
+        Self::MapSearch,
+        Self::CodeSessions,
     ];
 
     /// The name in price files, records, metrics and the ledger.
@@ -63,6 +96,17 @@ impl Bucket {
             Self::WebSearch => "web_search",
             Self::ToolPrompt => "tool_prompt",
             Self::OutputImage => "output_image",
+            Self::InputImage => "input_image",
+            Self::Images => "images",
+            Self::ImagesGiven => "images_given",
+            Self::Characters => "characters",
+            Self::Seconds => "seconds",
+            Self::SecondsMade => "seconds_made",
+            Self::Pages => "pages",
+            Self::Calls => "calls",
+            Self::FileSearch => "file_search",
+            Self::MapSearch => "map_search",
+            Self::CodeSessions => "code_sessions",
         }
     }
 
@@ -81,12 +125,18 @@ impl Bucket {
                 | Self::CacheWrite1h
                 | Self::InputAudio
                 | Self::ToolPrompt
+                | Self::InputImage
         )
     }
 
     /// Whether the bucket counts tokens of the answer.
     pub const fn is_answer(self) -> bool {
         matches!(self, Self::Output | Self::Reasoning | Self::OutputAudio | Self::OutputImage)
+    }
+
+    /// Whether the bucket counts tokens. The others count pieces: images, seconds, calls and the like.
+    pub const fn is_token(self) -> bool {
+        self.is_prompt() || self.is_answer()
     }
 }
 
@@ -103,7 +153,7 @@ impl fmt::Display for Bucket {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Usage {
     counts: [u64; Bucket::ALL.len()],
-    told: u16,
+    told: u32,
     contradictory: bool,
 }
 
@@ -123,7 +173,7 @@ impl Usage {
     /// Tells one bucket.
     pub fn set(&mut self, bucket: Bucket, count: u64) {
         self.counts[bucket as usize] = count;
-        self.told |= 1 << bucket as u16;
+        self.told |= 1 << bucket as u32;
     }
 
     /// The count of a bucket; 0 if it was never told.
@@ -133,7 +183,7 @@ impl Usage {
 
     /// Whether the bucket was told, be it as 0.
     pub const fn told(&self, bucket: Bucket) -> bool {
-        self.told & (1 << bucket as u16) != 0
+        self.told & (1 << bucket as u32) != 0
     }
 
     /// Whether nothing was told at all, which is not the same as zero (rule M7).

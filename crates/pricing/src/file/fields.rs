@@ -22,15 +22,21 @@ impl<'f> Notes<'f> {
 
     /// Notes a mistake that stands at `span`.
     pub(super) fn add(&mut self, span: Range<usize>, problem: impl Into<String>) {
+        let mistake = self.mistake(span, problem.into());
+        self.mistakes.push(mistake);
+    }
+
+    /// A mistake that stands at `span`.
+    pub(super) fn mistake(&self, span: Range<usize>, problem: String) -> Mistake {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        self.mistakes.push(Mistake {
+        Mistake {
             file: self.file.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
             entry: self.entry.clone(),
-            problem: problem.into(),
-        });
+            problem,
+        }
     }
 }
 
@@ -68,21 +74,39 @@ impl<'t, 'i> Fields<'t, 'i> {
     /// A string that must be there and not be empty.
     pub(super) fn text(&mut self, key: &'static str, notes: &mut Notes<'_>) -> Option<&'t str> {
         let value = self.required(key, notes)?;
-        let text = value.get_ref().as_str().filter(|text| !text.trim().is_empty());
-        if text.is_none() {
-            notes.add(value.span(), format!("`{key}` must be a string that is not empty"));
-        }
-        text
+        filled(key, value, notes)
+    }
+
+    /// A string that may be missing but not be empty.
+    pub(super) fn maybe_text(&mut self, key: &'static str, notes: &mut Notes<'_>) -> Option<&'t str> {
+        let value = self.optional(key)?;
+        filled(key, value, notes)
+    }
+
+    /// An array that may be missing.
+    pub(super) fn maybe_array(
+        &mut self,
+        key: &'static str,
+        notes: &mut Notes<'_>,
+    ) -> Option<&'t DeArray<'i>> {
+        let value = self.optional(key)?;
+        array(key, value, notes)
     }
 
     /// An array that must be there.
     pub(super) fn array(&mut self, key: &'static str, notes: &mut Notes<'_>) -> Option<&'t DeArray<'i>> {
         let value = self.required(key, notes)?;
-        let array = value.get_ref().as_array();
-        if array.is_none() {
-            notes.add(value.span(), format!("`{key}` must be an array"));
+        array(key, value, notes)
+    }
+
+    /// The instant that the text of a field names: a day, or a second of it.
+    pub(super) fn instant(&self, key: &str, text: &str, notes: &mut Notes<'_>) -> Option<Timestamp> {
+        let instant = super::instant(text);
+        if instant.is_none() {
+            let span = self.table.get(key).map_or_else(|| self.place(), Spanned::span);
+            notes.add(span, format!("`{text}` is not a day: write YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SSZ"));
         }
-        array
+        instant
     }
 
     /// The day that the text of a field names.
@@ -102,4 +126,24 @@ impl<'t, 'i> Fields<'t, 'i> {
             notes.add(key.span(), format!("{what} has no field `{}`: it has `{known}`", key.get_ref()));
         }
     }
+}
+
+fn filled<'t>(key: &str, value: &'t Spanned<DeValue<'_>>, notes: &mut Notes<'_>) -> Option<&'t str> {
+    let text = value.get_ref().as_str().filter(|text| !text.trim().is_empty());
+    if text.is_none() {
+        notes.add(value.span(), format!("`{key}` must be a string that is not empty"));
+    }
+    text
+}
+
+fn array<'t, 'i>(
+    key: &str,
+    value: &'t Spanned<DeValue<'i>>,
+    notes: &mut Notes<'_>,
+) -> Option<&'t DeArray<'i>> {
+    let array = value.get_ref().as_array();
+    if array.is_none() {
+        notes.add(value.span(), format!("`{key}` must be an array"));
+    }
+    array
 }

@@ -151,8 +151,23 @@ fn iterations(fields: &mut Fields<'_>) -> Option<Figures> {
 }
 
 /// What [`write()`] cannot tell apart: audio, images and the provider's tools are part of their whole.
-pub const UNTOLD: [Bucket; 4] =
-    [Bucket::InputAudio, Bucket::OutputAudio, Bucket::ToolPrompt, Bucket::OutputImage];
+pub const UNTOLD: [Bucket; 15] = [
+    Bucket::InputAudio,
+    Bucket::OutputAudio,
+    Bucket::ToolPrompt,
+    Bucket::OutputImage,
+    Bucket::InputImage,
+    Bucket::Images,
+    Bucket::ImagesGiven,
+    Bucket::Characters,
+    Bucket::Seconds,
+    Bucket::SecondsMade,
+    Bucket::Pages,
+    Bucket::Calls,
+    Bucket::FileSearch,
+    Bucket::MapSearch,
+    Bucket::CodeSessions,
+];
 
 /// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`].
 ///
@@ -169,7 +184,7 @@ pub fn write_with_tier(usage: &Usage, tier: Option<&str>, writer: Writer<'_>) {
         None => writer.null(),
     };
     let mut object = writer.object();
-    let input = [Bucket::Input, Bucket::InputAudio, Bucket::ToolPrompt];
+    let input = [Bucket::Input, Bucket::InputAudio, Bucket::ToolPrompt, Bucket::InputImage];
     let input = input.into_iter().fold(0_u64, |sum, bucket| sum.saturating_add(usage.get(bucket)));
     object.key("input_tokens").number(input);
     let (short, long) = (told(Bucket::CacheWrite5m), told(Bucket::CacheWrite1h));

@@ -76,20 +76,31 @@ fn cache_writes(usage: &mut Usage, whole: Option<u64>, details: Option<Raw<'_>>)
 
 /// What [`write()`] cannot tell apart or at all: audio, images, reasoning and the provider's tools are
 /// part of their whole, and searches are not counted.
-pub const UNTOLD: [Bucket; 6] = [
+pub const UNTOLD: [Bucket; 17] = [
     Bucket::InputAudio,
     Bucket::Reasoning,
     Bucket::OutputAudio,
     Bucket::WebSearch,
     Bucket::ToolPrompt,
     Bucket::OutputImage,
+    Bucket::InputImage,
+    Bucket::Images,
+    Bucket::ImagesGiven,
+    Bucket::Characters,
+    Bucket::Seconds,
+    Bucket::SecondsMade,
+    Bucket::Pages,
+    Bucket::Calls,
+    Bucket::FileSearch,
+    Bucket::MapSearch,
+    Bucket::CodeSessions,
 ];
 
 /// Writes the fields of a usage object; [`read`] gives the same usage back, but for the buckets of
 /// [`UNTOLD`].
 pub fn write(usage: &Usage, object: &mut Object<'_>) {
     let told = |bucket| usage.told(bucket).then(|| usage.get(bucket));
-    let input = [Bucket::Input, Bucket::InputAudio, Bucket::ToolPrompt];
+    let input = [Bucket::Input, Bucket::InputAudio, Bucket::ToolPrompt, Bucket::InputImage];
     let input = input.into_iter().fold(0_u64, |sum, bucket| sum.saturating_add(usage.get(bucket)));
     object.key("inputTokens").number(input);
     object.key("outputTokens").number(usage.answer());

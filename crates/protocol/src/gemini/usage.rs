@@ -137,7 +137,22 @@ pub fn service_tier(raw: Raw<'_>) -> Option<Cow<'_, str>> {
 
 /// What [`write()`] cannot tell apart or at all: writing to a cache is part of the prompt, and searches
 /// are told elsewhere.
-pub const UNTOLD: [Bucket; 3] = [Bucket::CacheWrite5m, Bucket::CacheWrite1h, Bucket::WebSearch];
+pub const UNTOLD: [Bucket; 14] = [
+    Bucket::CacheWrite5m,
+    Bucket::CacheWrite1h,
+    Bucket::WebSearch,
+    Bucket::InputImage,
+    Bucket::Images,
+    Bucket::ImagesGiven,
+    Bucket::Characters,
+    Bucket::Seconds,
+    Bucket::SecondsMade,
+    Bucket::Pages,
+    Bucket::Calls,
+    Bucket::FileSearch,
+    Bucket::MapSearch,
+    Bucket::CodeSessions,
+];
 
 /// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`] and for
 /// those of zero.

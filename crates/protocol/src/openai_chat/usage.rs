@@ -183,7 +183,22 @@ fn split(usage: &mut Usage, whole: Option<u64>, parts: &[(Bucket, Option<u64>)],
 
 /// What [`write()`] cannot tell apart or at all: caches are not told apart by their lifetime, the
 /// provider's tools are part of their whole, and searches are not counted.
-pub const UNTOLD: [Bucket; 3] = [Bucket::CacheWrite1h, Bucket::WebSearch, Bucket::ToolPrompt];
+pub const UNTOLD: [Bucket; 14] = [
+    Bucket::CacheWrite1h,
+    Bucket::WebSearch,
+    Bucket::ToolPrompt,
+    Bucket::InputImage,
+    Bucket::Images,
+    Bucket::ImagesGiven,
+    Bucket::Characters,
+    Bucket::Seconds,
+    Bucket::SecondsMade,
+    Bucket::Pages,
+    Bucket::Calls,
+    Bucket::FileSearch,
+    Bucket::MapSearch,
+    Bucket::CodeSessions,
+];
 
 /// Writes a usage object; [`read`] gives the same usage back, but for the buckets of [`UNTOLD`].
 pub fn write(usage: &Usage, writer: Writer<'_>) {

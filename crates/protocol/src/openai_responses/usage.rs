@@ -123,8 +123,23 @@ fn detail(details: &mut Option<Fields<'_>>, name: &'static str) -> Option<u64> {
 }
 
 /// What [`write()`] cannot tell apart: audio, images and the provider's tools are part of their whole.
-pub const UNTOLD: [Bucket; 4] =
-    [Bucket::InputAudio, Bucket::OutputAudio, Bucket::ToolPrompt, Bucket::OutputImage];
+pub const UNTOLD: [Bucket; 15] = [
+    Bucket::InputAudio,
+    Bucket::OutputAudio,
+    Bucket::ToolPrompt,
+    Bucket::OutputImage,
+    Bucket::InputImage,
+    Bucket::Images,
+    Bucket::ImagesGiven,
+    Bucket::Characters,
+    Bucket::Seconds,
+    Bucket::SecondsMade,
+    Bucket::Pages,
+    Bucket::Calls,
+    Bucket::FileSearch,
+    Bucket::MapSearch,
+    Bucket::CodeSessions,
+];
 
 /// Writes a usage object. Together with [`write_tool_usage`], [`read`] gives the same usage back, but
 /// for the buckets of [`UNTOLD`]; parts that nobody told stand as zero, since the format demands them.

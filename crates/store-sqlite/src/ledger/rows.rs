@@ -20,8 +20,10 @@ pub(super) const ADD_REFUND: &str = "INSERT INTO refunded (attempt, amount) VALU
      ON CONFLICT (attempt) DO UPDATE SET amount = amount + excluded.amount";
 pub(super) const ADD_ROLLUP: &str = "INSERT INTO rollup (key, hour, provider, model, attempts, succeeded, \
      estimated, cost, charged, input, cache_read, cache_write_5m, cache_write_1h, input_audio, output, \
-     reasoning, output_audio, web_search, tool_prompt, output_image) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) \
+     reasoning, output_audio, web_search, tool_prompt, output_image, input_image, images, images_given, \
+     characters, seconds, seconds_made, pages, calls, file_search, map_search, code_sessions) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
+     ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31) \
      ON CONFLICT (key, hour, provider, model) DO UPDATE SET attempts = attempts + excluded.attempts, \
      succeeded = succeeded + excluded.succeeded, estimated = estimated + excluded.estimated, \
      cost = cost + excluded.cost, charged = charged + excluded.charged, input = input + excluded.input, \
@@ -31,7 +33,12 @@ pub(super) const ADD_ROLLUP: &str = "INSERT INTO rollup (key, hour, provider, mo
      input_audio = input_audio + excluded.input_audio, output = output + excluded.output, \
      reasoning = reasoning + excluded.reasoning, output_audio = output_audio + excluded.output_audio, \
      web_search = web_search + excluded.web_search, tool_prompt = tool_prompt + excluded.tool_prompt, \
-     output_image = output_image + excluded.output_image";
+     output_image = output_image + excluded.output_image, input_image = input_image + excluded.input_image, \
+     images = images + excluded.images, images_given = images_given + excluded.images_given, \
+     characters = characters + excluded.characters, seconds = seconds + excluded.seconds, \
+     seconds_made = seconds_made + excluded.seconds_made, pages = pages + excluded.pages, \
+     calls = calls + excluded.calls, file_search = file_search + excluded.file_search, \
+     map_search = map_search + excluded.map_search, code_sessions = code_sessions + excluded.code_sessions";
 pub(super) const INSERT_NAME: &str =
     "INSERT INTO name (id, text) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
 
@@ -47,7 +54,9 @@ pub(super) const SELECT_OPEN_AFTER: &str =
     "SELECT attempt, book, body FROM open_attempt WHERE attempt > ?1 ORDER BY attempt LIMIT ?2";
 pub(super) const SELECT_ROLLUPS: &str = "SELECT key, hour, provider, model, attempts, succeeded, estimated, \
      cost, charged, input, cache_read, cache_write_5m, cache_write_1h, input_audio, output, reasoning, \
-     output_audio, web_search, tool_prompt, output_image FROM rollup WHERE key BETWEEN ?1 AND ?2 AND hour >= ?3 AND hour < ?4 \
+     output_audio, web_search, tool_prompt, output_image, input_image, images, images_given, characters, \
+     seconds, seconds_made, pages, calls, file_search, map_search, code_sessions \
+     FROM rollup WHERE key BETWEEN ?1 AND ?2 AND hour >= ?3 AND hour < ?4 \
      ORDER BY key, provider, model, hour";
 
 /// Why a row could not be read or written.
