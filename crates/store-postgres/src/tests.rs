@@ -1,0 +1,18 @@
+use crate::{Database, ledger, server};
+
+#[test]
+fn every_statement_can_be_prepared() {
+    let Some(server) = server::shared() else { return };
+    let database = Database::open(&server.url(&server.database())).unwrap();
+    let connector = database.connector();
+    let prepared = database.runtime().spawn(async move {
+        let session = connector.connect().await.unwrap();
+        let statements = ledger::statements();
+        for sql in &statements {
+            let prepared = session.client.prepare(sql).await;
+            prepared.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        }
+        statements.len()
+    });
+    assert!(futures::executor::block_on(prepared).unwrap() > 30);
+}
