@@ -103,20 +103,20 @@ impl Database {
     }
 
     /// Works on the store's thread, also where the caller stops waiting.
-    pub(crate) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static, E: From<DbError> + Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, DbError>> + Send + 'static,
-    ) -> Result<T, DbError> {
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
         self.run_within(ANSWER_WITHIN, work).await
     }
 
     /// As [`Self::run`], for what may take long.
-    pub(crate) async fn run_within<T: Send + 'static>(
+    pub(crate) async fn run_within<T: Send + 'static, E: From<DbError> + Send + 'static>(
         &self,
         time: Duration,
-        work: impl Future<Output = Result<T, DbError>> + Send + 'static,
-    ) -> Result<T, DbError> {
-        self.thread.runtime.spawn(within(time, work)).await.unwrap_or(Err(DbError::Ended))
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
+        self.thread.runtime.spawn(within(time, work)).await.unwrap_or_else(|_| Err(DbError::Ended.into()))
     }
 }
 

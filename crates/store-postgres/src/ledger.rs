@@ -101,7 +101,7 @@ impl PostgresLedger {
             let mut lent = link.lend().await?;
             let done = read(&mut lent.session).await?;
             lent.give_back();
-            Ok(done)
+            Ok::<_, DbError>(done)
         });
         Ok(done.await?)
     }

@@ -23,13 +23,21 @@
 //! # }
 //! ```
 
+mod audit_log;
 mod database;
 mod error;
+mod kept;
+mod keys;
 mod ledger;
+mod request_log;
 mod session;
 
+pub use audit_log::PostgresAuditLog;
 pub use database::{Database, OpenError};
+pub use kept::PostgresCacheStore;
+pub use keys::PostgresKeyStore;
 pub use ledger::{PostgresLedger, PostgresLedgerOptions};
+pub use request_log::{PostgresRequestLog, Retention};
 
 #[cfg(test)]
 #[path = "../tests/server/mod.rs"]

@@ -27,7 +27,8 @@ impl Connector {
     /// Connects; needs the runtime of the store's thread.
     pub(crate) async fn connect(&self) -> Result<Session, DbError> {
         let connecting = self.config.connect(self.tls.clone());
-        let (client, connection) = within(CONNECT_WITHIN, async { Ok(connecting.await?) }).await?;
+        let (client, connection) =
+            within(CONNECT_WITHIN, async { Ok::<_, DbError>(connecting.await?) }).await?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the database has ended");
@@ -38,11 +39,11 @@ impl Connector {
 }
 
 /// No answer within that time is an error.
-pub(crate) async fn within<T>(
+pub(crate) async fn within<T, E: From<DbError>>(
     time: Duration,
-    work: impl Future<Output = Result<T, DbError>>,
-) -> Result<T, DbError> {
-    tokio::time::timeout(time, work).await.unwrap_or(Err(DbError::Silent(time.as_secs())))
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(DbError::Silent(time.as_secs()).into()))
 }
 
 /// One connection.
@@ -131,6 +132,12 @@ impl Link {
             None => self.connector.connect().await?,
         };
         Ok(Lent { place, session })
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link")
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{Database, ledger, server};
+use crate::{Database, audit_log, kept, keys, ledger, request_log, server};
 
 #[test]
 fn every_statement_can_be_prepared() {
@@ -7,12 +7,14 @@ fn every_statement_can_be_prepared() {
     let connector = database.connector();
     let prepared = database.runtime().spawn(async move {
         let session = connector.connect().await.unwrap();
-        let statements = ledger::statements();
+        let others =
+            [&keys::STATEMENTS[..], &audit_log::STATEMENTS, &request_log::STATEMENTS, &kept::STATEMENTS];
+        let statements = [ledger::statements(), others.concat()].concat();
         for sql in &statements {
             let prepared = session.client.prepare(sql).await;
             prepared.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         }
         statements.len()
     });
-    assert!(futures::executor::block_on(prepared).unwrap() > 30);
+    assert!(futures::executor::block_on(prepared).unwrap() > 60);
 }
