@@ -4,7 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 use weighbridge_ledger::{
     AccountId, Act, Balance, Book, ChainHead, CommandId, EntityId, Entry, Epoch, Fact, Intent, LedgerError,
-    PayloadHash, Rollup, RollupKey, RowHash, decode,
+    PayloadHash, Quantity, Rollup, RollupKey, RowHash, decode,
 };
 use weighbridge_units::{AttemptId, KeyId, NanoUsd};
 
@@ -97,7 +97,7 @@ pub(super) fn read_account(bits: i64) -> Result<AccountId, DbError> {
 
 /// The columns `account, posted, pending`.
 pub(super) fn read_balance(row: &Row) -> Result<(AccountId, Balance), DbError> {
-    let balance = Balance { posted: NanoUsd::new(column(row, 1)?), pending: NanoUsd::new(column(row, 2)?) };
+    let balance = Balance { posted: Quantity::new(column(row, 1)?), pending: Quantity::new(column(row, 2)?) };
     Ok((read_account(column(row, 0)?)?, balance))
 }
 
