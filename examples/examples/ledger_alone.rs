@@ -73,6 +73,7 @@ fn attempt(number: u64, at: Timestamp, worst: i64) -> Reserve {
         billing: Billing::Platform,
         amount: NanoUsd::new(worst),
         tokens: 1_000,
+        credit_limit: None,
         holds: vec![budget],
         estimate: NanoUsd::new(worst),
     }

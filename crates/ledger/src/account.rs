@@ -50,7 +50,7 @@ pub enum AccountKind {
     Budget = 1,
     /// The other side of every budget account; one per book.
     BudgetControl = 2,
-    /// What a tenant owes.
+    /// What a tenant owes: its wallet with the sign turned round.
     Receivable = 3,
     /// What tenants were charged; one per book.
     Sales = 4,
@@ -72,11 +72,17 @@ pub enum AccountKind {
     BudgetRequests = 12,
     /// As [`Self::BudgetControl`], in requests.
     BudgetRequestsControl = 13,
+    /// What tenants paid, less what was paid back; one per book.
+    Cash = 14,
+    /// What tenants were given that they did not pay; one per book.
+    Promotions = 15,
+    /// What was put right by hand, in tenants' favour or at their expense; one per book.
+    Adjustments = 16,
 }
 
 impl AccountKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Budget,
         Self::BudgetControl,
         Self::Receivable,
@@ -90,6 +96,9 @@ impl AccountKind {
         Self::BudgetTokensControl,
         Self::BudgetRequests,
         Self::BudgetRequestsControl,
+        Self::Cash,
+        Self::Promotions,
+        Self::Adjustments,
     ];
 
     /// The name in reports.
@@ -108,6 +117,9 @@ impl AccountKind {
             Self::BudgetTokensControl => "budget_tokens_control",
             Self::BudgetRequests => "budget_requests",
             Self::BudgetRequestsControl => "budget_requests_control",
+            Self::Cash => "cash",
+            Self::Promotions => "promotions",
+            Self::Adjustments => "adjustments",
         }
     }
 
@@ -120,6 +132,9 @@ impl AccountKind {
                 | Self::CostOfSales
                 | Self::BudgetTokensControl
                 | Self::BudgetRequestsControl
+                | Self::Cash
+                | Self::Promotions
+                | Self::Adjustments
         )
     }
 

@@ -13,15 +13,16 @@ use weighbridge_units::{
 };
 
 use crate::{
-    AccountId, AccountKind, Adjust, Billing, Book, ChainHead, End, EntityId, Entry, Epoch, Fact, Hold,
-    Intent, MAX_HOLDS, Measure, PayloadHash, Phase, Reserve, RollupKey, RowHash, Settlement, Transfer, Used,
+    AccountId, AccountKind, Adjust, Billing, Book, ChainHead, End, EntityId, Entry, Epoch, Fact, Fund,
+    Funding, Hold, Intent, MAX_HOLDS, Measure, PayloadHash, Phase, Reserve, RollupKey, RowHash, Settlement,
+    Transfer, Used,
 };
 use reader::Reader;
 use writer::Writer;
 
 /// The version that [`encode`] writes. [`decode`] reads this one and all earlier ones.
 ///
-/// 2: holds say what they count, intents and overages have tokens.
+/// 2: holds say what they count, intents have tokens and a credit limit, overages have tokens; wallets.
 const VERSION: u8 = 2;
 
 /// Why bytes are not an entry.
@@ -90,6 +91,14 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
                 write_used(&mut w, replaced);
             }
         }
+        Fact::Funded { id, payload, tenant, funding, reason, actor } => {
+            w.u128(*id);
+            w.bytes(&payload.0);
+            w.entity(*tenant);
+            write_funding(&mut w, *funding);
+            w.entity(*reason);
+            w.entity(*actor);
+        }
         Fact::Sealed { heads } => {
             w.varint(heads.len() as u64);
             for head in heads {
@@ -149,6 +158,7 @@ const fn fact_code(fact: &Fact) -> u8 {
         Fact::Refunded { .. } => 5,
         Fact::Used { .. } => 6,
         Fact::Sealed { .. } => 7,
+        Fact::Funded { .. } => 8,
     }
 }
 
@@ -168,8 +178,17 @@ fn read_fact(
         }
         return Ok(Fact::Sealed { heads });
     }
-    let attempt = AttemptId::from_u128(r.u128()?);
+    let id = r.u128()?;
+    let attempt = AttemptId::from_u128(id);
     Ok(match code {
+        8 => Fact::Funded {
+            id,
+            payload: PayloadHash(r.array()?),
+            tenant: r.entity()?,
+            funding: read_funding(r)?,
+            reason: r.entity()?,
+            actor: r.entity()?,
+        },
         1 => Fact::Reserved {
             attempt,
             payload: PayloadHash(r.array()?),
@@ -214,6 +233,10 @@ fn write_intent(w: &mut Writer<'_>, intent: &Intent) {
     w.nanos(intent.amount);
     w.nanos(intent.estimate);
     w.varint(intent.tokens);
+    w.u8(u8::from(intent.credit_limit.is_some()));
+    if let Some(limit) = intent.credit_limit {
+        w.nanos(limit);
+    }
     w.varint(intent.holds.len() as u64);
     for hold in &intent.holds {
         w.u8(hold.measure() as u8);
@@ -248,6 +271,8 @@ fn read_intent(r: &mut Reader<'_>, book: Book, writer: Epoch, at: Timestamp) -> 
         amount: r.nanos()?,
         estimate: r.nanos()?,
         tokens: read_tokens(r)?,
+        // Version 1 bounded no wallet.
+        credit_limit: if r.version > 1 && r.bool()? { Some(r.nanos()?) } else { None },
         holds: Vec::new(),
     };
     let count = r.varint()?;
@@ -266,6 +291,31 @@ fn read_intent(r: &mut Reader<'_>, book: Book, writer: Epoch, at: Timestamp) -> 
         intent.holds.push(Hold { account, limit });
     }
     Ok(intent)
+}
+
+fn write_funding(w: &mut Writer<'_>, funding: Funding) {
+    let (code, amount) = match funding {
+        Funding::TopUp(amount) => (1, amount),
+        Funding::Credit(amount) => (2, amount),
+        Funding::Adjustment(amount) => (3, amount),
+        Funding::Refund { amount, .. } => (4, amount),
+    };
+    w.u8(code);
+    w.nanos(amount);
+    if let Funding::Refund { of, .. } = funding {
+        w.u128(of);
+    }
+}
+
+fn read_funding(r: &mut Reader<'_>) -> Result<Funding, DecodeError> {
+    let (code, amount) = (r.u8()?, r.nanos()?);
+    match code {
+        1 => Ok(Funding::TopUp(amount)),
+        2 => Ok(Funding::Credit(amount)),
+        3 => Ok(Funding::Adjustment(amount)),
+        4 => Ok(Funding::Refund { amount, of: r.u128()? }),
+        code => Err(DecodeError::Unknown { what: "funding", code }),
+    }
 }
 
 fn write_settlement(w: &mut Writer<'_>, settlement: &Settlement) {
@@ -395,6 +445,8 @@ pub(crate) fn reserve_payload(reserve: &Reserve) -> PayloadHash {
         w.nanos(reserve.amount);
         w.nanos(reserve.estimate);
         w.varint(reserve.tokens);
+        w.u8(u8::from(reserve.credit_limit.is_some()));
+        w.nanos(reserve.credit_limit.unwrap_or_default());
         for hold in &reserve.holds {
             w.varint(hold.account.get());
             w.u8(u8::from(hold.limit.is_some()));
@@ -431,6 +483,17 @@ pub(crate) fn adjust_payload(adjust: &Adjust) -> PayloadHash {
         w.i64(adjust.at.as_micros());
         w.nanos(adjust.refund);
         w.entity(adjust.reason.id());
+    })
+}
+
+/// What tells a repeated funding from another one: not its time, as who repeats it does so later.
+pub(crate) fn fund_payload(fund: &Fund) -> PayloadHash {
+    payload(4, |w| {
+        w.u8(fund.book as u8);
+        w.entity(fund.tenant.id());
+        write_funding(w, fund.funding);
+        w.entity(fund.reason.id());
+        w.entity(fund.actor.id());
     })
 }
 

@@ -1,6 +1,6 @@
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
-use crate::{AccountId, Book, Epoch, Measure, Name, Quantity, RowHash};
+use crate::{AccountId, Book, Epoch, Fund, Measure, Name, Quantity, RowHash};
 
 /// The most holds that one reservation may have.
 pub const MAX_HOLDS: usize = 16;
@@ -34,6 +34,8 @@ pub enum Command {
     End(End),
     /// Changes what an ended attempt was charged.
     Adjust(Adjust),
+    /// Moves a tenant's wallet.
+    Fund(Fund),
     /// Links the hash chains.
     Seal(Seal),
 }
@@ -67,6 +69,9 @@ pub struct Reserve {
     /// How many tokens it may come to at worst, those of the prompt and of the answer; reserved on every hold
     /// that counts tokens. More than [`crate::MAX_COUNT`] is cut to it.
     pub tokens: u64,
+    /// What the tenant may owe at most, in the book of the reservation's [`Billing`], what is reserved
+    /// included: zero for prepaid, more for post-paid. `None`: not bounded.
+    pub credit_limit: Option<NanoUsd>,
     /// The budgets that this attempt counts against, at most [`MAX_HOLDS`], each once.
     pub holds: Vec<Hold>,
     /// The provider's cost at worst. Entered if the truth is lost in a crash: the real cost lies
@@ -212,11 +217,13 @@ pub enum Act {
     Late = 3,
     /// Refunds.
     Refund = 4,
+    /// Moves a wallet.
+    Fund = 5,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 4] = [Self::Reserve, Self::End, Self::Late, Self::Refund];
+    pub const ALL: [Self; 5] = [Self::Reserve, Self::End, Self::Late, Self::Refund, Self::Fund];
 
     /// The act of that number, as stores write it.
     pub fn from_code(code: u8) -> Option<Self> {

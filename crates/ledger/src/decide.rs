@@ -2,6 +2,7 @@ use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, NanoUsd, Provenance, 
 
 use crate::charging::{Counted, charge, charge_accounts, cost_account};
 use crate::codec::{adjust_payload, end_payload, reserve_payload};
+use crate::funding::{funded, funding_accounts};
 use crate::state::fits;
 use crate::{
     AccountId, AccountKind, Act, Adjust, Book, Command, CommandId, End, EndFacts, Ended, EntityId, Entry,
@@ -51,6 +52,7 @@ pub fn touches(command: &Command, intent: Option<&Intent>) -> Vec<AccountId> {
             touch_charge(intent, &mut accounts);
             accounts
         }),
+        Command::Fund(fund) => funding_accounts(fund).into(),
         Command::Seal(_) => Vec::new(),
     };
     accounts.sort_unstable();
@@ -77,6 +79,7 @@ pub fn decide(view: &impl View, writer: Epoch, command: &Command) -> Result<Deci
         Command::Reserve(reserve) => reserved(view, writer, reserve)?,
         Command::End(end) => ended(view, writer, end)?,
         Command::Adjust(adjust) => adjusted(view, writer, adjust)?,
+        Command::Fund(fund) => funded(view, writer, fund)?,
         Command::Seal(seal) => Some(sealed(writer, seal)),
     };
     checked(view, entries)
@@ -139,12 +142,14 @@ fn reserved(view: &impl View, writer: Epoch, reserve: &Reserve) -> Result<Option
         amount: reserve.amount,
         tokens: reserve.tokens.min(MAX_COUNT),
         estimate: reserve.estimate,
+        credit_limit: reserve.credit_limit,
         holds: reserve.holds.clone(),
     };
     let reserved = Counted::reserved(&intent);
     for hold in &intent.holds {
         has_room(view, hold, reserved.of(hold.measure()))?;
     }
+    may_owe(view, &intent)?;
     let transfers = charge_transfers(&intent, Phase::Pend, reserved).collect();
     let book = intent.billing.book();
     let fact = Fact::Reserved { attempt, payload, intent };
@@ -173,14 +178,31 @@ fn valid_reserve(reserve: &Reserve) -> Result<(), Refusal> {
 /// posted + pending + needed ≤ limit (rule R3). A limit of zero blocks also what costs nothing (rule M7).
 fn has_room(view: &impl View, hold: &Hold, needed: Quantity) -> Result<(), Refusal> {
     let Some(limit) = hold.limit else { return Ok(()) };
-    let balance = view.balance(hold.account);
-    let used = balance.posted.plus(balance.pending).ok_or(Refusal::Overflow)?;
-    let available = limit.minus(used).ok_or(Refusal::Overflow)?;
+    let available = available(view, hold.account, limit)?;
     // After an overage (R5) less than nothing is available, so that not even what is free has room.
     if limit == Quantity::ZERO || available < needed {
         return Err(Refusal::Budget { account: hold.account, available, needed });
     }
     Ok(())
+}
+
+/// As [`has_room`], for what the tenant may owe. To have spent all of a wallet is not to be blocked from what
+/// costs nothing.
+fn may_owe(view: &impl View, intent: &Intent) -> Result<(), Refusal> {
+    let Some(limit) = intent.credit_limit else { return Ok(()) };
+    let (receivable, _) = charge_accounts(intent);
+    let available = available(view, receivable, limit.into())?.usd();
+    match available < intent.amount {
+        true => Err(Refusal::Wallet { available, needed: intent.amount }),
+        false => Ok(()),
+    }
+}
+
+/// What a limit leaves, after what is posted and pending.
+fn available(view: &impl View, account: AccountId, limit: Quantity) -> Result<Quantity, Refusal> {
+    let balance = view.balance(account);
+    let used = balance.posted.plus(balance.pending).ok_or(Refusal::Overflow)?;
+    limit.minus(used).ok_or(Refusal::Overflow)
 }
 
 fn ended(view: &impl View, writer: Epoch, end: &End) -> Result<Option<Vec<Entry>>, Refusal> {
@@ -389,7 +411,7 @@ impl Command {
             Self::Reserve(reserve) => Some(reserve.attempt),
             Self::End(end) => Some(end.attempt),
             Self::Adjust(adjust) => Some(adjust.attempt),
-            Self::Seal(_) => None,
+            Self::Fund(_) | Self::Seal(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@ use std::fmt;
 
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
-use crate::{AccountId, Billing, Book, ChainHead, EntityId, Hold, Quantity, RollupKey};
+use crate::{AccountId, Billing, Book, ChainHead, EntityId, Funding, Hold, Quantity, RollupKey};
 
 /// One writer of the journal: every opening of a ledger for writing is a new one, and numbers grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +103,21 @@ pub enum Fact {
         /// Why.
         reason: EntityId,
     },
+    /// A tenant's wallet was moved.
+    Funded {
+        /// The caller's id.
+        id: u128,
+        /// What was asked for.
+        payload: PayloadHash,
+        /// Whose wallet.
+        tenant: EntityId,
+        /// What happened to it.
+        funding: Funding,
+        /// Why.
+        reason: EntityId,
+        /// Who did it.
+        actor: EntityId,
+    },
     /// What an attempt used upstream (usage book). Roll-ups are sums of these, less refunds.
     Used {
         /// The attempt.
@@ -148,6 +163,8 @@ pub struct Intent {
     pub tokens: u64,
     /// The provider's cost at worst.
     pub estimate: NanoUsd,
+    /// What the tenant might owe at most.
+    pub credit_limit: Option<NanoUsd>,
     /// The budgets that it counts against.
     pub holds: Vec<Hold>,
 }

@@ -26,6 +26,10 @@
 //! | | cost of sales, or `absorbed:<reason>` | payable to the provider | its cost |
 //! | | consumed by the key | upstream of the provider | its cost, in the usage book |
 //!
+//! What a tenant owes is its wallet with the sign turned round. [`Fund`] moves it: top-ups and their refunds
+//! against cash, credits against promotions, corrections against adjustments. A reservation may bound it
+//! ([`Reserve::credit_limit`]): at zero for prepaid, above for post-paid.
+//!
 //! A budget counts money, tokens or requests ([`Measure`]), each in accounts of its own.
 //! Who pays is one pure table: [`charge`]. A price above the reservation is posted in full, the excess in
 //! a row of its own. Each row of the journal holds one command's transfers in one book; its bytes are
@@ -56,6 +60,7 @@
 //!         billing: Billing::Platform,
 //!         amount: NanoUsd::new(5_000),
 //!         tokens: 1_200,
+//!         credit_limit: None,
 //!         holds: vec![Hold { account: budget, limit: Some(Quantity::new(10_000_000_000)) }],
 //!         estimate: NanoUsd::new(5_000),
 //!     })
@@ -87,6 +92,7 @@ mod codec;
 mod command;
 mod decide;
 mod entry;
+mod funding;
 mod id_map;
 mod ledger;
 mod measure;
@@ -106,6 +112,7 @@ pub use command::{
 };
 pub use decide::{Decision, MAX_COUNT, decide, decide_end, touches};
 pub use entry::{Ended, Entry, Epoch, Fact, Intent, PayloadHash, Phase, Settlement, Transfer, Used};
+pub use funding::{Fund, Funding, TopUp};
 pub use ledger::{Ledger, Reservation};
 pub use measure::{Measure, Quantity};
 pub use memory::MemoryLedger;

@@ -11,15 +11,15 @@ use crate::id_map::IdMap;
 use crate::state::apply_sums;
 use crate::{
     AccountId, Act, Adjust, AttemptEntry, Auditor, Balance, Book, ChainHead, Command, CommandId, Counters,
-    Decision, End, EndFacts, EntityId, Entry, Epoch, Extent, Fact, Fault, Intent, JournalRow, LedgerError,
-    LedgerStore, Name, Permit, Recovery, Refusal, Reserve, Rollup, RollupKey, RollupQuery, RowHash, Seal,
-    State, StoredRow, Verification, View, apply, decide, decide_end, encode,
+    Decision, End, EndFacts, EntityId, Entry, Epoch, Extent, Fact, Fault, Fund, Intent, JournalRow,
+    LedgerError, LedgerStore, Name, Permit, Recovery, Refusal, Reserve, Rollup, RollupKey, RollupQuery,
+    RowHash, Seal, State, StoredRow, Verification, View, apply, decide, decide_end, encode,
 };
 
 /// A ledger in memory: for tests, for embedding, and where losing the books with the process is fine.
 ///
-/// The newest rows of the journal are kept; older ones are folded into a snapshot, and the attempts and
-/// command ids that they told of are forgotten. Roll-ups are kept for 62 days.
+/// The newest rows of the journal are kept; older ones are folded into a snapshot, and the attempts, top-ups
+/// and command ids that they told of are forgotten. Roll-ups are kept for 62 days.
 pub struct MemoryLedger {
     books: Arc<Mutex<Books>>,
     epoch: AtomicU32,
@@ -117,6 +117,13 @@ impl LedgerStore for MemoryLedger {
         let books = &mut *lock(&self.books);
         books.name(&adjust.reason);
         let command = Command::Adjust(adjust);
+        Ok(self.commit(books, |state, writer| decide(state, writer, &command))?)
+    }
+
+    async fn fund(&self, fund: Fund) -> Result<(), LedgerError> {
+        let books = &mut *lock(&self.books);
+        [&fund.tenant, &fund.reason, &fund.actor].into_iter().for_each(|name| books.name(name));
+        let command = Command::Fund(fund);
         Ok(self.commit(books, |state, writer| decide(state, writer, &command))?)
     }
 
@@ -292,6 +299,7 @@ impl Books {
         match entry.fact {
             Fact::Ended { attempt, .. } => self.state.forget_attempt(attempt),
             Fact::Refunded { id, .. } => self.state.forget_claim(CommandId { id, act: Act::Refund }),
+            Fact::Funded { id, .. } => self.state.forget_claim(CommandId { id, act: Act::Fund }),
             _ => {}
         }
     }

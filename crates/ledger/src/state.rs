@@ -2,8 +2,8 @@ use weighbridge_units::{AttemptId, NanoUsd};
 
 use crate::id_map::IdMap;
 use crate::{
-    AccountId, Act, CommandId, Ended, Entry, Fact, Intent, PayloadHash, Phase, Quantity, Rollup, RollupKey,
-    Settlement, Transfer, Used,
+    AccountId, Act, CommandId, Ended, Entry, Fact, Funding, Intent, PayloadHash, Phase, Quantity, Rollup,
+    RollupKey, Settlement, TopUp, Transfer, Used,
 };
 
 /// The two halves of an account's balance, in what the account counts. Debits count up, credits down.
@@ -42,6 +42,9 @@ pub trait View {
 
     /// An ended attempt.
     fn ended(&self, attempt: AttemptId) -> Option<&Ended>;
+
+    /// A top-up, by the id that it was made under.
+    fn top_up(&self, id: u128) -> Option<TopUp>;
 }
 
 /// The fold of a journal, or the part of it that a store has at hand.
@@ -54,6 +57,7 @@ pub struct State {
     claims: IdMap<CommandId, PayloadHash>,
     intents: IdMap<AttemptId, Intent>,
     ended: IdMap<AttemptId, Ended>,
+    top_ups: IdMap<u128, TopUp>,
     rollups: IdMap<RollupKey, Rollup>,
 }
 
@@ -72,6 +76,10 @@ impl View for State {
 
     fn ended(&self, attempt: AttemptId) -> Option<&Ended> {
         self.ended.get(&attempt)
+    }
+
+    fn top_up(&self, id: u128) -> Option<TopUp> {
+        self.top_ups.get(&id).copied()
     }
 }
 
@@ -126,6 +134,11 @@ impl State {
         self.ended.insert(attempt, ended);
     }
 
+    /// Makes a top-up known.
+    pub fn load_top_up(&mut self, id: u128, top_up: TopUp) {
+        self.top_ups.insert(id, top_up);
+    }
+
     /// Takes the roll-ups out; what is applied afterwards adds up from zero.
     pub fn take_rollups(&mut self) -> Vec<(RollupKey, Rollup)> {
         self.rollups.drain().collect()
@@ -136,10 +149,11 @@ impl State {
         self.rollups.retain(|key, _| key.hour >= hour);
     }
 
-    /// Forgets ended attempts and command ids; balances, open attempts and roll-ups stay.
+    /// Forgets ended attempts, top-ups and command ids; balances, open attempts and roll-ups stay.
     pub fn forget_history(&mut self) {
         self.claims.clear();
         self.ended.clear();
+        self.top_ups.clear();
     }
 
     /// Forgets one ended attempt and its command ids, but for its refunds' (they have ids of their own).
@@ -154,6 +168,9 @@ impl State {
     /// Forgets what was carried out under an id.
     pub fn forget_claim(&mut self, id: CommandId) {
         self.claims.remove(&id);
+        if id.act == Act::Fund {
+            self.top_ups.remove(&id.id);
+        }
     }
 
     fn move_balances(&mut self, transfer: &Transfer) {
@@ -201,6 +218,21 @@ pub fn apply(state: &mut State, entry: &Entry) {
             state.claims.insert(CommandId { id: *id, act: Act::Refund }, *payload);
             if let Some(ended) = state.ended.get_mut(attempt) {
                 ended.refunded = ended.refunded.plus(*amount).unwrap_or(NanoUsd::MAX);
+            }
+        }
+        Fact::Funded { id, payload, tenant, funding, .. } => {
+            state.claims.insert(CommandId { id: *id, act: Act::Fund }, *payload);
+            match *funding {
+                Funding::TopUp(amount) => {
+                    let (book, tenant, refunded) = (entry.book, *tenant, NanoUsd::ZERO);
+                    state.top_ups.insert(*id, TopUp { book, tenant, amount, refunded });
+                }
+                Funding::Refund { of, amount } => {
+                    if let Some(top_up) = state.top_ups.get_mut(&of) {
+                        top_up.refunded = top_up.refunded.plus(amount).unwrap_or(NanoUsd::MAX);
+                    }
+                }
+                Funding::Credit(_) | Funding::Adjustment(_) => {}
             }
         }
         Fact::Overage { .. } | Fact::Sealed { .. } => {}

@@ -4,8 +4,8 @@ use thiserror::Error;
 use weighbridge_units::{AttemptId, KeyId, NanoUsd, Timestamp};
 
 use crate::{
-    AccountId, Adjust, Balance, Book, End, Ended, EntityId, Entry, Intent, Measure, Name, Permit, Quantity,
-    Reserve, Rollup, RollupKey, RowHash,
+    AccountId, Adjust, Balance, Book, End, Ended, EntityId, Entry, Fund, Intent, Measure, Name, Permit,
+    Quantity, Reserve, Rollup, RollupKey, RowHash,
 };
 
 /// Keeps a ledger. Every store runs the same pure functions ([`crate::touches`], [`crate::decide`],
@@ -47,6 +47,12 @@ pub trait LedgerStore: Send + Sync {
     /// # Errors
     /// As [`Self::reserve`]; retry under the same id.
     async fn adjust(&self, adjust: Adjust) -> Result<(), LedgerError>;
+
+    /// Moves a tenant's wallet.
+    ///
+    /// # Errors
+    /// As [`Self::reserve`]; retry under the same id.
+    async fn fund(&self, fund: Fund) -> Result<(), LedgerError>;
 
     /// Ends every attempt whose owner is dead as crashed, `now`. Idempotent; may be killed, and may
     /// run on several instances at once (rule C2). Must have returned before the first reservation.
@@ -170,6 +176,16 @@ pub enum Refusal {
         /// What was to be reserved.
         needed: Quantity,
     },
+    /// The tenant would owe more than it may.
+    #[error(
+        "the wallet has {available} USD left and {needed} USD are needed: top it up, or ask for less output"
+    )]
+    Wallet {
+        /// What is left; below zero after an overage or a lowered limit.
+        available: NanoUsd,
+        /// What was to be reserved.
+        needed: NanoUsd,
+    },
     /// Another command was carried out under the same id.
     #[error("another command was carried out under this id: use a fresh id")]
     Conflict,
@@ -185,8 +201,11 @@ pub enum Refusal {
     /// A balance would not fit; see rule M4.
     #[error("a balance would exceed 9.2 billion dollars: amounts this large cannot be booked")]
     Overflow,
-    /// The refund would exceed what the tenant was charged for the attempt.
-    #[error("only {left} USD of the charge are left to refund")]
+    /// No such top-up was ever made, or its records are no longer kept.
+    #[error("no such top-up: name the id that it was made under")]
+    UnknownTopUp,
+    /// The refund would exceed what the tenant was charged for the attempt, or paid.
+    #[error("only {left} USD of the original are left to refund")]
     RefundTooLarge {
         /// What may still be refunded.
         left: NanoUsd,

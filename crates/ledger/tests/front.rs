@@ -17,9 +17,9 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, poll};
 use weighbridge_ledger::{
     AccountId, Adjust, AttemptEntry, Balance, Billing, Book, BudgetScope, BudgetWindow, Counters, End,
-    EndFacts, EntityId, Extent, Hold, Intent, JournalRow, Ledger, LedgerError, LedgerStore, MemoryLedger,
-    Name, Permit, Quantity, Recovery, Refusal, Reserve, Rollup, RollupKey, RollupQuery, Verification,
-    budget_account,
+    EndFacts, EntityId, Extent, Fund, Hold, Intent, JournalRow, Ledger, LedgerError, LedgerStore,
+    MemoryLedger, Name, Permit, Quantity, Recovery, Refusal, Reserve, Rollup, RollupKey, RollupQuery,
+    Verification, budget_account,
 };
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp};
 
@@ -40,6 +40,7 @@ fn reserve(number: u128) -> Reserve {
         billing: Billing::Platform,
         amount: NanoUsd::new(100),
         tokens: 1_000,
+        credit_limit: None,
         holds: vec![Hold { account: budget(), limit: Some(Quantity::new(250)) }],
         estimate: NanoUsd::new(90),
     }
@@ -155,6 +156,9 @@ impl LedgerStore for Slow {
     fn flush(&self) {}
     async fn adjust(&self, adjust: Adjust) -> Result<(), LedgerError> {
         self.inner.adjust(adjust).await
+    }
+    async fn fund(&self, fund: Fund) -> Result<(), LedgerError> {
+        self.inner.fund(fund).await
     }
     async fn recover(&self, now: Timestamp) -> Result<Recovery, LedgerError> {
         self.inner.recover(now).await

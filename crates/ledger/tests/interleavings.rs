@@ -34,6 +34,7 @@ fn reserve(number: usize) -> Reserve {
         billing: Billing::Platform,
         amount: NanoUsd::new(100),
         tokens: 1_000,
+        credit_limit: None,
         holds: vec![Hold { account: budget(), limit: Some(Quantity::new(LIMIT)) }],
         estimate: NanoUsd::new(90),
     }

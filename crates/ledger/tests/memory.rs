@@ -41,10 +41,13 @@ fn runs(seeds: std::ops::Range<u64>) {
             ("late", report.late),
             ("not_ended", report.not_ended),
             ("refunds", report.refunds),
+            ("funded", report.funded),
             ("crashed", report.crashed),
         ] {
             assert!(count > 20, "seed {seed} went through {count} {what} only");
         }
+        // Once sums are about to overflow, no wallet is asked.
+        assert!(report.refused_by_wallet > 5, "seed {seed}: {report:?}");
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use weighbridge_ledger::{
     AccountId, AccountKind, Adjust, Balance, Billing, Book, BudgetScope, BudgetWindow, Command, Decision,
-    End, EndFacts, EntityId, Entry, Epoch, Fact, Hold, Measure, Quantity, Refusal, Reserve, State, View,
-    apply, budget_account, decide, decide_end, touches,
+    End, EndFacts, EntityId, Entry, Epoch, Fact, Fund, Funding, Hold, Measure, Quantity, Refusal, Reserve,
+    State, View, apply, budget_account, decide, decide_end, touches,
 };
 use weighbridge_units::{
     AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
@@ -41,6 +41,7 @@ fn reserve(number: u128, amount: i64, limit: i64) -> Reserve {
         billing: Billing::Platform,
         amount: NanoUsd::new(amount),
         tokens: 1_000,
+        credit_limit: None,
         holds: vec![Hold { account: budget(), limit: Some(Quantity::new(limit)) }],
         estimate: NanoUsd::new(amount),
     }
@@ -80,6 +81,19 @@ fn counted(number: u128, tokens: u64, token_limit: i64, request_limit: i64) -> R
         reserve.holds.push(Hold { account: budget().counting(measure), limit });
     }
     reserve
+}
+
+fn fund(id: u128, funding: Funding) -> Fund {
+    let (reason, actor) = ("invoice paid".into(), "finance".into());
+    Fund { id, at: now(), book: Book::Platform, tenant: "acme".into(), funding, reason, actor }
+}
+
+fn pay(state: &mut State, fund: Fund) -> Result<Vec<Entry>, Refusal> {
+    act(state, &Command::Fund(fund))
+}
+
+fn prepaid(number: u128, amount: i64) -> Reserve {
+    Reserve { credit_limit: Some(NanoUsd::ZERO), holds: Vec::new(), ..reserve(number, amount, 0) }
 }
 
 /// Carries a command out; gives the rows that it wrote.
@@ -126,10 +140,15 @@ fn l1_l2_each_row_balances_within_its_book_and_touches_what_was_announced() {
         Command::Adjust(refund(9, 3, 70)),
         Command::Reserve(counted(4, 5, 10_000, 10)),
         Command::End(end(4, AttemptOutcome::Success, 5, 5)),
+        Command::Fund(fund(20, Funding::TopUp(NanoUsd::new(500)))),
+        Command::Fund(fund(21, Funding::Credit(NanoUsd::new(50)))),
+        Command::Fund(fund(22, Funding::Adjustment(NanoUsd::new(-5)))),
+        Command::Fund(fund(23, Funding::Refund { of: 20, amount: NanoUsd::new(100) })),
     ];
     for command in commands {
-        let attempt = command.attempt().unwrap();
-        let intent = state.intent(attempt).or_else(|| state.ended(attempt).map(|ended| &ended.intent));
+        let intent = command.attempt().and_then(|attempt| {
+            state.intent(attempt).or_else(|| state.ended(attempt).map(|ended| &ended.intent))
+        });
         let announced = touches(&command, intent);
         assert!(announced.is_sorted(), "accounts are locked in the order of their ids");
         for entry in act(&mut state, &command).unwrap() {
@@ -324,6 +343,123 @@ fn m5_an_absurd_count_is_cut_where_it_is_held_and_where_it_is_posted() {
     absurd.facts.usage = Usage::new().with(Bucket::Input, u64::MAX).with(Bucket::WebSearch, u64::MAX);
     close(&mut state, absurd).unwrap();
     assert_eq!(posted(&state, tokens), most, "searches are no tokens");
+}
+
+#[test]
+fn r3_a_prepaid_tenant_spends_what_it_paid_and_not_one_nano_dollar_more() {
+    let mut state = State::new();
+    let wallet = |available, needed| {
+        Err(Refusal::Wallet { available: NanoUsd::new(available), needed: NanoUsd::new(needed) })
+    };
+    assert_eq!(open(&mut state, prepaid(1, 1)), wallet(0, 1), "nothing is paid yet");
+    open(&mut state, prepaid(2, 0)).unwrap();
+    pay(&mut state, fund(20, Funding::TopUp(NanoUsd::new(100)))).unwrap();
+    open(&mut state, prepaid(3, 60)).unwrap();
+    let before = state.clone();
+    assert_eq!(open(&mut state, prepaid(4, 41)), wallet(40, 41));
+    assert_eq!(state, before);
+    close(&mut state, end(3, AttemptOutcome::Success, 50, 50)).unwrap();
+    open(&mut state, prepaid(4, 50)).unwrap();
+    // R5: an overage is posted in full, and what is free is refused too while something is owed.
+    close(&mut state, end(4, AttemptOutcome::Success, 70, 70)).unwrap();
+    assert_eq!(open(&mut state, prepaid(5, 0)), wallet(-20, 0));
+    // Post-paid is the same with a limit above zero; and another book is another wallet.
+    let postpaid =
+        |number, amount| Reserve { credit_limit: Some(NanoUsd::new(30)), ..prepaid(number, amount) };
+    assert_eq!(open(&mut state, postpaid(6, 11)), wallet(10, 11));
+    open(&mut state, postpaid(7, 10)).unwrap();
+    open(&mut state, Reserve { billing: Billing::OwnKey, ..postpaid(8, 30) }).unwrap();
+}
+
+#[test]
+fn l1_fundings_move_the_wallet_against_accounts_that_say_what_they_were() {
+    let mut state = State::new();
+    for (id, funding) in [
+        (20, Funding::TopUp(NanoUsd::new(1_000))),
+        (21, Funding::Credit(NanoUsd::new(200))),
+        (22, Funding::Adjustment(NanoUsd::new(-30))),
+        (23, Funding::Adjustment(NanoUsd::new(4))),
+        (24, Funding::Refund { of: 20, amount: NanoUsd::new(600) }),
+    ] {
+        pay(&mut state, fund(id, funding)).unwrap();
+    }
+    let kinds =
+        [AccountKind::Receivable, AccountKind::Cash, AccountKind::Promotions, AccountKind::Adjustments];
+    let balances = kinds.map(|kind| posted(&state, platform(kind, "acme")));
+    assert_eq!(balances, [-574, 400, 200, -26]);
+}
+
+#[test]
+fn l4_a_funding_takes_effect_once_under_its_id() {
+    let mut state = State::new();
+    let top_up = fund(20, Funding::TopUp(NanoUsd::new(100)));
+    pay(&mut state, top_up.clone()).unwrap();
+    let before = state.clone();
+    let later = Fund { at: now() + Duration::from_secs(60), ..top_up.clone() };
+    assert_eq!(pay(&mut state, later), Ok(vec![]), "who repeats it does so later");
+    for other in [
+        Fund { funding: Funding::TopUp(NanoUsd::new(101)), ..top_up.clone() },
+        Fund { funding: Funding::Credit(NanoUsd::new(100)), ..top_up.clone() },
+        Fund { tenant: "other".into(), ..top_up.clone() },
+        Fund { book: Book::Surcharge, ..top_up.clone() },
+        Fund { reason: "again".into(), ..top_up.clone() },
+        Fund { actor: "somebody".into(), ..top_up.clone() },
+    ] {
+        assert_eq!(pay(&mut state, other), Err(Refusal::Conflict));
+    }
+    assert_eq!(state, before);
+}
+
+#[test]
+fn l6_refunds_of_a_top_up_name_it_and_never_exceed_it() {
+    let mut state = State::new();
+    let back = |id, of, amount| fund(id, Funding::Refund { of, amount: NanoUsd::new(amount) });
+    assert_eq!(pay(&mut state, back(30, 20, 1)), Err(Refusal::UnknownTopUp));
+    pay(&mut state, fund(20, Funding::TopUp(NanoUsd::new(100)))).unwrap();
+    pay(&mut state, fund(21, Funding::Credit(NanoUsd::new(100)))).unwrap();
+    assert_eq!(
+        pay(&mut state, back(30, 21, 1)),
+        Err(Refusal::UnknownTopUp),
+        "what was given is not paid back"
+    );
+    pay(&mut state, back(30, 20, 60)).unwrap();
+    let left = NanoUsd::new(40);
+    assert_eq!(pay(&mut state, back(31, 20, 41)), Err(Refusal::RefundTooLarge { left }));
+    assert_eq!(pay(&mut state, back(30, 20, 60)), Ok(vec![]), "repeated");
+    for wrong in [
+        Fund { tenant: "other".into(), ..back(32, 20, 1) },
+        Fund { book: Book::Surcharge, ..back(32, 20, 1) },
+    ] {
+        assert!(matches!(pay(&mut state, wrong), Err(Refusal::Invalid(_))));
+    }
+    pay(&mut state, back(31, 20, 40)).unwrap();
+    assert_eq!(posted(&state, platform(AccountKind::Cash, "")), 0);
+    // No act refunds a refund.
+    assert_eq!(pay(&mut state, back(33, 31, 1)), Err(Refusal::UnknownTopUp));
+}
+
+#[test]
+fn m4_fundings_that_say_nothing_or_too_much_are_refused_and_change_nothing() {
+    let mut state = State::new();
+    let nano = NanoUsd::new;
+    for funding in [
+        Funding::TopUp(nano(0)),
+        Funding::TopUp(nano(-1)),
+        Funding::Credit(nano(0)),
+        Funding::Credit(nano(i64::MIN)),
+        Funding::Adjustment(nano(0)),
+        Funding::Refund { of: 20, amount: nano(-1) },
+    ] {
+        assert!(matches!(pay(&mut state, fund(20, funding)), Err(Refusal::Invalid(_))), "{funding:?}");
+    }
+    assert_eq!(pay(&mut state, fund(20, Funding::Adjustment(nano(i64::MIN)))), Err(Refusal::Overflow));
+    let nobody = Fund { book: Book::Usage, ..fund(20, Funding::TopUp(nano(1))) };
+    assert!(matches!(pay(&mut state, nobody), Err(Refusal::Invalid(_))));
+    assert_eq!(state, State::new());
+    pay(&mut state, fund(20, Funding::TopUp(nano(i64::MAX)))).unwrap();
+    let before = state.clone();
+    assert_eq!(pay(&mut state, fund(21, Funding::TopUp(nano(2)))), Err(Refusal::Overflow));
+    assert_eq!(state, before);
 }
 
 #[test]

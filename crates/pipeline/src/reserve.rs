@@ -266,6 +266,7 @@ fn command(
         billing: Billing::Platform,
         amount,
         tokens,
+        credit_limit: None,
         holds: hold.into_iter().collect(),
         estimate: amount,
     }

@@ -115,6 +115,7 @@ fn client(ledger: Ledger, task: u64, requests: usize, alone: bool) -> impl Futur
                 billing: Billing::Platform,
                 amount: NanoUsd::new(5_000_000),
                 tokens: 1_000,
+                credit_limit: None,
                 holds: vec![hold(BudgetScope::Key(key)), hold(BudgetScope::Tenant("acme"))],
                 estimate: NanoUsd::new(5_000_000),
             };

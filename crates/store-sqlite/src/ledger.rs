@@ -25,8 +25,9 @@ use async_trait::async_trait;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use weighbridge_ledger::{
-    AccountId, Adjust, AttemptEntry, Balance, Command, Counters, End, EntityId, Extent, Intent, JournalRow,
-    LedgerError, LedgerStore, Name, Permit, Recovery, Reserve, Rollup, RollupKey, RollupQuery, Verification,
+    AccountId, Adjust, AttemptEntry, Balance, Command, Counters, End, EntityId, Extent, Fund, Intent,
+    JournalRow, LedgerError, LedgerStore, Name, Permit, Recovery, Reserve, Rollup, RollupKey, RollupQuery,
+    Verification,
 };
 use weighbridge_units::{AttemptId, Timestamp};
 
@@ -164,6 +165,10 @@ impl LedgerStore for SqliteLedger {
 
     async fn adjust(&self, adjust: Adjust) -> Result<(), LedgerError> {
         Commit::new(&self.shared, Command::Adjust(adjust)).await
+    }
+
+    async fn fund(&self, fund: Fund) -> Result<(), LedgerError> {
+        Commit::new(&self.shared, Command::Fund(fund)).await
     }
 
     async fn recover(&self, now: Timestamp) -> Result<Recovery, LedgerError> {

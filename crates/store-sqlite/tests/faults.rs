@@ -18,8 +18,9 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use weighbridge_ledger::{
-    AccountId, AttemptEntry, Balance, Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Hold,
-    Ledger, LedgerStore, Quantity, Recovery, Refusal, Reserve, RollupQuery, Verification, budget_account,
+    AccountId, AccountKind, AttemptEntry, Balance, Billing, Book, BudgetScope, BudgetWindow, EndFacts,
+    EntityId, Extent, Fund, Funding, Hold, Ledger, LedgerStore, Quantity, Recovery, Refusal, Reserve,
+    RollupQuery, Verification, budget_account,
 };
 use weighbridge_store_sqlite::{Durability, SqliteLedger, SqliteLedgerOptions};
 use weighbridge_units::{
@@ -57,9 +58,15 @@ fn reserve(number: u128) -> Reserve {
         billing: Billing::Platform,
         amount: NanoUsd::new(100),
         tokens: 1_000,
+        credit_limit: None,
         holds: vec![Hold { account: budget(), limit: Some(Quantity::new(1_000_000_000)) }],
         estimate: NanoUsd::new(90),
     }
+}
+
+fn fund(id: u128, funding: Funding) -> Fund {
+    let (tenant, reason, actor) = ("acme".into(), "paid".into(), "finance".into());
+    Fund { id, at: Timestamp::from_secs(1), book: Book::Platform, tenant, funding, reason, actor }
 }
 
 fn success() -> EndFacts {
@@ -278,6 +285,60 @@ fn r3_a_budget_holds_under_threads_and_instances() {
     assert_eq!((granted.into_inner(), refused.into_inner()), (10, 190));
     let balance = block_on(ledgers[0].store().balance(budget())).unwrap();
     assert_eq!(balance, Balance { posted: Quantity::ZERO, pending: Quantity::new(1_000) });
+}
+
+#[test]
+fn r3_l4_a_wallet_holds_and_is_topped_up_once_under_threads_and_instances() {
+    let folder = folder();
+    let ledgers = [open(&folder.path), open(&folder.path)];
+    let (granted, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for worker in 0..8_usize {
+            let (ledger, granted, refused) = (&ledgers[worker % 2], &granted, &refused);
+            scope.spawn(move || {
+                // All of them enter the same payment, before they spend it.
+                let paid = Funding::TopUp(NanoUsd::new(1_050));
+                block_on(ledger.store().fund(fund(7, paid))).unwrap();
+                for number in 0..25 {
+                    let asked = reserve((worker * 1_000 + number) as u128);
+                    let asked = Reserve { credit_limit: Some(NanoUsd::ZERO), ..asked };
+                    match block_on(ledger.reserve(asked)) {
+                        Ok(reservation) => {
+                            granted.fetch_add(1, Ordering::Relaxed);
+                            std::mem::forget(reservation);
+                        }
+                        Err(error) => {
+                            assert!(matches!(error.refusal(), Some(Refusal::Wallet { .. })), "{error}");
+                            refused.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!((granted.into_inner(), refused.into_inner()), (10, 190));
+    let receivable = AccountId::new(Book::Platform, AccountKind::Receivable, EntityId::of("acme"));
+    let balance = block_on(ledgers[0].store().balance(receivable)).unwrap();
+    assert_eq!(balance, Balance { posted: Quantity::new(-1_050), pending: Quantity::new(1_000) });
+}
+
+#[test]
+fn l6_refunds_of_a_top_up_are_remembered_by_the_file() {
+    let folder = folder();
+    let back = |id, amount| fund(id, Funding::Refund { of: 7, amount: NanoUsd::new(amount) });
+    block_on(open(&folder.path).store().fund(fund(7, Funding::TopUp(NanoUsd::new(100))))).unwrap();
+    block_on(open(&folder.path).store().fund(back(8, 60))).unwrap();
+    let (one, other) = (open(&folder.path), open(&folder.path));
+    assert_sound(&**one.store());
+    for ledger in [&one, &other] {
+        let answer = block_on(ledger.store().fund(back(9, 41))).unwrap_err();
+        assert_eq!(answer.refusal(), Some(Refusal::RefundTooLarge { left: NanoUsd::new(40) }));
+        block_on(ledger.store().fund(back(8, 60))).unwrap();
+    }
+    block_on(one.store().fund(back(9, 40))).unwrap();
+    let answer = block_on(other.store().fund(back(10, 1))).unwrap_err();
+    assert_eq!(answer.refusal(), Some(Refusal::RefundTooLarge { left: NanoUsd::ZERO }));
+    assert_sound(&**other.store());
 }
 
 /// A small ledger with open, ended, refunded and crashed attempts, and several seals.

@@ -4,7 +4,8 @@ use weighbridge_units::{AttemptId, Timestamp};
 use super::{Expected, Model, Script, Step};
 use crate::permit::Permits;
 use crate::{
-    AccountId, End, EndFacts, Extent, LedgerError, LedgerStore, Measure, Quantity, Reserve, RollupQuery,
+    AccountId, AccountKind, End, EndFacts, Extent, LedgerError, LedgerStore, Measure, Quantity, Reserve,
+    RollupQuery,
 };
 
 /// A store under test.
@@ -27,7 +28,9 @@ pub struct Report {
     pub refused: usize,
     /// Those of them that a budget in tokens or requests refused.
     pub refused_by_count: usize,
-    /// Reservations and refunds that were refused for other reasons.
+    /// Reservations that a wallet refused.
+    pub refused_by_wallet: usize,
+    /// Reservations, refunds and fundings that were refused for other reasons.
     pub rejected: usize,
     /// Ends that were entered or repeated.
     pub ended: usize,
@@ -39,6 +42,8 @@ pub struct Report {
     pub not_ended: usize,
     /// Refunds.
     pub refunds: usize,
+    /// Fundings that were carried out or repeated.
+    pub funded: usize,
     /// Attempts that a restart found open.
     pub crashed: usize,
 }
@@ -88,6 +93,18 @@ pub async fn check_store(subject: &mut dyn Subject, seed: u64, steps: usize) -> 
                     _ => run.report.rejected += 1,
                 }
                 run.look_at(subject.store(), attempt).await?;
+            }
+            Step::Fund(fund) => {
+                let expected = run.model.fund(&fund);
+                let receivable = AccountId::new(fund.book, AccountKind::Receivable, fund.tenant.id());
+                let answer = subject.store().fund(fund).await;
+                run.answer("funding", expected, &answer)?;
+                match expected {
+                    Expected::Done => run.report.funded += 1,
+                    _ => run.report.rejected += 1,
+                }
+                run.settle(subject.store()).await;
+                run.compare_balance(subject.store(), receivable).await?;
             }
             Step::Seal(at) => {
                 let sealed = subject.store().seal(at).await;
@@ -153,6 +170,7 @@ impl Run {
                 self.report.refused += 1;
                 self.report.refused_by_count += usize::from(account.measure() != Measure::Usd);
             }
+            Expected::Wallet => self.report.refused_by_wallet += 1,
             _ => self.report.rejected += 1,
         }
         for hold in holds {

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, HashMap};
 use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp};
 
 use crate::{
-    AccountId, AccountKind, Adjust, AttemptEntry, Balance, Billing, Book, End, EndFacts, EntityId, Hold,
-    LedgerError, Measure, Quantity, Refusal, Reserve, Rollup, RollupKey,
+    AccountId, AccountKind, Adjust, AttemptEntry, Balance, Billing, Book, End, EndFacts, EntityId, Fund,
+    Funding, Hold, LedgerError, Measure, Quantity, Refusal, Reserve, Rollup, RollupKey,
 };
 
 /// What a store is to answer.
@@ -14,6 +14,10 @@ pub enum Expected {
     Done,
     /// Refused by this budget.
     Budget(AccountId),
+    /// Refused by the wallet.
+    Wallet,
+    /// Refused as [`Refusal::UnknownTopUp`].
+    UnknownTopUp,
     /// Refused as [`Refusal::Conflict`].
     Conflict,
     /// Refused as [`Refusal::AlreadyEnded`].
@@ -37,6 +41,8 @@ impl Expected {
         };
         let found = match refusal {
             Some(Refusal::Budget { account, .. }) => Self::Budget(account),
+            Some(Refusal::Wallet { .. }) => Self::Wallet,
+            Some(Refusal::UnknownTopUp) => Self::UnknownTopUp,
             Some(Refusal::Conflict) => Self::Conflict,
             Some(Refusal::AlreadyEnded) => Self::AlreadyEnded,
             Some(Refusal::UnknownAttempt) => Self::UnknownAttempt,
@@ -56,6 +62,7 @@ impl Expected {
 pub struct Model {
     attempts: HashMap<AttemptId, Attempt>,
     refunds: HashMap<u128, Adjust>,
+    funds: HashMap<u128, Fund>,
     /// Sums over attempts that cannot change any more but by refunds or a late end.
     tally: HashMap<AccountId, (i128, i128)>,
 }
@@ -201,6 +208,17 @@ impl Model {
                 }
             }
         }
+        if let Some(limit) = reserve.credit_limit {
+            let (posted, pending) =
+                self.balance(AccountId::new(book, AccountKind::Receivable, reserve.tenant.id()));
+            let left = i128::from(limit.get()) - posted - pending;
+            if !fits(posted + pending) || !fits(left) {
+                return Expected::Overflow;
+            }
+            if left < i128::from(reserve.amount.get()) {
+                return Expected::Wallet;
+            }
+        }
         let attempt = Attempt { reserve: reserve.clone(), ends: Vec::new(), refunded: 0 };
         if !self.change(None, Some(&attempt)) {
             return Expected::Overflow;
@@ -278,6 +296,45 @@ impl Model {
         Expected::Done
     }
 
+    /// What a funding comes to; it is carried out if it comes to something.
+    pub fn fund(&mut self, fund: &Fund) -> Expected {
+        match self.funds.get(&fund.id) {
+            Some(known) if *known == Fund { at: known.at, ..fund.clone() } => return Expected::Done,
+            Some(_) => return Expected::Conflict,
+            None => {}
+        }
+        let valid = match fund.funding {
+            Funding::Adjustment(amount) => amount.get() != 0,
+            Funding::TopUp(amount) | Funding::Credit(amount) | Funding::Refund { amount, .. } => {
+                amount.get() > 0
+            }
+        };
+        if !valid || fund.book == Book::Usage {
+            return Expected::Invalid;
+        }
+        if let Funding::Refund { of, amount } = fund.funding {
+            let Some(Fund { funding: Funding::TopUp(paid), book, tenant, .. }) = self.funds.get(&of) else {
+                return Expected::UnknownTopUp;
+            };
+            if (*book, tenant) != (fund.book, &fund.tenant) {
+                return Expected::Invalid;
+            }
+            let back = self.funds.values().filter_map(|known| match known.funding {
+                Funding::Refund { of: other, amount } if other == of => Some(i128::from(amount.get())),
+                _ => None,
+            });
+            if back.sum::<i128>() + i128::from(amount.get()) > i128::from(paid.get()) {
+                return Expected::RefundTooLarge;
+            }
+        }
+        // What the booking cannot even say does not fit either.
+        if fund.funding == Funding::Adjustment(NanoUsd::new(i64::MIN)) || !self.shift(&fund_moves(fund)) {
+            return Expected::Overflow;
+        }
+        self.funds.insert(fund.id, fund.clone());
+        Expected::Done
+    }
+
     /// The process died and recovered: how many attempts were open.
     pub fn restart(&mut self, now: Timestamp) -> u64 {
         let open = self.open();
@@ -322,6 +379,7 @@ impl Model {
                 known.ended().is_none()
                     && intent.holds == known.reserve.holds
                     && intent.amount == known.reserve.amount
+                    && intent.credit_limit == known.reserve.credit_limit
                     && intent.tokens == known.reserve.tokens.min(MOST)
             }
             (Some(known), Some(AttemptEntry::Ended(ended))) => known.ended().is_some_and(|end| {
@@ -345,7 +403,8 @@ impl Model {
     /// All balances that are not zero, added up anew from the list of attempts.
     pub fn balances(&self) -> BTreeMap<AccountId, Balance> {
         let mut sums: BTreeMap<AccountId, (i128, i128)> = BTreeMap::new();
-        for (account, posted, pending) in self.attempts.values().flat_map(Attempt::moves) {
+        let moves = self.attempts.values().map(Attempt::moves).chain(self.funds.values().map(fund_moves));
+        for (account, posted, pending) in moves.flatten() {
             let sum = sums.entry(account).or_default();
             *sum = (sum.0 + posted, sum.1 + pending);
         }
@@ -391,12 +450,18 @@ impl Model {
 
     /// Replaces what an attempt has done, unless a balance would not fit: then nothing is changed.
     fn change(&mut self, before: Option<&Attempt>, after: Option<&Attempt>) -> bool {
+        let undone =
+            before.into_iter().flat_map(Attempt::moves).map(|(a, posted, pending)| (a, -posted, -pending));
+        let moves: Vec<_> = undone.chain(after.into_iter().flat_map(Attempt::moves)).collect();
+        self.shift(&moves)
+    }
+
+    /// Moves balances, unless one would not fit: then nothing is changed.
+    fn shift(&mut self, moves: &[(AccountId, i128, i128)]) -> bool {
         let mut sums: HashMap<AccountId, (i128, i128)> = HashMap::new();
-        for (attempt, sign) in before.into_iter().map(|a| (a, -1)).chain(after.into_iter().map(|a| (a, 1))) {
-            for (account, posted, pending) in attempt.moves() {
-                let sum = sums.entry(account).or_insert_with(|| self.balance(account));
-                *sum = (sum.0 + sign * posted, sum.1 + sign * pending);
-            }
+        for (account, posted, pending) in moves {
+            let sum = sums.entry(*account).or_insert_with(|| self.balance(*account));
+            *sum = (sum.0 + posted, sum.1 + pending);
         }
         let all_fit = sums.values().all(|(posted, pending)| fits(*posted) && fits(*pending));
         if all_fit {
@@ -404,6 +469,20 @@ impl Model {
         }
         all_fit
     }
+}
+
+/// What a funding has done to each account, as [`Attempt::moves`].
+fn fund_moves(fund: &Fund) -> Vec<(AccountId, i128, i128)> {
+    let (kind, relief) = match fund.funding {
+        Funding::TopUp(amount) => (AccountKind::Cash, i128::from(amount.get())),
+        Funding::Refund { amount, .. } => (AccountKind::Cash, -i128::from(amount.get())),
+        Funding::Credit(amount) => (AccountKind::Promotions, i128::from(amount.get())),
+        Funding::Adjustment(amount) => (AccountKind::Adjustments, i128::from(amount.get())),
+    };
+    vec![
+        (AccountId::new(fund.book, AccountKind::Receivable, fund.tenant.id()), -relief, 0),
+        (AccountId::new(fund.book, kind, EntityId::NONE), relief, 0),
+    ]
 }
 
 fn fits(sum: i128) -> bool {

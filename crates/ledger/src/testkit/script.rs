@@ -7,8 +7,8 @@ use weighbridge_units::{
 
 use super::Random;
 use crate::{
-    Adjust, Billing, Book, BudgetScope, BudgetWindow, End, EndFacts, Hold, Measure, Name, Quantity, Reserve,
-    budget_account,
+    Adjust, Billing, Book, BudgetScope, BudgetWindow, End, EndFacts, Fund, Funding, Hold, Measure, Name,
+    Quantity, Reserve, budget_account,
 };
 
 /// One thing that is done to a store.
@@ -20,6 +20,8 @@ pub enum Step {
     End(End),
     /// A refund: fresh, repeated, too large, or another one under the same id.
     Adjust(Adjust),
+    /// A funding: fresh, repeated, a refund that is too large or of nothing, or another one under the same id.
+    Fund(Fund),
     /// The hash chains are linked.
     Seal(Timestamp),
     /// The process dies and comes back: what was open is to be recovered.
@@ -40,6 +42,7 @@ pub struct Script {
     asked: VecDeque<Reserve>,
     ended: VecDeque<End>,
     adjusted: VecDeque<Adjust>,
+    funded: VecDeque<Fund>,
 }
 
 /// How many attempts back a script remembers.
@@ -60,6 +63,7 @@ impl Script {
             asked: VecDeque::new(),
             ended: VecDeque::new(),
             adjusted: VecDeque::new(),
+            funded: VecDeque::new(),
         }
     }
 
@@ -67,11 +71,12 @@ impl Script {
     pub fn step(&mut self) -> Step {
         self.now = self.now + Duration::from_millis(self.random.below(4_000));
         match self.random.below(1_000) {
-            0..400 => Step::Reserve(self.reserve()),
-            400..450 => Step::Reserve(self.reserve_again()),
-            450..900 => Step::End(self.end()),
-            900..960 => Step::Adjust(self.adjust()),
-            960..990 => Step::Seal(self.now),
+            0..390 => Step::Reserve(self.reserve()),
+            390..435 => Step::Reserve(self.reserve_again()),
+            435..875 => Step::End(self.end()),
+            875..940 => Step::Adjust(self.adjust()),
+            940..965 => Step::Fund(self.fund()),
+            965..990 => Step::Seal(self.now),
             _ => Step::Restart(self.now),
         }
     }
@@ -125,6 +130,7 @@ impl Script {
             billing,
             amount,
             tokens: if random.chance(1) { u64::MAX } else { random.below(1_500) },
+            credit_limit: credit_limit(random),
             holds,
             estimate: NanoUsd::new(amount.get().saturating_sub(random.below(10) as i64).max(0)),
         };
@@ -204,6 +210,40 @@ impl Script {
         adjust
     }
 
+    fn fund(&mut self) -> Fund {
+        let random = &mut self.random;
+        let known = self.funded.get(random.below(self.funded.len() as u64) as usize).cloned();
+        if let Some(mut again) = known.clone().filter(|_| random.chance(15)) {
+            again.at = self.now;
+            if random.chance(50) {
+                again.funding = Funding::Credit(NanoUsd::new(1));
+            }
+            return again;
+        }
+        let usual = amount(random, 300_000);
+        let funding = match (random.below(10), &known) {
+            (0..4, _) | (6.., None) => Funding::TopUp(usual),
+            (4, _) => Funding::Credit(usual),
+            (5, _) if random.chance(50) => Funding::Adjustment(NanoUsd::new(usual.get().saturating_neg())),
+            (5, _) => Funding::Adjustment(usual),
+            (6.., Some(known)) => Funding::Refund { of: known.id, amount: amount(random, 100_000) },
+        };
+        // Mostly of the tenant and in the book that paid.
+        let (tenant, book) = match known.filter(|_| matches!(funding, Funding::Refund { .. })) {
+            Some(known) if !random.chance(10) => (known.tenant, known.book),
+            _ => (
+                random.pick(&self.tenants).cloned().unwrap_or_else(|| self.version.clone()),
+                *random.pick(&[Book::Platform, Book::Platform, Book::Surcharge]).unwrap_or(&Book::Usage),
+            ),
+        };
+        let book = if random.chance(3) { Book::Usage } else { book };
+        let id = u128::from(random.bits());
+        let (reason, actor) = (Name::new("invoice paid"), Name::new("finance"));
+        let fund = Fund { id, at: self.now, book, tenant, funding, reason, actor };
+        remember(&mut self.funded, &fund);
+        fund
+    }
+
     fn known(&mut self) -> Option<Reserve> {
         self.asked.get(self.random.below(self.asked.len() as u64) as usize).cloned()
     }
@@ -231,6 +271,12 @@ fn amount(random: &mut Random, usual: u64) -> NanoUsd {
 fn limit(random: &mut Random) -> Quantity {
     let limits = [1_000, 20_000, 400_000, 8_000_000, 160_000_000];
     Quantity::new(random.pick(&limits).copied().unwrap_or(1_000))
+}
+
+/// Mostly none, as most tenants owe more than they pay here.
+fn credit_limit(random: &mut Random) -> Option<NanoUsd> {
+    let limits = [0, 0, 100_000, 10_000_000];
+    random.chance(35).then(|| NanoUsd::new(random.pick(&limits).copied().unwrap_or(0)))
 }
 
 /// Some of them have room after an end whose counts were absurd.

@@ -65,7 +65,7 @@ impl<'a> Batch<'a> {
             Fact::Ended { .. } => counters.ended += 1,
             Fact::Late { .. } => counters.late += 1,
             Fact::Overage { .. } => counters.overages += 1,
-            Fact::Refunded { .. } | Fact::Used { .. } | Fact::Sealed { .. } => {}
+            Fact::Refunded { .. } | Fact::Funded { .. } | Fact::Used { .. } | Fact::Sealed { .. } => {}
         }
     }
 }

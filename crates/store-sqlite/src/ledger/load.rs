@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 use weighbridge_ledger::{
-    Act, Command, CommandId, Decision, EntityId, Epoch, Name, Refusal, State, View, decide, decide_end,
-    touches,
+    AccountId, Act, Command, CommandId, Decision, EntityId, Epoch, Fund, Funding, Name, Refusal, State, View,
+    decide, decide_end, touches,
 };
 
-use super::rows::{INSERT_NAME, StoreError, find_balance, find_command, find_ended, find_intent, id_column};
+use super::rows::{
+    INSERT_NAME, StoreError, find_balance, find_command, find_ended, find_intent, find_top_up, id_column,
+};
 use super::writer::Order;
 
 /// Why an order was not decided on: the one fails its batch, the other is the answer.
@@ -70,10 +72,31 @@ fn load(db: &Connection, state: &mut State, command: &Command) -> Result<(), Sto
             load_claim(db, state, CommandId { id: adjust.id, act: Act::Refund })?;
         }
         let intent = state.intent(attempt).or_else(|| state.ended(attempt).map(|ended| &ended.intent));
-        for account in touches(command, intent) {
-            if !state.knows(account) {
-                state.load_balance(account, find_balance(db, account)?);
-            }
+        let accounts = touches(command, intent);
+        load_balances(db, state, &accounts)?;
+    }
+    if let Command::Fund(fund) = command {
+        load_funding(db, state, fund)?;
+        load_balances(db, state, &touches(command, None))?;
+    }
+    Ok(())
+}
+
+fn load_funding(db: &Connection, state: &mut State, fund: &Fund) -> Result<(), StoreError> {
+    load_claim(db, state, CommandId { id: fund.id, act: Act::Fund })?;
+    if let Funding::Refund { of, .. } = fund.funding
+        && state.top_up(of).is_none()
+        && let Some(top_up) = find_top_up(db, of)?
+    {
+        state.load_top_up(of, top_up);
+    }
+    Ok(())
+}
+
+fn load_balances(db: &Connection, state: &mut State, accounts: &[AccountId]) -> Result<(), StoreError> {
+    for &account in accounts {
+        if !state.knows(account) {
+            state.load_balance(account, find_balance(db, account)?);
         }
     }
     Ok(())
@@ -102,6 +125,12 @@ pub(super) fn register_names(
         }
         Order::Command(Command::End(end)) | Order::End(end) => register_name(db, known, &end.facts.reason),
         Order::Command(Command::Adjust(adjust)) => register_name(db, known, &adjust.reason),
+        Order::Command(Command::Fund(fund)) => {
+            for name in [&fund.tenant, &fund.reason, &fund.actor] {
+                register_name(db, known, name)?;
+            }
+            Ok(())
+        }
         Order::Command(Command::Seal(_)) => Ok(()),
     }
 }

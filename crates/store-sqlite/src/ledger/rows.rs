@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use weighbridge_ledger::{
-    AccountId, Act, Balance, Book, CommandId, Ended, Entry, Fact, Intent, LedgerError, PayloadHash, Quantity,
-    Rollup, RollupKey, RowHash, decode,
+    AccountId, Act, Balance, Book, CommandId, Ended, Entry, Fact, Funding, Intent, LedgerError, PayloadHash,
+    Quantity, Rollup, RollupKey, RowHash, TopUp, decode,
 };
 use weighbridge_units::{AttemptId, Bucket, KeyId, NanoUsd};
 
@@ -90,6 +90,12 @@ pub(super) fn attempt_column(attempt: AttemptId) -> [u8; 16] {
     attempt.get().to_be_bytes()
 }
 
+/// Refunds of attempts and of top-ups stand in one table: those of attempts under the attempt, those of top-ups
+/// under the command's id, which is a byte longer.
+pub(super) fn top_up_column(id: u128) -> [u8; 17] {
+    CommandId { id, act: Act::Fund }.to_bytes()
+}
+
 pub(super) fn read_attempt(bytes: &[u8]) -> Result<AttemptId, StoreError> {
     let bytes = bytes.try_into().map_err(|_| corrupt("an attempt's id is not 16 bytes long"))?;
     Ok(AttemptId::from_u128(u128::from_be_bytes(bytes)))
@@ -173,10 +179,27 @@ pub(super) fn find_ended(db: &Connection, attempt: AttemptId) -> Result<Option<E
     let (Some(settlement), Some(used)) = (settlement, used) else {
         return Err(corrupt(format!("the end of attempt {attempt} is incomplete")));
     };
-    let mut statement = db.prepare_cached(SELECT_REFUNDED)?;
-    let refunded = statement.query_row([attempt_column(attempt)], |row| row.get(0)).optional()?;
-    let refunded = NanoUsd::new(refunded.unwrap_or(0));
+    let refunded = find_refunded(db, &attempt_column(attempt))?;
     Ok(Some(Ended { intent, settlement, used, late: late.is_some(), refunded }))
+}
+
+/// How much of an original was given back; see [`top_up_column`].
+fn find_refunded(db: &Connection, original: &[u8]) -> Result<NanoUsd, StoreError> {
+    let mut statement = db.prepare_cached(SELECT_REFUNDED)?;
+    let refunded = statement.query_row([original], |row| row.get(0)).optional()?;
+    Ok(NanoUsd::new(refunded.unwrap_or(0)))
+}
+
+/// A top-up, from the row that its command wrote.
+pub(super) fn find_top_up(db: &Connection, id: u128) -> Result<Option<TopUp>, StoreError> {
+    let Some((_, seq)) = find_command(db, CommandId { id, act: Act::Fund })? else { return Ok(None) };
+    let mut statement = db.prepare_cached(SELECT_ENTRY)?;
+    let mut rows = statement.query([seq])?;
+    let row = rows.next()?.ok_or_else(|| corrupt(format!("row {seq} is missing")))?;
+    let entry = read_entry(row.get_ref(0)?.as_i64(), row.get_ref(1)?.as_blob())?;
+    let Fact::Funded { tenant, funding: Funding::TopUp(amount), .. } = entry.fact else { return Ok(None) };
+    let refunded = find_refunded(db, &top_up_column(id))?;
+    Ok(Some(TopUp { book: entry.book, tenant, amount, refunded }))
 }
 
 /// The columns of [`ADD_ROLLUP`], in order.

@@ -9,12 +9,12 @@
 use std::collections::HashMap;
 
 use rusqlite::Connection;
-use weighbridge_ledger::{AccountId, Act, Book, CommandId, Entry, Fact, PayloadHash, State, View};
+use weighbridge_ledger::{AccountId, Act, Book, CommandId, Entry, Fact, Funding, PayloadHash, State, View};
 use weighbridge_units::{AttemptId, NanoUsd};
 
 use super::rows::{
     ADD_REFUND, ADD_ROLLUP, DELETE_OPEN, INSERT_COMMAND, INSERT_OPEN, SET_BALANCE, SET_FOLDED, StoreError,
-    attempt_column, id_column, rollup_columns,
+    attempt_column, id_column, rollup_columns, top_up_column,
 };
 
 /// What the rows of the tail change in the tables, but for the sums, which a [`State`] has.
@@ -26,7 +26,8 @@ pub(super) struct Tail {
     opened: HashMap<AttemptId, (Book, Box<[u8]>)>,
     /// Attempts that have ended, and were opened before the tail.
     ended: Vec<AttemptId>,
-    refunds: Vec<(AttemptId, NanoUsd)>,
+    /// By the column of the original.
+    refunds: Vec<(Vec<u8>, NanoUsd)>,
     moved: Vec<AccountId>,
 }
 
@@ -55,7 +56,13 @@ impl Tail {
             Fact::Late { attempt, payload, .. } => claim(CommandId::of(*attempt, Act::Late), *payload),
             Fact::Refunded { attempt, id, payload, amount, .. } => {
                 claim(CommandId { id: *id, act: Act::Refund }, *payload);
-                self.refunds.push((*attempt, *amount));
+                self.refunds.push((attempt_column(*attempt).into(), *amount));
+            }
+            Fact::Funded { id, payload, funding, .. } => {
+                claim(CommandId { id: *id, act: Act::Fund }, *payload);
+                if let Funding::Refund { of, amount } = funding {
+                    self.refunds.push((top_up_column(*of).into(), *amount));
+                }
             }
             Fact::Overage { .. } | Fact::Used { .. } | Fact::Sealed { .. } => {}
         }
@@ -76,8 +83,8 @@ impl Tail {
             delete.execute([attempt_column(attempt)])?;
         }
         let mut add = db.prepare_cached(ADD_REFUND)?;
-        for (attempt, amount) in self.refunds.drain(..) {
-            add.execute((attempt_column(attempt), amount.get()))?;
+        for (original, amount) in self.refunds.drain(..) {
+            add.execute((original, amount.get()))?;
         }
         self.moved.sort_unstable();
         self.moved.dedup();

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 use weighbridge_ledger::{
-    Act, Auditor, CommandId, Entry, Extent, Fact, Fault, PayloadHash, State, StoredRow, Verification,
+    Act, Auditor, CommandId, Entry, Extent, Fact, Fault, Funding, PayloadHash, State, StoredRow, Verification,
 };
-use weighbridge_units::AttemptId;
 
 use super::reads;
-use super::rows::{StoreError, attempt_column, find_command, find_folded, id_column};
+use super::rows::{StoreError, attempt_column, find_command, find_folded, id_column, top_up_column};
 use super::seals::{SELECT_CHAIN, last_group};
 
 /// Verifies a snapshot of the file.
@@ -88,7 +87,8 @@ fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], StoreError> {
 struct Tables {
     commands: u64,
     seals: u64,
-    refunded: HashMap<AttemptId, i64>,
+    /// By the column of the original.
+    refunded: HashMap<Vec<u8>, i64>,
     faults: Vec<String>,
 }
 
@@ -100,9 +100,14 @@ impl Tables {
             Fact::Ended { attempt, payload, .. } => (CommandId::of(*attempt, Act::End), payload),
             Fact::Late { attempt, payload, .. } => (CommandId::of(*attempt, Act::Late), payload),
             Fact::Refunded { attempt, id, payload, amount, .. } => {
-                let sum = self.refunded.entry(*attempt).or_default();
-                *sum = sum.saturating_add(amount.get());
+                self.refund(attempt_column(*attempt).into(), amount.get());
                 (CommandId { id: *id, act: Act::Refund }, payload)
+            }
+            Fact::Funded { id, payload, funding, .. } => {
+                if let Funding::Refund { of, amount } = funding {
+                    self.refund(top_up_column(*of).into(), amount.get());
+                }
+                (CommandId { id: *id, act: Act::Fund }, payload)
             }
             Fact::Sealed { .. } => {
                 self.seals += 1;
@@ -124,8 +129,7 @@ impl Tables {
     /// Compares what all rows add up to.
     fn compare_rest(&mut self, db: &Connection, folded: &State) -> Result<(), StoreError> {
         self.compare_count(db, "command", self.commands)?;
-        let refunded: HashMap<_, _> =
-            self.refunded.drain().map(|(a, sum)| (attempt_column(a), sum)).collect();
+        let refunded = std::mem::take(&mut self.refunded);
         self.compare_table("refund", refunded, {
             let mut statement = db.prepare("SELECT attempt, amount FROM refunded")?;
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -140,6 +144,11 @@ impl Tables {
         let expected = folded.intents().map(|(attempt, intent)| (attempt, intent.clone())).collect();
         self.compare_table("open attempt", expected, open);
         Ok(())
+    }
+
+    fn refund(&mut self, original: Vec<u8>, amount: i64) {
+        let sum = self.refunded.entry(original).or_default();
+        *sum = sum.saturating_add(amount);
     }
 
     fn compare_count(&mut self, db: &Connection, table: &str, expected: u64) -> Result<(), StoreError> {
