@@ -14,7 +14,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use weighbridge_access::PresentedKey;
-use weighbridge_ledger::Extent;
+use weighbridge_ledger::{Extent, Refusal as LedgerRefusal};
 use weighbridge_units::{AttemptId, KeyId, RequestId};
 
 use crate::{AdminCredential, AdminError, AdminService, CreatedKey, KeyView};
@@ -25,6 +25,8 @@ const BODY_BYTES: usize = 64 * 1024;
 const GRACE_SECS: u64 = 90 * 24 * 60 * 60;
 /// Who acts, in the audit log: there is one credential.
 const ACTOR: &str = "admin-api";
+/// The most rows of the journal in one answer.
+const JOURNAL_ROWS: usize = 1_000;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The admin API: JSON in and out, every route behind the credential.
@@ -38,6 +40,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// | `GET /admin/v1/ledger/verify` | checks the whole journal; `?extent=since-seal` its end |
 /// | `GET /admin/v1/ledger/balances` | all accounts |
 /// | `GET /admin/v1/ledger/attempts` | what each ended attempt used and cost |
+/// | `POST /admin/v1/ledger/fundings` | moves a tenant's wallet: a [`crate::NewFunding`]; once per id |
+/// | `GET /admin/v1/ledger/wallet?tenant=` | what a tenant owes |
+/// | `GET /admin/v1/ledger/statement?tenant=&from=&to=` | what moved a tenant's wallet, days in UTC |
+/// | `GET /admin/v1/ledger/journal?after=&limit=` | rows of the journal, decoded |
 ///
 /// Refusals read `{"error": {"type", "message", "field"}}`. No or a wrong credential is 401 on any
 /// path, a virtual key 403.
@@ -50,6 +56,10 @@ pub fn router(service: Arc<AdminService>, credential: AdminCredential) -> Router
         .route("/admin/v1/ledger/verify", get(verify_ledger))
         .route("/admin/v1/ledger/balances", get(balances))
         .route("/admin/v1/ledger/attempts", get(attempts))
+        .route("/admin/v1/ledger/fundings", post(fund))
+        .route("/admin/v1/ledger/wallet", get(wallet))
+        .route("/admin/v1/ledger/statement", get(statement))
+        .route("/admin/v1/ledger/journal", get(journal))
         .fallback(|| async {
             Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
         })
@@ -180,6 +190,57 @@ async fn attempts(State(service): Service) -> Result<Response, Refusal> {
     Ok(Json(Listed { data: service.attempts().await? }).into_response())
 }
 
+async fn fund(State(service): Service, body: Sent) -> Result<Response, Refusal> {
+    Ok(Json(service.fund(ACTOR, &read(body)?).await?).into_response())
+}
+
+async fn wallet(
+    State(service): Service,
+    query: Result<Query<WalletQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(query) = query.map_err(|_| Refusal::field("tenant", "name a tenant"))?;
+    Ok(Json(Listed { data: service.wallet(&query.tenant).await? }).into_response())
+}
+
+async fn statement(
+    State(service): Service,
+    query: Result<Query<StatementQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(StatementQuery { tenant, from, to }) =
+        query.map_err(|_| Refusal::field("tenant, from, to", "name a tenant and two days"))?;
+    Ok(Json(service.statement(&tenant, &from, &to).await?).into_response())
+}
+
+async fn journal(
+    State(service): Service,
+    query: Result<Query<JournalQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(query) = query.map_err(|_| Refusal::field("after, limit", "whole numbers"))?;
+    let limit = query.limit.unwrap_or(JOURNAL_ROWS).min(JOURNAL_ROWS);
+    Ok(Json(Listed { data: service.journal(query.after.unwrap_or(0), limit).await? }).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WalletQuery {
+    tenant: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatementQuery {
+    tenant: String,
+    from: String,
+    to: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JournalQuery {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
 #[derive(Serialize)]
 struct Listed<T> {
     data: Vec<T>,
@@ -256,7 +317,16 @@ impl From<AdminError> for Refusal {
         match &error {
             AdminError::Invalid { field, .. } => Self::field(field, message),
             AdminError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", message),
-            AdminError::Revoked(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            AdminError::Revoked(_) | AdminError::Refused(LedgerRefusal::Conflict) => {
+                Self::new(StatusCode::CONFLICT, "conflict", message)
+            }
+            AdminError::Refused(LedgerRefusal::UnknownTopUp) => {
+                Self::new(StatusCode::NOT_FOUND, "not_found", message)
+            }
+            AdminError::Refused(LedgerRefusal::StaleEpoch) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            }
+            AdminError::Refused(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_request", message),
             _ => {
                 // What the store said stays inside.
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

@@ -1,8 +1,10 @@
 use thiserror::Error;
 use weighbridge_access::{InvalidDefinition, KeyStoreError};
-use weighbridge_ledger::LedgerError;
+use weighbridge_ledger::{LedgerError, Refusal};
 use weighbridge_records::LogError;
 use weighbridge_units::KeyId;
+
+use crate::ExportError;
 
 /// Why an administrative act was not done.
 #[derive(Debug, Error)]
@@ -28,8 +30,14 @@ pub enum AdminError {
     /// The act is done, but this instance has not taken notice yet.
     #[error("the change is stored, but this instance could not load it yet: it will try again by itself")]
     NotLoaded(#[source] KeyStoreError),
-    /// The ledger failed.
-    #[error("the ledger cannot be read: try again")]
+    /// A provider's export cannot be read.
+    #[error("the export cannot be read: {0}")]
+    Export(#[source] ExportError),
+    /// The ledger refused: nothing was changed.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The ledger failed. What was to be written may be: repeating it under the same id does no harm.
+    #[error("the ledger cannot be read or written: try again, under the same id if you gave one")]
     Ledger(#[source] LedgerError),
     /// The act could not be written down, and so was not done.
     #[error("the audit log cannot be written, so that nothing was changed: try again")]
@@ -43,6 +51,14 @@ impl AdminError {
     /// A refusal of a field.
     pub(crate) fn invalid(field: &'static str, why: impl ToString) -> Self {
         Self::Invalid { field, why: why.to_string() }
+    }
+
+    /// What went wrong with the ledger, as far as the caller can do something about it.
+    pub(crate) fn from_ledger(error: LedgerError) -> Self {
+        match error.refusal() {
+            Some(refusal) => Self::Refused(refusal),
+            None => Self::Ledger(error),
+        }
     }
 
     /// What went wrong with a key, as far as the caller can do something about it.

@@ -1,4 +1,4 @@
-//! The one admin service: keys, and a look at the ledger.
+//! The one admin service: keys, wallets, and a look at the ledger.
 //!
 //! [`AdminService`] is what the command line calls in its own process and what [`router`] offers over
 //! HTTP, so that both refuse and record the same things. Every act that changes something is written
@@ -36,14 +36,22 @@ mod api;
 mod clock;
 mod credential;
 mod error;
+mod export;
 mod new_key;
+mod reconcile;
 mod service;
+mod statement;
 mod views;
+mod wallet;
 
 pub use api::{router, serve};
 pub use clock::{Clock, SystemClock};
 pub use credential::AdminCredential;
 pub use error::AdminError;
+pub use export::{JournalView, TransferView};
 pub use new_key::NewKey;
+pub use reconcile::{ExportError, ExportFormat, ReconciledLine, ReconciliationView, Verdict};
 pub use service::AdminService;
+pub use statement::{StatementBook, StatementLine, StatementView};
 pub use views::{AttemptView, BalanceView, BudgetView, CreatedKey, KeyState, KeyView, VerificationView};
+pub use wallet::{FundingKind, FundingView, NewFunding, WalletView};

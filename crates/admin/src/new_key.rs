@@ -121,7 +121,7 @@ fn read_all<T: std::str::FromStr<Err = InvalidDefinition>>(
 }
 
 /// Reads `YYYY-MM-DD` or `YYYY-MM-DDTHH:MM:SSZ`.
-fn instant(text: &str) -> Option<Timestamp> {
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     let (date, time) = match text.split_once('T') {
         Some((date, time)) => (date, Some(time.strip_suffix('Z')?)),
         None => (text, None),

@@ -6,12 +6,16 @@ use std::time::Duration;
 use weighbridge_access::{
     Directory, KEY_RANDOM_BYTES, KeyStore, MintedKey, Pepper, VirtualKey, mint_key, mint_secret,
 };
-use weighbridge_ledger::{EntityId, Extent, Fact, LedgerStore};
+use weighbridge_ledger::{EntityId, Extent, Fact, JournalRow, LedgerStore};
 use weighbridge_records::{AuditLog, AuditRecord};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
 
+use crate::reconcile::{Export, ExportFormat, LedgerSide, ReconciliationView, reconcile};
+use crate::statement::Statement;
+use crate::wallet::{BOOKS, read_tenant, receivable, shown_id};
 use crate::{
-    AdminError, AttemptView, BalanceView, Clock, CreatedKey, KeyView, NewKey, SystemClock, VerificationView,
+    AdminError, AttemptView, BalanceView, Clock, CreatedKey, FundingView, JournalView, KeyView, NewFunding,
+    NewKey, StatementView, SystemClock, VerificationView, WalletView,
 };
 
 /// Rows of the journal that are read at once.
@@ -166,6 +170,110 @@ impl AdminService {
         }
     }
 
+    /// Moves a tenant's wallet, once per id.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] names the field that is wrong, [`AdminError::Refused`] says why the ledger
+    /// does not do it; the others say what failed.
+    pub async fn fund(&self, actor: &str, new: &NewFunding) -> Result<FundingView, AdminError> {
+        let fund = new.define(actor, self.clock.now(), u128::from_be_bytes(random()?))?;
+        let action = format!("wallet.{}", fund.funding.as_str());
+        self.write_down(actor, &action, &fund.tenant, new.describe(&fund)).await?;
+        let (id, kind) = (shown_id(fund.id), fund.funding.as_str());
+        let (tenant, book) = (fund.tenant.clone(), fund.book);
+        self.ledger.fund(fund).await.map_err(AdminError::from_ledger)?;
+        let account = receivable(book, tenant.id());
+        let balance = self.ledger.balance(account).await.map_err(AdminError::Ledger)?;
+        Ok(FundingView { id, kind, wallet: WalletView::new(&tenant, book, balance) })
+    }
+
+    /// What a tenant owes, by book.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] for what is no tenant's name; else [`AdminError::Ledger`].
+    pub async fn wallet(&self, tenant: &str) -> Result<Vec<WalletView>, AdminError> {
+        let tenant = read_tenant(tenant)?;
+        let mut views = Vec::new();
+        for book in BOOKS {
+            let account = receivable(book, tenant.id());
+            let balance = self.ledger.balance(account).await.map_err(AdminError::Ledger)?;
+            views.push(WalletView::new(&tenant, book, balance));
+        }
+        Ok(views)
+    }
+
+    /// What moved a tenant's wallet from `from` on and before `until`: days in UTC such as `2026-11-01`.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] names what cannot be read; else [`AdminError::Ledger`].
+    pub async fn statement(
+        &self,
+        tenant: &str,
+        from: &str,
+        until: &str,
+    ) -> Result<StatementView, AdminError> {
+        let tenant = read_tenant(tenant)?;
+        let mut statement = Statement::new(tenant.id(), from, until)?;
+        let mut after = 0;
+        loop {
+            let rows = self.ledger.journal(after, JOURNAL_PAGE).await.map_err(AdminError::Ledger)?;
+            let Some(last) = rows.last() else { break };
+            after = last.seq;
+            rows.iter().for_each(|row| statement.row(&row.entry));
+        }
+        let mut names = Names::default();
+        for id in statement.names() {
+            names.of(&*self.ledger, id).await?;
+        }
+        Ok(statement.finish(&tenant, from, until, |id| names.known(id)))
+    }
+
+    /// Compares the ledger with a provider's export of usage or costs; `provider` is what the configuration
+    /// calls it. Attempts on tenants' own credentials are left out: they are billed to the tenants.
+    ///
+    /// # Errors
+    /// [`AdminError::Export`] where the export cannot be read; else [`AdminError::Ledger`].
+    pub async fn reconcile(
+        &self,
+        provider: &str,
+        format: ExportFormat,
+        export: &str,
+    ) -> Result<ReconciliationView, AdminError> {
+        let export = Export::read(format, export).map_err(AdminError::Export)?;
+        let mut entries = LedgerSide::new(EntityId::of(provider));
+        let mut after = 0;
+        loop {
+            let rows = self.ledger.journal(after, JOURNAL_PAGE).await.map_err(AdminError::Ledger)?;
+            let Some(last) = rows.last() else { break };
+            after = last.seq;
+            rows.iter().for_each(|row| entries.row(&row.entry));
+        }
+        let mut names = Names::default();
+        for model in entries.models() {
+            names.of(&*self.ledger, model).await?;
+        }
+        let model = |id| names.known(id).unwrap_or_else(|| "?".to_owned());
+        reconcile(provider, &export, &entries, model).map_err(AdminError::Export)
+    }
+
+    /// At most `limit` rows of the journal with numbers above `after`, decoded.
+    ///
+    /// # Errors
+    /// [`AdminError::Ledger`].
+    pub async fn journal(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, AdminError> {
+        let rows: Vec<JournalRow> =
+            self.ledger.journal(after, limit.min(JOURNAL_PAGE)).await.map_err(AdminError::Ledger)?;
+        let mut names = Names::default();
+        let mut views = Vec::with_capacity(rows.len());
+        for row in &rows {
+            for id in crate::export::names(&row.entry) {
+                names.of(&*self.ledger, id).await?;
+            }
+            views.push(JournalView::new(row, |id| names.known(id)));
+        }
+        Ok(views)
+    }
+
     /// The time that acts are done at.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
@@ -181,7 +289,7 @@ impl AdminService {
         &self,
         actor: &str,
         action: &str,
-        object: KeyId,
+        object: impl fmt::Display,
         details: Vec<(String, String)>,
     ) -> Result<(), AdminError> {
         let record = AuditRecord {
@@ -214,6 +322,11 @@ impl Names {
         let name = ledger.name(id).await.map_err(AdminError::Ledger)?;
         self.0.insert(id, name.clone());
         Ok(name)
+    }
+
+    /// A name that was looked up.
+    fn known(&self, id: EntityId) -> Option<String> {
+        self.0.get(&id).cloned().flatten()
     }
 }
 

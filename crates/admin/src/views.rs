@@ -222,7 +222,7 @@ impl BalanceView {
     }
 }
 
-fn shown(measure: Measure, quantity: Quantity) -> String {
+pub(crate) fn shown(measure: Measure, quantity: Quantity) -> String {
     match measure {
         Measure::Usd => quantity.usd().to_string(),
         Measure::Tokens | Measure::Requests => quantity.get().to_string(),

@@ -285,6 +285,50 @@ async fn the_ledger_is_verified_and_shown() {
 }
 
 #[tokio::test]
+async fn l4_wallets_are_moved_once_per_id_and_shown() {
+    let api = start().await;
+    let id = "019a0000-0000-7000-8000-000000000001";
+    let top_up =
+        json!({"tenant": "acme", "kind": "top-up", "amount_usd": "25.00", "reason": "invoice 17", "id": id});
+    for _ in 0..2 {
+        let done = api.ask("POST", "/admin/v1/ledger/fundings", &top_up).await;
+        assert_eq!((done.status, &done.body["id"]), (200, &json!(id)), "{}", done.body);
+        assert_eq!(done.body["wallet"]["owed_usd"], "-25.000000000");
+    }
+    let change = |field: &str, value: &str| {
+        let mut other = top_up.clone();
+        other[field] = json!(value);
+        other
+    };
+    let refund = json!({"tenant": "acme", "kind": "refund", "amount_usd": "1", "reason": "r",
+        "of": "019a0000-0000-7000-8000-000000000009"});
+    for (body, status) in [
+        (change("amount_usd", "26.00"), 409),
+        (change("amount_usd", "-1"), 409),
+        (change("amount_usd", "a lot"), 400),
+        (change("id", "17"), 400),
+        (change("kind", "gift"), 400),
+        (change("colour", "red"), 400),
+        (refund, 404),
+    ] {
+        let answer = api.ask("POST", "/admin/v1/ledger/fundings", &body).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+        assert!(answer.body["error"]["message"].is_string());
+    }
+    let wallet = api.ask("GET", "/admin/v1/ledger/wallet?tenant=acme", &Value::Null).await;
+    assert_eq!(wallet.body["data"][0]["owed_usd"], "-25.000000000");
+    let path = "/admin/v1/ledger/statement?tenant=acme&from=2026-11-01&to=2026-12-01";
+    let statement = api.ask("GET", path, &Value::Null).await;
+    assert_eq!(statement.body["books"][0]["lines"][0]["text"], "invoice 17", "{}", statement.body);
+    assert_eq!(api.ask("GET", "/admin/v1/ledger/statement?tenant=acme", &Value::Null).await.status, 400);
+    let journal = api.ask("GET", "/admin/v1/ledger/journal?after=0&limit=5", &Value::Null).await;
+    assert_eq!(journal.body["data"].as_array().unwrap().len(), 1);
+    assert_eq!(journal.body["data"][0]["actor"], "admin-api");
+    // Before they took effect, or were refused by the ledger.
+    assert_eq!(api.acts().await.len(), 5);
+}
+
+#[tokio::test]
 async fn answers_are_not_kept_and_bear_an_id() {
     let api = start().await;
     let answer = api.send("GET", "/admin/v1/keys", &[("x-request-id", "mine-1")], "").await;
