@@ -112,7 +112,14 @@ class Simulator:
 class Gateway:
     """`weighbridge serve` in front of a simulator, with a data folder of its own."""
 
-    def __init__(self, folder: pathlib.Path, simulator: Simulator, timeouts: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        simulator: Simulator,
+        timeouts: dict[str, str] | None = None,
+        storage: str | None = None,
+    ) -> None:
+        self.storage = storage or f"sqlite:{folder}/weighbridge.db"
         self.program = binary("weighbridge", "WEIGHBRIDGE_BIN")
         self.folder = folder
         self.port = free_port()
@@ -136,7 +143,7 @@ key_pepper = "e2e-pepper-0123456789abcdef0123456789abcdef"
 {said}
 
 [storage]
-url = "sqlite:{self.folder}/weighbridge.db"
+url = "{self.storage}"
 
 [providers.openai]
 base_url = "{simulator.urls["openai"]}/v1"

@@ -18,6 +18,10 @@ use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
 use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
 use weighbridge_pipeline::{Env, Jobs, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_records::{AuditLog, MemoryAuditLog, MemoryRequestLog, Observer, RequestLog};
+use weighbridge_store_postgres::{
+    Database, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore, PostgresLedger, PostgresRequestLog,
+    Retention as PostgresRetention,
+};
 use weighbridge_store_sqlite::{
     Durability as SqliteDurability, Retention, SqliteAuditLog, SqliteCacheStore, SqliteKeyStore,
     SqliteLedger, SqliteLedgerOptions, SqliteRequestLog,
@@ -42,6 +46,8 @@ pub(crate) struct Stores {
     pub(crate) ledger: Arc<dyn LedgerStore>,
     pub(crate) audit: Arc<dyn AuditLog>,
     log: Arc<dyn RequestLog>,
+    /// What all of them share, where that is a server.
+    database: Option<Database>,
 }
 
 impl Stores {
@@ -64,6 +70,17 @@ impl Stores {
                         &sources::beside(path, "log.db"),
                         Retention::default(),
                     )?),
+                    database: None,
+                })
+            }
+            StorageConfig::Postgres { url } => {
+                let database = Database::open(url.expose())?;
+                Ok(Self {
+                    ledger: Arc::new(PostgresLedger::open(&database)),
+                    keys: Arc::new(PostgresKeyStore::open(&database)),
+                    audit: Arc::new(PostgresAuditLog::open(&database)),
+                    log: Arc::new(PostgresRequestLog::open(&database, PostgresRetention::default())),
+                    database: Some(database),
                 })
             }
             _ => Ok(Self {
@@ -71,6 +88,7 @@ impl Stores {
                 keys: Arc::new(MemoryKeyStore::new()),
                 audit: Arc::new(MemoryAuditLog::new(MEMORY_RECORDS)),
                 log: Arc::new(MemoryRequestLog::new(MEMORY_RECORDS)),
+                database: None,
             }),
         }
     }
@@ -101,7 +119,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
 
     // One pepper for both: what the admin service makes, the directory must recognise.
     let pepper = sources::pepper(&config)?;
-    let keeping = keeping(&config, &pepper)?;
+    let keeping = keeping(&config, &stores, &pepper)?;
     let directory = Arc::new(Directory::new(pepper.clone()));
     directory.sync(&*stores.keys).await?;
     let admin = Arc::new(stores.admin(pepper).with_directory(Arc::clone(&directory)));
@@ -161,10 +179,11 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
 }
 
 /// Opens the store of kept answers, which are sealed under the gateway's one secret.
-fn keeping(config: &Config, pepper: &Pepper) -> anyhow::Result<Keeping> {
+fn keeping(config: &Config, stores: &Stores, pepper: &Pepper) -> anyhow::Result<Keeping> {
     let limits = StoreLimits { total_bytes: config.responses.max_bytes, ..StoreLimits::default() };
-    let store: Arc<dyn CacheStore> = match &config.storage {
-        StorageConfig::Sqlite { path, .. } => {
+    let store: Arc<dyn CacheStore> = match (&config.storage, &stores.database) {
+        (_, Some(database)) => Arc::new(PostgresCacheStore::open(database, limits)),
+        (StorageConfig::Sqlite { path, .. }, None) => {
             Arc::new(SqliteCacheStore::open(&sources::beside(path, "kept.db"), limits)?)
         }
         _ => Arc::new(MemoryCacheStore::new(limits)),

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -73,6 +74,42 @@ pub enum StorageConfig {
         /// What a commit survives.
         durability: Durability,
     },
+    /// In a PostgreSQL database, which any number of instances share.
+    Postgres {
+        /// Which one.
+        url: PostgresUrl,
+    },
+}
+
+/// The address of a PostgreSQL database. It may hold a password, which is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(String);
+
+impl PostgresUrl {
+    pub(crate) fn new(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+
+    /// All of it, for who connects.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Host and database.
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, address) = self.0.split_once("://").unwrap_or_default();
+        // A password may hold anything, a question mark unescaped included; a host may not hold an `@`.
+        let place = address.rsplit_once('@').map_or(address, |(_, place)| place);
+        write!(f, "postgres://{}", place.split('?').next().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresUrl({self})")
+    }
 }
 
 /// What a commit survives.

@@ -26,6 +26,7 @@ impl Config {
             StorageConfig::Sqlite { path, durability } => {
                 writeln!(text, "storage    {} ({})", path.display(), durability.as_str())?;
             }
+            StorageConfig::Postgres { url } => writeln!(text, "storage    {url}")?,
         }
         writeln!(text, "prices     version {}", self.prices.version())?;
         for provider in &self.settings.providers {

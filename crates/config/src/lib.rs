@@ -66,8 +66,8 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use config::{
-    AdminConfig, Config, Durability, LogConfig, LogFormat, LogLevel, MediaConfig, ResponsesConfig,
-    ServerConfig, StorageConfig,
+    AdminConfig, Config, Durability, LogConfig, LogFormat, LogLevel, MediaConfig, PostgresUrl,
+    ResponsesConfig, ServerConfig, StorageConfig,
 };
 pub use keys::{Key, SECTIONS, Section};
 pub use problem::{ConfigError, Problem};

@@ -12,7 +12,8 @@ use weighbridge_pipeline::settings::{AnswerKeeping, DrainLimits, RequestLimits, 
 use weighbridge_pricing::{BUILTIN_FILES, PriceBook, PriceError};
 
 use crate::config::{
-    AdminConfig, Config, Durability, LogConfig, MediaConfig, ResponsesConfig, ServerConfig, StorageConfig,
+    AdminConfig, Config, Durability, LogConfig, MediaConfig, PostgresUrl, ResponsesConfig, ServerConfig,
+    StorageConfig,
 };
 use crate::problem::Problems;
 use crate::reader::{Given, Said};
@@ -85,6 +86,14 @@ pub(crate) fn config(
     };
     let prices = prices(&said.prices, folder, surroundings, problems);
     let server = server(said.server, surroundings, problems);
+    if let (Some(StorageConfig::Postgres { .. }), None, Some(url)) =
+        (&storage, &server.key_pepper, said.storage.url.said())
+    {
+        let message =
+            "storage on PostgreSQL needs `server.key_pepper`: all instances must know keys by the same";
+        let hint = "key_pepper = \"${file:/run/secrets/key_pepper}\", with at least 16 random characters";
+        problems.at(url.span.clone(), message).hint(hint);
+    }
     Some(Config { settings, prices: prices?, server, storage: storage?, media, responses, log })
 }
 
@@ -222,17 +231,26 @@ fn storage(said: &said::Storage, folder: &Path, problems: &mut Problems) -> Opti
         Given::Absent => return Some(sqlite(DATABASE)),
         Given::Wrong => return None,
     };
+    let mut without_durability = |place: &str, hint: &str| {
+        if let Some(durability) = durability {
+            let message = format!("`storage.durability` means nothing where storage is {place}");
+            problems.at(durability.span.clone(), message).hint(hint);
+        }
+    };
     match url.value.split_once(':') {
         Some(("memory", "")) => {
-            if let Some(durability) = durability {
-                problems
-                    .at(
-                        durability.span.clone(),
-                        "`storage.durability` means nothing where storage is in memory",
-                    )
-                    .hint("leave it out, or store in a file: url = \"sqlite:weighbridge.db\"");
-            }
+            without_durability(
+                "in memory",
+                "leave it out, or store in a file: url = \"sqlite:weighbridge.db\"",
+            );
             return Some(StorageConfig::Memory);
+        }
+        Some(("postgres" | "postgresql", rest)) if rest.len() > 2 && rest.starts_with("//") => {
+            without_durability(
+                "on PostgreSQL",
+                "leave it out: the server's own setting `synchronous_commit` says it",
+            );
+            return Some(StorageConfig::Postgres { url: PostgresUrl::new(&url.value) });
         }
         Some(("sqlite", path)) if !path.is_empty() && !path.starts_with("//") => return Some(sqlite(path)),
         _ => {}
@@ -241,10 +259,8 @@ fn storage(said: &said::Storage, folder: &Path, problems: &mut Problems) -> Opti
         Some(("sqlite", _)) => {
             "write sqlite:PATH, such as sqlite:weighbridge.db or sqlite:/var/lib/weighbridge.db"
         }
-        Some(("postgres" | "postgresql" | "redis" | "rediss", _)) => {
-            "this version stores in memory: or sqlite:PATH only"
-        }
-        _ => "write memory: or sqlite:PATH",
+        Some(("postgres" | "postgresql", _)) => "write postgres://USER:PASSWORD@HOST/DATABASE",
+        _ => "write sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or memory:",
     };
     // An address may hold a password, so it is not repeated.
     problems.at(url.span.clone(), "`storage.url` is not a store that this version knows").hint(hint);

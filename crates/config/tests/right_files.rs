@@ -264,6 +264,24 @@ fn memory_is_a_store() {
 }
 
 #[test]
+fn postgres_is_a_store_and_its_password_is_nowhere_to_be_seen() {
+    const URL: &str = "postgres://me:geheim%40?x@db.example:5433/books?sslmode=require";
+    let surroundings = Fixed {
+        variables: &[("OPENAI_API_KEY", "k"), ("WEIGHBRIDGE_KEY_PEPPER", "0123456789abcdef"), ("URL", URL)],
+        files: &[],
+    };
+    let config = right("[storage]\nurl = \"${URL}\"", &surroundings);
+    let StorageConfig::Postgres { url: read } = &config.storage else { panic!("{:?}", config.storage) };
+    assert_eq!(read.expose(), URL);
+    assert_eq!(read.to_string(), "postgres://db.example:5433/books");
+    let shown = format!("{:?} {}", config.storage, config.explain());
+    assert!(
+        shown.contains("storage    postgres://db.example:5433/books") && !shown.contains("geheim"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn the_explanation_shows_no_secret() {
     let surroundings = Fixed {
         variables: &[("OPENAI_API_KEY", "geheim-geheim-geheim"), ("T", "geheim-token-geheim")],

@@ -111,6 +111,8 @@ api_keys = ["${OPENAI_API_KEY}", "${EMPTY}", "two words"]
 fn storage_and_log() {
     insta::assert_snapshot!(titles(&[
         "[storage]\nurl = \"postgres://weighbridge@db/weighbridge\"",
+        "[storage]\nurl = \"postgres:weighbridge\"",
+        "[storage]\nurl = \"redis://db\"",
         "[storage]\nurl = \"sqlite:///var/lib/weighbridge.db\"",
         "[storage]\nurl = \"sqlite:\"",
         "[storage]\nurl = \"weighbridge.db\"",

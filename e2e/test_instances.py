@@ -1,0 +1,134 @@
+"""Several gateways on one PostgreSQL database: one budget, one set of keys, and one that dies."""
+
+from __future__ import annotations
+
+import decimal
+import json
+import pathlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from harness import books
+from harness.postgres import Postgres
+from harness.processes import Gateway, Simulator, call
+from harness.speakers import MODELS, User, raw, speaker
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def pair(postgres: Postgres, simulator: Simulator, tmp_path: pathlib.Path) -> Iterator[list[Gateway]]:
+    """Two gateways over one fresh database, started."""
+    simulator.forget()
+    storage = postgres.database()
+    gateways = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        gateways.append(Gateway(tmp_path / name, simulator, storage=storage).start())
+    yield gateways
+    for gateway in gateways:
+        if gateway.process and gateway.process.poll() is None:
+            gateway.kill()
+
+
+def pending(gateway: Gateway) -> decimal.Decimal:
+    """What is reserved and not ended, of all budgets, in USD."""
+    balances = json.loads(gateway.command("ledger", "balances", "--json").stdout)
+    return sum((decimal.Decimal(it["pending_usd"]) for it in balances if it["kind"] == "budget"), decimal.Decimal(0))
+
+
+def wait_for_pending(gateway: Gateway, seconds: float) -> decimal.Decimal:
+    """Waits until something is reserved, and says how much."""
+    deadline = time.monotonic() + seconds
+    while not (reserved := pending(gateway)):
+        assert time.monotonic() < deadline, "nothing is reserved"
+        time.sleep(0.05)
+    return reserved
+
+
+def test_r3_a_hundred_at_once_on_two_instances_with_a_budget_for_ten(pair: list[Gateway], simulator: Simulator) -> None:
+    one, two = pair
+    rich = one.create_key("--budget-usd-per-month", "100", name="rich")
+    body = speaker("openai", one.url, rich).body(MODELS["openai"], [User("words:20")], limit=200)
+    simulator.fail("openai", "slow-head", ms=2000)
+    asking = threading.Thread(target=raw, args=(one, rich, "openai", body))
+    asking.start()
+    reserved = wait_for_pending(two, 10)
+    asking.join()
+
+    poor = one.create_key("--budget-usd-per-month", f"{10 * reserved:f}", name="poor")
+    while call(f"{two.url}/v1/models", headers={"authorization": f"Bearer {poor}"}).status == 401:
+        time.sleep(0.02)
+    # Nobody ends, and gives back what it did not need, before all have asked.
+    slow = {"kind": "slow-head", "ms": 4000}
+    simulator.control("openai", "faults", {"faults": [slow] * 100})
+    statuses: list[int] = []
+    asking_all = [
+        threading.Thread(target=lambda gateway=gateway: statuses.append(raw(gateway, poor, "openai", body).status))
+        for gateway in [one, two] * 50
+    ]
+    for thread in asking_all:
+        thread.start()
+    for thread in asking_all:
+        thread.join()
+    simulator.control("openai", "faults", method="DELETE")
+    assert Counter(statuses) == {200: 10, 429: 90}
+    found = books.assert_equal(two, simulator)
+    assert len([entry for entry in found if entry["outcome"] == "success"]) == 11
+    assert pending(one) == 0
+    assert one.stop() == 0 and two.stop() == 0
+    two.command("ledger", "verify")
+
+
+def test_k2_a_revocation_binds_on_both_within_a_second(pair: list[Gateway]) -> None:
+    key = pair[0].create_key(name="short-lived")
+    bearer = {"authorization": f"Bearer {key}"}
+    for gateway in pair:
+        while call(f"{gateway.url}/v1/models", headers=bearer).status == 401:
+            time.sleep(0.02)
+    pair[0].command("keys", "revoke", key.split("-")[1])
+    deadline = time.monotonic() + 1
+    for gateway in pair:
+        while call(f"{gateway.url}/v1/models", headers=bearer).status != 401:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_c6_what_a_killed_instance_had_open_ends_as_crashed(pair: list[Gateway], simulator: Simulator) -> None:
+    one, two = pair
+    key = one.create_key("--budget-usd-per-month", "100", name="owner")
+    body = speaker("openai", one.url, key).body(MODELS["openai"], [User("hello")], limit=200)
+    simulator.fail("openai", "stall-before-head")
+
+    def ask() -> None:
+        with pytest.raises(OSError):  # The connection ends with its gateway.
+            raw(one, key, "openai", body)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_for_pending(two, 10)
+    one.kill()
+    asking.join()
+    # Another that comes up, or lives, ends it: after five seconds without a sign of life, within ten more.
+    deadline = time.monotonic() + 30
+    while pending(two):
+        assert time.monotonic() < deadline, "a dead instance's intent stays open"
+        time.sleep(0.2)
+    [crashed] = books.entries(two)
+    assert crashed["outcome"] == "crashed" and crashed["provenance"] == "estimated"
+    assert books.nano_usd(crashed["charged_usd"]) == 0
+    # The one that was killed comes back as a new one.
+    one.start()
+    for gateway in pair:
+        assert raw(gateway, key, "openai", body).status == 200
+    assert one.stop() == 0 and two.stop() == 0
+    two.command("ledger", "verify")
