@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use weighbridge_access::{Directory, KEY_RANDOM_BYTES, Pepper, TenantName, VirtualKey, mint_key};
+use weighbridge_access::{Directory, KEY_RANDOM_BYTES, Limits, Pepper, TenantName, VirtualKey, mint_key};
 use weighbridge_gateway::{Gateway, GatewayService};
 use weighbridge_ledger::{Ledger, MemoryLedger};
 use weighbridge_pipeline::settings::{ProviderCredential, ProviderSettings, Settings, Timeouts};
@@ -91,6 +91,8 @@ fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
         headers: headers.collect::<Result<_, Box<dyn Error>>>()?,
         price_as: "anthropic".into(),
         timeouts: Timeouts::default(),
+        limits: Limits::NONE,
+        budgets: Vec::new(),
     };
     let settings = Settings { providers: vec![provider], ..Settings::default() };
     let parts = Parts {
@@ -110,6 +112,6 @@ fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
 fn add_key(directory: &Directory) -> Result<String, Box<dyn Error>> {
     let minted = mint_key(&[42; KEY_RANDOM_BYTES], &Pepper::new(&PEPPER)?);
     let key = VirtualKey::new(minted.id, "mine", TenantName::new("me")?, minted.hash, Timestamp::default());
-    directory.refresh(vec![key]);
+    directory.refresh(vec![key], Vec::new());
     Ok(minted.expose().to_owned())
 }

@@ -89,6 +89,15 @@ pub(crate) struct CreateArgs {
     /// Dollars per calendar month (UTC), such as 12.50; 0 blocks
     #[arg(long, value_name = "USD")]
     pub(crate) budget_usd_per_month: Option<String>,
+    /// A budget of any unit and period, such as "tokens=1000000 period=day zone=Europe/Berlin"; repeat for more
+    #[arg(long = "budget", value_name = "BUDGET")]
+    pub(crate) budgets: Vec<String>,
+    /// Dollars per minute, such as 0.50
+    #[arg(long, value_name = "USD")]
+    pub(crate) usd_per_minute: Option<String>,
+    /// Requests at once
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) concurrency: Option<u64>,
     /// An address range that it may be used from; repeat for more
     #[arg(long = "allow-ip", value_name = "CIDR")]
     pub(crate) allow_ip: Vec<String>,

@@ -62,6 +62,9 @@ fn wanted(args: CreateArgs) -> anyhow::Result<NewKey> {
         tpm: args.tpm,
         budget_usd: args.budget_usd_per_month,
         budget_period: None,
+        budgets: args.budgets,
+        usd_per_minute: args.usd_per_minute,
+        concurrency: args.concurrency,
         ip_allow: args.allow_ip,
         referrers: args.allow_referrer,
         tags: args.tags.join(","),
@@ -79,19 +82,20 @@ async fn list(args: &ListArgs) -> anyhow::Result<()> {
         say(serde_json::to_string(&keys)?);
         return Ok(());
     }
-    say(format_args!(
-        "{:12}  {:20}  {:16}  {:8}  {:>14}  MODELS",
-        "ID", "NAME", "TENANT", "STATE", "USD PER MONTH"
-    ));
+    say(format_args!("{:12}  {:20}  {:16}  {:8}  {:>24}  MODELS", "ID", "NAME", "TENANT", "STATE", "BUDGET"));
     keys.iter().for_each(|key| say(row(key)));
     Ok(())
 }
 
 fn row(key: &KeyView) -> String {
-    let budget = key.budget.as_ref().map_or("-", |budget| budget.limit_usd.as_str());
+    let budget = match key.budgets.as_slice() {
+        [] => "-".to_owned(),
+        [budget] => format!("{} {} per {}", budget.limit, budget.unit, budget.period),
+        several => format!("{} budgets", several.len()),
+    };
     let models = key.models.as_ref().map_or_else(|| "all".to_owned(), |models| models.join(", "));
     let state = format!("{:?}", key.state).to_lowercase();
-    format!("{:12}  {:20}  {:16}  {state:8}  {budget:>14}  {models}", key.id, key.name, key.tenant)
+    format!("{:12}  {:20}  {:16}  {state:8}  {budget:>24}  {models}", key.id, key.name, key.tenant)
 }
 
 async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {

@@ -1,78 +1,93 @@
 use std::sync::Arc;
-use std::time::Duration;
 
-use thiserror::Error;
-use weighbridge_units::Monotonic;
+use weighbridge_units::{Monotonic, NanoUsd, Timestamp};
 
-use crate::{RateCell, Standing, Take, VirtualKey};
+use crate::limits::{Claim, nano};
+use crate::rate::Take;
+use crate::{
+    AccessError, BudgetMeter, LimitCells, LimitKind, LimitOwner, LimitRefusal, Standing, Tenant, VirtualKey,
+};
 
-/// Which limit is meant. The names are those of `x-gateway-limit-kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LimitKind {
-    /// Requests per minute.
-    Rpm,
-    /// Tokens per minute.
-    Tpm,
+/// Whose limits a request is counted against at most: key, team, organisation, model.
+const OWNERS: usize = 4;
+
+/// A tenant as the request path uses it: its definition, and what its limits and budgets count in.
+#[derive(Debug)]
+pub struct TenantNode {
+    tenant: Arc<Tenant>,
+    cells: Arc<LimitCells>,
+    budgets: Arc<[BudgetMeter]>,
 }
 
-impl LimitKind {
-    /// The name in headers, metrics and records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rpm => "rpm",
-            Self::Tpm => "tpm",
-        }
+impl TenantNode {
+    /// Compiles a tenant. What its former self has counted goes on.
+    pub(crate) fn new(tenant: Arc<Tenant>, former: Option<&Self>) -> Self {
+        let whose = if tenant.name.is_team() { LimitOwner::Team } else { LimitOwner::Organisation };
+        let cells = LimitCells::new(whose, &tenant.limits, former.map(|former| &*former.cells));
+        let budgets = match former.filter(|former| former.tenant.budgets == tenant.budgets) {
+            Some(former) => Arc::clone(&former.budgets),
+            None => BudgetMeter::all(&tenant.budgets),
+        };
+        Self { tenant, cells: Arc::new(cells), budgets }
+    }
+
+    /// The tenant's definition.
+    pub const fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// The tenant's limits.
+    pub const fn limits(&self) -> &Arc<LimitCells> {
+        &self.cells
+    }
+
+    /// The tenant's budgets.
+    pub fn budgets(&self) -> &[BudgetMeter] {
+        &self.budgets
     }
 }
 
-impl std::fmt::Display for LimitKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A limit has no room. Nothing was taken from any limit (rule R8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "the key's limit of {limit} {what} per minute has room for {remaining} and this request needs {needed}: {advice}",
-    what = match self.kind { LimitKind::Rpm => "requests", LimitKind::Tpm => "tokens" },
-    advice = if self.can_never_pass() { "make it smaller or ask for a higher limit" } else { "wait and try again" }
-)]
-pub struct LimitRefusal {
-    /// Which limit.
-    pub kind: LimitKind,
-    /// When it is worth trying again.
-    pub retry_after: Duration,
-    /// Units per minute.
-    pub limit: u64,
-    /// Units that were left.
-    pub remaining: u64,
-    /// Units that the request needs.
-    pub needed: u64,
-}
-
-impl LimitRefusal {
-    /// Whether the request needs more than the limit ever holds, so that waiting does not help.
-    pub const fn can_never_pass(&self) -> bool {
-        self.needed > self.limit
-    }
-}
-
-/// A virtual key as the request path uses it: its definition and the cells that its limits count in.
+/// A virtual key as the request path uses it: its definition, whom it belongs to, and what its limits and
+/// budgets count in.
 #[derive(Debug)]
 pub struct Principal {
     key: Arc<VirtualKey>,
-    rpm: Option<Arc<RateCell>>,
-    tpm: Option<Arc<RateCell>>,
+    /// The organisation and the team, as far as they are defined.
+    tenants: [Option<Arc<TenantNode>>; 2],
+    cells: Arc<LimitCells>,
+    budgets: Arc<[BudgetMeter]>,
+    /// Those of key, team and organisation that limit anything.
+    limiting: Box<[Arc<LimitCells>]>,
 }
 
 impl Principal {
     /// Compiles a key. The cells of its former self, if any, are kept where a limit is unchanged and
     /// carried over where it changed.
-    pub(crate) fn new(key: Arc<VirtualKey>, former: Option<&Self>) -> Self {
-        let rpm = cell(key.limits.rpm, former.and_then(|p| p.rpm.as_ref()));
-        let tpm = cell(key.limits.tpm, former.and_then(|p| p.tpm.as_ref()));
-        Self { key, rpm, tpm }
+    pub(crate) fn new(
+        key: Arc<VirtualKey>,
+        tenants: [Option<Arc<TenantNode>>; 2],
+        former: Option<&Self>,
+    ) -> Self {
+        let cells = LimitCells::new(LimitOwner::Key, &key.limits, former.map(|former| &*former.cells));
+        let budgets = match former.filter(|former| former.key.budgets == key.budgets) {
+            Some(former) => Arc::clone(&former.budgets),
+            None => BudgetMeter::all(&key.budgets),
+        };
+        let cells = Arc::new(cells);
+        let limits = tenants.iter().flatten().rev().map(|node| &node.cells);
+        let limiting = std::iter::once(&cells).chain(limits).filter(|cells| !cells.is_unlimited());
+        let limiting = limiting.map(Arc::clone).collect();
+        Self { key, tenants, cells, budgets, limiting }
+    }
+
+    /// Whether it was compiled from this key in these very tenants.
+    pub(crate) fn is_of(&self, key: &VirtualKey, tenants: &[Option<Arc<TenantNode>>; 2]) -> bool {
+        let same = |(mine, theirs): (&Option<Arc<TenantNode>>, &Option<Arc<TenantNode>>)| match (mine, theirs)
+        {
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            (mine, theirs) => mine.is_none() && theirs.is_none(),
+        };
+        *self.key == *key && self.tenants.iter().zip(tenants).all(same)
     }
 
     /// The key's definition.
@@ -80,61 +95,102 @@ impl Principal {
         &self.key
     }
 
-    /// Whether the key may use a model, by the name that the client sent.
-    pub fn may_use(&self, model: &str) -> bool {
-        self.key.models.allows(model)
+    /// The key's own budgets.
+    pub fn budgets(&self) -> &[BudgetMeter] {
+        &self.budgets
     }
 
-    /// Takes one request and an estimate of its tokens, in this order; all or nothing.
+    /// The key's organisation and team, as far as they are defined.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<TenantNode>> {
+        self.tenants.iter().flatten()
+    }
+
+    /// Every budget of key, team and organisation.
+    pub fn all_budgets(&self) -> impl Iterator<Item = &BudgetMeter> {
+        self.tenants().flat_map(|node| node.budgets()).chain(self.budgets())
+    }
+
+    /// Whether the key works at `now`, its secret apart.
+    ///
+    /// # Errors
+    /// [`AccessError::Revoked`], [`AccessError::Blocked`], [`AccessError::Expired`].
+    pub(crate) fn alive(&self, now: Timestamp) -> Result<(), AccessError> {
+        let over = |end: Option<Timestamp>| end.is_some_and(|end| now >= end);
+        if self.key.revoked.is_some() {
+            return Err(AccessError::Revoked);
+        }
+        if self.key.blocked || self.tenants().any(|node| node.tenant.blocked) {
+            return Err(AccessError::Blocked);
+        }
+        if over(self.key.expires) || self.tenants().any(|node| over(node.tenant.expires)) {
+            return Err(AccessError::Expired);
+        }
+        Ok(())
+    }
+
+    /// Whether the key may use a model, by the name that the client sent: it, its team and its organisation
+    /// allow it.
+    pub fn may_use(&self, model: &str) -> bool {
+        self.key.models.allows(model) && self.tenants().all(|node| node.tenant.models.allows(model))
+    }
+
+    /// Takes one request and an estimate of its tokens; all or nothing.
     ///
     /// # Errors
     /// [`LimitRefusal`] by the first limit without room; nothing is taken then.
     pub fn admit(self: &Arc<Self>, now: Monotonic, tokens: u64) -> Result<Admission, LimitRefusal> {
-        let refusal = |kind, cell: &RateCell, needed, retry_after| {
-            let Standing { limit, remaining, .. } = cell.standing(now);
-            LimitRefusal { kind, retry_after, limit, remaining, needed }
-        };
-        // Built before the second limit is asked: if that refuses, dropping it gives the request back.
-        let mut admission = Admission {
-            principal: Arc::clone(self),
-            at: now,
-            request: None,
-            tokens: None,
-            estimate: tokens,
-            dispatched: false,
-        };
-        if let Some(cell) = &self.rpm {
-            let take = cell.take(1, now).map_err(|wait| refusal(LimitKind::Rpm, cell, 1, wait))?;
-            admission.request = Some(take);
+        self.admit_for(None, now, tokens)
+    }
+
+    /// As [`Self::admit`], out of the limits of a model as well. Requests per minute come first, of whomever,
+    /// then tokens, then places.
+    ///
+    /// # Errors
+    /// [`LimitRefusal`] by the first limit without room; nothing is taken then.
+    pub fn admit_for(
+        self: &Arc<Self>,
+        model: Option<&Arc<LimitCells>>,
+        now: Monotonic,
+        tokens: u64,
+    ) -> Result<Admission, LimitRefusal> {
+        let mut claims = [const { None }; OWNERS];
+        let limiting = self.limiting.iter().chain(model.filter(|cells| !cells.is_unlimited()));
+        for (claim, cells) in claims.iter_mut().zip(limiting) {
+            *claim = Some(Claim::on(Arc::clone(cells)));
         }
-        if let Some(cell) = &self.tpm {
-            let take = cell.take(tokens, now).map_err(|wait| refusal(LimitKind::Tpm, cell, tokens, wait))?;
-            admission.tokens = Some(take);
+        // Built before the first limit is asked: where one refuses, dropping it gives back what it has.
+        let mut admission =
+            Admission { principal: Arc::clone(self), at: now, claims, estimate: tokens, dispatched: false };
+        for (kind, units) in [(LimitKind::Rpm, 1), (LimitKind::Tpm, tokens), (LimitKind::Concurrency, 1)] {
+            for claim in admission.claims.iter_mut().flatten() {
+                claim.take(kind, units, now)?;
+            }
         }
         Ok(admission)
     }
 
-    /// How the limit of requests per minute stands; `None` without such a limit.
+    /// How the limit of requests per minute stands that has the least room: the key's, its team's or its
+    /// organisation's. `None` without such a limit.
     pub fn requests(&self, now: Monotonic) -> Option<Standing> {
-        self.rpm.as_ref().map(|cell| cell.standing(now))
+        tightest(self.limiting.iter().filter_map(|cells| cells.requests(now)))
     }
 
-    /// How the limit of tokens per minute stands; `None` without such a limit.
+    /// How the limit of tokens per minute stands that has the least room; `None` without such a limit.
     pub fn tokens(&self, now: Monotonic) -> Option<Standing> {
-        self.tpm.as_ref().map(|cell| cell.standing(now))
+        tightest(self.limiting.iter().filter_map(|cells| cells.tokens(now)))
+    }
+
+    /// The key's own limits.
+    pub const fn limits(&self) -> &Arc<LimitCells> {
+        &self.cells
     }
 }
 
-fn cell(limit: Option<u64>, former: Option<&Arc<RateCell>>) -> Option<Arc<RateCell>> {
-    let limit = limit?;
-    Some(match former {
-        Some(cell) if cell.per_minute() == limit => Arc::clone(cell),
-        Some(cell) => Arc::new(cell.with_limit(limit)),
-        None => Arc::new(RateCell::new(limit)),
-    })
+fn tightest(standings: impl Iterator<Item = Standing>) -> Option<Standing> {
+    standings.min_by_key(|standing| standing.remaining)
 }
 
-/// A place in a key's limits, from admission to the request's end (rule R8).
+/// A place in the limits of a key and of all whom it belongs to, from admission to the request's end (rule R8).
 ///
 /// Dropped before [`Admission::dispatched`], it gives back all that it took: the request was refused
 /// later on, failed, or panicked before anything was sent. Afterwards the request counts, and the
@@ -144,8 +200,7 @@ fn cell(limit: Option<u64>, former: Option<&Arc<RateCell>>) -> Option<Arc<RateCe
 pub struct Admission {
     principal: Arc<Principal>,
     at: Monotonic,
-    request: Option<Take>,
-    tokens: Option<Take>,
+    claims: [Option<Claim>; OWNERS],
     /// The tokens that were taken.
     estimate: u64,
     dispatched: bool,
@@ -160,21 +215,62 @@ impl Admission {
     /// Takes more tokens than were known of at first, or nothing more.
     ///
     /// # Errors
-    /// [`LimitRefusal`] where the limit has no room for all of them together. The request is then refused, and
+    /// [`LimitRefusal`] where a limit has no room for all of them together. The request is then refused, and
     /// dropping this gives back what it had.
     pub fn take_more(&mut self, tokens: u64, now: Monotonic) -> Result<(), LimitRefusal> {
-        let Some(cell) = &self.principal.tpm else { return Ok(()) };
-        let had = self.tokens.as_ref();
-        let take = cell.take_more(had, tokens, now).map_err(|retry_after| {
-            let Standing { limit, remaining, .. } = cell.standing(now);
+        let mut taken: [Option<Take>; OWNERS] = [const { None }; OWNERS];
+        let mut refused = None;
+        for (claim, take) in self.claims.iter().flatten().zip(&mut taken) {
+            match claim.try_take(LimitKind::Tpm, tokens, now) {
+                Ok(more) => *take = more,
+                Err(refusal) => {
+                    refused = Some(refusal);
+                    break;
+                }
+            }
+        }
+        for (claim, more) in self.claims.iter_mut().flatten().zip(taken) {
+            match refused {
+                None => claim.note_more(more),
+                Some(_) => claim.return_more(more, now),
+            }
+        }
+        if let Some(mut refusal) = refused {
             // As if it had asked for all at once: what it has is given back.
-            let (remaining, needed) =
-                (remaining.saturating_add(self.estimate), tokens.saturating_add(self.estimate));
-            LimitRefusal { kind: LimitKind::Tpm, retry_after, limit, remaining, needed }
-        })?;
+            refusal.remaining = refusal.remaining.saturating_add(self.estimate);
+            refusal.needed = refusal.needed.saturating_add(self.estimate);
+            return Err(refusal);
+        }
         self.estimate = self.estimate.saturating_add(tokens);
-        self.tokens = Some(take);
         Ok(())
+    }
+
+    /// Takes what one attempt needs: a request, its tokens and a place of the target's own limits, and money out
+    /// of everybody's limits per minute.
+    ///
+    /// # Errors
+    /// [`LimitRefusal`] by the first limit without room; nothing is taken then, and the admission stays.
+    pub fn attempt(
+        &self,
+        target: Option<&Arc<LimitCells>>,
+        amount: NanoUsd,
+        now: Monotonic,
+    ) -> Result<AttemptClaim, LimitRefusal> {
+        let mut claim =
+            AttemptClaim { at: now, target: None, money: [const { None }; OWNERS], settled: false };
+        if let Some(cells) = target.filter(|cells| !cells.is_unlimited()) {
+            let target = claim.target.insert(Claim::on(Arc::clone(cells)));
+            target.take(LimitKind::Rpm, 1, now)?;
+            target.take(LimitKind::Tpm, self.estimate, now)?;
+            target.take(LimitKind::Concurrency, 1, now)?;
+            target.take(LimitKind::UsdPerMinute, nano(amount), now)?;
+        }
+        let limiting = self.claims.iter().flatten().filter(|claim| claim.cells().money(now).is_some());
+        for (money, limiting) in claim.money.iter_mut().zip(limiting) {
+            let money = money.insert(Claim::on(Arc::clone(limiting.cells())));
+            money.take(LimitKind::UsdPerMinute, nano(amount), now)?;
+        }
+        Ok(claim)
     }
 
     /// Says that something was sent to a provider: from here on the request counts, whatever happens.
@@ -185,8 +281,8 @@ impl Admission {
     /// Replaces the estimate by the tokens that were used: 0 where nothing was.
     pub fn true_up(mut self, tokens: u64, now: Monotonic) {
         self.dispatched = true;
-        if let (Some(cell), Some(take)) = (&self.principal.tpm, self.tokens.take()) {
-            cell.correct(take, tokens, now);
+        for claim in self.claims.iter_mut().flatten() {
+            claim.correct(tokens, NanoUsd::ZERO, now);
         }
     }
 
@@ -196,11 +292,8 @@ impl Admission {
     }
 
     fn give_back(&mut self, now: Monotonic) {
-        if let (Some(cell), Some(take)) = (&self.principal.tpm, self.tokens.take()) {
-            cell.give_back(take, now);
-        }
-        if let (Some(cell), Some(take)) = (&self.principal.rpm, self.request.take()) {
-            cell.give_back(take, now);
+        for claim in self.claims.iter_mut().flatten() {
+            claim.give_back(now);
         }
     }
 }
@@ -214,24 +307,65 @@ impl Drop for Admission {
     }
 }
 
+/// What one attempt has taken out of limits, beside what its request has. Dropped before
+/// [`AttemptClaim::settle`], it gives all of it back: nothing was sent.
+#[derive(Debug)]
+#[must_use = "dropping a claim gives it back"]
+pub struct AttemptClaim {
+    at: Monotonic,
+    /// What it holds of the limits of its target.
+    target: Option<Claim>,
+    /// What it holds of limits of money.
+    money: [Option<Claim>; OWNERS],
+    settled: bool,
+}
+
+impl AttemptClaim {
+    /// Replaces estimates by what the attempt used, cost at the provider, and was charged.
+    pub fn settle(mut self, tokens: u64, cost: NanoUsd, charged: NanoUsd, now: Monotonic) {
+        self.settled = true;
+        if let Some(target) = &mut self.target {
+            target.correct(tokens, cost, now);
+        }
+        for money in self.money.iter_mut().flatten() {
+            money.correct(0, charged, now);
+        }
+    }
+}
+
+impl Drop for AttemptClaim {
+    fn drop(&mut self) {
+        if !self.settled {
+            for claim in self.target.iter_mut().chain(self.money.iter_mut().flatten()) {
+                claim.give_back(self.at);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{KeyHash, Limits, TenantName};
     use proptest::prelude::*;
-    use weighbridge_units::{KeyId, Timestamp};
+    use std::time::Duration;
+    use weighbridge_units::KeyId;
 
     const NOW: Monotonic = Monotonic::from_micros(5_000_000);
 
     fn principal(rpm: Option<u64>, tpm: Option<u64>) -> Arc<Principal> {
-        Arc::new(Principal::new(Arc::new(key(rpm, tpm)), None))
+        alone(key(rpm, tpm), None)
+    }
+
+    fn alone(key: VirtualKey, former: Option<&Principal>) -> Arc<Principal> {
+        Arc::new(Principal::new(Arc::new(key), [None, None], former))
     }
 
     fn key(rpm: Option<u64>, tpm: Option<u64>) -> VirtualKey {
         let tenant = TenantName::new("t").unwrap();
         let hash = KeyHash::from_bytes([0; 32]);
         let mut key = VirtualKey::new(KeyId::from_bits(1), "k", tenant, hash, Timestamp::default());
-        key.limits = Limits { rpm, tpm };
+        key.limits = Limits { rpm, tpm, ..Limits::NONE };
         key
     }
 
@@ -322,7 +456,7 @@ mod tests {
         old.admit(NOW, 50).unwrap().true_up(50, NOW);
         let mut changed = key(Some(20), Some(100));
         changed.name = "renamed".to_owned();
-        let new = Principal::new(Arc::new(changed), Some(&old));
+        let new = alone(changed, Some(&old));
         assert_eq!(left(&new), (Some(18), Some(50)));
     }
 
@@ -349,7 +483,144 @@ mod tests {
         assert_eq!(left(&principal), (Some(500 - used), Some(100_000 - 10 * used)));
     }
 
+    /// A key of two requests a minute and more, in a team and an organisation with limits of their own.
+    fn in_tenants(key: Limits, team: Limits, organisation: Limits) -> Arc<Principal> {
+        let node = |name: &str, limits| {
+            let mut tenant = Tenant::new(TenantName::new(name).unwrap(), Timestamp::default());
+            tenant.limits = limits;
+            Some(Arc::new(TenantNode::new(Arc::new(tenant), None)))
+        };
+        let mut definition = self::key(None, None);
+        definition.limits = key;
+        let tenants = [node("acme", organisation), node("acme/search", team)];
+        Arc::new(Principal::new(Arc::new(definition), tenants, None))
+    }
+
+    fn limits(rpm: u64, tpm: u64, usd: i64, concurrency: u64) -> Limits {
+        Limits {
+            rpm: Some(rpm),
+            tpm: Some(tpm),
+            usd_per_minute: Some(NanoUsd::new(usd)),
+            concurrency: Some(concurrency),
+        }
+    }
+
+    /// What is left of every limit of every owner.
+    fn all_left(principal: &Principal, others: &[&Arc<LimitCells>]) -> Vec<Option<u64>> {
+        let owned = principal.tenants().map(|node| node.limits()).chain([principal.limits()]);
+        owned
+            .chain(others.iter().copied())
+            .flat_map(|cells| {
+                let left = |standing: Option<Standing>| standing.map(|standing| standing.remaining);
+                [left(cells.requests(NOW)), left(cells.tokens(NOW)), left(cells.money(NOW)), cells.running()]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn r8_the_first_limit_in_order_refuses_whoever_s_it_is() {
+        let wide = limits(100, 10_000, 1_000, 10);
+        let refusal = |key: Limits, team: Limits, organisation: Limits| {
+            let principal = in_tenants(key, team, organisation);
+            let before = all_left(&principal, &[]);
+            let refusal = principal.admit(NOW, 100).unwrap_err();
+            assert_eq!(all_left(&principal, &[]), before, "a refusal takes nothing");
+            (refusal.whose, refusal.kind)
+        };
+        let (no_rpm, no_tpm, no_slot) =
+            (limits(0, 10_000, 1, 1), limits(9, 99, 1, 1), limits(9, 10_000, 1, 0));
+        assert_eq!(refusal(no_rpm, no_tpm, no_slot), (LimitOwner::Key, LimitKind::Rpm));
+        assert_eq!(refusal(no_tpm, no_rpm, no_slot), (LimitOwner::Team, LimitKind::Rpm));
+        assert_eq!(refusal(no_slot, no_tpm, wide), (LimitOwner::Team, LimitKind::Tpm));
+        assert_eq!(refusal(wide, wide, no_slot), (LimitOwner::Organisation, LimitKind::Concurrency));
+    }
+
+    #[test]
+    fn r8_an_attempt_that_is_refused_for_money_leaves_everything_as_it_was() {
+        let principal = in_tenants(limits(9, 999, 500, 9), Limits::NONE, limits(9, 999, 300, 9));
+        let target = Arc::new(LimitCells::new(LimitOwner::Deployment, &limits(9, 999, 999, 1), None));
+        let admission = principal.admit(NOW, 100).unwrap();
+        let before = all_left(&principal, &[&target]);
+        let refusal = admission.attempt(Some(&target), NanoUsd::new(301), NOW).unwrap_err();
+        assert_eq!((refusal.whose, refusal.kind), (LimitOwner::Organisation, LimitKind::UsdPerMinute));
+        assert_eq!(all_left(&principal, &[&target]), before);
+        assert!(refusal.to_string().contains("limit of 0.000000300 USD per minute"), "{refusal}");
+
+        let first = admission.attempt(Some(&target), NanoUsd::new(300), NOW).unwrap();
+        let second = admission.attempt(Some(&target), NanoUsd::new(1), NOW).unwrap_err();
+        assert_eq!((second.whose, second.kind), (LimitOwner::Deployment, LimitKind::Concurrency));
+        first.settle(40, NanoUsd::new(70), NanoUsd::new(60), NOW);
+        admission.true_up(40, NOW);
+        let left: Vec<_> =
+            all_left(&principal, &[&target]).into_iter().map(Option::unwrap_or_default).collect();
+        assert_eq!(left, [8, 959, 240, 0, /* team */ 0, 0, 0, 0, 8, 959, 440, 0, 8, 959, 929, 0]);
+    }
+
+    #[test]
+    fn r8_slots_outlive_a_change_of_their_number() {
+        let concurrency = |most| Limits { concurrency: Some(most), ..Limits::NONE };
+        let mut definition = key(None, None);
+        definition.limits = concurrency(1);
+        let old = alone(definition.clone(), None);
+        let running = old.admit(NOW, 0).unwrap();
+        definition.limits = concurrency(2);
+        let new = alone(definition, Some(&old));
+        let second = new.admit(NOW, 0).unwrap();
+        assert_eq!(new.admit(NOW, 0).unwrap_err().kind, LimitKind::Concurrency);
+        drop((running, second));
+        assert_eq!(new.limits().running(), Some(0));
+    }
+
     proptest! {
+        /// Whatever limits there are and however attempts end: once nothing runs, what is taken of each limit is
+        /// what was used, and nothing else.
+        #[test]
+        fn r8_every_owner_is_charged_what_was_used_and_nothing_else(
+            rooms in proptest::collection::vec((1_u64..6, 1_u64..400, 1_i64..400, 1_u64..4), 5),
+            steps in proptest::collection::vec((0_u64..120, 0_i64..120, 0_u8..4, 0_u64..60, 0_i64..60), 0..30)
+        ) {
+            let of = |at: usize| {
+                let (rpm, tpm, usd, concurrency) = rooms[at];
+                limits(rpm, tpm, usd, concurrency)
+            };
+            let principal = in_tenants(of(0), of(1), of(2));
+            let model = Arc::new(LimitCells::new(LimitOwner::Model, &of(3), None));
+            let target = Arc::new(LimitCells::new(LimitOwner::Deployment, &of(4), None));
+            let (mut requests, mut tokens, mut charged, mut cost) = (0_u64, 0_u64, 0_u64, 0_u64);
+            for (estimate, worst, end, used, price) in steps {
+                let Ok(admission) = principal.admit_for(Some(&model), NOW, estimate) else { continue };
+                let Ok(claim) = admission.attempt(Some(&target), NanoUsd::new(worst), NOW) else { continue };
+                match end {
+                    0 => drop((admission, claim)),
+                    1 => {
+                        drop(claim);
+                        admission.refund(NOW);
+                    }
+                    _ => {
+                        claim.settle(used, NanoUsd::new(price * 2), NanoUsd::new(price), NOW);
+                        admission.true_up(used, NOW);
+                        requests += 1;
+                        tokens += used;
+                        charged += price as u64;
+                        cost += price as u64 * 2;
+                    }
+                }
+            }
+            // In the order of `all_left`: organisation, team, key, model, target.
+            let owners = [2, 1, 0, 3, 4];
+            for (left, at) in all_left(&principal, &[&model, &target]).chunks(4).zip(owners) {
+                let (rpm, tpm, usd, _) = rooms[at];
+                let money = if at == 4 { cost } else { charged };
+                let expected = [
+                    Some(rpm - requests),
+                    Some(tpm.saturating_sub(tokens)),
+                    Some((usd as u64).saturating_sub(money)),
+                    Some(0),
+                ];
+                prop_assert_eq!(left, expected, "owner {}", at);
+            }
+        }
+
         /// A sequence of admissions with every kind of end leaves exactly what was really used.
         #[test]
         fn r8_only_what_was_used_stays_taken(
@@ -373,7 +644,7 @@ mod tests {
                         }
                     },
                     Err(refusal) => {
-                        let room = match refusal.kind { LimitKind::Rpm => free_requests, LimitKind::Tpm => free_tokens };
+                        let room = if refusal.kind == LimitKind::Rpm { free_requests } else { free_tokens };
                         prop_assert_eq!(refusal.remaining, room);
                         prop_assert!(refusal.needed > room || tokens > 4_000);
                     }

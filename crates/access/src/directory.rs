@@ -7,15 +7,21 @@ use arc_swap::ArcSwap;
 use weighbridge_units::{KeyId, Timestamp};
 
 use crate::{
-    AccessError, ClientOrigin, KeyHash, KeyStore, KeyStoreError, Pepper, PresentedKey, Principal, VirtualKey,
+    AccessError, ClientOrigin, KeyHash, KeyStore, KeyStoreError, Pepper, PresentedKey, Principal, Tenant,
+    TenantName, TenantNode, VirtualKey,
 };
 
-type Principals = HashMap<KeyId, Arc<Principal>>;
+/// What requests read, swapped as a whole.
+#[derive(Default)]
+struct Compiled {
+    principals: HashMap<KeyId, Arc<Principal>>,
+    tenants: HashMap<TenantName, Arc<TenantNode>>,
+}
 
-/// Every key that exists, compiled for the request path and swapped as a whole.
+/// Every key and tenant that exists, compiled for the request path and swapped as a whole.
 pub struct Directory {
     pepper: Pepper,
-    principals: ArcSwap<Principals>,
+    compiled: ArcSwap<Compiled>,
     /// Held while a new map is built, so that two refreshes cannot lose each other's cells.
     refreshing: Mutex<()>,
     /// The store's version that was loaded last, plus one; 0 before the first load.
@@ -25,8 +31,8 @@ pub struct Directory {
 impl Directory {
     /// An empty directory.
     pub fn new(pepper: Pepper) -> Self {
-        let principals = ArcSwap::from_pointee(Principals::new());
-        Self { pepper, principals, refreshing: Mutex::new(()), loaded: AtomicU64::new(0) }
+        let compiled = ArcSwap::from_pointee(Compiled::default());
+        Self { pepper, compiled, refreshing: Mutex::new(()), loaded: AtomicU64::new(0) }
     }
 
     /// Finds the key that a client presents, and checks its secret, its life and where it is used.
@@ -44,18 +50,13 @@ impl Directory {
     ) -> Result<Arc<Principal>, AccessError> {
         let presented = PresentedKey::parse(presented).ok_or(AccessError::InvalidKey)?;
         let hash = self.pepper.hash(&presented);
-        let principals = self.principals.load();
-        let principal = principals.get(&presented.id()).ok_or(AccessError::InvalidKey)?;
+        let compiled = self.compiled.load();
+        let principal = compiled.principals.get(&presented.id()).ok_or(AccessError::InvalidKey)?;
         let key = principal.key();
         if !secret_is_right(key, &hash, now) {
             return Err(AccessError::InvalidKey);
         }
-        if key.revoked.is_some() {
-            return Err(AccessError::Revoked);
-        }
-        if key.expires.is_some_and(|end| now >= end) {
-            return Err(AccessError::Expired);
-        }
+        principal.alive(now)?;
         if !key.ip_allow.is_empty() && !key.ip_allow.iter().any(|range| range.contains(origin.ip)) {
             return Err(AccessError::AddressNotAllowed(origin.ip.to_canonical()));
         }
@@ -69,12 +70,17 @@ impl Directory {
 
     /// The principal of a key, without any check.
     pub fn get(&self, id: KeyId) -> Option<Arc<Principal>> {
-        self.principals.load().get(&id).cloned()
+        self.compiled.load().principals.get(&id).cloned()
     }
 
     /// How many keys there are, dead ones included.
     pub fn len(&self) -> usize {
-        self.principals.load().len()
+        self.compiled.load().principals.len()
+    }
+
+    /// A tenant that is defined.
+    pub fn tenant(&self, name: &TenantName) -> Option<Arc<TenantNode>> {
+        self.compiled.load().tenants.get(name).cloned()
     }
 
     /// Whether there is no key at all.
@@ -82,23 +88,36 @@ impl Directory {
         self.len() == 0
     }
 
-    /// Replaces all keys at once. What an unchanged key has used of its limits stays used; requests
+    /// Replaces all keys and tenants at once. What an unchanged one has used of its limits stays used; requests
     /// that run keep the definition that they were admitted with.
-    pub fn refresh(&self, keys: Vec<VirtualKey>) {
+    pub fn refresh(&self, keys: Vec<VirtualKey>, tenants: Vec<Tenant>) {
         let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
-        let former = self.principals.load();
-        let compile = |key: VirtualKey| {
+        let former = self.compiled.load();
+        let node = |tenant: Tenant| {
+            let name = tenant.name.clone();
+            let node = match former.tenants.get(&name) {
+                Some(same) if **same.tenant() == tenant => Arc::clone(same),
+                changed => Arc::new(TenantNode::new(Arc::new(tenant), changed.map(|node| &**node))),
+            };
+            (name, node)
+        };
+        let tenants: HashMap<_, _> = tenants.into_iter().map(node).collect();
+        let principal = |key: VirtualKey| {
             let id = key.id;
-            let principal = match former.get(&id) {
-                Some(same) if **same.key() == key => Arc::clone(same),
-                changed => Arc::new(Principal::new(Arc::new(key), changed.map(|p| &**p))),
+            let organisation = key.tenant.parent().unwrap_or_else(|| key.tenant.clone());
+            let team = key.tenant.team().and_then(|team| tenants.get(&team));
+            let above = [tenants.get(&organisation).cloned(), team.cloned()];
+            let principal = match former.principals.get(&id) {
+                Some(same) if same.is_of(&key, &above) => Arc::clone(same),
+                changed => Arc::new(Principal::new(Arc::new(key), above, changed.map(|p| &**p))),
             };
             (id, principal)
         };
-        self.principals.store(Arc::new(keys.into_iter().map(compile).collect()));
+        let principals = keys.into_iter().map(principal).collect();
+        self.compiled.store(Arc::new(Compiled { principals, tenants }));
     }
 
-    /// Loads the keys where the store says that they have changed; tells whether they had.
+    /// Loads keys and tenants where the store says that any has changed; tells whether they had.
     ///
     /// Called several times a second, it makes a revocation bind within the second that rule K2
     /// grants, on every instance that shares the store.
@@ -111,7 +130,7 @@ impl Directory {
         if self.loaded.load(Ordering::Acquire) == version {
             return Ok(false);
         }
-        self.refresh(store.load_all().await?);
+        self.refresh(store.load_all().await?, store.load_tenants().await?);
         self.loaded.store(version, Ordering::Release);
         Ok(true)
     }
@@ -133,7 +152,7 @@ fn secret_is_right(key: &VirtualKey, hash: &KeyHash, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Limits, MemoryKeyStore, MintedKey, ModelScope, TenantName, mint_key, mint_secret};
+    use crate::{MemoryKeyStore, MintedKey, ModelScope, TenantName, mint_key, mint_secret};
     use futures::executor::block_on;
     use std::net::IpAddr;
     use weighbridge_units::Monotonic;
@@ -153,7 +172,7 @@ mod tests {
 
     fn directory(keys: &[VirtualKey]) -> Directory {
         let directory = Directory::new(pepper());
-        directory.refresh(keys.to_vec());
+        directory.refresh(keys.to_vec(), Vec::new());
         directory
     }
 
@@ -251,19 +270,79 @@ mod tests {
     #[test]
     fn k1_limits_and_running_requests_survive_a_refresh() {
         let (_, mut key) = minted(1);
-        key.limits = Limits { rpm: Some(2), tpm: None };
+        key.limits.rpm = Some(2);
         let directory = directory(&[key.clone()]);
         let now = Monotonic::from_micros(1);
         let running = directory.get(key.id).unwrap().admit(now, 0).unwrap();
         key.models = ModelScope::Only(Vec::new());
-        directory.refresh(vec![key.clone()]);
+        directory.refresh(vec![key.clone()], Vec::new());
         let reloaded = directory.get(key.id).unwrap();
         assert!(running.principal().may_use("m") && !reloaded.may_use("m"));
         assert_eq!(reloaded.requests(now).map(|s| s.remaining), Some(1));
         running.refund(now);
         assert_eq!(reloaded.requests(now).map(|s| s.remaining), Some(2), "one cell, before and after");
-        directory.refresh(vec![key.clone()]);
+        directory.refresh(vec![key.clone()], Vec::new());
         assert!(Arc::ptr_eq(&reloaded, &directory.get(key.id).unwrap()), "an unchanged key is not rebuilt");
+    }
+
+    fn tenant(name: &str) -> Tenant {
+        Tenant::new(TenantName::new(name).unwrap(), Timestamp::default())
+    }
+
+    #[test]
+    fn a_key_may_do_what_it_and_its_team_and_its_organisation_allow() {
+        let (minted_key, mut key) = minted(1);
+        key.tenant = TenantName::new("acme/search").unwrap();
+        let scope =
+            |patterns: &[&str]| ModelScope::Only(patterns.iter().map(|p| p.parse().unwrap()).collect());
+        let (mut acme, mut search) = (tenant("acme"), tenant("acme/search"));
+        (acme.models, search.models, key.models) =
+            (scope(&["a*", "b*"]), scope(&["b*", "c*"]), scope(&["b1", "c1"]));
+        let directory = Directory::new(pepper());
+        let may = |model: &str| directory.get(key.id).unwrap().may_use(model);
+        directory.refresh(vec![key.clone()], Vec::new());
+        assert!(may("b1") && may("c1"), "tenants that nobody has defined restrict nothing");
+        directory.refresh(vec![key.clone()], vec![search.clone(), tenant("acme2"), tenant("other/search")]);
+        assert!(may("b1") && may("c1") && !may("b2"));
+        directory.refresh(vec![key.clone()], vec![acme.clone(), search.clone()]);
+        assert!(may("b1") && !may("c1") && !may("a1"));
+
+        search.expires = Some(NOW);
+        directory.refresh(vec![key.clone()], vec![acme.clone(), search.clone()]);
+        assert_eq!(ask(&directory, minted_key.expose()), Err(AccessError::Expired));
+        acme.blocked = true;
+        directory.refresh(vec![key.clone()], vec![acme]);
+        assert_eq!(ask(&directory, minted_key.expose()), Err(AccessError::Blocked));
+        key.blocked = true;
+        directory.refresh(vec![key], Vec::new());
+        assert_eq!(ask(&directory, minted_key.expose()), Err(AccessError::Blocked));
+    }
+
+    #[test]
+    fn k2_a_team_that_is_blocked_is_refused_at_the_next_sync_and_its_limits_go_on() {
+        let (minted_key, mut key) = minted(1);
+        key.tenant = TenantName::new("acme/search").unwrap();
+        let mut team = tenant("acme/search");
+        team.limits.rpm = Some(2);
+        let store = MemoryKeyStore::new();
+        let directory = Directory::new(pepper());
+        block_on(store.create(key.clone())).unwrap();
+        block_on(store.put_tenant(None, team.clone())).unwrap();
+        block_on(directory.sync(&store)).unwrap();
+        let now = Monotonic::from_micros(1);
+        directory.get(key.id).unwrap().admit(now, 0).unwrap().true_up(0, now);
+        let blocked = Tenant { blocked: true, ..team.clone() };
+        block_on(store.put_tenant(Some(&team), blocked.clone())).unwrap();
+        assert!(block_on(directory.sync(&store)).unwrap());
+        assert_eq!(ask(&directory, minted_key.expose()), Err(AccessError::Blocked));
+        let lower = Tenant { limits: crate::Limits { rpm: Some(1), ..team.limits }, ..team };
+        block_on(store.put_tenant(Some(&blocked), lower)).unwrap();
+        block_on(directory.sync(&store)).unwrap();
+        assert_eq!(ask(&directory, minted_key.expose()), Ok(key.id));
+        assert!(
+            directory.get(key.id).unwrap().admit(now, 0).is_err(),
+            "a lowered limit gives no fresh minute"
+        );
     }
 
     #[test]

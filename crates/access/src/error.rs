@@ -19,6 +19,9 @@ pub enum AccessError {
     /// The secret is right, but the key was taken back.
     #[error("the API key was revoked: ask for a new one")]
     Revoked,
+    /// The secret is right, but the key, its team or its organisation is blocked.
+    #[error("the API key is blocked, or whom it belongs to: ask whoever administers it")]
+    Blocked,
     /// The key may not be used from this address.
     #[error("the API key may not be used from {0}: ask for this address to be allowed")]
     AddressNotAllowed(IpAddr),
@@ -32,7 +35,7 @@ impl AccessError {
     pub const fn class(&self) -> ErrorClass {
         match self {
             Self::InvalidKey | Self::Expired | Self::Revoked => ErrorClass::Authentication,
-            Self::AddressNotAllowed(_) | Self::ReferrerNotAllowed => ErrorClass::Permission,
+            Self::Blocked | Self::AddressNotAllowed(_) | Self::ReferrerNotAllowed => ErrorClass::Permission,
         }
     }
 }
@@ -61,19 +64,35 @@ pub enum InvalidDefinition {
     /// Not a tenant's name.
     #[error("`{0}` is not a tenant name: 1 to 128 characters of a-z, A-Z, 0-9, `.`, `_`, `-`, `/`")]
     Tenant(String),
+    /// A tenant's name that is neither an organisation nor a team in one.
+    #[error("`{0}` is neither an organisation nor a team in one: write `acme` or `acme/search`")]
+    TenantPath(String),
     /// Not a key's name.
     #[error("a key's name has 1 to 128 characters and no control characters")]
     Name,
     /// A limit that cannot be counted.
     #[error("a limit of {0} per minute is too large: leave it out for no limit")]
     Limit(u64),
-    /// A negative budget.
-    #[error("a budget cannot be negative: leave it out for no budget")]
-    Budget,
+    /// A negative limit of money.
+    #[error("a limit of money per minute cannot be negative: leave it out for no limit")]
+    NegativeLimit,
+    /// Not a budget.
+    #[error("the budget is not right: {0}")]
+    Budget(String),
+    /// Not a time zone.
+    #[error("`{0}` is not a time zone: write a name of the IANA database such as UTC or Europe/Berlin")]
+    Zone(String),
     /// Not a tag.
     #[error("`{0}` is not a list of tags: write key=value,key=value with at most {max} tags", max = crate::Tags::MAX)]
     Tags(String),
     /// A pepper that could be guessed.
     #[error("the key pepper has fewer than {min} bytes: give at least that many random ones", min = crate::Pepper::MIN_BYTES)]
     Pepper,
+}
+
+impl InvalidDefinition {
+    /// A budget that cannot be accepted.
+    pub(crate) fn budget(why: impl Into<String>) -> Self {
+        Self::Budget(why.into())
+    }
 }

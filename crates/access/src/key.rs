@@ -1,94 +1,41 @@
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
-
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
-use crate::{Cidr, InvalidDefinition, KeyHash, ModelScope, RateCell, ReferrerPattern, Tags};
+use crate::{
+    Budget, Cidr, InvalidDefinition, KeyHash, ModelScope, RateCell, ReferrerPattern, Tags, TenantName,
+};
 
-/// Who a key belongs to, and who pays: an organisation, or a team in it such as `acme/search`.
-///
-/// Scopes, budgets and caches are kept per tenant, never per key material (rule K3).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TenantName(Arc<str>);
-
-impl TenantName {
-    /// The longest name, in bytes.
-    pub const MAX_LENGTH: usize = 128;
-
-    /// A name of letters, digits and `.`, `_`, `-`, `/`.
-    ///
-    /// # Errors
-    /// [`InvalidDefinition::Tenant`] for any other text.
-    pub fn new(text: &str) -> Result<Self, InvalidDefinition> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/');
-        let fits = (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(plain);
-        fits.then(|| Self(text.into())).ok_or_else(|| InvalidDefinition::Tenant(text.to_owned()))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The name, shared.
-    pub fn shared(&self) -> Arc<str> {
-        Arc::clone(&self.0)
-    }
-}
-
-impl fmt::Display for TenantName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for TenantName {
-    type Err = InvalidDefinition;
-    fn from_str(text: &str) -> Result<Self, InvalidDefinition> {
-        Self::new(text)
-    }
-}
-
-/// How much a key may do per minute. `None` is no limit; 0 blocks.
+/// How much may be done at once and per minute. `None` is no limit; 0 blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Requests per minute.
     pub rpm: Option<u64>,
     /// Tokens per minute, prompt and answer together.
     pub tpm: Option<u64>,
+    /// Money per minute.
+    pub usd_per_minute: Option<NanoUsd>,
+    /// Requests at once, from their admission to the end of their answers.
+    pub concurrency: Option<u64>,
 }
 
-/// When a budget starts anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum BudgetPeriod {
-    /// With each calendar month in UTC.
-    #[default]
-    Month,
-}
+impl Limits {
+    /// No limit at all.
+    pub const NONE: Self = Self { rpm: None, tpm: None, usd_per_minute: None, concurrency: None };
 
-impl BudgetPeriod {
-    /// The name in configuration, admin API and stores.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Month => "month",
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// The first [`InvalidDefinition`].
+    pub fn check(&self) -> Result<(), InvalidDefinition> {
+        for limit in [self.rpm, self.tpm, self.concurrency].into_iter().flatten() {
+            if limit > RateCell::MAX_PER_MINUTE {
+                return Err(InvalidDefinition::Limit(limit));
+            }
+        }
+        match self.usd_per_minute {
+            Some(limit) if limit.is_negative() => Err(InvalidDefinition::NegativeLimit),
+            _ => Ok(()),
         }
     }
-
-    /// The period of that name, if there is one.
-    pub fn from_name(name: &str) -> Option<Self> {
-        (name == Self::Month.as_str()).then_some(Self::Month)
-    }
-}
-
-/// How much a key may cost per period. A limit of 0 blocks (rule M7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// The most that may be spent in a period.
-    pub limit: NanoUsd,
-    /// When the spending is counted from zero again.
-    pub period: BudgetPeriod,
 }
 
 /// What to do where a translation cannot carry everything over.
@@ -168,10 +115,10 @@ pub struct VirtualKey {
     pub retired: Option<RetiredSecret>,
     /// The models that it may use.
     pub models: ModelScope,
-    /// Requests and tokens per minute.
+    /// What it may do at once and per minute.
     pub limits: Limits,
-    /// Money per period.
-    pub budget: Option<Budget>,
+    /// How much it may use per period, at most [`Budget::MOST`].
+    pub budgets: Vec<Budget>,
     /// Addresses that it may be used from; empty for all.
     pub ip_allow: Vec<Cidr>,
     /// Pages that it may be used from; empty for all.
@@ -185,6 +132,8 @@ pub struct VirtualKey {
     pub allow_store: bool,
     /// How long prompts are cached that the client has not marked itself; `None` leaves requests unmarked.
     pub prompt_cache: Option<PromptCache>,
+    /// Whether it is refused until further notice.
+    pub blocked: bool,
     /// When it was made.
     pub created: Timestamp,
     /// From when on it is refused.
@@ -204,13 +153,14 @@ impl VirtualKey {
             retired: None,
             models: ModelScope::All,
             limits: Limits::default(),
-            budget: None,
+            budgets: Vec::new(),
             ip_allow: Vec::new(),
             referrers: Vec::new(),
             tags: Tags::default(),
             loss_policy: None,
             allow_store: true,
             prompt_cache: None,
+            blocked: false,
             created,
             expires: None,
             revoked: None,
@@ -226,20 +176,13 @@ impl VirtualKey {
         if !named {
             return Err(InvalidDefinition::Name);
         }
-        for limit in [self.limits.rpm, self.limits.tpm].into_iter().flatten() {
-            if limit > RateCell::MAX_PER_MINUTE {
-                return Err(InvalidDefinition::Limit(limit));
-            }
-        }
-        if self.budget.is_some_and(|budget| budget.limit.is_negative()) {
-            return Err(InvalidDefinition::Budget);
-        }
-        Ok(())
+        self.limits.check()?;
+        Budget::check_all(&self.budgets, Budget::MOST)
     }
 
-    /// Whether the key works at `now`, its secret apart: neither revoked nor expired.
+    /// Whether the key works at `now`, its secret apart: neither revoked, nor blocked, nor expired.
     pub fn is_alive(&self, now: Timestamp) -> bool {
-        self.revoked.is_none() && self.expires.is_none_or(|end| now < end)
+        self.revoked.is_none() && !self.blocked && self.expires.is_none_or(|end| now < end)
     }
 }
 
@@ -263,15 +206,8 @@ mod tests {
         wrong.limits.tpm = Some(u64::MAX);
         assert_eq!(wrong.check(), Err(InvalidDefinition::Limit(u64::MAX)));
         let mut wrong = key();
-        wrong.budget = Some(Budget { limit: NanoUsd::new(-1), period: BudgetPeriod::Month });
-        assert_eq!(wrong.check(), Err(InvalidDefinition::Budget));
-    }
-
-    #[test]
-    fn tenant_names_are_plain() {
-        for wrong in ["", "a b", "ä", "a\n", &"x".repeat(129)] {
-            assert!(TenantName::new(wrong).is_err(), "{wrong:?}");
-        }
+        wrong.budgets = vec![Budget::per_month(NanoUsd::new(-1))];
+        assert!(matches!(wrong.check(), Err(InvalidDefinition::Budget(_))));
     }
 
     #[test]
@@ -283,7 +219,5 @@ mod tests {
             assert_eq!(PromptCache::from_name(policy.as_str()), Some(policy));
         }
         assert_eq!(PromptCache::from_name("2h"), None);
-        assert_eq!(BudgetPeriod::from_name("month"), Some(BudgetPeriod::Month));
-        assert_eq!(BudgetPeriod::from_name("Month"), None);
     }
 }

@@ -28,9 +28,9 @@
 //! let minted = mint_key(&random, &pepper);
 //!
 //! let mut key = VirtualKey::new(minted.id, "search", TenantName::new("acme")?, minted.hash, Timestamp::default());
-//! key.limits = Limits { rpm: Some(1), tpm: None };
+//! key.limits.rpm = Some(1);
 //! let directory = Directory::new(pepper);
-//! directory.refresh(vec![key]);
+//! directory.refresh(vec![key], Vec::new());
 //!
 //! let origin = ClientOrigin { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), referrer: None };
 //! let principal = directory.authenticate(minted.expose(), &origin, Timestamp::from_secs(1))?;
@@ -44,10 +44,13 @@
 //! ```
 
 mod admission;
+mod budget;
+mod calendar;
 mod cidr;
 mod directory;
 mod error;
 mod key;
+mod limits;
 mod memory_store;
 mod origin;
 mod pattern;
@@ -55,13 +58,17 @@ mod rate;
 mod secret;
 mod store;
 mod tags;
+mod tenant;
 pub mod testkit;
 
-pub use admission::{Admission, LimitKind, LimitRefusal, Principal};
+pub use admission::{Admission, AttemptClaim, Principal, TenantNode};
+pub use budget::{Budget, BudgetLimit, BudgetMeter, Counted, OnExceed};
+pub use calendar::{BudgetPeriod, Window, Zone};
 pub use cidr::Cidr;
 pub use directory::Directory;
 pub use error::{AccessError, InvalidDefinition};
-pub use key::{Budget, BudgetPeriod, Limits, LossPolicy, PromptCache, RetiredSecret, TenantName, VirtualKey};
+pub use key::{Limits, LossPolicy, PromptCache, RetiredSecret, VirtualKey};
+pub use limits::{LimitCells, LimitKind, LimitOwner, LimitRefusal};
 pub use memory_store::MemoryKeyStore;
 pub use origin::{ClientOrigin, client_ip};
 pub use pattern::{ModelPattern, ModelScope, ReferrerPattern};
@@ -69,3 +76,4 @@ pub use rate::{RateCell, Standing, Take};
 pub use secret::{KEY_RANDOM_BYTES, KeyHash, MintedKey, Pepper, PresentedKey, mint_key, mint_secret};
 pub use store::{KeyStore, KeyStoreError};
 pub use tags::Tags;
+pub use tenant::{Tenant, TenantName};

@@ -1,11 +1,12 @@
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use weighbridge_units::{KeyId, Timestamp};
 
-use crate::{KeyHash, KeyStore, KeyStoreError, RetiredSecret, VirtualKey};
+use crate::{KeyHash, KeyStore, KeyStoreError, RetiredSecret, Tenant, TenantName, VirtualKey};
 
-/// Keys in memory, for tests and for embedding.
+/// Keys and tenants in memory, for tests and for embedding.
 #[derive(Debug, Default)]
 pub struct MemoryKeyStore {
     state: Mutex<State>,
@@ -14,6 +15,7 @@ pub struct MemoryKeyStore {
 #[derive(Debug, Default)]
 struct State {
     keys: Vec<VirtualKey>,
+    tenants: BTreeMap<TenantName, Tenant>,
     version: u64,
 }
 
@@ -79,6 +81,35 @@ impl KeyStore for MemoryKeyStore {
             key.hash = hash;
             Ok(())
         })
+    }
+
+    async fn update(&self, former: &VirtualKey, key: VirtualKey) -> Result<VirtualKey, KeyStoreError> {
+        key.check()?;
+        self.state().change(former.id, |present| {
+            if present.revoked.is_some() {
+                return Err(KeyStoreError::Revoked(present.id));
+            }
+            if present != former {
+                return Err(KeyStoreError::Changed(format!("the key {}", present.id)));
+            }
+            *present = key.with_life_of(present);
+            Ok(())
+        })
+    }
+
+    async fn put_tenant(&self, former: Option<&Tenant>, tenant: Tenant) -> Result<(), KeyStoreError> {
+        tenant.check()?;
+        let mut state = self.state();
+        if state.tenants.get(&tenant.name) != former {
+            return Err(KeyStoreError::Changed(format!("the tenant {}", tenant.name)));
+        }
+        state.tenants.insert(tenant.name.clone(), tenant);
+        state.version += 1;
+        Ok(())
+    }
+
+    async fn load_tenants(&self) -> Result<Vec<Tenant>, KeyStoreError> {
+        Ok(self.state().tenants.values().cloned().collect())
     }
 
     async fn version(&self) -> Result<u64, KeyStoreError> {

@@ -32,6 +32,17 @@ pub struct Take {
     length: u64,
 }
 
+impl Take {
+    /// What was taken before and what was taken now, as if all of it had been taken now, one after the other.
+    pub(crate) const fn joined(before: Option<Self>, Self { start, length }: Self) -> Self {
+        let before = match before {
+            Some(before) => before.length,
+            None => 0,
+        };
+        Self { start: start.saturating_sub(before), length: length.saturating_add(before) }
+    }
+}
+
 /// How a limit stands: the figures of the `x-ratelimit-*` headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
@@ -52,10 +63,15 @@ impl RateCell {
         Self { per_minute: per_minute.min(Self::MAX_PER_MINUTE), drained_at: AtomicU64::new(0) }
     }
 
+    /// A cell at rest for nano-dollars, which are many.
+    pub const fn of_money(per_minute: u64) -> Self {
+        Self { per_minute, drained_at: AtomicU64::new(0) }
+    }
+
     /// A cell with another limit that has drained as far as this one.
     #[must_use]
     pub fn with_limit(&self, per_minute: u64) -> Self {
-        let cell = Self::new(per_minute);
+        let cell = Self::of_money(per_minute);
         cell.drained_at.store(self.drained_at.load(Ordering::Acquire), Ordering::Release);
         cell
     }
@@ -90,17 +106,6 @@ impl RateCell {
                 Err(current) => drained_at = current,
             }
         }
-    }
-
-    /// Takes units beside those that were taken before, all or none; what it gives stands for both.
-    ///
-    /// # Errors
-    /// As [`Self::take`]. What was taken before stays so.
-    pub fn take_more(&self, had: Option<&Take>, units: u64, now: Monotonic) -> Result<Take, Duration> {
-        let before = had.map_or(0, |had| had.length);
-        let Take { start, length } = self.take(units, now)?;
-        // As if all of it had been taken now, one after the other.
-        Ok(Take { start: start.saturating_sub(before), length: length.saturating_add(before) })
     }
 
     /// Gives everything back that has not drained since: as if it had not been taken.

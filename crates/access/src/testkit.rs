@@ -3,8 +3,8 @@
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 use crate::{
-    Budget, BudgetPeriod, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache,
-    RetiredSecret, Tags, TenantName, VirtualKey,
+    Budget, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache, RetiredSecret,
+    Tags, Tenant, TenantName, VirtualKey,
 };
 
 /// A key that uses every field, so that a store which forgets one is found out.
@@ -23,8 +23,14 @@ pub fn full_key(id: u64) -> Result<VirtualKey, crate::InvalidDefinition> {
     );
     key.retired = Some(RetiredSecret { hash: KeyHash::from_bytes([8; 32]), until: Timestamp::from_secs(9) });
     key.models = ModelScope::Only(vec!["openai/*".parse()?, "support".parse()?]);
-    key.limits = Limits { rpm: Some(0), tpm: Some(1_000_000_000) };
-    key.budget = Some(Budget { limit: NanoUsd::MAX, period: BudgetPeriod::Month });
+    key.limits = full_limits();
+    key.blocked = true;
+    key.budgets = vec![
+        Budget::per_month(NanoUsd::MAX),
+        "tokens=9007199254740992 period=day zone=Asia/Tokyo for=user on_exceed=downgrade:small thresholds=50,100"
+            .parse()?,
+        "requests=0 period=total for=tag:env=prod on_exceed=alert".parse()?,
+    ];
     key.ip_allow = vec!["10.0.0.0/8".parse()?, "2001:db8::/32".parse()?];
     key.referrers = vec!["https://*.example.com".parse()?, "http://localhost:3000/a*".parse()?];
     key.tags = "env=prod,feature=search".parse::<Tags>()?;
@@ -33,6 +39,29 @@ pub fn full_key(id: u64) -> Result<VirtualKey, crate::InvalidDefinition> {
     key.prompt_cache = Some(PromptCache::OneHour);
     key.expires = Some(Timestamp::from_micros(i64::MAX));
     Ok(key)
+}
+
+fn full_limits() -> Limits {
+    Limits {
+        rpm: Some(0),
+        tpm: Some(1_000_000_000),
+        usd_per_minute: Some(NanoUsd::MAX),
+        concurrency: Some(1_000),
+    }
+}
+
+/// A tenant that uses every field.
+///
+/// # Errors
+/// None in practice: the parts are well-formed.
+pub fn full_tenant(name: &str) -> Result<Tenant, crate::InvalidDefinition> {
+    let mut tenant = Tenant::new(TenantName::new(name)?, Timestamp::from_micros(1_795_226_938_123_456));
+    tenant.models = ModelScope::Only(vec!["openai/*".parse()?, "support".parse()?]);
+    tenant.limits = full_limits();
+    tenant.budgets = full_key(1)?.budgets;
+    tenant.blocked = true;
+    tenant.expires = Some(Timestamp::from_micros(i64::MAX));
+    Ok(tenant)
 }
 
 /// Runs an empty store through everything that the trait promises, and leaves keys behind.
@@ -73,6 +102,44 @@ pub async fn check_key_store(store: &dyn KeyStore) -> Result<(), Box<dyn std::er
     assert!(matches!(invalid, Err(KeyStoreError::Invalid(_))), "{invalid:?}");
     assert_eq!(store.load_all().await?, [full.clone(), plain.clone(), none.clone()]);
 
+    let mut wanted = full.clone();
+    wanted.name = "renamed".to_owned();
+    wanted.hash = KeyHash::from_bytes([9; 32]);
+    wanted.budgets.truncate(1);
+    wanted.limits = Limits::NONE;
+    wanted.blocked = false;
+    wanted.expires = None;
+    let updated = store.update(&full, wanted.clone()).await?;
+    changed("updating").await?;
+    assert_eq!(updated, VirtualKey { hash: full.hash, ..wanted }, "an update changes no secret");
+    let again = store.update(&full, full.clone()).await;
+    assert!(matches!(again, Err(KeyStoreError::Changed(_))), "what is no more cannot be changed: {again:?}");
+    store.update(&updated, full.clone()).await?;
+    changed("updating").await?;
+    let nameless = VirtualKey { name: String::new(), ..full.clone() };
+    let invalid = store.update(&full, nameless).await;
+    assert!(matches!(invalid, Err(KeyStoreError::Invalid(_))), "{invalid:?}");
+
+    let (acme, team) = (full_tenant("acme")?, full_tenant("acme/search")?);
+    let open = Tenant::new(TenantName::new("other")?, Timestamp::default());
+    assert_eq!(store.load_tenants().await?, []);
+    for tenant in [&open, &team, &acme] {
+        store.put_tenant(None, tenant.clone()).await?;
+        changed("adding a tenant").await?;
+    }
+    assert_eq!(store.load_tenants().await?, [acme.clone(), team.clone(), open.clone()]);
+    let twice = store.put_tenant(None, acme.clone()).await;
+    assert!(matches!(twice, Err(KeyStoreError::Changed(_))), "{twice:?}");
+    let unblocked = Tenant { blocked: false, budgets: Vec::new(), ..acme.clone() };
+    store.put_tenant(Some(&acme), unblocked.clone()).await?;
+    changed("changing a tenant").await?;
+    let late = store.put_tenant(Some(&acme), acme.clone()).await;
+    assert!(matches!(late, Err(KeyStoreError::Changed(_))), "{late:?}");
+    let nowhere = Tenant::new(TenantName::new("a/b/c")?, Timestamp::default());
+    let invalid = store.put_tenant(None, nowhere).await;
+    assert!(matches!(invalid, Err(KeyStoreError::Invalid(_))), "{invalid:?}");
+    assert_eq!(store.load_tenants().await?, [unblocked, team, open]);
+
     let at = Timestamp::from_micros(1_234_567);
     let rotated = store.rotate(plain.id, KeyHash::from_bytes([2; 32]), at).await?;
     changed("rotating").await?;
@@ -84,6 +151,8 @@ pub async fn check_key_store(store: &dyn KeyStore) -> Result<(), Box<dyn std::er
     assert_eq!(revoked, VirtualKey { revoked: Some(at), ..full.clone() });
     let again = store.revoke(full.id, Timestamp::from_secs(99)).await?;
     assert_eq!(again.revoked, Some(at), "the first revocation stands");
+    let dead = store.update(&revoked, revoked.clone()).await;
+    assert!(matches!(dead, Err(KeyStoreError::Revoked(id)) if id == full.id), "{dead:?}");
     let dead = store.rotate(full.id, KeyHash::from_bytes([3; 32]), at).await;
     assert!(matches!(dead, Err(KeyStoreError::Revoked(id)) if id == full.id), "{dead:?}");
     let nobody = KeyId::from_bits(77);

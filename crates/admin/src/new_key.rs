@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use weighbridge_access::{
-    Budget, BudgetPeriod, InvalidDefinition, KeyHash, Limits, LossPolicy, ModelScope, PromptCache,
-    TenantName, VirtualKey,
+    Budget, BudgetLimit, BudgetPeriod, InvalidDefinition, KeyHash, Limits, LossPolicy, ModelScope,
+    PromptCache, TenantName, VirtualKey,
 };
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
@@ -25,12 +25,21 @@ pub struct NewKey {
     /// Tokens per minute.
     #[serde(default)]
     pub tpm: Option<u64>,
-    /// The most that may be spent in a period, in dollars: `25.00`. Text, never a number.
+    /// Money per minute, in dollars: `0.50`. Text, never a number.
+    #[serde(default)]
+    pub usd_per_minute: Option<String>,
+    /// Requests at once.
+    #[serde(default)]
+    pub concurrency: Option<u64>,
+    /// The most that may be spent in a period, in dollars: `25.00`. Text, never a number. Short for a budget.
     #[serde(default)]
     pub budget_usd: Option<String>,
-    /// The period of the budget: `month`, which is what it is if absent.
+    /// The period of that budget: `day`, `week`, `month`, which is what it is if absent, or `total`.
     #[serde(default)]
     pub budget_period: Option<String>,
+    /// Budgets, each as [`weighbridge_access::Budget`] reads it: `tokens=1000000 period=day zone=Europe/Berlin`.
+    #[serde(default)]
+    pub budgets: Vec<String>,
     /// Address ranges that it may be used from; empty for all.
     #[serde(default)]
     pub ip_allow: Vec<String>,
@@ -68,8 +77,18 @@ impl NewKey {
         if let Some(models) = &self.models {
             key.models = ModelScope::Only(read_all(models).map_err(refuse)?);
         }
-        key.limits = Limits { rpm: self.rpm, tpm: self.tpm };
-        key.budget = self.budget()?;
+        key.limits = Limits {
+            rpm: self.rpm,
+            tpm: self.tpm,
+            usd_per_minute: self
+                .usd_per_minute
+                .as_deref()
+                .map(|text| money("usd_per_minute", text))
+                .transpose()?,
+            concurrency: self.concurrency,
+        };
+        key.budgets = self.budget()?.into_iter().collect();
+        key.budgets.extend(read_all(&self.budgets).map_err(refuse)?);
         key.ip_allow = read_all(&self.ip_allow).map_err(refuse)?;
         key.referrers = read_all(&self.referrers).map_err(refuse)?;
         key.tags = self.tags.parse().map_err(refuse)?;
@@ -101,7 +120,7 @@ impl NewKey {
         let period = match self.budget_period.as_deref() {
             None => BudgetPeriod::Month,
             Some(name) => BudgetPeriod::from_name(name)
-                .ok_or_else(|| AdminError::invalid("budget_period", "write month, or leave it out"))?,
+                .ok_or_else(|| AdminError::invalid("budget_period", "write day, week, month or total"))?,
         };
         let Some(text) = &self.budget_usd else {
             return match self.budget_period {
@@ -109,9 +128,12 @@ impl NewKey {
                 Some(_) => Err(AdminError::invalid("budget_usd", "a period needs an amount such as 25.00")),
             };
         };
-        let limit: NanoUsd = text.parse().map_err(|why| AdminError::invalid("budget_usd", why))?;
-        Ok(Some(Budget { limit, period }))
+        Ok(Some(Budget::new(BudgetLimit::Usd(money("budget_usd", text)?), period)))
     }
+}
+
+fn money(field: &'static str, text: &str) -> Result<NanoUsd, AdminError> {
+    text.parse().map_err(|why| AdminError::invalid(field, why))
 }
 
 fn read_all<T: std::str::FromStr<Err = InvalidDefinition>>(
@@ -161,15 +183,15 @@ mod tests {
 
     #[test]
     fn every_field_reaches_the_definition() {
-        let text = r#"{"name":"n","tenant":"t","models":["openai/*"],"rpm":1,"tpm":2,"budget_usd":"25.50","budget_period":"month",
+        let text = r#"{"name":"n","tenant":"t","models":["openai/*"],"rpm":1,"tpm":2,"usd_per_minute":"0.5","concurrency":3,
+            "budget_usd":"25.50","budget_period":"month","budgets":["tokens=5 period=day"],
             "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","loss_policy":"reject","allow_store":false,"prompt_cache":"1h","expires":"2026-11-21T02:08:59Z"}"#;
         let key = define(&serde_json::from_str(text).unwrap()).unwrap();
         assert!(key.models.allows("openai/x") && !key.models.allows("x"));
-        assert_eq!(key.limits, Limits { rpm: Some(1), tpm: Some(2) });
-        assert_eq!(
-            key.budget,
-            Some(Budget { limit: NanoUsd::new(25_500_000_000), period: BudgetPeriod::Month })
-        );
+        let usd_per_minute = Some(NanoUsd::new(500_000_000));
+        assert_eq!(key.limits, Limits { rpm: Some(1), tpm: Some(2), usd_per_minute, concurrency: Some(3) });
+        let tokens = Budget::new(BudgetLimit::Tokens(5), BudgetPeriod::Day);
+        assert_eq!(key.budgets, [Budget::per_month(NanoUsd::new(25_500_000_000)), tokens]);
         assert_eq!(key.ip_allow[0].to_string(), "10.0.0.0/8");
         assert_eq!(key.referrers[0].to_string(), "https://a.example");
         assert_eq!(key.tags.to_string(), "a=2,b=1");
@@ -183,12 +205,15 @@ mod tests {
     fn what_is_wrong_is_named() {
         let base = NewKey::named("n", "t");
         let some = |text: &str| Some(text.to_owned());
-        let cases: [(&str, NewKey); 15] = [
+        let cases: [(&str, NewKey); 18] = [
             ("name", NewKey { name: String::new(), ..base.clone() }),
             ("tenant", NewKey { tenant: "a b".to_owned(), ..base.clone() }),
             ("models", NewKey { models: Some(vec!["*x".to_owned()]), ..base.clone() }),
-            ("rpm, tpm", NewKey { rpm: Some(u64::MAX), ..base.clone() }),
-            ("budget_usd", NewKey { budget_usd: some("-1"), ..base.clone() }),
+            ("rpm, tpm, concurrency", NewKey { rpm: Some(u64::MAX), ..base.clone() }),
+            ("budgets", NewKey { budget_usd: some("-1"), ..base.clone() }),
+            ("usd_per_minute", NewKey { usd_per_minute: some("x"), ..base.clone() }),
+            ("budgets", NewKey { budgets: vec!["usd=1 usd=2".to_owned()], ..base.clone() }),
+            ("budgets", NewKey { budgets: vec!["usd=1".to_owned(); 2], ..base.clone() }),
             ("budget_usd", NewKey { budget_usd: some("1e3"), ..base.clone() }),
             ("budget_usd", NewKey { budget_period: some("month"), ..base.clone() }),
             ("budget_period", NewKey { budget_usd: some("1"), budget_period: some("year"), ..base.clone() }),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weighbridge_access::{
-    Directory, KEY_RANDOM_BYTES, KeyStore, MintedKey, Pepper, VirtualKey, mint_key, mint_secret,
+    Budget, Directory, KEY_RANDOM_BYTES, KeyStore, MintedKey, Pepper, VirtualKey, mint_key, mint_secret,
 };
 use weighbridge_ledger::{EntityId, Extent, Fact, JournalRow, LedgerStore};
 use weighbridge_records::{AuditLog, AuditRecord};
@@ -356,7 +356,9 @@ fn describe(key: &VirtualKey) -> Vec<(String, String)> {
         ("models", view.models.map(|models| models.join(" "))),
         ("rpm", view.rpm.map(|rpm| rpm.to_string())),
         ("tpm", view.tpm.map(|tpm| tpm.to_string())),
-        ("budget_usd", view.budget.map(|budget| format!("{} per {}", budget.limit_usd, budget.period))),
+        ("usd_per_minute", view.usd_per_minute),
+        ("concurrency", view.concurrency.map(|most| most.to_string())),
+        ("budgets", Some(joined(&key.budgets)).filter(|budgets| !budgets.is_empty())),
         ("ip_allow", list(view.ip_allow)),
         ("referrers", list(view.referrers)),
         ("tags", Some(view.tags).filter(|tags| !tags.is_empty())),
@@ -366,4 +368,9 @@ fn describe(key: &VirtualKey) -> Vec<(String, String)> {
         ("expires", view.expires),
     ];
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// Budgets in one line.
+fn joined(budgets: &[Budget]) -> String {
+    budgets.iter().map(Budget::to_string).collect::<Vec<_>>().join("; ")
 }

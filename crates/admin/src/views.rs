@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use weighbridge_access::{ModelScope, VirtualKey};
+use weighbridge_access::{Budget, BudgetLimit, ModelScope, VirtualKey};
 use weighbridge_ledger::{AccountId, Balance, Measure, Quantity, Used, Verification};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
 
@@ -23,8 +23,12 @@ pub struct KeyView {
     pub rpm: Option<u64>,
     /// Tokens per minute; `null` for no limit.
     pub tpm: Option<u64>,
-    /// Money per period; `null` for no limit.
-    pub budget: Option<BudgetView>,
+    /// Money per minute, in dollars; `null` for no limit.
+    pub usd_per_minute: Option<String>,
+    /// Requests at once; `null` for no limit.
+    pub concurrency: Option<u64>,
+    /// How much it may use per period, beside what its team and organisation may.
+    pub budgets: Vec<BudgetView>,
     /// Address ranges that it may be used from; empty for all.
     pub ip_allow: Vec<String>,
     /// Pages that it may be used from; empty for all.
@@ -48,10 +52,38 @@ pub struct KeyView {
 /// A budget as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BudgetView {
-    /// The most that may be spent in a period, in dollars, exactly: `25.000000000`.
-    pub limit_usd: String,
-    /// The period.
+    /// What is counted: `usd`, `tokens` or `requests`.
+    pub unit: &'static str,
+    /// The most that may be used in a period; dollars exactly: `25.000000000`.
+    pub limit: String,
+    /// The period: `day`, `week`, `month` or `total`.
     pub period: &'static str,
+    /// Whose days, weeks and months these are.
+    pub zone: String,
+    /// Which requests are counted: `all`, `user`, `model:…` or `tag:…`.
+    #[serde(rename = "for")]
+    pub counts: String,
+    /// What happens beyond: `block`, `alert` or `downgrade:…`.
+    pub on_exceed: String,
+    /// At how many percent an alert is raised.
+    pub thresholds: Vec<u16>,
+}
+
+impl BudgetView {
+    pub(crate) fn new(budget: &Budget) -> Self {
+        Self {
+            unit: budget.limit.unit(),
+            limit: match budget.limit {
+                BudgetLimit::Usd(limit) => limit.to_string(),
+                BudgetLimit::Tokens(limit) | BudgetLimit::Requests(limit) => limit.to_string(),
+            },
+            period: budget.period.as_str(),
+            zone: budget.zone.to_string(),
+            counts: budget.counts.to_string(),
+            on_exceed: budget.on_exceed.to_string(),
+            thresholds: budget.thresholds.clone(),
+        }
+    }
 }
 
 /// Whether a key works.
@@ -62,6 +94,8 @@ pub enum KeyState {
     Active,
     /// Its time is over.
     Expired,
+    /// It is refused until further notice.
+    Blocked,
     /// It was taken back.
     Revoked,
 }
@@ -70,6 +104,7 @@ impl KeyView {
     pub(crate) fn new(key: &VirtualKey, now: Timestamp) -> Self {
         let state = match (key.revoked, key.is_alive(now)) {
             (Some(_), _) => KeyState::Revoked,
+            (None, _) if key.blocked => KeyState::Blocked,
             (None, true) => KeyState::Active,
             (None, false) => KeyState::Expired,
         };
@@ -84,10 +119,9 @@ impl KeyView {
             },
             rpm: key.limits.rpm,
             tpm: key.limits.tpm,
-            budget: key.budget.map(|budget| BudgetView {
-                limit_usd: budget.limit.to_string(),
-                period: budget.period.as_str(),
-            }),
+            usd_per_minute: key.limits.usd_per_minute.map(|limit| limit.to_string()),
+            concurrency: key.limits.concurrency,
+            budgets: key.budgets.iter().map(BudgetView::new).collect(),
             ip_allow: texts(&key.ip_allow),
             referrers: texts(&key.referrers),
             tags: key.tags.to_string(),

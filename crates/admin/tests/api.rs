@@ -120,7 +120,12 @@ async fn a_key_lives_from_creation_to_revocation() {
     assert_eq!(listed.status, 200);
     let expected = json!({"data": [{
         "id": id, "name": "search", "tenant": "acme", "state": "active", "models": ["openai/*"], "rpm": 60, "tpm": null,
-        "budget": {"limit_usd": "25.500000000", "period": "month"}, "ip_allow": ["127.0.0.0/8"], "referrers": [],
+        "usd_per_minute": null, "concurrency": null,
+        "budgets": [{
+            "unit": "usd", "limit": "25.500000000", "period": "month", "zone": "UTC", "for": "all", "on_exceed": "block",
+            "thresholds": []
+        }],
+        "ip_allow": ["127.0.0.0/8"], "referrers": [],
         "tags": "env=prod", "loss_policy": null, "allow_store": true, "prompt_cache": null, "created": "2026-11-21T02:08:58.000Z",
         "expires": "2027-01-31T00:00:00.000Z", "revoked": null
     }]});

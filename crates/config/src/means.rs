@@ -73,6 +73,7 @@ pub(crate) fn config(
     let trusted_proxies =
         said.server.trusted_proxies.said().map(|ranges| ranges.value.iter().map(|r| r.value).collect());
     let settings = Settings {
+        budgets: Vec::new(),
         providers,
         routes,
         limits,

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri};
+use weighbridge_access::Limits;
 use weighbridge_catalogue::{Preset, Spoken, near, preset, presets};
 use weighbridge_pipeline::settings::{ProviderCredential, ProviderSettings, Timeouts};
 
@@ -94,6 +95,8 @@ fn discovered(
         headers: preset_headers(preset),
         price_as: preset.price_as.unwrap_or(preset.name).into(),
         timeouts: Timeouts::default(),
+        limits: Limits::NONE,
+        budgets: Vec::new(),
     })
 }
 
@@ -170,6 +173,8 @@ fn declared(
         auth: said.auth.said().map_or(usual.auth, |auth| auth.value),
         price_as: Arc::from(price_as),
         base_url: base_url?,
+        limits: Limits::NONE,
+        budgets: Vec::new(),
     })
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use weighbridge_units::KeyId;
+use weighbridge_units::{KeyId, Timestamp};
 
 use crate::Measure;
 
@@ -368,6 +368,29 @@ pub enum BudgetScope<'a> {
     Tenant(&'a str),
     /// One virtual key.
     Key(KeyId),
+    /// What is asked of one provider, by its configured name.
+    Provider(&'a str),
+    /// What is asked for under one configured name of a model.
+    Model(&'a str),
+    /// Those requests of another scope that have something in common.
+    Part {
+        /// The scope that the requests are of.
+        whole: &'a BudgetScope<'a>,
+        /// What they have in common.
+        part: BudgetPart<'a>,
+    },
+}
+
+/// What the requests have in common that a budget counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BudgetPart<'a> {
+    /// An end user.
+    User(&'a str),
+    /// A model, or a pattern of models.
+    Model(&'a str),
+    /// A tag: its name and value.
+    Tag(&'a str, &'a str),
 }
 
 /// Over which time a budget counts.
@@ -378,10 +401,31 @@ pub enum BudgetWindow {
     Month(i32),
     /// For good.
     Total,
+    /// A stretch of time that begins at an instant: a day, week or month of some time zone.
+    From {
+        /// How long such stretches are. A day and a week may begin at the same instant.
+        period: BudgetSpan,
+        /// The first instant.
+        start: Timestamp,
+    },
+}
+
+/// How long a [`BudgetWindow`] is, roughly: clocks change, and months differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum BudgetSpan {
+    /// A calendar day.
+    Day = b'd',
+    /// A calendar week.
+    Week = b'w',
+    /// A calendar month.
+    Month = b'm',
 }
 
 /// The account that counts what a scope used in a window. A request belongs to the window that it
-/// reserved in (rule C7), however long it runs.
+/// arrived in (rule C7), however long it runs.
+///
+/// Hashes a name: whoever asks for the same account often keeps it.
 ///
 /// ```
 /// use weighbridge_ledger::{Book, BudgetScope, BudgetWindow, budget_account};
@@ -393,26 +437,55 @@ pub enum BudgetWindow {
 /// assert_ne!(account, budget_account(Book::Platform, key, BudgetWindow::Month(month + 1)));
 /// ```
 pub fn budget_account(book: Book, scope: BudgetScope<'_>, window: BudgetWindow) -> AccountId {
-    let mut name = Vec::with_capacity(48);
+    let mut name = Vec::with_capacity(96);
     match window {
         BudgetWindow::Month(month) => {
             name.push(b'm');
             name.extend_from_slice(&month.to_le_bytes());
         }
         BudgetWindow::Total => name.push(b't'),
+        BudgetWindow::From { period, start } => {
+            name.extend_from_slice(&[b'f', period as u8]);
+            name.extend_from_slice(&start.as_micros().to_le_bytes());
+        }
     }
+    write_scope(scope, &mut name);
+    AccountId::new(book, AccountKind::Budget, EntityId::of_bytes(&name))
+}
+
+/// What is written never begins with what is written for another scope: texts stand at the end, or
+/// behind their length.
+fn write_scope(scope: BudgetScope<'_>, name: &mut Vec<u8>) {
+    let mut text = |kind, text: &str| {
+        name.push(kind);
+        name.extend_from_slice(text.as_bytes());
+    };
     match scope {
         BudgetScope::Installation => name.push(b'i'),
-        BudgetScope::Tenant(path) => {
-            name.push(b't');
-            name.extend_from_slice(path.as_bytes());
-        }
+        BudgetScope::Tenant(path) => text(b't', path),
+        BudgetScope::Provider(provider) => text(b'p', provider),
+        BudgetScope::Model(model) => text(b'm', model),
         BudgetScope::Key(key) => {
             name.push(b'k');
             name.extend_from_slice(&key.get().to_le_bytes());
         }
+        BudgetScope::Part { whole, part } => {
+            let mut counted = |kind, text: &str| {
+                name.push(kind);
+                name.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                name.extend_from_slice(text.as_bytes());
+            };
+            match part {
+                BudgetPart::User(user) => counted(b'U', user),
+                BudgetPart::Model(model) => counted(b'M', model),
+                BudgetPart::Tag(tag, value) => {
+                    counted(b'T', tag);
+                    counted(b'V', value);
+                }
+            }
+            write_scope(*whole, name);
+        }
     }
-    AccountId::new(book, AccountKind::Budget, EntityId::of_bytes(&name))
 }
 
 #[cfg(test)]
@@ -437,20 +510,53 @@ mod tests {
 
     #[test]
     fn budgets_of_other_scopes_and_windows_are_other_accounts() {
-        let windows = [BudgetWindow::Month(24_322), BudgetWindow::Month(24_323), BudgetWindow::Total];
-        let scopes = [
+        let start = Timestamp::from_secs(1_795_000_000);
+        let spans = [BudgetSpan::Day, BudgetSpan::Week, BudgetSpan::Month];
+        let from = spans.map(|period| BudgetWindow::From { period, start });
+        let later =
+            BudgetWindow::From { period: BudgetSpan::Day, start: Timestamp::from_secs(1_795_086_400) };
+        let windows: Vec<_> =
+            [BudgetWindow::Month(24_322), BudgetWindow::Month(24_323), BudgetWindow::Total, later]
+                .into_iter()
+                .chain(from)
+                .collect();
+        let wholes = [
             BudgetScope::Installation,
             BudgetScope::Tenant("a"),
             BudgetScope::Tenant("a/b"),
             BudgetScope::Key(KeyId::from_bits(1)),
             BudgetScope::Key(KeyId::from_bits(2)),
+            BudgetScope::Provider("a"),
+            BudgetScope::Model("a"),
         ];
+        let parts = [
+            BudgetPart::User("a"),
+            BudgetPart::User(""),
+            BudgetPart::Model("a"),
+            BudgetPart::Tag("a", "bc"),
+            BudgetPart::Tag("ab", "c"),
+        ];
+        let part = |whole| parts.iter().map(move |part| BudgetScope::Part { whole, part: *part });
+        let scopes: Vec<_> = wholes.iter().copied().chain(wholes.iter().flat_map(part)).collect();
         let all: HashSet<_> = [Book::Platform, Book::Surcharge]
             .into_iter()
-            .flat_map(|book| windows.map(|window| (book, window)))
-            .flat_map(|(book, window)| scopes.map(|scope| budget_account(book, scope, window)))
+            .flat_map(|book| windows.iter().map(move |window| (book, *window)))
+            .flat_map(|(book, window)| scopes.iter().map(move |scope| budget_account(book, *scope, window)))
             .collect();
         assert_eq!(all.len(), 2 * windows.len() * scopes.len());
+    }
+
+    /// What is spent already must not be forgotten by a newer release.
+    #[test]
+    fn the_accounts_of_the_first_release_stay() {
+        let account = |scope, window| budget_account(Book::Platform, scope, window).to_string();
+        let key = BudgetScope::Key(KeyId::from_bits(7));
+        assert_eq!(account(key, BudgetWindow::Month(683)), "platform/budget/932515831c445");
+        assert_eq!(
+            account(BudgetScope::Tenant("acme"), BudgetWindow::Total),
+            "platform/budget/43763f2986a44"
+        );
+        assert_eq!(account(BudgetScope::Installation, BudgetWindow::Total), "platform/budget/12b7e3ffbdf4f");
     }
 
     proptest! {

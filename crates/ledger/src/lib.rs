@@ -103,7 +103,10 @@ mod state;
 mod store;
 pub mod testkit;
 
-pub use account::{AccountId, AccountKind, Book, BudgetScope, BudgetWindow, EntityId, Name, budget_account};
+pub use account::{
+    AccountId, AccountKind, Book, BudgetPart, BudgetScope, BudgetSpan, BudgetWindow, EntityId, Name,
+    budget_account,
+};
 pub use chain::{Auditor, RowHash, StoredRow};
 pub use charging::{charge, cost_account};
 pub use codec::{DecodeError, decode, encode};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::Body as HttpBody;
-use weighbridge_access::{Admission, LimitRefusal};
+use weighbridge_access::Admission;
 use weighbridge_protocol::json::{ScanError, ScanLimits};
 use weighbridge_protocol::{Body, Envelope, envelope_at};
 use weighbridge_translate::StreamForm;
@@ -69,7 +69,7 @@ impl Authenticated {
                 let said = Box::new(read.await?);
                 // The place comes first and reading after, so only now is it known what was said before.
                 let before = weighbridge_tokens::estimate(said.bytes_before());
-                admission.take_more(before, draft.core.env.monotonic()).map_err(over_limit)?;
+                admission.take_more(before, draft.core.env.monotonic()).map_err(Refusal::Limit)?;
                 Some(said)
             }
             _ => None,
@@ -120,13 +120,8 @@ impl Authenticated {
 
     /// Takes the request out of the key's limits.
     pub(crate) fn admission(&self, tokens: u64, draft: &Draft) -> Result<Admission, Refusal> {
-        self.principal.admit(draft.core.env.monotonic(), tokens).map_err(over_limit)
+        self.principal.admit(draft.core.env.monotonic(), tokens).map_err(Refusal::Limit)
     }
-}
-
-fn over_limit(refused: LimitRefusal) -> Refusal {
-    let LimitRefusal { kind, limit, retry_after, .. } = refused;
-    Refusal::Limit { kind: kind.as_str(), limit, retry_after }
 }
 
 /// A request whose body was read and checked.

@@ -72,7 +72,7 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
         };
         let Some(deployment) = route.deployments.get(pick.target().get()) else { break };
         keep_decision(&mut exchange, &plan, &route);
-        let reserved = match reserve(exchange, &settings, deployment, pick).await {
+        let reserved = match reserve(exchange, &settings, &route, deployment, pick).await {
             Ok(reserved) => reserved,
             Err(rejected) => {
                 let Rejected { exchange: request, pick, unfit } = *rejected;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
-use weighbridge_access::{Cidr, LossPolicy};
+use weighbridge_access::{Budget, BudgetMeter, Cidr, InvalidDefinition, LossPolicy};
 use weighbridge_catalogue::{ModelInfo, PathTemplate, PromptCacheInfo, Spoken, near};
 use weighbridge_ledger::Name;
 use weighbridge_protocol::Dialect;
@@ -19,8 +19,8 @@ use weighbridge_units::Protocol;
 
 use crate::pipeline::PipelineError;
 use crate::settings::{
-    AnswerKeeping, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings, RequestLimits,
-    RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
+    AnswerKeeping, BUDGETS_BESIDE, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings,
+    RequestLimits, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
 };
 
 /// `provider/model` names that are remembered; further ones are compiled for each request.
@@ -28,6 +28,7 @@ const DIRECT_MOST: usize = 1024;
 
 /// Everything that a request reads of the configuration. Swapped as a whole.
 pub(crate) struct Compiled {
+    pub(crate) budgets: Arc<[BudgetMeter]>,
     pub(crate) limits: RequestLimits,
     pub(crate) loss_policy: LossPolicy,
     pub(crate) unknown_model: UnknownModel,
@@ -57,6 +58,7 @@ pub(crate) struct Provider {
     pub(crate) headers: HeaderMap,
     pub(crate) price_as: Arc<str>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) budgets: Arc<[BudgetMeter]>,
     keys: Arc<KeyPool>,
 }
 
@@ -119,6 +121,9 @@ const DOCUMENTED: [&str; 5] = ["/chat/completions", "/responses", "/v1/messages"
 
 /// What stands behind a name that clients ask for.
 pub(crate) struct ModelRoute {
+    /// The configured name; `None` where `provider/model` is asked for directly.
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) budgets: Arc<[BudgetMeter]>,
     pub(crate) route: Arc<Route>,
     /// In the order of the route's targets.
     pub(crate) deployments: Box<[Arc<Deployment>]>,
@@ -129,6 +134,7 @@ impl Compiled {
     /// Compiles `settings`; health and the retry budget of `former` are carried over.
     pub(crate) fn new(settings: &Settings, former: Option<&Self>) -> Result<Self, PipelineError> {
         let mut compiled = Self {
+            budgets: meters("[limits]", &settings.budgets, Budget::MOST)?,
             limits: settings.limits,
             loss_policy: settings.loss_policy,
             unknown_model: settings.unknown_model,
@@ -231,7 +237,9 @@ impl Compiled {
         })?;
         let deployments = targets.into_iter().chain(fallbacks).collect();
         let on_disconnect = settings.on_disconnect.unwrap_or(self.on_disconnect);
-        Ok(Arc::new(ModelRoute { route, deployments, on_disconnect }))
+        let budgets = meters(&settings.name, &settings.budgets, BUDGETS_BESIDE)?;
+        let name = Some(settings.name.clone());
+        Ok(Arc::new(ModelRoute { name, budgets, route, deployments, on_disconnect }))
     }
 
     /// Routes that name the same model at the same provider share one deployment and its health.
@@ -260,6 +268,14 @@ impl Compiled {
     }
 }
 
+/// Budgets, ready to be asked about windows.
+fn meters(owner: &str, budgets: &[Budget], most: usize) -> Result<Arc<[BudgetMeter]>, PipelineError> {
+    let wrong =
+        |why: InvalidDefinition| PipelineError::Budget { owner: owner.to_owned(), reason: why.to_string() };
+    Budget::check_all(budgets, most).map_err(wrong)?;
+    Ok(BudgetMeter::all(budgets))
+}
+
 impl ModelRoute {
     fn single(
         retry_budget: &Arc<RetryBudget>,
@@ -271,7 +287,13 @@ impl ModelRoute {
             retry_budget: Arc::clone(retry_budget),
             ..RouteParts::default()
         };
-        Some(Self { route: Route::new(parts).ok()?, deployments: Box::new([deployment]), on_disconnect })
+        Some(Self {
+            name: None,
+            budgets: Arc::default(),
+            route: Route::new(parts).ok()?,
+            deployments: Box::new([deployment]),
+            on_disconnect,
+        })
     }
 }
 
@@ -343,6 +365,7 @@ impl Provider {
             headers,
             price_as: settings.price_as.clone(),
             timeouts: settings.timeouts,
+            budgets: meters(&settings.name, &settings.budgets, BUDGETS_BESIDE)?,
             keys: Arc::new(KeyPool::new(credentials.len())),
             credentials,
         })

@@ -44,6 +44,7 @@ mod answer;
 mod attempt;
 mod attempt_timer;
 mod attributes;
+mod budgets;
 mod compiled;
 mod conversation;
 mod departure;

@@ -61,6 +61,14 @@ pub enum PipelineError {
         /// The provider.
         provider: String,
     },
+    /// Budgets that contradict each other, or too many of them.
+    #[error("the budgets of `{owner}` cannot be kept: {reason}")]
+    Budget {
+        /// Whose they are.
+        owner: String,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A route that could never answer.
     #[error("the model `{route}` cannot be served: {reason}")]
     Route {

@@ -51,6 +51,7 @@ impl Received {
         let principal = core.directory.authenticate(presented, &origin, draft.record.at);
         let principal = principal.map_err(|error| match error {
             AccessError::AddressNotAllowed(_) | AccessError::ReferrerNotAllowed => Refusal::OriginNotAllowed,
+            AccessError::Blocked => Refusal::Blocked,
             _ => Refusal::Unauthenticated,
         })?;
         let key = principal.key();

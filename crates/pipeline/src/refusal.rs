@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use weighbridge_access::LimitRefusal;
+use weighbridge_ledger::{Measure, Quantity};
 use weighbridge_protocol::Body;
 use weighbridge_protocol::json::ReadError;
 use weighbridge_translate::ApiError;
 use weighbridge_translate::openai_responses::kept::{item_not_found, not_found, previous_not_found};
-use weighbridge_units::{ErrorClass, Loss, NanoUsd};
+use weighbridge_units::{ErrorClass, Loss};
 
 use crate::outbound::field_path;
 
@@ -26,6 +28,8 @@ pub(crate) enum Refusal {
     Unauthenticated,
     /// The key may not be used from there.
     OriginNotAllowed,
+    /// The key is blocked, or its team, or its organisation.
+    Blocked,
     /// The path is not one of ours.
     UnknownRoute { path: String },
     /// The path is ours, the method is not.
@@ -48,10 +52,10 @@ pub(crate) enum Refusal {
     Unpriced { model: String },
     /// A translation would lose something and the caller wants it refused.
     LossRejected { losses: Vec<Loss> },
-    /// A rate limit of the key.
-    Limit { kind: &'static str, limit: u64, retry_after: Duration },
-    /// The key's budget has no room; `reset` is when the window ends.
-    Budget { available: NanoUsd, reset: Duration },
+    /// A limit per minute, or of requests at once.
+    Limit(LimitRefusal),
+    /// A budget has no room; `reset` is when its window ends, if it does.
+    Budget { measure: Measure, available: Quantity, reset: Option<Duration> },
     /// The ledger cannot be written: nothing may be dispatched (rule C4).
     LedgerUnavailable,
     /// More requests than the gateway takes at once.
@@ -90,6 +94,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => "unauthenticated",
             Self::OriginNotAllowed => "origin-not-allowed",
+            Self::Blocked => "blocked",
             Self::UnknownRoute { .. } => "unknown-route",
             Self::MethodNotAllowed { .. } => "method-not-allowed",
             Self::BadHeader { .. } => "bad-header",
@@ -101,8 +106,8 @@ impl Refusal {
             Self::ModelNotAllowed { .. } => "model-not-allowed",
             Self::Unpriced { .. } => "unpriced",
             Self::LossRejected { .. } => "loss-rejected",
-            Self::Limit { kind, .. } => kind,
-            Self::Budget { .. } => "budget",
+            Self::Limit(refused) => refused.kind.as_str(),
+            Self::Budget { reset, .. } => budget_kind(*reset),
             Self::LedgerUnavailable => "ledger-unavailable",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
@@ -129,6 +134,11 @@ impl Refusal {
             Self::OriginNotAllowed => {
                 (Class::Permission, 403, "This key may not be used from this address or page.".into())
             }
+            Self::Blocked => (
+                Class::Permission,
+                403,
+                "This key is blocked, or the team or organisation that it is of.".into(),
+            ),
             Self::UnknownRoute { path } => {
                 (Class::NotFound, 404, format!("There is no route `{path}` on this gateway."))
             }
@@ -156,14 +166,19 @@ impl Refusal {
                 format!("No price is known for `{model}`, so it is not served: add one under [prices]."),
             ),
             Self::LossRejected { losses } => (Class::BadRequest, 400, loss_rejected(losses)),
-            Self::Limit { kind, limit, .. } => {
-                (Class::RateLimit, 429, format!("The key's {kind} limit of {limit} is reached."))
+            Self::Limit(LimitRefusal { kind, whose, limit, .. }) => {
+                let limit = kind.amount(*limit);
+                (Class::RateLimit, 429, format!("The {whose}'s limit of {limit} is reached ({kind})."))
             }
-            Self::Budget { available, .. } => (
-                Class::RateLimit,
-                429,
-                format!("The key's budget has no room for this request: {available} USD are left."),
-            ),
+            Self::Budget { measure, available, reset } => {
+                let (class, status) = match reset {
+                    Some(_) => (Class::RateLimit, 429),
+                    None => (Class::Billing, 402),
+                };
+                let left = measure.show(*available);
+                let message = format!("The key's budget has no room for this request: {left} are left.");
+                (class, status, message)
+            }
             Self::LedgerUnavailable => (
                 Class::Overloaded,
                 503,
@@ -191,7 +206,7 @@ impl Refusal {
         Some(match self {
             Self::Unauthenticated => "invalid_api_key",
             Self::UnknownModel { .. } => "model_not_found",
-            Self::Limit { .. } => "rate_limit_exceeded",
+            Self::Limit(_) => "rate_limit_exceeded",
             Self::Budget { .. } => "insufficient_quota",
             Self::LedgerUnavailable => "ledger_unavailable",
             Self::LossRejected { .. } => "translation_loss",
@@ -218,11 +233,11 @@ impl Refusal {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         match self {
-            Self::Limit { kind, .. } => {
-                headers.insert(LIMIT_KIND, HeaderValue::from_static(kind));
+            Self::Limit(refused) => {
+                headers.insert(LIMIT_KIND, HeaderValue::from_static(refused.kind.as_str()));
             }
-            Self::Budget { .. } => {
-                headers.insert(LIMIT_KIND, HeaderValue::from_static("budget"));
+            Self::Budget { reset, .. } => {
+                headers.insert(LIMIT_KIND, HeaderValue::from_static(budget_kind(*reset)));
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
             Self::Upstream { error, .. } if error.status == 429 => {
@@ -237,8 +252,8 @@ impl Refusal {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Limit { retry_after, .. } => Some(*retry_after),
-            Self::Budget { reset, .. } => Some(*reset),
+            Self::Limit(refused) => Some(refused.retry_after),
+            Self::Budget { reset, .. } => *reset,
             Self::LedgerUnavailable | Self::KeptUnavailable | Self::Overloaded | Self::Draining => {
                 Some(RETRY_SOON)
             }
@@ -246,6 +261,11 @@ impl Refusal {
             _ => None,
         }
     }
+}
+
+/// A budget that starts anew some day, or one that does not.
+const fn budget_kind(reset: Option<Duration>) -> &'static str {
+    if reset.is_some() { "budget" } else { "budget-total" }
 }
 
 fn unknown_model(model: &str, near: &[String]) -> String {

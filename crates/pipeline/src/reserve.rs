@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use weighbridge_access::{LossPolicy, PromptCache};
 use weighbridge_ledger::{
-    Billing, Book, BudgetScope, BudgetWindow, Hold, LedgerError, Measure, Name, Refusal as LedgerRefusal,
-    Reservation, Reserve, budget_account,
+    AccountId, Billing, Hold, LedgerError, Measure, Name, Quantity, Refusal as LedgerRefusal, Reservation,
+    Reserve,
 };
 use weighbridge_pricing::{PriceCard, ServiceTier};
 use weighbridge_protocol::Body;
@@ -15,9 +15,10 @@ use weighbridge_routing::{Pick, Rejection};
 use weighbridge_translate::PromptCaching;
 use weighbridge_translate::conversation::CacheTtl;
 use weighbridge_transport::Rope;
-use weighbridge_units::{AttemptId, Bucket, NanoUsd, Timestamp};
+use weighbridge_units::{AttemptId, Bucket, NanoUsd};
 
-use crate::compiled::{Compiled, Deployment};
+use crate::budgets::{Counting, bounds_money, counting};
+use crate::compiled::{Compiled, Deployment, ModelRoute};
 use crate::exchange::Exchange;
 use crate::in_flight::Intent;
 use crate::media;
@@ -68,13 +69,14 @@ impl Unfit {
 pub(crate) async fn reserve(
     mut exchange: Box<Exchange>,
     settings: &Compiled,
+    route: &ModelRoute,
     deployment: &Arc<Deployment>,
     pick: Pick,
 ) -> Result<Reserved, Box<Rejected>> {
     if let Err(unfit) = media::fetch(&mut exchange, deployment).await {
         return Err(Box::new(Rejected { exchange, pick, unfit }));
     }
-    match prepare(&exchange, settings, deployment).await {
+    match prepare(&exchange, settings, route, deployment).await {
         Ok(Prepared { meter, outbound, reservation }) => {
             exchange.deployment = Some(Arc::clone(deployment));
             exchange.draft.record.losses = outbound.losses;
@@ -95,6 +97,7 @@ struct Prepared {
 async fn prepare(
     exchange: &Exchange,
     settings: &Compiled,
+    route: &ModelRoute,
     deployment: &Deployment,
 ) -> Result<Prepared, Unfit> {
     // What is sent, priced and bounded has the whole conversation, not only what the client wrote.
@@ -103,7 +106,8 @@ async fn prepare(
         None => None,
     };
     let said = said.as_ref().unwrap_or(&exchange.body);
-    let meter = meter(exchange, said, settings, deployment)?;
+    let counting = counting(exchange, settings, route, deployment);
+    let meter = meter(exchange, said, settings, deployment, bounds_money(&counting))?;
     let caching = prompt_caching(exchange, deployment, meter.card.as_deref());
     let mut outbound = outbound::write(exchange, said, deployment, Additions { cap: None, caching })?;
     check_losses(exchange, &outbound)?;
@@ -121,26 +125,31 @@ async fn prepare(
     let cap = outbound::output_cap(exchange, deployment);
     let amount = worst(cap).ok_or_else(unpriceable)?;
     let tokens = |cap: u64| bound.saturating_add(cap.saturating_mul(exchange.envelope.candidates));
-    let reserve = |amount, tokens| {
-        exchange.core().ledger.reserve(command(exchange, deployment, &meter, amount, tokens))
+    let reserve = |worst: Worst| {
+        let holds = counting.iter().map(Counting::hold).collect();
+        exchange.core().ledger.reserve(command(exchange, deployment, &meter, worst, holds))
     };
-    let reservation = match reserve(amount, tokens(cap)).await {
+    let reservation = match reserve(Worst { amount, tokens: tokens(cap) }).await {
         Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, .. }))
-            if exchange.envelope.max_output.is_none() && account.measure() == Measure::Usd =>
+            if exchange.envelope.max_output.is_none() && account.measure() != Measure::Requests =>
         {
-            let available = available.usd();
-            let fitting = cap_that_fits(cap, available, worst).ok_or_else(|| no_room(exchange, available))?;
+            let needs = |cap| match account.measure() {
+                Measure::Usd => worst(cap).map(Quantity::from),
+                _ => Some(Quantity::of_count(tokens(cap))),
+            };
+            let fitting = cap_that_fits(cap, available, needs)
+                .ok_or_else(|| no_room(exchange, &counting, account, available))?;
             outbound =
                 outbound::write(exchange, said, deployment, Additions { cap: Some(fitting), caching })?;
             let amount = worst(fitting).ok_or_else(unpriceable)?;
-            reserve(amount, tokens(fitting)).await
+            reserve(Worst { amount, tokens: tokens(fitting) }).await
         }
         other => other,
     };
     match reservation {
         Ok(reservation) => Ok(Prepared { meter, outbound, reservation }),
-        Err(LedgerError::Refused(LedgerRefusal::Budget { available, .. })) => {
-            Err(no_room(exchange, available.usd()))
+        Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, .. })) => {
+            Err(no_room(exchange, &counting, account, available))
         }
         Err(LedgerError::Full { .. }) => Err(Unfit::anywhere(Rejection::Budget, Refusal::Overloaded)),
         Err(error) => {
@@ -157,12 +166,12 @@ fn meter(
     said: &Body,
     settings: &Compiled,
     deployment: &Deployment,
+    is_bounded: bool,
 ) -> Result<Meter, Unfit> {
     let tier = ServiceTier::from_wire(exchange.envelope.service_tier.as_deref());
     let (prices, at) = (exchange.core().prices.load_full(), exchange.wall());
     let card = prices.book.find(&deployment.provider.price_as, &deployment.model, tier, at);
-    let free =
-        settings.unknown_model == UnknownModel::ZeroAndFlag && exchange.principal.key().budget.is_none();
+    let free = settings.unknown_model == UnknownModel::ZeroAndFlag && !is_bounded;
     if card.is_none() && !free {
         let asked = &exchange.envelope.model;
         let model = format!("{}/{}", deployment.provider.name, deployment.model);
@@ -218,8 +227,8 @@ fn prompt_bound(exchange: &Exchange, said: &Body, deployment: &Deployment) -> u6
     weighbridge_tokens::within_context(bound, deployment.info.map(|info| info.context_window))
 }
 
-/// The largest output whose worst cost fits into what is left.
-fn cap_that_fits(most: u64, available: NanoUsd, worst: impl Fn(u64) -> Option<NanoUsd>) -> Option<u64> {
+/// The largest output whose worst cost, or count of tokens, fits into what is left.
+fn cap_that_fits(most: u64, available: Quantity, worst: impl Fn(u64) -> Option<Quantity>) -> Option<u64> {
     let fits = |cap: u64| worst(cap).is_some_and(|amount| amount <= available);
     if !fits(CAP_LEAST) {
         return None;
@@ -232,10 +241,19 @@ fn cap_that_fits(most: u64, available: NanoUsd, worst: impl Fn(u64) -> Option<Na
     Some(low)
 }
 
-fn no_room(exchange: &Exchange, available: NanoUsd) -> Unfit {
-    let next_month = Timestamp::start_of_month(exchange.arrived().month() + 1);
-    let reset = exchange.wall().until(next_month);
-    Unfit::here(Rejection::Budget, Refusal::Budget { available, reset })
+/// The budget of that account has no room: not before its window ends, if it ever does.
+fn no_room(exchange: &Exchange, counting: &[Counting<'_>], account: AccountId, available: Quantity) -> Unfit {
+    let full = counting.iter().find(|counting| counting.account == account);
+    let end = full.and_then(|full| full.window.end);
+    let reset = end.map(|end| exchange.wall().until(end));
+    Unfit::here(Rejection::Budget, Refusal::Budget { measure: account.measure(), available, reset })
+}
+
+/// What an attempt may come to.
+#[derive(Clone, Copy)]
+struct Worst {
+    amount: NanoUsd,
+    tokens: u64,
 }
 
 /// What is asked of the ledger.
@@ -243,17 +261,12 @@ fn command(
     exchange: &Exchange,
     deployment: &Deployment,
     meter: &Meter,
-    amount: NanoUsd,
-    tokens: u64,
+    worst: Worst,
+    holds: Vec<Hold>,
 ) -> Reserve {
+    let Worst { amount, tokens } = worst;
     let at = exchange.wall();
     let key = exchange.principal.key();
-    // The request belongs to the window that it arrived in (rule C7).
-    let window = BudgetWindow::Month(exchange.arrived().month());
-    let hold = key.budget.map(|budget| Hold {
-        account: budget_account(Book::Platform, BudgetScope::Key(key.id), window),
-        limit: Some(budget.limit.into()),
-    });
     Reserve {
         attempt: AttemptId::new(at, exchange.core().env.random_wide()),
         at,
@@ -267,7 +280,7 @@ fn command(
         amount,
         tokens,
         credit_limit: None,
-        holds: hold.into_iter().collect(),
+        holds,
         estimate: amount,
     }
 }
@@ -283,8 +296,8 @@ mod tests {
         fn the_largest_cap_that_fits_is_found(
             most in 1_u64..200_000, available in 0_i64..1_000_000, prompt in 0_i64..100_000, rate in 0_i64..100,
         ) {
-            let worst = |cap: u64| Some(NanoUsd::new(prompt + rate * cap as i64));
-            let available = NanoUsd::new(available);
+            let worst = |cap: u64| Some(Quantity::new(prompt + rate * cap as i64));
+            let available = Quantity::new(available);
             match cap_that_fits(most, available, worst) {
                 Some(cap) => {
                     prop_assert!(worst(cap).unwrap() <= available);

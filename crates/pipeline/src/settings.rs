@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use weighbridge_access::{Cidr, LossPolicy};
+use weighbridge_access::{Budget, Cidr, Limits, LossPolicy};
 use weighbridge_catalogue::{AuthStyle, Spoken};
 use weighbridge_transport::Signer;
+
+/// The most budgets that a provider or a model may have.
+pub const BUDGETS_BESIDE: usize = 2;
 
 /// Everything that a [`crate::Pipeline`] is told at start and at each reload.
 #[derive(Clone, Default)]
@@ -18,6 +21,8 @@ pub struct Settings {
     pub providers: Vec<ProviderSettings>,
     /// Names that clients may ask for, beside `provider/model`, which always works.
     pub routes: Vec<RouteSettings>,
+    /// How much may be used per period by all that passes, at most [`Budget::MOST`].
+    pub budgets: Vec<Budget>,
     /// Bounds on what a request may take.
     pub limits: RequestLimits,
     /// What happens when a translation loses something and neither key nor request says.
@@ -83,6 +88,10 @@ pub struct ProviderSettings {
     pub price_as: Arc<str>,
     /// Bounds on one attempt.
     pub timeouts: Timeouts,
+    /// What each of its models may be asked at once and per minute. A target without room is passed over.
+    pub limits: Limits,
+    /// How much may be used of it per period, at most [`BUDGETS_BESIDE`].
+    pub budgets: Vec<Budget>,
 }
 
 /// What proves to a provider who is asking.
@@ -151,6 +160,10 @@ pub struct RouteSettings {
     pub fallback_on_content: bool,
     /// What happens to an attempt whose client leaves; `None` is what the settings say for all.
     pub on_disconnect: Option<OnDisconnect>,
+    /// What may be asked under this name at once and per minute.
+    pub limits: Limits,
+    /// How much may be used under this name per period, at most [`BUDGETS_BESIDE`].
+    pub budgets: Vec<Budget>,
 }
 
 /// A strategy by name.

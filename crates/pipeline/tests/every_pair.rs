@@ -139,7 +139,7 @@ async fn a_budget_caps_the_output_in_every_protocol() {
     for client in clients().filter(|client| *client != Protocol::AnthropicMessages) {
         for (model, _) in MODELS {
             let mut world = World::new();
-            let key = world.add_key(|key| key.budget = world::monthly(1_000_000));
+            let key = world.add_key(|key| key.budgets = world::monthly(1_000_000));
             let (path, body) = ask(client, model, "echo:Hi", false);
             let answer = world.send(world::post(&path, &key, &body)).await;
             assert_eq!(answer.status, 200, "{client} {model}: {}", answer.text());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use weighbridge_access::{MemoryKeyStore, TenantName};
+use weighbridge_access::{Limits, MemoryKeyStore, TenantName};
 use weighbridge_cache::{
     CacheStore, EntryKey, Holding, ItemTag, KeepingTerms, Kept, MemoryCacheStore, StoreError, StoreLimits,
     Tenant,
@@ -206,6 +206,8 @@ fn route(name: &str, targets: &[&str], fallbacks: &[&str]) -> RouteSettings {
         fallback_on_context: false,
         fallback_on_content: false,
         on_disconnect: None,
+        limits: Limits::NONE,
+        budgets: Vec::new(),
     }
 }
 
@@ -511,7 +513,7 @@ async fn the_end_waits_for_answers_that_are_being_kept() {
     let store = slow(false);
     let world = stored_in(&store, KeepingTerms::default());
     let jobs = Jobs::start(&world.pipeline, Arc::new(MemoryKeyStore::new()));
-    world.directory.refresh(world.keys.clone());
+    world.directory.refresh(world.keys.clone(), Vec::new());
     let answer = world.post(RESPONSES, &question(HOLDER, "Hi", None)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(store.holding().await.unwrap().entries, 0);
@@ -553,7 +555,7 @@ async fn only_whole_answers_are_kept() {
 async fn r4_a_budget_counts_the_whole_conversation() {
     let mut world = world();
     // Room for a short question, and not for a long history or a window full of one.
-    let key = world.add_key(|key| key.budget = world::monthly(15_000_000));
+    let key = world.add_key(|key| key.budgets = world::monthly(15_000_000));
     let history = "word ".repeat(40_000);
     for model in [HOLDER, "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"] {
         let short = world.send(post(RESPONSES, &key, &question(model, "Hi", None))).await;

@@ -179,7 +179,7 @@ async fn r4_what_is_reserved_covers_the_dearest_write() {
         let mut world = World::new();
         let key = world.add_key(|key| {
             key.prompt_cache = Some(PromptCache::OneHour);
-            key.budget = monthly(budget);
+            key.budgets = monthly(budget);
         });
         let body = turns(MESSAGES, MARKED[0], &["echo:one", "one", "echo:two"]);
         let bound = body.to_string().len() as i64 * 2 * rate;

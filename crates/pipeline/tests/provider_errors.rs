@@ -8,6 +8,7 @@ mod world;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use weighbridge_access::Limits;
 use weighbridge_pipeline::settings::{RouteSettings, StrategyKind, TargetSettings};
 use weighbridge_simulator::{Fault, Simulator};
 use world::{Answer, CHAT, MESSAGES, World};
@@ -51,6 +52,8 @@ fn world(model: &str) -> World {
             fallback_on_context: false,
             fallback_on_content: false,
             on_disconnect: None,
+            limits: Limits::NONE,
+            budgets: Vec::new(),
         });
     })
 }

@@ -117,7 +117,7 @@ async fn an_unpriced_model_is_refused_before_dispatch() {
 #[tokio::test(start_paused = true)]
 async fn r8_limits_refuse_in_order_and_consume_nothing() {
     let mut world = World::new();
-    let two = world.add_key(|key| key.limits = Limits { rpm: Some(2), tpm: None });
+    let two = world.add_key(|key| key.limits = Limits { rpm: Some(2), ..Limits::NONE });
     for _ in 0..2 {
         let answer = world.send(post(CHAT, &two, &hello("gpt"))).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -127,7 +127,7 @@ async fn r8_limits_refuse_in_order_and_consume_nothing() {
     assert_eq!((answer.status, answer.header("x-gateway-limit-kind")), (429, Some("rpm")));
     assert!(answer.header("retry-after").is_some());
 
-    let narrow = world.add_key(|key| key.limits = Limits { rpm: Some(100), tpm: Some(10) });
+    let narrow = world.add_key(|key| key.limits = Limits { rpm: Some(100), tpm: Some(10), ..Limits::NONE });
     let answer = world.send(post(CHAT, &narrow, &hello("gpt"))).await;
     assert_eq!((answer.status, answer.header("x-gateway-limit-kind")), (429, Some("tpm")));
 }
@@ -136,8 +136,8 @@ async fn r8_limits_refuse_in_order_and_consume_nothing() {
 async fn a_budget_refuses_with_its_reset_and_gives_the_limits_back() {
     let mut world = World::new();
     let poor = world.add_key(|key| {
-        key.budget = monthly(1_000);
-        key.limits = Limits { rpm: Some(1), tpm: None };
+        key.budgets = monthly(1_000);
+        key.limits = Limits { rpm: Some(1), ..Limits::NONE };
     });
     for _ in 0..3 {
         let answer = world.send(post(CHAT, &poor, &hello("gpt"))).await;
@@ -157,14 +157,14 @@ async fn a_budget_refuses_with_its_reset_and_gives_the_limits_back() {
         0,
         "a budget never fails over"
     );
-    let zero = world.add_key(|key| key.budget = monthly(0));
+    let zero = world.add_key(|key| key.budgets = monthly(0));
     assert_eq!(world.send(post(CHAT, &zero, &hello("gpt"))).await.status, 429);
 }
 
 #[tokio::test(start_paused = true)]
 async fn r4_a_budget_without_room_for_the_maximum_caps_the_output_and_says_so() {
     let mut world = World::new();
-    let some = world.add_key(|key| key.budget = monthly(1_000_000));
+    let some = world.add_key(|key| key.budgets = monthly(1_000_000));
     let body = json!({ "model": "only-gpt", "messages": [{ "role": "user", "content": "echo:Hi" }] });
     let answer = world.send(post(CHAT, &some, &body)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -178,7 +178,7 @@ async fn r4_a_budget_without_room_for_the_maximum_caps_the_output_and_says_so() 
 async fn r3_a_budget_holds_under_concurrency() {
     let mut world = World::new();
     // Worst cost of one: about 50 output tokens and the body's bytes of input.
-    let key = world.add_key(|key| key.budget = monthly(500_000));
+    let key = world.add_key(|key| key.budgets = monthly(500_000));
     let body = hello("only-gpt");
     let calls = (0..100).map(|_| world.send(post(CHAT, &key, &body)));
     let answers = futures::future::join_all(calls).await;

@@ -65,10 +65,10 @@ CREATE TABLE balance (
     pending bigint NOT NULL
 ) WITH (fillfactor = 50);
 
--- How much of an attempt's charge was given back.
+-- How much of an attempt's charge was given back, by the attempt; or of a top-up, by the id of its command.
 CREATE TABLE refunded (
-    attempt bytea PRIMARY KEY,
-    amount  bigint NOT NULL
+    original bytea PRIMARY KEY,
+    amount   bigint NOT NULL
 );
 
 -- `counts`: by bucket, in the order of the buckets; a later release may know more of them.

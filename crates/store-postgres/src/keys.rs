@@ -1,4 +1,4 @@
-//! Virtual keys.
+//! Virtual keys and tenants.
 //!
 //! They are read at start and when they change, never on the way of a request. Every change is one transaction that
 //! also raises `virtual_key_version`, which all instances ask for several times a second.
@@ -9,29 +9,34 @@ use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSqlOwned;
 use weighbridge_access::{
-    Budget, BudgetPeriod, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache,
-    RetiredSecret, Tags, TenantName, VirtualKey,
+    KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache, RetiredSecret, Tags,
+    Tenant, TenantName, VirtualKey,
 };
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 use crate::Database;
 use crate::error::DbError;
 use crate::session::{Lent, Link, Session};
+use crate::tenants;
 
-const INSERT: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, \
-     budget, budget_period, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, created, expires, \
-     revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
-     ON CONFLICT (id) DO NOTHING";
+const WRITE: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, \
+     usd_per_minute, concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, blocked, \
+     created, expires, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+     $18, $19, $20, $21, $22) \
+     ON CONFLICT (id) DO UPDATE SET name = $2, tenant = $3, models = $7, rpm = $8, tpm = $9, usd_per_minute = $10, \
+     concurrency = $11, budgets = $12, ip_allow = $13, referrers = $14, tags = $15, loss_policy = $16, \
+     allow_store = $17, prompt_cache = $18, blocked = $19, expires = $21";
 const ALL: &str = "SELECT * FROM virtual_key ORDER BY seq";
 const FIND: &str = "SELECT * FROM virtual_key WHERE id = $1 FOR UPDATE";
 const REVOKE: &str = "UPDATE virtual_key SET revoked = coalesce(revoked, $2) WHERE id = $1";
 const ROTATE: &str =
     "UPDATE virtual_key SET retired_hash = hash, retired_until = $2, hash = $3 WHERE id = $1";
 const RAISE_VERSION: &str = "UPDATE virtual_key_version SET version = version + 1";
+const LOCK: &str = "SELECT 1 FROM virtual_key_version FOR UPDATE";
 const VERSION: &str = "SELECT version FROM virtual_key_version";
 
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 7] = [INSERT, ALL, FIND, REVOKE, ROTATE, RAISE_VERSION, VERSION];
+pub(crate) const STATEMENTS: [&str; 8] = [WRITE, ALL, FIND, REVOKE, ROTATE, RAISE_VERSION, LOCK, VERSION];
 
 /// A [`KeyStore`] in a PostgreSQL database.
 #[derive(Debug)]
@@ -59,6 +64,11 @@ impl PostgresKeyStore {
                         lent.session.execute(REVOKE, &[&id_column(id), &at.as_micros()]).await?
                     }
                     Change::Rotate(..) if key.revoked.is_some() => return Err(KeyStoreError::Revoked(id)),
+                    Change::Update(..) if key.revoked.is_some() => return Err(KeyStoreError::Revoked(id)),
+                    Change::Update(former, _) if *former != key => {
+                        return Err(KeyStoreError::Changed(format!("the key {id}")));
+                    }
+                    Change::Update(_, update) => write(&mut lent.session, &update.with_life_of(&key)).await?,
                     Change::Rotate(hash, until) => {
                         let hash = hash.as_bytes().as_slice();
                         lent.session.execute(ROTATE, &[&id_column(id), &until.as_micros(), &hash]).await?
@@ -75,6 +85,8 @@ impl PostgresKeyStore {
 enum Change {
     Revoke(Timestamp),
     Rotate(KeyHash, Timestamp),
+    /// What the key was, and what it is to be.
+    Update(Box<VirtualKey>, Box<VirtualKey>),
 }
 
 #[async_trait]
@@ -86,9 +98,12 @@ impl KeyStore for PostgresKeyStore {
             .run(async move {
                 let mut lent = link.lend().await?;
                 lent.session.run("BEGIN").await?;
-                if insert(&mut lent.session, &key).await? == 0 {
-                    return Err(KeyStoreError::Duplicate(key.id));
+                match find(&mut lent.session, key.id).await {
+                    Err(KeyStoreError::NotFound(_)) => {}
+                    Ok(_) => return Err(KeyStoreError::Duplicate(key.id)),
+                    Err(error) => return Err(error),
                 }
+                write(&mut lent.session, &key).await?;
                 raise_version_and_commit(lent).await
             })
             .await
@@ -117,6 +132,41 @@ impl KeyStore for PostgresKeyStore {
         grace_until: Timestamp,
     ) -> Result<VirtualKey, KeyStoreError> {
         self.change(id, Change::Rotate(hash, grace_until)).await
+    }
+
+    async fn update(&self, former: &VirtualKey, key: VirtualKey) -> Result<VirtualKey, KeyStoreError> {
+        key.check()?;
+        self.change(former.id, Change::Update(Box::new(former.clone()), Box::new(key))).await
+    }
+
+    async fn put_tenant(&self, former: Option<&Tenant>, tenant: Tenant) -> Result<(), KeyStoreError> {
+        tenant.check()?;
+        let (link, former) = (Arc::clone(&self.link), former.cloned());
+        self.database
+            .run(async move {
+                let mut lent = link.lend().await?;
+                lent.session.run("BEGIN").await?;
+                // A tenant that is not there has no row to lock.
+                lent.session.execute(LOCK, &[]).await?;
+                if tenants::find(&mut lent.session, &tenant.name).await? != former {
+                    return Err(KeyStoreError::Changed(format!("the tenant {}", tenant.name)));
+                }
+                tenants::write(&mut lent.session, &tenant).await?;
+                raise_version_and_commit(lent).await
+            })
+            .await
+    }
+
+    async fn load_tenants(&self) -> Result<Vec<Tenant>, KeyStoreError> {
+        let link = Arc::clone(&self.link);
+        self.database
+            .run(async move {
+                let mut lent = link.lend().await?;
+                let tenants = tenants::load(&mut lent.session).await;
+                lent.give_back();
+                tenants
+            })
+            .await
     }
 
     async fn version(&self) -> Result<u64, KeyStoreError> {
@@ -152,14 +202,15 @@ async fn find(session: &mut Session, id: KeyId) -> Result<VirtualKey, KeyStoreEr
     found.as_ref().map_or(Err(KeyStoreError::NotFound(id)), read_key)
 }
 
-async fn insert(session: &mut Session, key: &VirtualKey) -> Result<u64, DbError> {
+/// Writes a key, or what an update may change of one that is there.
+async fn write(session: &mut Session, key: &VirtualKey) -> Result<u64, DbError> {
     let models = match &key.models {
         ModelScope::All => None,
         ModelScope::Only(patterns) => Some(lines(patterns)),
     };
     session
         .execute(
-            INSERT,
+            WRITE,
             &[
                 &id_column(key.id),
                 &key.name,
@@ -170,14 +221,16 @@ async fn insert(session: &mut Session, key: &VirtualKey) -> Result<u64, DbError>
                 &models,
                 &key.limits.rpm.map(limit_column),
                 &key.limits.tpm.map(limit_column),
-                &key.budget.map(|budget| budget.limit.get()),
-                &key.budget.map(|budget| budget.period.as_str()),
+                &key.limits.usd_per_minute.map(NanoUsd::get),
+                &key.limits.concurrency.map(limit_column),
+                &lines(&key.budgets),
                 &lines(&key.ip_allow),
                 &lines(&key.referrers),
                 &key.tags.to_string(),
                 &key.loss_policy.map(LossPolicy::as_str),
                 &key.allow_store,
                 &key.prompt_cache.map(PromptCache::as_str),
+                &key.blocked,
                 &key.created.as_micros(),
                 &key.expires.map(Timestamp::as_micros),
                 &key.revoked.map(Timestamp::as_micros),
@@ -192,12 +245,12 @@ fn id_column(id: KeyId) -> i64 {
 }
 
 /// [`VirtualKey::check`] has bounded the limit far below the column's maximum.
-fn limit_column(limit: u64) -> i64 {
+pub(crate) fn limit_column(limit: u64) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// Entries hold no line breaks: the types that they come from refuse control characters.
-fn lines<T: ToString>(entries: &[T]) -> String {
+pub(crate) fn lines<T: ToString>(entries: &[T]) -> String {
     entries.iter().map(T::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -225,19 +278,20 @@ impl KeyRow<'_> {
         if let Some(patterns) = self.get::<Option<String>>("models")? {
             key.models = ModelScope::Only(self.list(&patterns)?);
         }
-        key.limits = Limits { rpm: self.limit("rpm")?, tpm: self.limit("tpm")? };
-        if let Some(limit) = self.get::<Option<i64>>("budget")?.map(NanoUsd::new) {
-            key.budget = Some(Budget {
-                limit,
-                period: self.named("budget_period", BudgetPeriod::from_name)?.unwrap_or_default(),
-            });
-        }
+        key.limits = Limits {
+            rpm: self.limit("rpm")?,
+            tpm: self.limit("tpm")?,
+            usd_per_minute: self.get::<Option<i64>>("usd_per_minute")?.map(NanoUsd::new),
+            concurrency: self.limit("concurrency")?,
+        };
+        key.budgets = self.list(&self.get::<String>("budgets")?)?;
         key.ip_allow = self.list(&self.get::<String>("ip_allow")?)?;
         key.referrers = self.list(&self.get::<String>("referrers")?)?;
         key.tags = self.parse::<Tags>(&self.get::<String>("tags")?)?;
         key.loss_policy = self.named("loss_policy", LossPolicy::from_name)?;
         key.allow_store = self.get("allow_store")?;
         key.prompt_cache = self.named("prompt_cache", PromptCache::from_name)?;
+        key.blocked = self.get("blocked")?;
         key.expires = self.time("expires")?;
         key.revoked = self.time("revoked")?;
         Ok(key)

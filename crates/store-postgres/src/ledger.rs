@@ -18,8 +18,9 @@ use async_trait::async_trait;
 use futures::future::{BoxFuture, FutureExt};
 use tokio::task::JoinHandle;
 use weighbridge_ledger::{
-    AccountId, Adjust, AttemptEntry, Balance, Command, Counters, End, EntityId, Extent, Intent, JournalRow,
-    LedgerError, LedgerStore, Name, Permit, Recovery, Reserve, Rollup, RollupKey, RollupQuery, Verification,
+    AccountId, Adjust, AttemptEntry, Balance, Command, Counters, End, EntityId, Extent, Fund, Intent,
+    JournalRow, LedgerError, LedgerStore, Name, Permit, Recovery, Reserve, Rollup, RollupKey, RollupQuery,
+    Verification,
 };
 use weighbridge_units::{AttemptId, Timestamp};
 
@@ -143,6 +144,10 @@ impl LedgerStore for PostgresLedger {
 
     async fn adjust(&self, adjust: Adjust) -> Result<(), LedgerError> {
         self.shared.ask(Command::Adjust(adjust)).await
+    }
+
+    async fn fund(&self, fund: Fund) -> Result<(), LedgerError> {
+        self.shared.ask(Command::Fund(fund)).await
     }
 
     async fn recover(&self, now: Timestamp) -> Result<Recovery, LedgerError> {

@@ -31,6 +31,7 @@ mod keys;
 mod ledger;
 mod request_log;
 mod session;
+mod tenants;
 
 pub use audit_log::PostgresAuditLog;
 pub use database::{Database, OpenError};

@@ -1,4 +1,4 @@
-use crate::{Database, audit_log, kept, keys, ledger, request_log, server};
+use crate::{Database, audit_log, kept, keys, ledger, request_log, server, tenants};
 
 #[test]
 fn every_statement_can_be_prepared() {
@@ -7,8 +7,13 @@ fn every_statement_can_be_prepared() {
     let connector = database.connector();
     let prepared = database.runtime().spawn(async move {
         let session = connector.connect().await.unwrap();
-        let others =
-            [&keys::STATEMENTS[..], &audit_log::STATEMENTS, &request_log::STATEMENTS, &kept::STATEMENTS];
+        let others = [
+            &keys::STATEMENTS[..],
+            &tenants::STATEMENTS,
+            &audit_log::STATEMENTS,
+            &request_log::STATEMENTS,
+            &kept::STATEMENTS,
+        ];
         let statements = [ledger::statements(), others.concat()].concat();
         for sql in &statements {
             let prepared = session.client.prepare(sql).await;

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use weighbridge_ledger::{
     AccountId, AttemptEntry, Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Fault, Hold, Ledger,
-    LedgerError, LedgerStore, Refusal, Reserve, RollupQuery, budget_account,
+    LedgerError, LedgerStore, Quantity, Refusal, Reserve, RollupQuery, budget_account,
 };
 use weighbridge_store_postgres::{Database, PostgresLedger, PostgresLedgerOptions};
 use weighbridge_units::{
@@ -52,7 +52,9 @@ fn reserve_within(number: u128, limit: i64) -> Reserve {
         price_version: "2026-11".into(),
         billing: Billing::Platform,
         amount: NanoUsd::new(100),
-        holds: vec![Hold { account: budget(), limit: Some(NanoUsd::new(limit)) }],
+        tokens: 0,
+        credit_limit: None,
+        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(limit)) }],
         estimate: NanoUsd::new(90),
     }
 }
@@ -83,7 +85,7 @@ fn assert_sound(store: &dyn LedgerStore) {
 
 fn assert_nothing_pending(store: &dyn LedgerStore) {
     for (account, balance) in block_on(store.balances()).unwrap() {
-        assert_eq!(balance.pending, NanoUsd::ZERO, "R6: {account}");
+        assert_eq!(balance.pending, Quantity::ZERO, "R6: {account}");
     }
 }
 
@@ -213,7 +215,7 @@ fn r3_two_instances_share_a_budget_and_overspend_not_a_cent() {
         block_on(instance.drained());
     }
     let balance = block_on(instances[0].store().balance(budget())).unwrap();
-    assert_eq!((balance.posted, balance.pending), (NanoUsd::new(700), NanoUsd::ZERO));
+    assert_eq!((balance.posted, balance.pending), (Quantity::new(700), Quantity::ZERO));
     assert_sound(&**instances[1].store());
 }
 
@@ -242,7 +244,7 @@ fn l3_instances_that_write_in_parallel_add_up() {
     }
     let store = instances[0].store();
     let balance = block_on(store.balance(budget())).unwrap();
-    assert_eq!((balance.posted, balance.pending), (NanoUsd::new(6 * 40 * 70), NanoUsd::ZERO));
+    assert_eq!((balance.posted, balance.pending), (Quantity::new(6 * 40 * 70), Quantity::ZERO));
     let rollups = block_on(store.rollups(RollupQuery::ALL)).unwrap();
     assert_eq!(rollups.iter().map(|(_, rollup)| rollup.attempts).sum::<i64>(), 6 * 40);
     assert_sound(&**store);
@@ -266,7 +268,7 @@ fn l4_c3_a_commit_whose_answer_is_lost_takes_effect_once() {
 
     let store = ledger.store();
     let balance = block_on(store.balance(budget())).unwrap();
-    assert_eq!((balance.posted, balance.pending), (NanoUsd::new(140), NanoUsd::ZERO));
+    assert_eq!((balance.posted, balance.pending), (Quantity::new(140), Quantity::ZERO));
     assert!(store.counters().failed_commits >= 2, "{:?}", store.counters());
     assert_eq!(store.counters().rejected_ends, 0);
     assert_sound(&**store);
@@ -295,7 +297,7 @@ fn l4_c3_a_connection_that_dies_between_write_and_commit_leaves_nothing_and_the_
     block_on(ledger.drained());
     let store = ledger.store();
     let balance = block_on(store.balance(budget())).unwrap();
-    assert_eq!((balance.posted, balance.pending), (NanoUsd::new(140), NanoUsd::ZERO));
+    assert_eq!((balance.posted, balance.pending), (Quantity::new(140), Quantity::ZERO));
     assert_sound(&**store);
 }
 
@@ -320,7 +322,7 @@ fn c6_an_instance_that_was_declared_dead_commits_nothing_under_its_epoch_and_goe
     block_on(ledger.drained());
     assert_eq!(ledger.store().counters().late, 1);
     let balance = block_on(other.store().balance(budget())).unwrap();
-    assert_eq!((balance.posted, balance.pending), (NanoUsd::new(140), NanoUsd::ZERO));
+    assert_eq!((balance.posted, balance.pending), (Quantity::new(140), Quantity::ZERO));
     assert_sound(&**other.store());
 }
 
@@ -350,7 +352,7 @@ fn c4_a_server_that_is_away_refuses_at_once_keeps_the_ends_and_comes_back_by_its
     // While nobody could look, nobody has died of it (rule C6), and what was never dispatched is void.
     assert_eq!(outcome(&**ledger.store(), 1), Some(AttemptOutcome::Success));
     let balance = block_on(ledger.store().balance(budget())).unwrap();
-    assert_eq!((balance.posted, balance.pending), (NanoUsd::new(70), NanoUsd::ZERO));
+    assert_eq!((balance.posted, balance.pending), (Quantity::new(70), Quantity::ZERO));
     block_on(ledger.reserve(reserve(60))).unwrap().end(success());
     block_on(ledger.drained());
     assert_nothing_pending(&**ledger.store());

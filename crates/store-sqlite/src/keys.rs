@@ -1,4 +1,4 @@
-//! Virtual keys in the same file as the ledger, over a connection and a thread of their own.
+//! Virtual keys and tenants in the same file as the ledger, over a connection and a thread of their own.
 //!
 //! Keys are read at start and when they change, never on the way of a request. So they are written
 //! plainly: one row each, every change one transaction that also raises `virtual_key_version`, which
@@ -9,24 +9,30 @@ use std::path::Path;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use weighbridge_access::{
-    Budget, BudgetPeriod, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache,
-    RetiredSecret, Tags, TenantName, VirtualKey,
+    KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache, RetiredSecret, Tags,
+    Tenant, TenantName, VirtualKey,
 };
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 use crate::connection::{open_migrated, write};
 use crate::worker::Worker;
-use crate::{Durability, OpenError};
+use crate::{Durability, OpenError, tenants};
 
 /// The columns that [`read_key`] reads.
-const COLUMNS: &str = "id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, budget, \
-     budget_period, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, created, expires, revoked";
+const COLUMNS: &str = "id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, usd_per_minute, \
+     concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, blocked, created, \
+     expires, revoked";
 
-const INSERT: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, \
-     rpm, tpm, budget, budget_period, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, created, expires, \
-     revoked) \
-     VALUES (:id, :name, :tenant, :hash, :retired_hash, :retired_until, :models, :rpm, :tpm, :budget, \
-     :budget_period, :ip_allow, :referrers, :tags, :loss_policy, :allow_store, :prompt_cache, :created, :expires, :revoked)";
+const WRITE: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, \
+     rpm, tpm, usd_per_minute, concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, \
+     prompt_cache, blocked, created, expires, revoked) \
+     VALUES (:id, :name, :tenant, :hash, :retired_hash, :retired_until, :models, :rpm, :tpm, :usd_per_minute, \
+     :concurrency, :budgets, :ip_allow, :referrers, :tags, :loss_policy, :allow_store, :prompt_cache, :blocked, \
+     :created, :expires, :revoked) \
+     ON CONFLICT (id) DO UPDATE SET name = :name, tenant = :tenant, models = :models, rpm = :rpm, tpm = :tpm, \
+     usd_per_minute = :usd_per_minute, concurrency = :concurrency, budgets = :budgets, ip_allow = :ip_allow, \
+     referrers = :referrers, tags = :tags, loss_policy = :loss_policy, allow_store = :allow_store, \
+     prompt_cache = :prompt_cache, blocked = :blocked, expires = :expires";
 const REVOKE: &str = "UPDATE virtual_key SET revoked = coalesce(revoked, :at) WHERE id = :id";
 const ROTATE: &str = "UPDATE virtual_key SET retired_hash = hash, retired_until = :until, hash = :hash \
      WHERE id = :id";
@@ -87,7 +93,7 @@ impl KeyStore for SqliteKeyStore {
                 Ok(_) => return Err(KeyStoreError::Duplicate(key.id)),
                 Err(error) => return Err(error),
             }
-            insert(&transaction, &key)?;
+            write_key(&transaction, &key)?;
             raise_version_and_commit(transaction)
         })
         .await
@@ -133,6 +139,39 @@ impl KeyStore for SqliteKeyStore {
         .await
     }
 
+    async fn update(&self, former: &VirtualKey, key: VirtualKey) -> Result<VirtualKey, KeyStoreError> {
+        key.check()?;
+        let former = former.clone();
+        self.change(former.id, move |transaction, present| {
+            if present.revoked.is_some() {
+                return Err(KeyStoreError::Revoked(present.id));
+            }
+            if *present != former {
+                return Err(KeyStoreError::Changed(format!("the key {}", present.id)));
+            }
+            write_key(transaction, &key.with_life_of(present))
+        })
+        .await
+    }
+
+    async fn put_tenant(&self, former: Option<&Tenant>, tenant: Tenant) -> Result<(), KeyStoreError> {
+        tenant.check()?;
+        let former = former.cloned();
+        self.ask(move |connection| {
+            let transaction = write(connection).map_err(unavailable)?;
+            if tenants::find(&transaction, &tenant.name)? != former {
+                return Err(KeyStoreError::Changed(format!("the tenant {}", tenant.name)));
+            }
+            tenants::write(&transaction, &tenant)?;
+            raise_version_and_commit(transaction)
+        })
+        .await
+    }
+
+    async fn load_tenants(&self) -> Result<Vec<Tenant>, KeyStoreError> {
+        self.ask(|connection| tenants::load(connection)).await
+    }
+
     async fn version(&self) -> Result<u64, KeyStoreError> {
         self.ask(|connection| {
             let mut statement = connection.prepare_cached(VERSION).map_err(unavailable)?;
@@ -143,7 +182,7 @@ impl KeyStore for SqliteKeyStore {
     }
 }
 
-fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> KeyStoreError {
+pub(crate) fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> KeyStoreError {
     KeyStoreError::Unavailable(error.into())
 }
 
@@ -159,7 +198,8 @@ fn find(connection: &Connection, id: KeyId) -> Result<VirtualKey, KeyStoreError>
     found.optional().map_err(unavailable)?.unwrap_or(Err(KeyStoreError::NotFound(id)))
 }
 
-fn insert(connection: &Connection, key: &VirtualKey) -> Result<(), KeyStoreError> {
+/// Writes a key, or what an update may change of one that is there.
+fn write_key(connection: &Connection, key: &VirtualKey) -> Result<(), KeyStoreError> {
     let models = match &key.models {
         ModelScope::All => None,
         ModelScope::Only(patterns) => Some(lines(patterns)),
@@ -174,19 +214,21 @@ fn insert(connection: &Connection, key: &VirtualKey) -> Result<(), KeyStoreError
         ":models": models,
         ":rpm": key.limits.rpm.map(limit_column),
         ":tpm": key.limits.tpm.map(limit_column),
-        ":budget": key.budget.map(|budget| budget.limit.get()),
-        ":budget_period": key.budget.map(|budget| budget.period.as_str()),
+        ":usd_per_minute": key.limits.usd_per_minute.map(NanoUsd::get),
+        ":concurrency": key.limits.concurrency.map(limit_column),
+        ":budgets": lines(&key.budgets),
         ":ip_allow": lines(&key.ip_allow),
         ":referrers": lines(&key.referrers),
         ":tags": key.tags.to_string(),
         ":loss_policy": key.loss_policy.map(LossPolicy::as_str),
         ":allow_store": key.allow_store,
         ":prompt_cache": key.prompt_cache.map(PromptCache::as_str),
+        ":blocked": key.blocked,
         ":created": key.created.as_micros(),
         ":expires": key.expires.map(Timestamp::as_micros),
         ":revoked": key.revoked.map(Timestamp::as_micros),
     };
-    connection.execute(INSERT, parameters).map(|_| ()).map_err(unavailable)
+    connection.execute(WRITE, parameters).map(|_| ()).map_err(unavailable)
 }
 
 /// The 60 bits of an id always fit.
@@ -195,12 +237,12 @@ fn id_column(id: KeyId) -> i64 {
 }
 
 /// [`VirtualKey::check`] has bounded the limit far below the column's maximum.
-fn limit_column(limit: u64) -> i64 {
+pub(crate) fn limit_column(limit: u64) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// Entries hold no line breaks: the types that they come from refuse control characters.
-fn lines<T: ToString>(entries: &[T]) -> String {
+pub(crate) fn lines<T: ToString>(entries: &[T]) -> String {
     entries.iter().map(T::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -228,19 +270,20 @@ impl KeyRow<'_> {
         if let Some(patterns) = self.get::<Option<String>>("models")? {
             key.models = ModelScope::Only(self.list(&patterns)?);
         }
-        key.limits = Limits { rpm: self.limit("rpm")?, tpm: self.limit("tpm")? };
-        if let Some(limit) = self.get::<Option<i64>>("budget")?.map(NanoUsd::new) {
-            key.budget = Some(Budget {
-                limit,
-                period: self.named("budget_period", BudgetPeriod::from_name)?.unwrap_or_default(),
-            });
-        }
+        key.limits = Limits {
+            rpm: self.limit("rpm")?,
+            tpm: self.limit("tpm")?,
+            usd_per_minute: self.get::<Option<i64>>("usd_per_minute")?.map(NanoUsd::new),
+            concurrency: self.limit("concurrency")?,
+        };
+        key.budgets = self.list(&self.get::<String>("budgets")?)?;
         key.ip_allow = self.list(&self.get::<String>("ip_allow")?)?;
         key.referrers = self.list(&self.get::<String>("referrers")?)?;
         key.tags = self.parse::<Tags>(&self.get::<String>("tags")?)?;
         key.loss_policy = self.named("loss_policy", LossPolicy::from_name)?;
         key.allow_store = self.get("allow_store")?;
         key.prompt_cache = self.named("prompt_cache", PromptCache::from_name)?;
+        key.blocked = self.get("blocked")?;
         key.expires = self.time("expires")?;
         key.revoked = self.time("revoked")?;
         Ok(key)
@@ -281,7 +324,8 @@ impl KeyRow<'_> {
 mod tests {
     use super::*;
     use futures::executor::block_on;
-    use weighbridge_access::testkit::{check_key_store, full_key};
+    use weighbridge_access::Budget;
+    use weighbridge_access::testkit::{check_key_store, full_key, full_tenant};
 
     fn open(folder: &tempfile::TempDir) -> SqliteKeyStore {
         SqliteKeyStore::open(&folder.path().join("keys.db")).unwrap()
@@ -302,22 +346,29 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_an_earlier_release_may_have_answers_kept_and_marks_no_prompts() {
+    fn a_key_of_an_earlier_release_is_read_as_it_was_meant() {
         let folder = tempfile::tempdir().unwrap();
         let key = full_key(5).unwrap();
         block_on(open(&folder).create(key.clone())).unwrap();
         let other = Connection::open(folder.path().join("keys.db")).unwrap();
-        let back = "ALTER TABLE virtual_key DROP COLUMN prompt_cache; \
+        let back = "UPDATE virtual_key SET budget = 25000000001, budget_period = 'month'; \
+             DROP TABLE tenant; ALTER TABLE virtual_key DROP COLUMN budgets; \
+             ALTER TABLE virtual_key DROP COLUMN usd_per_minute; \
+             ALTER TABLE virtual_key DROP COLUMN concurrency; \
+             ALTER TABLE virtual_key DROP COLUMN blocked; \
+             ALTER TABLE virtual_key DROP COLUMN prompt_cache; \
              ALTER TABLE virtual_key DROP COLUMN allow_store; \
              DELETE FROM refinery_schema_history WHERE version >= 6";
         other.execute_batch(back).unwrap();
         // What later releases have added elsewhere in the file.
-        for column in include_str!("../migrations/V12__pieces.sql").lines().skip(1) {
+        for column in include_str!("../migrations/V9__pieces.sql").lines().skip(1) {
             let column = column.split_whitespace().nth(5).unwrap();
             other.execute_batch(&format!("ALTER TABLE rollup DROP COLUMN {column}")).unwrap();
         }
         drop(other);
-        let former = VirtualKey { allow_store: true, prompt_cache: None, ..key };
+        let mut former = VirtualKey { allow_store: true, prompt_cache: None, blocked: false, ..key };
+        former.budgets = vec![Budget::per_month(NanoUsd::new(25_000_000_001))];
+        former.limits = Limits { rpm: former.limits.rpm, tpm: former.limits.tpm, ..Limits::NONE };
         assert_eq!(block_on(open(&folder).load_all()).unwrap(), [former]);
     }
 
@@ -333,6 +384,29 @@ mod tests {
     }
 
     #[test]
+    fn k2_another_process_sees_a_change_of_a_tenant_by_the_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) = (open(&folder), open(&folder));
+        let before = block_on(there.version()).unwrap();
+        block_on(here.put_tenant(None, full_tenant("acme/search").unwrap())).unwrap();
+        assert_ne!(block_on(there.version()).unwrap(), before);
+        assert_eq!(block_on(there.load_tenants()).unwrap(), [full_tenant("acme/search").unwrap()]);
+    }
+
+    #[test]
+    fn a_tenant_that_cannot_be_read_is_an_error_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        block_on(store.put_tenant(None, full_tenant("acme").unwrap())).unwrap();
+        let other = Connection::open(folder.path().join("keys.db")).unwrap();
+        for damage in ["models = '*x'", "budgets = 'usd=-1'", "rpm = -1", "name = 'a b'"] {
+            other.execute(&format!("UPDATE tenant SET {damage}"), []).unwrap();
+            let error = block_on(store.load_tenants()).unwrap_err();
+            assert!(matches!(&error, KeyStoreError::CorruptTenant { .. }), "{damage}: {error}");
+        }
+    }
+
+    #[test]
     fn an_entry_that_cannot_be_read_is_an_error_and_names_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
@@ -345,6 +419,7 @@ mod tests {
             "loss_policy = 'maybe'",
             "prompt_cache = '2h'",
             "rpm = -1",
+            "budgets = 'usd=1 usd=2'",
             "tenant = ''",
             "tags = 'x'",
         ] {

@@ -36,6 +36,7 @@ mod kept;
 mod keys;
 mod ledger;
 mod request_log;
+mod tenants;
 mod worker;
 
 pub use audit_log::SqliteAuditLog;

@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use weighbridge_access::{
-    Budget, BudgetPeriod, Directory, KEY_RANDOM_BYTES, Pepper, TenantName, VirtualKey, mint_key,
+    Budget, Directory, KEY_RANDOM_BYTES, Limits, Pepper, Tenant, TenantName, VirtualKey, mint_key,
 };
 use weighbridge_cache::{
     CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
@@ -65,6 +65,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryLedger>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) keys: Vec<VirtualKey>,
+    pub(crate) tenants: Vec<Tenant>,
     /// The first key, without any limit.
     pub(crate) key: String,
     pepper: Pepper,
@@ -149,6 +150,7 @@ impl World {
             store,
             directory,
             keys,
+            tenants: Vec::new(),
             key,
             pepper,
         };
@@ -166,8 +168,18 @@ impl World {
         let mut key = VirtualKey::new(minted.id, "test", tenant, minted.hash, Timestamp::default());
         change(&mut key);
         self.keys.push(key);
-        self.directory.refresh(self.keys.clone());
+        self.directory.refresh(self.keys.clone(), self.tenants.clone());
         minted.expose().to_owned()
+    }
+
+    /// Defines an organisation or a team; the keys of [`World::add_key`] are of `acme`, if nothing else is said.
+    #[allow(dead_code, reason = "not every test has tenants")]
+    pub(crate) fn add_tenant(&mut self, name: &str, change: impl FnOnce(&mut Tenant)) {
+        let mut tenant = Tenant::new(TenantName::new(name).unwrap(), Timestamp::default());
+        change(&mut tenant);
+        self.tenants.retain(|other| other.name != tenant.name);
+        self.tenants.push(tenant);
+        self.directory.refresh(self.keys.clone(), self.tenants.clone());
     }
 
     /// Sends a request and gives the answer's head and body unread.
@@ -255,6 +267,8 @@ fn settings() -> Settings {
         fallback_on_context: false,
         fallback_on_content: false,
         on_disconnect: None,
+        limits: Limits::NONE,
+        budgets: Vec::new(),
     };
     Settings {
         providers: vec![
@@ -313,6 +327,8 @@ fn provider(name: &str, base_url: &str) -> ProviderSettings {
         // The simulated Azure bills what OpenAI does.
         price_as: if name.starts_with("azure") { "openai" } else { preset.price_as.unwrap() }.into(),
         timeouts: Timeouts::default(),
+        limits: Limits::NONE,
+        budgets: Vec::new(),
     }
 }
 
@@ -327,6 +343,6 @@ pub(crate) fn keeping(store: Arc<dyn CacheStore>, terms: KeepingTerms) -> Keepin
 }
 
 /// A budget of so many nano-dollars a month.
-pub(crate) fn monthly(nanos: i64) -> Option<Budget> {
-    Some(Budget { limit: NanoUsd::new(nanos), period: BudgetPeriod::Month })
+pub(crate) fn monthly(nanos: i64) -> Vec<Budget> {
+    vec![Budget::per_month(NanoUsd::new(nanos))]
 }

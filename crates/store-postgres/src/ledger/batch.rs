@@ -9,7 +9,7 @@ use weighbridge_ledger::{
 };
 use weighbridge_units::{AttemptId, NanoUsd};
 
-use super::rows::{attempt_column, book_column, claim, command_column, epoch_column, id_column};
+use super::rows::{attempt_column, book_column, claim, command_column, epoch_column, id_column, refund};
 use crate::error::DbError;
 use crate::session::Session;
 
@@ -28,8 +28,8 @@ const DELETE_OPEN: &str = "DELETE FROM open_attempt WHERE attempt = ANY($1)";
 const SET_BALANCES: &str = "INSERT INTO balance (account, posted, pending) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
      ON CONFLICT (account) DO UPDATE SET posted = excluded.posted, pending = excluded.pending";
-const ADD_REFUNDS: &str = "INSERT INTO refunded (attempt, amount) SELECT * FROM unnest($1::bytea[], $2::bigint[]) \
-     ON CONFLICT (attempt) DO UPDATE SET amount = refunded.amount + excluded.amount";
+const ADD_REFUNDS: &str = "INSERT INTO refunded (original, amount) SELECT * FROM unnest($1::bytea[], $2::bigint[]) \
+     ON CONFLICT (original) DO UPDATE SET amount = refunded.amount + excluded.amount";
 /// Counts come as text, since an array of arrays would be one array. No sum overflows: that of a count takes millions
 /// of attempts of the largest, and money is checked by its accounts (rule M4).
 const ADD_ROLLUPS: &str = "INSERT INTO rollup (key, hour, provider, model, attempts, succeeded, estimated, cost, \
@@ -76,7 +76,8 @@ pub(super) struct Batch {
     pub(super) opened: HashMap<AttemptId, (Intent, Book, Vec<u8>)>,
     /// Attempts that end, and were opened before.
     pub(super) ended: Vec<AttemptId>,
-    refunds: HashMap<AttemptId, NanoUsd>,
+    /// By what is given back, as the table names it.
+    refunds: HashMap<Vec<u8>, NanoUsd>,
     moved: Vec<AccountId>,
     pub(super) names: HashMap<EntityId, String>,
 }
@@ -133,6 +134,10 @@ impl Batch {
         if let Some((id, payload)) = claim(&entry.fact) {
             self.commands.push((id, payload, seq));
         }
+        if let Some((original, amount)) = refund(&entry.fact) {
+            let sum = self.refunds.entry(original).or_default();
+            *sum = sum.plus(amount).unwrap_or(NanoUsd::MAX);
+        }
         let counters = &mut self.counters;
         match &entry.fact {
             Fact::Reserved { attempt, intent, .. } => {
@@ -147,12 +152,8 @@ impl Batch {
             }
             Fact::Late { .. } => counters.late += 1,
             Fact::Overage { .. } => counters.overages += 1,
-            Fact::Refunded { attempt, amount, .. } => {
-                let sum = self.refunds.entry(*attempt).or_default();
-                *sum = sum.plus(*amount).unwrap_or(NanoUsd::MAX);
-            }
             Fact::Sealed { .. } => self.seals.push(id_column(seq)),
-            Fact::Used { .. } => {}
+            Fact::Refunded { .. } | Fact::Funded { .. } | Fact::Used { .. } => {}
         }
     }
 
@@ -166,6 +167,11 @@ impl Batch {
             }
             Command::End(end) => self.name(&end.facts.reason),
             Command::Adjust(adjust) => self.name(&adjust.reason),
+            Command::Fund(fund) => {
+                for name in [&fund.tenant, &fund.reason, &fund.actor] {
+                    self.name(name);
+                }
+            }
             Command::Seal(_) => {}
         }
     }
@@ -249,8 +255,8 @@ impl Batch {
             opened.2.push(book_column(*book));
             opened.3.push(body);
         }
-        for (attempt, amount) in &self.refunds {
-            columns.refunds.0.push(attempt_column(*attempt));
+        for (original, amount) in &self.refunds {
+            columns.refunds.0.push(original.clone());
             columns.refunds.1.push(amount.get());
         }
         columns

@@ -6,13 +6,13 @@ use futures::future::try_join3;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use weighbridge_ledger::{
-    AccountId, Act, Balance, Command, CommandId, Ended, Fact, Intent, State, View, touches,
+    AccountId, Act, Balance, Command, CommandId, Ended, Fact, Funding, Intent, State, TopUp, View, touches,
 };
 use weighbridge_units::{AttemptId, NanoUsd};
 
 use super::rows::{
     attempt_column, column, command_column, id_column, read_attempt, read_balance, read_command, read_entry,
-    read_intent, read_payload,
+    read_intent, read_payload, top_up_column,
 };
 use crate::error::DbError;
 use crate::session::Session;
@@ -23,7 +23,7 @@ pub(super) const SELECT_BALANCES: &str =
     "SELECT account, posted, pending FROM balance WHERE account = ANY($1)";
 pub(super) const SELECT_ENTRIES: &str =
     "SELECT seq, book, body FROM entry WHERE seq = $1 OR seq BETWEEN $2 AND $2 + 2 ORDER BY seq";
-pub(super) const SELECT_REFUNDED: &str = "SELECT amount FROM refunded WHERE attempt = $1";
+pub(super) const SELECT_REFUNDED: &str = "SELECT amount FROM refunded WHERE original = $1";
 
 /// Every statement of this file.
 pub(super) const STATEMENTS: [&str; 5] =
@@ -35,6 +35,7 @@ pub(super) struct Loaded {
     pub(super) state: State,
     claims: HashSet<CommandId>,
     attempts: HashSet<AttemptId>,
+    top_ups: HashSet<u128>,
     /// Attempts whose rows cannot be read: nothing can be decided on them, and others go on.
     pub(super) corrupt: HashMap<AttemptId, String>,
 }
@@ -45,11 +46,13 @@ pub(super) struct Wanted {
     claims: Vec<CommandId>,
     attempts: Vec<AttemptId>,
     accounts: Vec<AccountId>,
+    top_ups: Vec<u128>,
 }
 
 impl Wanted {
     fn is_empty(&self) -> bool {
-        self.claims.is_empty() && self.attempts.is_empty() && self.accounts.is_empty()
+        let Self { claims, attempts, accounts, top_ups } = self;
+        claims.is_empty() && attempts.is_empty() && accounts.is_empty() && top_ups.is_empty()
     }
 }
 
@@ -77,6 +80,16 @@ impl Loaded {
     }
 
     fn want(&mut self, command: &Command, own: &HashMap<AttemptId, Intent>, wanted: &mut Wanted) {
+        if let Command::Fund(fund) = command {
+            self.want_claim(CommandId { id: fund.id, act: Act::Fund }, wanted);
+            if let Funding::Refund { of, .. } = fund.funding
+                && self.state.top_up(of).is_none()
+                && self.top_ups.insert(of)
+            {
+                wanted.top_ups.push(of);
+            }
+            self.want_accounts(touches(command, None), wanted);
+        }
         let Some(attempt) = command.attempt() else { return };
         let mut is_known = self.state.intent(attempt).is_some() || self.state.ended(attempt).is_some();
         if !is_known && let Some(intent) = own.get(&attempt) {
@@ -98,9 +111,12 @@ impl Loaded {
                     self.want_history(attempt, wanted);
                 }
             }
-            Command::End(_) | Command::Seal(_) => {}
+            Command::End(_) | Command::Fund(_) | Command::Seal(_) => {}
         }
-        let touched = touches(command, self.intent(attempt));
+        self.want_accounts(touches(command, self.intent(attempt)), wanted);
+    }
+
+    fn want_accounts(&self, touched: Vec<AccountId>, wanted: &mut Wanted) {
         wanted.accounts.extend(touched.into_iter().filter(|account| !self.state.knows(*account)));
     }
 
@@ -161,6 +177,11 @@ impl Loaded {
                     Err(DbError::Corrupt(what)) => drop(self.corrupt.insert(*attempt, what)),
                     Err(error) => return Err(error),
                 }
+            }
+        }
+        for id in &wanted.top_ups {
+            if let Some(top_up) = find_top_up(session, *id).await? {
+                self.state.load_top_up(*id, top_up);
             }
         }
         Ok(())
@@ -246,7 +267,26 @@ pub(super) async fn find_ended(session: &Session, attempt: AttemptId) -> Result<
     let (Some(intent), Some(settlement), Some(used)) = (intent, settlement, used) else {
         return Err(DbError::corrupt(format!("the rows of attempt {attempt} are incomplete")));
     };
-    let refunded = session.ask(SELECT_REFUNDED, &[&attempt_column(attempt)]).await?;
-    let refunded = refunded.first().map_or(Ok(0), |row| column(row, 0))?;
-    Ok(Some(Ended { intent, settlement, used, late: late.is_some(), refunded: NanoUsd::new(refunded) }))
+    let refunded = find_refunded(session, &attempt_column(attempt)).await?;
+    Ok(Some(Ended { intent, settlement, used, late: late.is_some(), refunded }))
+}
+
+/// How much of an original was given back; see [`refund`](super::rows::refund).
+async fn find_refunded(session: &Session, original: &[u8]) -> Result<NanoUsd, DbError> {
+    let refunded = session.ask(SELECT_REFUNDED, &[&original]).await?;
+    refunded.first().map_or(Ok(0), |row| column(row, 0)).map(NanoUsd::new)
+}
+
+/// A top-up, from the row that its command wrote.
+async fn find_top_up(session: &Session, id: u128) -> Result<Option<TopUp>, DbError> {
+    let original = top_up_column(id);
+    let found = session.ask(SELECT_COMMANDS, &[&vec![&original]]).await?;
+    let Some(row) = found.first() else { return Ok(None) };
+    let seq: i64 = column(row, 2)?;
+    let rows = session.ask(SELECT_ENTRIES, &[&seq, &seq]).await?;
+    let row = rows.first().ok_or_else(|| DbError::corrupt(format!("row {seq} is missing")))?;
+    let entry = read_entry(column(row, 1)?, column(row, 2)?)?;
+    let Fact::Funded { tenant, funding: Funding::TopUp(amount), .. } = entry.fact else { return Ok(None) };
+    let refunded = find_refunded(session, &original).await?;
+    Ok(Some(TopUp { book: entry.book, tenant, amount, refunded }))
 }

@@ -3,8 +3,8 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 use weighbridge_ledger::{
-    AccountId, Act, Balance, Book, ChainHead, CommandId, EntityId, Entry, Epoch, Fact, Intent, LedgerError,
-    PayloadHash, Quantity, Rollup, RollupKey, RowHash, decode,
+    AccountId, Act, Balance, Book, ChainHead, CommandId, EntityId, Entry, Epoch, Fact, Funding, Intent,
+    LedgerError, PayloadHash, Quantity, Rollup, RollupKey, RowHash, decode,
 };
 use weighbridge_units::{AttemptId, KeyId, NanoUsd};
 
@@ -26,6 +26,20 @@ pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, D
 
 pub(super) fn attempt_column(attempt: AttemptId) -> Vec<u8> {
     attempt.get().to_be_bytes().to_vec()
+}
+
+/// What a row gives back, and of which original. Refunds of attempts and of top-ups stand in one table: those of
+/// attempts under the attempt, those of top-ups under the command's id, which is a byte longer.
+pub(super) fn refund(fact: &Fact) -> Option<(Vec<u8>, NanoUsd)> {
+    match fact {
+        Fact::Refunded { attempt, amount, .. } => Some((attempt_column(*attempt), *amount)),
+        Fact::Funded { funding: Funding::Refund { of, amount }, .. } => Some((top_up_column(*of), *amount)),
+        _ => None,
+    }
+}
+
+pub(super) fn top_up_column(id: u128) -> Vec<u8> {
+    command_column(CommandId { id, act: Act::Fund })
 }
 
 pub(super) fn read_attempt(bytes: &[u8]) -> Result<AttemptId, DbError> {
@@ -147,6 +161,7 @@ pub(super) fn claim(fact: &Fact) -> Option<(CommandId, PayloadHash)> {
         Fact::Ended { attempt, payload, .. } => Some((CommandId::of(*attempt, Act::End), *payload)),
         Fact::Late { attempt, payload, .. } => Some((CommandId::of(*attempt, Act::Late), *payload)),
         Fact::Refunded { id, payload, .. } => Some((CommandId { id: *id, act: Act::Refund }, *payload)),
+        Fact::Funded { id, payload, .. } => Some((CommandId { id: *id, act: Act::Fund }, *payload)),
         Fact::Overage { .. } | Fact::Used { .. } | Fact::Sealed { .. } => None,
     }
 }

@@ -7,13 +7,12 @@ use weighbridge_ledger::{
     AccountId, Auditor, Balance, Book, ChainHead, CommandId, Entry, Epoch, Extent, Fact, Fault, PayloadHash,
     RollupQuery, State, StoredRow, Verification,
 };
-use weighbridge_units::AttemptId;
 
 use super::load::SELECT_COMMANDS;
 use super::reads::{self, JOURNAL};
 use super::rows::{
-    claim, column, command_column, id_column, read_attempt, read_command, read_entry, read_head, read_number,
-    read_payload,
+    claim, column, command_column, id_column, read_command, read_entry, read_head, read_number, read_payload,
+    refund,
 };
 use crate::error::DbError;
 use crate::session::Session;
@@ -23,7 +22,7 @@ const LAST_SEALS: &str = "SELECT entry.seq, book, body, first FROM seal JOIN ent
      WHERE first = (SELECT max(first) FROM seal) ORDER BY entry.seq";
 const COUNTS: &str =
     "SELECT (SELECT count(*) FROM command), (SELECT count(*) FROM seal), (SELECT seq FROM journal)";
-const REFUNDED: &str = "SELECT attempt, amount FROM refunded";
+const REFUNDED: &str = "SELECT original, amount FROM refunded";
 const CHAINS: &str = "SELECT book, writer, seq, hash FROM chain";
 
 #[cfg(test)]
@@ -105,7 +104,7 @@ async fn read_page(
 struct Tables {
     commands: i64,
     seals: i64,
-    refunded: HashMap<AttemptId, i64>,
+    refunded: HashMap<Vec<u8>, i64>,
     faults: Vec<String>,
 }
 
@@ -114,13 +113,12 @@ impl Tables {
     async fn compare_page(&mut self, session: &mut Session, entries: &[(u64, Entry)]) -> Result<(), DbError> {
         let mut claims = Vec::new();
         for (seq, entry) in entries {
-            match &entry.fact {
-                Fact::Sealed { .. } => self.seals += 1,
-                Fact::Refunded { attempt, amount, .. } => {
-                    let sum = self.refunded.entry(*attempt).or_default();
-                    *sum = sum.saturating_add(amount.get());
-                }
-                _ => {}
+            if matches!(entry.fact, Fact::Sealed { .. }) {
+                self.seals += 1;
+            }
+            if let Some((original, amount)) = refund(&entry.fact) {
+                let sum = self.refunded.entry(original).or_default();
+                *sum = sum.saturating_add(amount.get());
             }
             claims.extend(claim(&entry.fact).map(|(id, payload)| (*seq, id, payload)));
         }
@@ -199,8 +197,8 @@ fn chain(head: &ChainHead) -> (Book, Epoch) {
     (head.book, head.writer)
 }
 
-fn read_refund(row: &Row) -> Result<(AttemptId, i64), DbError> {
-    Ok((read_attempt(column(row, 0)?)?, column(row, 1)?))
+fn read_refund(row: &Row) -> Result<(Vec<u8>, i64), DbError> {
+    Ok((column(row, 0)?, column(row, 1)?))
 }
 
 fn read<T>(rows: Vec<Row>, read: impl Fn(&Row) -> Result<T, DbError>) -> Result<Vec<T>, String> {

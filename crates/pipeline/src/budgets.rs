@@ -1,0 +1,149 @@
+//! Which budgets count a request, and what a reservation holds of each.
+
+use weighbridge_access::{Budget, BudgetLimit, BudgetMeter, BudgetPeriod, Counted, Window};
+use weighbridge_ledger::{
+    AccountId, AccountKind, Book, BudgetPart, BudgetScope, BudgetSpan, BudgetWindow, EntityId, Hold,
+    MAX_HOLDS, Measure, Quantity, budget_account,
+};
+use weighbridge_units::Timestamp;
+
+use crate::compiled::{Compiled, Deployment, ModelRoute};
+use crate::exchange::Exchange;
+use crate::settings::BUDGETS_BESIDE;
+
+// Installation, organisation, team and key; provider and model. However they are defined, they fit.
+const _: () = assert!(4 * Budget::MOST + 2 * BUDGETS_BESIDE <= MAX_HOLDS);
+
+/// A budget that counts a request: its account for the window that the request arrived in.
+pub(crate) struct Counting<'a> {
+    pub(crate) budget: &'a Budget,
+    pub(crate) account: AccountId,
+    pub(crate) window: Window,
+}
+
+/// What budgets look at.
+pub(crate) struct Asked<'a> {
+    /// When the request arrived: it belongs to that window (rule C7).
+    pub(crate) at: Timestamp,
+    pub(crate) model: &'a str,
+    /// Whoever names no end user is one that has no name.
+    pub(crate) user: &'a str,
+    pub(crate) tags: &'a [(std::sync::Arc<str>, std::sync::Arc<str>)],
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn of(exchange: &'a Exchange) -> Self {
+        let record = &exchange.draft.record;
+        Self {
+            at: exchange.arrived(),
+            model: &exchange.envelope.model,
+            user: record.end_user.as_deref().unwrap_or_default(),
+            tags: &record.tags,
+        }
+    }
+}
+
+/// Every budget that counts an attempt of a request at a deployment.
+pub(crate) fn counting<'a>(
+    exchange: &'a Exchange,
+    settings: &'a Compiled,
+    route: &'a ModelRoute,
+    deployment: &'a Deployment,
+) -> Vec<Counting<'a>> {
+    let asked = Asked::of(exchange);
+    let principal = &exchange.principal;
+    let mut found = Vec::new();
+    let mut add = |owner: BudgetScope<'_>, meters: &'a [BudgetMeter]| {
+        found.extend(meters.iter().filter_map(|meter| asked.counting(owner, meter)));
+    };
+    add(BudgetScope::Installation, &settings.budgets);
+    add(BudgetScope::Provider(&deployment.provider.name), &deployment.provider.budgets);
+    if let Some(name) = &route.name {
+        add(BudgetScope::Model(name), &route.budgets);
+    }
+    for node in principal.tenants() {
+        add(BudgetScope::Tenant(node.tenant().name.as_str()), node.budgets());
+    }
+    add(BudgetScope::Key(principal.key().id), principal.budgets());
+    found
+}
+
+impl Asked<'_> {
+    /// The budget's account for this request, if it counts it.
+    pub(crate) fn counting<'m>(
+        &self,
+        owner: BudgetScope<'_>,
+        meter: &'m BudgetMeter,
+    ) -> Option<Counting<'m>> {
+        let budget = meter.budget();
+        match &budget.counts {
+            // Of each user another account: not worth remembering.
+            Counted::EachUser => {
+                let (window, _) = meter.window(self.at, |_| 0);
+                let scope = BudgetScope::Part { whole: &owner, part: BudgetPart::User(self.user) };
+                let account = account_of(budget, entity(scope, budget, window));
+                return Some(Counting { budget, account, window });
+            }
+            Counted::Model(pattern) if !pattern.matches(self.model) => return None,
+            Counted::Tag(name, value) if !self.tags.iter().any(|(n, v)| n == name && v == value) => {
+                return None;
+            }
+            Counted::All | Counted::Model(_) | Counted::Tag(..) => {}
+        }
+        let (window, number) = meter.window(self.at, |window| {
+            let of = |part| entity(BudgetScope::Part { whole: &owner, part }, budget, window).get();
+            match &budget.counts {
+                Counted::Model(pattern) => of(BudgetPart::Model(&pattern.to_string())),
+                Counted::Tag(name, value) => of(BudgetPart::Tag(name, value)),
+                Counted::All | Counted::EachUser => entity(owner, budget, window).get(),
+            }
+        });
+        let account = account_of(budget, EntityId::from_bits(number));
+        Some(Counting { budget, account, window })
+    }
+}
+
+fn account_of(budget: &Budget, entity: EntityId) -> AccountId {
+    let measure = match budget.limit {
+        BudgetLimit::Usd(_) => Measure::Usd,
+        BudgetLimit::Tokens(_) => Measure::Tokens,
+        BudgetLimit::Requests(_) => Measure::Requests,
+    };
+    AccountId::new(Book::Platform, AccountKind::budget(measure), entity)
+}
+
+/// What the ledger calls a budget in a window; the same in every book and measure.
+fn entity(scope: BudgetScope<'_>, budget: &Budget, window: Window) -> EntityId {
+    budget_account(Book::Platform, scope, ledger_window(budget, window)).entity()
+}
+
+fn ledger_window(budget: &Budget, window: Window) -> BudgetWindow {
+    let (Some(start), Some(span)) = (window.start, span(budget.period)) else { return BudgetWindow::Total };
+    match span {
+        // As releases before there were others have counted it.
+        BudgetSpan::Month if budget.zone.is_utc() => BudgetWindow::Month(start.month()),
+        period => BudgetWindow::From { period, start },
+    }
+}
+
+const fn span(period: BudgetPeriod) -> Option<BudgetSpan> {
+    match period {
+        BudgetPeriod::Day => Some(BudgetSpan::Day),
+        BudgetPeriod::Week => Some(BudgetSpan::Week),
+        BudgetPeriod::Month => Some(BudgetSpan::Month),
+        BudgetPeriod::Total => None,
+    }
+}
+
+impl Counting<'_> {
+    /// What a reservation holds of the budget. A soft one counts and bounds nothing.
+    pub(crate) fn hold(&self) -> Hold {
+        let limit = self.budget.is_hard().then(|| Quantity::new(self.budget.limit.amount()));
+        Hold { account: self.account, limit }
+    }
+}
+
+/// Whether any budget of money counts a request, so that nothing may be served without a price (rule M7).
+pub(crate) fn bounds_money(counting: &[Counting<'_>]) -> bool {
+    counting.iter().any(|counting| matches!(counting.budget.limit, BudgetLimit::Usd(_)))
+}

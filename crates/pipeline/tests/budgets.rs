@@ -1,0 +1,244 @@
+//! Budgets of installation, provider, model, organisation, team, key, user and tag: what each counts, and what
+//! it refuses.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod world;
+
+use std::time::Duration;
+
+use serde_json::json;
+use weighbridge_access::Budget;
+use weighbridge_ledger::{AccountKind, LedgerStore, MAX_HOLDS};
+use weighbridge_pipeline::settings::Settings;
+use weighbridge_pipeline::{PipelineError, check};
+use world::{Answer, CHAT, World, post};
+
+/// Room for the worst cost of [`hello`], and for no other one once it has cost what it does.
+const ONE: &str = "usd=0.000044";
+
+fn budgets(texts: &[&str]) -> Vec<Budget> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn hello(model: &str) -> serde_json::Value {
+    json!({ "model": model, "max_tokens": 50, "messages": [{ "role": "user", "content": "echo:Hi" }] })
+}
+
+async fn ask(world: &World, key: &str, headers: &[(&'static str, &str)]) -> Answer {
+    let mut request = post(CHAT, key, &hello("only-gpt"));
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    world.send(request).await
+}
+
+fn kind(answer: &Answer) -> (u16, Option<&str>) {
+    (answer.status, answer.header("x-gateway-limit-kind"))
+}
+
+/// What all budgets together have counted, account by account.
+async fn counted(world: &World) -> Vec<i64> {
+    let balances = world.store.balances().await.unwrap();
+    let budgets = balances.into_iter().filter(|(account, _)| account.kind() == AccountKind::Budget);
+    let mut posted: Vec<i64> = budgets
+        .map(|(_, balance)| {
+            assert_eq!(balance.pending.get(), 0, "nothing runs (rule R6)");
+            balance.posted.get()
+        })
+        .collect();
+    posted.sort_unstable();
+    posted
+}
+
+fn invoiced(world: &World) -> i64 {
+    world.openai.invoice().iter().map(|line| line.nano_usd).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn r3_a_budget_of_a_team_and_of_its_organisation_holds_under_concurrency_for_all_keys() {
+    let mut world = World::new();
+    let keys: Vec<_> = ["acme", "acme/search", "acme/search", "acme/ads"]
+        .map(|tenant| world.add_key(|key| key.tenant = tenant.parse().unwrap()))
+        .into();
+    world.add_tenant("acme", |acme| acme.budgets = budgets(&["usd=0.0008 period=day zone=Europe/Berlin"]));
+    world.add_tenant("acme/search", |team| team.budgets = budgets(&["usd=0.0003 period=week"]));
+    let calls = (0..100).map(|at| ask(&world, &keys[at % keys.len()], &[]));
+    let answers = futures::future::join_all(calls).await;
+    assert!(answers.iter().all(|answer| matches!(kind(answer), (200, None) | (429, Some("budget")))));
+    let of_team: Vec<i64> = counted(&world).await;
+    let [team, all] = of_team[..] else { panic!("{of_team:?}") };
+    assert_eq!(all, invoiced(&world), "every request of the organisation is counted, none of others");
+    assert!(team > 0 && team < all && team <= 300_000 && all <= 800_000, "{team} {all}");
+    // The team is full, its organisation is too; a stranger is neither.
+    let stranger = world.add_key(|key| key.tenant = "acme2".parse().unwrap());
+    assert_eq!(ask(&world, &stranger, &[]).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c7_a_day_ends_where_its_zone_says() {
+    // It is midnight of 21 November in UTC: 1:00 in Berlin, 19:00 of the day before in New York.
+    for (zone, hours) in [("UTC", 24), ("Europe/Berlin", 23), ("America/New_York", 5)] {
+        let mut world = World::new();
+        let key = world.add_key(|key| key.budgets = budgets(&[&format!("{ONE} period=day zone={zone}")]));
+        assert_eq!(ask(&world, &key, &[]).await.status, 200, "{zone}");
+        let answer = ask(&world, &key, &[]).await;
+        assert_eq!(kind(&answer), (429, Some("budget")), "{zone}");
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+        let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((hours * 3_600 - 60..=hours * 3_600).contains(&wait), "{zone}: {wait}");
+        tokio::time::advance(Duration::from_secs(wait)).await;
+        assert_eq!(ask(&world, &key, &[]).await.status, 200, "{zone}: a new day");
+        assert_eq!(counted(&world).await.len(), 2, "{zone}: each day is an account of its own");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_total_budget_asks_for_payment_and_names_no_time() {
+    let mut world = World::new();
+    let key = world.add_key(|key| key.budgets = budgets(&[&format!("{ONE} period=total")]));
+    assert_eq!(ask(&world, &key, &[]).await.status, 200);
+    tokio::time::advance(Duration::from_secs(400 * 86_400)).await;
+    let answer = ask(&world, &key, &[]).await;
+    assert_eq!(kind(&answer), (402, Some("budget-total")), "{}", answer.text());
+    assert_eq!((answer.header("retry-after"), answer.header("x-should-retry")), (None, Some("false")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_for_each_user_is_one_for_each_and_one_for_the_nameless() {
+    let mut world = World::new();
+    let key = world.add_key(|_| {});
+    world.add_tenant("acme", |acme| acme.budgets = budgets(&[&format!("{ONE} for=user")]));
+    for headers in [&[("x-gateway-user", "ada")][..], &[("x-gateway-user", "bob")], &[]] {
+        assert_eq!(ask(&world, &key, headers).await.status, 200, "{headers:?}");
+        assert_eq!(ask(&world, &key, headers).await.status, 429, "{headers:?}");
+    }
+    // The protocol's own field names the same user.
+    let mut body = hello("only-gpt");
+    body["user"] = "ada".into();
+    assert_eq!(world.send(post(CHAT, &key, &body)).await.status, 429);
+    assert_eq!(counted(&world).await.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_for_a_model_or_a_tag_counts_those_requests_only() {
+    let mut world = World::new();
+    let texts = [&format!("{ONE} for=tag:env=test"), &format!("{ONE} for=model:only-g*")];
+    let tagged = world.add_key(|key| key.budgets = budgets(&[texts[0]]));
+    for _ in 0..2 {
+        assert_eq!(ask(&world, &tagged, &[("x-gateway-tags", "env=prod")]).await.status, 200);
+    }
+    assert_eq!(ask(&world, &tagged, &[("x-gateway-tags", "a=b,env=test")]).await.status, 200);
+    assert_eq!(ask(&world, &tagged, &[("x-gateway-tags", "env=test")]).await.status, 429);
+    let model = world.add_key(|key| key.budgets = budgets(&[texts[1]]));
+    assert_eq!(ask(&world, &model, &[]).await.status, 200);
+    assert_eq!(ask(&world, &model, &[]).await.status, 429);
+    assert_eq!(world.send(post(CHAT, &model, &hello("gpt"))).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn installation_provider_and_model_have_budgets_for_everybody() {
+    type Give = fn(&mut Settings, Vec<Budget>);
+    let places: [(&str, Give); 3] = [
+        ("installation", |settings, budgets| settings.budgets = budgets),
+        ("provider", |settings, budgets| settings.providers[0].budgets = budgets),
+        ("model", |settings, budgets| {
+            let route = settings.routes.iter_mut().find(|route| &*route.name == "only-gpt").unwrap();
+            route.budgets = budgets;
+        }),
+    ];
+    for (place, give) in places {
+        let world = World::with_settings(1, |settings| give(settings, budgets(&[ONE])));
+        assert_eq!(ask(&world, &world.key, &[]).await.status, 200, "{place}");
+        assert_eq!(kind(&ask(&world, &world.key, &[]).await), (429, Some("budget")), "{place}");
+        let other = world.send(post(CHAT, &world.key, &hello("only-claude"))).await.status;
+        assert_eq!(other, if place == "installation" { 429 } else { 200 }, "{place}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn budgets_of_tokens_and_of_requests_hold_under_concurrency() {
+    for (budget, most) in [("tokens=250 period=day", 250), ("requests=3 period=day", 3)] {
+        let mut world = World::new();
+        let key = world.add_key(|key| key.tenant = "acme/search".parse().unwrap());
+        world.add_tenant("acme/search", |team| team.budgets = budgets(&[budget]));
+        let answers = futures::future::join_all((0..20).map(|_| ask(&world, &key, &[]))).await;
+        assert!(answers.iter().all(|answer| matches!(kind(answer), (200, None) | (429, Some("budget")))));
+        let served = answers.iter().filter(|answer| answer.status == 200).count();
+        let lines = world.openai.invoice();
+        assert!(served > 0 && served < 20 && served == lines.len(), "{budget}: {served}");
+        let refused = answers.iter().find(|answer| answer.status == 429).unwrap();
+        assert!(refused.text().contains(budget.split('=').next().unwrap()), "{}", refused.text());
+        let balances = world.store.balances().await.unwrap();
+        let counted = balances.iter().find(|(account, _)| account.kind().is_budget()).unwrap().1;
+        let unit = if most == 3 { served as i64 } else { tokens(&answers) };
+        assert_eq!((counted.posted.get(), counted.pending.get()), (unit, 0), "{budget}");
+        assert!(unit <= most, "{budget}: {unit}");
+    }
+}
+
+/// What the answers say was used.
+fn tokens(answers: &[Answer]) -> i64 {
+    let served = answers.iter().filter(|answer| answer.status == 200);
+    served.map(|answer| answer.json()["usage"]["total_tokens"].as_i64().unwrap()).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_of_tokens_caps_the_output_and_one_of_requests_does_not() {
+    let mut world = World::new();
+    let body = json!({ "model": "only-gpt", "messages": [{ "role": "user", "content": "echo:Hi" }] });
+    let some = world.add_key(|key| key.budgets = budgets(&["tokens=500"]));
+    assert_eq!(world.send(post(CHAT, &some, &body)).await.status, 200);
+    let sent: serde_json::Value = serde_json::from_slice(&world.openai.requests()[0].body).unwrap();
+    assert!((64..500).contains(&sent["max_completion_tokens"].as_u64().unwrap()), "{sent}");
+    let none = world.add_key(|key| key.budgets = budgets(&["requests=0"]));
+    assert_eq!(kind(&world.send(post(CHAT, &none, &body)).await), (429, Some("budget")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_budget_counts_everything_and_refuses_nothing() {
+    let mut world = World::new();
+    let key = world.add_key(|key| key.budgets = budgets(&["usd=0.000001 on_exceed=alert"]));
+    for _ in 0..3 {
+        assert_eq!(ask(&world, &key, &[]).await.status, 200);
+    }
+    assert_eq!(counted(&world).await, [invoiced(&world)]);
+}
+
+/// However many budgets are defined, a reservation has room for them.
+#[tokio::test(start_paused = true)]
+async fn as_many_budgets_as_can_be_defined_hold_at_once() {
+    let three = budgets(&["usd=1 period=day", "usd=2 period=week", "usd=3"]);
+    let two = budgets(&["usd=4 period=day", "usd=5 period=total"]);
+    let mut world = World::with_settings(1, |settings| {
+        settings.budgets = three.clone();
+        settings.providers[0].budgets = two.clone();
+        let route = settings.routes.iter_mut().find(|route| &*route.name == "only-gpt").unwrap();
+        route.budgets = two.clone();
+    });
+    world.add_tenant("acme", |acme| acme.budgets = three.clone());
+    world.add_tenant("acme/search", |team| team.budgets = three.clone());
+    let key = world.add_key(|key| {
+        key.tenant = "acme/search".parse().unwrap();
+        key.budgets = three.clone();
+    });
+    assert_eq!(ask(&world, &key, &[]).await.status, 200);
+    assert_eq!(counted(&world).await, [invoiced(&world); MAX_HOLDS]);
+
+    let mut settings = Settings { budgets: [three, two].concat(), ..Settings::default() };
+    assert!(matches!(check(&settings), Err(PipelineError::Budget { .. })), "more are refused when defined");
+    settings.budgets = budgets(&["usd=1", "usd=2"]);
+    assert!(matches!(check(&settings), Err(PipelineError::Budget { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_team_is_told_so_and_moves_no_money() {
+    let mut world = World::new();
+    let key = world.add_key(|key| key.tenant = "acme/search".parse().unwrap());
+    world.add_tenant("acme/search", |team| team.blocked = true);
+    let answer = ask(&world, &key, &[]).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert_eq!(world.openai.request_count(), 0);
+    world.add_tenant("acme/search", |_| {});
+    assert_eq!(ask(&world, &key, &[]).await.status, 200);
+}
