@@ -22,6 +22,17 @@ impl Match {
         }
     }
 
+    /// Whether it matches everything that `other` does.
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exactly(mine), Self::Exactly(other)) => mine == other,
+            (Self::Exactly(_), Self::StartsWith(_)) => false,
+            (Self::StartsWith(mine), Self::Exactly(other) | Self::StartsWith(other)) => {
+                other.starts_with(&**mine)
+            }
+        }
+    }
+
     /// `None` where a `*` stands anywhere but at the end, or the text could not be stored and logged.
     fn parse(text: &str) -> Option<Self> {
         let plain = text.len() <= MAX_LENGTH && !text.chars().any(|c| c.is_control() || c.is_whitespace());
@@ -81,6 +92,27 @@ pub enum ModelScope {
 }
 
 impl ModelScope {
+    /// Whether everything that it allows, `other` allows by one pattern.
+    ///
+    /// ```
+    /// use weighbridge_access::ModelScope;
+    ///
+    /// let only = |patterns: &[&str]| patterns.iter().map(|p| p.parse()).collect::<Result<_, _>>().map(ModelScope::Only);
+    /// assert!(only(&["openai/gpt-4o", "openai/o3*"])?.is_within(&only(&["openai/*"])?));
+    /// assert!(!only(&["openai/*"])?.is_within(&only(&["openai/gpt-4o"])?));
+    /// assert!(only(&[])?.is_within(&only(&[])?) && !ModelScope::All.is_within(&only(&["*"])?));
+    /// # Ok::<(), weighbridge_access::InvalidDefinition>(())
+    /// ```
+    pub fn is_within(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::All) => true,
+            (Self::All, Self::Only(_)) => false,
+            (Self::Only(mine), Self::Only(other)) => {
+                mine.iter().all(|pattern| other.iter().any(|wide| wide.0.covers(&pattern.0)))
+            }
+        }
+    }
+
     /// Whether the model may be used.
     pub fn allows(&self, model: &str) -> bool {
         match self {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use weighbridge_access::Cidr;
+use weighbridge_access::{Cidr, TenantName};
 use weighbridge_pipeline::settings::Settings;
 use weighbridge_pricing::PriceBook;
 
@@ -57,7 +57,19 @@ pub struct ServerConfig {
 pub struct AdminConfig {
     /// Where it listens: a loopback address.
     pub listen: SocketAddr,
-    /// Its credential.
+    /// Its credential: that of the administrator of the installation.
+    pub token: SecretString,
+    /// Administrators who act within a tenant of theirs.
+    pub tenants: Vec<TenantAdmin>,
+}
+
+/// An administrator of one organisation or team. It holds a secret and has no `Debug`.
+pub struct TenantAdmin {
+    /// The name, for the audit log.
+    pub name: String,
+    /// The organisation or team.
+    pub tenant: TenantName,
+    /// The credential.
     pub token: SecretString,
 }
 

@@ -41,9 +41,11 @@ pub(crate) static ROOT: Section = Section {
     name: "",
     keys: &[
         key("server", "[server]"),
+        key("admins", "[admins.acme]"),
         key("storage", "[storage]"),
         key("providers", "[providers.openai]"),
         key("models", "[models.support]"),
+        key("limits", "[limits]"),
         key("media", "[media]"),
         key("prices", "[prices]"),
         key("responses", "[responses]"),
@@ -77,6 +79,12 @@ pub(crate) static SERVER: Section = Section {
     ],
 };
 
+/// `[admins.NAME]`
+pub(crate) static ADMIN: Section = Section {
+    name: "admins.NAME",
+    keys: &[secret("token", r#""${ACME_ADMIN_TOKEN}""#), key("tenant", r#""acme""#)],
+};
+
 /// `[storage]`
 pub(crate) static STORAGE: Section = Section {
     name: "storage",
@@ -103,6 +111,8 @@ pub(crate) static PROVIDER: Section = Section {
         secret("headers", r#"{ "openai-organization" = "org-1" }"#),
         key("price_as", r#""openai""#),
         key("timeouts", r#"{ connect = "5s", total = "10m" }"#),
+        key("limits", "{ rpm = 500, tpm = 200000 }"),
+        key("budgets", r#"["usd=1000 period=month"]"#),
     ],
 };
 
@@ -128,6 +138,19 @@ pub(crate) static TIMEOUTS: Section = Section {
     ],
 };
 
+/// `[providers.NAME.limits]`
+pub(crate) static PROVIDER_LIMITS: Section = Section { name: "providers.NAME.limits", keys: &RATES };
+
+/// `[models.NAME.limits]`
+pub(crate) static MODEL_LIMITS: Section = Section { name: "models.NAME.limits", keys: &RATES };
+
+static RATES: [Key; 4] =
+    [key("rpm", "500"), key("tpm", "200000"), key("usd_per_minute", r#""0.50""#), key("concurrency", "20")];
+
+/// `[limits]`
+pub(crate) static LIMITS: Section =
+    Section { name: "limits", keys: &[key("budgets", r#"["usd=5000 period=month zone=Europe/Berlin"]"#)] };
+
 /// `[models.NAME]`
 pub(crate) static MODEL: Section = Section {
     name: "models.NAME",
@@ -138,6 +161,8 @@ pub(crate) static MODEL: Section = Section {
         key("fallback_on_context", "true"),
         key("fallback_on_content", "true"),
         key("on_disconnect", r#""drain""#),
+        key("limits", "{ concurrency = 20 }"),
+        key("budgets", r#"["usd=100 period=week"]"#),
     ],
 };
 
@@ -170,6 +195,21 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 12] = [
-    &ROOT, &SERVER, &STORAGE, &PROVIDER, &AWS, &TIMEOUTS, &MODEL, &TARGET, &MEDIA, &PRICES, &RESPONSES, &LOG,
+pub static SECTIONS: [&Section; 16] = [
+    &ROOT,
+    &SERVER,
+    &ADMIN,
+    &STORAGE,
+    &PROVIDER,
+    &AWS,
+    &TIMEOUTS,
+    &PROVIDER_LIMITS,
+    &MODEL,
+    &TARGET,
+    &MODEL_LIMITS,
+    &LIMITS,
+    &MEDIA,
+    &PRICES,
+    &RESPONSES,
+    &LOG,
 ];

@@ -67,7 +67,7 @@ use toml::de::DeTable;
 
 pub use config::{
     AdminConfig, Config, Durability, LogConfig, LogFormat, LogLevel, MediaConfig, PostgresUrl,
-    ResponsesConfig, ServerConfig, StorageConfig,
+    ResponsesConfig, ServerConfig, StorageConfig, TenantAdmin,
 };
 pub use keys::{Key, SECTIONS, Section};
 pub use problem::{ConfigError, Problem};

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use weighbridge_access::Pepper;
+use weighbridge_access::{Budget, Pepper};
 use weighbridge_pipeline::settings::{AnswerKeeping, DrainLimits, RequestLimits, Settings};
 use weighbridge_pricing::{BUILTIN_FILES, PriceBook, PriceError};
 
 use crate::config::{
     AdminConfig, Config, Durability, LogConfig, MediaConfig, PostgresUrl, ResponsesConfig, ServerConfig,
-    StorageConfig,
+    StorageConfig, TenantAdmin,
 };
 use crate::problem::Problems;
 use crate::reader::{Given, Said};
@@ -73,7 +73,7 @@ pub(crate) fn config(
     let trusted_proxies =
         said.server.trusted_proxies.said().map(|ranges| ranges.value.iter().map(|r| r.value).collect());
     let settings = Settings {
-        budgets: Vec::new(),
+        budgets: budgets(&said.budgets, Budget::MOST, problems),
         providers,
         routes,
         limits,
@@ -86,7 +86,7 @@ pub(crate) fn config(
         drain: drain_limits(&said.server),
     };
     let prices = prices(&said.prices, folder, surroundings, problems);
-    let server = server(said.server, surroundings, problems);
+    let server = server(said.server, &said.admins, surroundings, problems);
     if let (Some(StorageConfig::Postgres { .. }), None, Some(url)) =
         (&storage, &server.key_pepper, said.storage.url.said())
     {
@@ -98,9 +98,14 @@ pub(crate) fn config(
     Some(Config { settings, prices: prices?, server, storage: storage?, media, responses, log })
 }
 
-fn server(said: said::Server, surroundings: &dyn Surroundings, problems: &mut Problems) -> ServerConfig {
+fn server(
+    said: said::Server,
+    admins: &[said::Admin],
+    surroundings: &dyn Surroundings,
+    problems: &mut Problems,
+) -> ServerConfig {
     let listen = said.listen.said().map_or(LISTEN, |said| said.value);
-    let admin = admin(&said, listen, surroundings, problems);
+    let admin = admin(&said, admins, listen, surroundings, problems);
     let key_pepper = secret(&said.key_pepper, KEY_PEPPER, surroundings);
     if let Some((pepper, span)) = &key_pepper
         && pepper.len() < Pepper::MIN_BYTES
@@ -121,6 +126,7 @@ fn server(said: said::Server, surroundings: &dyn Surroundings, problems: &mut Pr
 
 fn admin(
     said: &said::Server,
+    admins: &[said::Admin],
     listen: SocketAddr,
     surroundings: &dyn Surroundings,
     problems: &mut Problems,
@@ -145,17 +151,17 @@ fn admin(
     }
     match secret(&said.admin_token, ADMIN_TOKEN, surroundings) {
         Some((token, span)) => {
-            let visible = token.bytes().all(|b| b.is_ascii_graphic());
-            if token.len() < MIN_TOKEN || !visible {
-                let message = format!(
-                    "the admin token must have at least {MIN_TOKEN} characters, all visible ASCII, without spaces"
-                );
-                note(problems, span, message).hint("make one with: openssl rand -hex 32");
-            }
+            check_token(&token, span, problems);
             let listen = said.admin_listen.said().map_or(ADMIN_LISTEN, |at| at.value);
-            Some(AdminConfig { listen, token: SecretString::from(token) })
+            let tenants = tenant_admins(admins, &token, problems);
+            Some(AdminConfig { listen, token: SecretString::from(token), tenants })
         }
         None => {
+            if let (Some(admin), true) = (admins.first(), said.admin_token.is_absent()) {
+                problems
+                    .at(admin.name.span.clone(), "administrators of tenants need `server.admin_token`")
+                    .hint("without it there is no admin API");
+            }
             if let (Some(at), true) = (said.admin_listen.said(), said.admin_token.is_absent()) {
                 problems
                     .at(at.span.clone(), "`server.admin_listen` needs `server.admin_token`")
@@ -164,6 +170,45 @@ fn admin(
             None
         }
     }
+}
+
+fn check_token(token: &str, span: Option<std::ops::Range<usize>>, problems: &mut Problems) {
+    let visible = token.bytes().all(|b| b.is_ascii_graphic());
+    if token.len() < MIN_TOKEN || !visible {
+        let message = format!(
+            "the admin token must have at least {MIN_TOKEN} characters, all visible ASCII, without spaces"
+        );
+        note(problems, span, message).hint("make one with: openssl rand -hex 32");
+    }
+}
+
+/// Administrators of tenants. A token is one administrator's: else it would be unclear who acts.
+fn tenant_admins(said: &[said::Admin], installation: &str, problems: &mut Problems) -> Vec<TenantAdmin> {
+    let mut seen = vec![installation];
+    let mut admins = Vec::new();
+    for admin in said {
+        let name = &admin.name;
+        if admin.token.is_absent() || admin.tenant.is_absent() {
+            problems.at(
+                name.span.clone(),
+                format!("the administrator `{}` needs a token and a tenant", name.value),
+            );
+        }
+        let (Some(token), Some(tenant)) = (admin.token.said(), admin.tenant.said()) else { continue };
+        check_token(&token.value, Some(token.span.clone()), problems);
+        if seen.contains(&token.value.as_str()) {
+            problems
+                .at(token.span.clone(), format!("the token of `{}` is somebody else's as well", name.value))
+                .hint("make one with: openssl rand -hex 32");
+        }
+        seen.push(&token.value);
+        admins.push(TenantAdmin {
+            name: name.value.clone(),
+            tenant: tenant.value.clone(),
+            token: SecretString::from(token.value.clone()),
+        });
+    }
+    admins
 }
 
 /// A secret and where it was said; from the environment, where the file says nothing about it.
@@ -207,6 +252,16 @@ fn limits(said: &said::Server) -> RequestLimits {
         write_time: said.write_timeout.said().map_or(default.write_time, |time| time.value),
         ..default
     }
+}
+
+/// Budgets of one place: together they are right as well.
+pub(crate) fn budgets(said: &said::Budgets, most: usize, problems: &mut Problems) -> Vec<Budget> {
+    let Some(list) = said.said() else { return Vec::new() };
+    let budgets: Vec<Budget> = list.value.iter().map(|budget| budget.value.clone()).collect();
+    if let Err(why) = Budget::check_all(&budgets, most) {
+        problems.at(list.span.clone(), why.to_string());
+    }
+    budgets
 }
 
 fn drain_limits(said: &said::Server) -> DrainLimits {

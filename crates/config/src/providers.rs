@@ -3,11 +3,12 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Uri};
 use weighbridge_access::Limits;
 use weighbridge_catalogue::{Preset, Spoken, near, preset, presets};
-use weighbridge_pipeline::settings::{ProviderCredential, ProviderSettings, Timeouts};
+use weighbridge_pipeline::settings::{BUDGETS_BESIDE, ProviderCredential, ProviderSettings, Timeouts};
 
 use crate::Surroundings;
 use crate::credentials::{credentials, key_of};
 use crate::duration;
+use crate::means::budgets;
 use crate::problem::Problems;
 use crate::reader::{Given, Said};
 use crate::said;
@@ -173,8 +174,8 @@ fn declared(
         auth: said.auth.said().map_or(usual.auth, |auth| auth.value),
         price_as: Arc::from(price_as),
         base_url: base_url?,
-        limits: Limits::NONE,
-        budgets: Vec::new(),
+        limits: said.limits.limits(),
+        budgets: budgets(&said.budgets, BUDGETS_BESIDE, problems),
     })
 }
 

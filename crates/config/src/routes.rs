@@ -2,10 +2,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use weighbridge_access::Limits;
 use weighbridge_catalogue::near;
-use weighbridge_pipeline::settings::{RouteSettings, TargetSettings};
+use weighbridge_pipeline::settings::{BUDGETS_BESIDE, RouteSettings, TargetSettings};
 
+use crate::means::budgets;
 use crate::problem::Problems;
 use crate::reader::Said;
 use crate::said;
@@ -31,8 +31,8 @@ pub(crate) fn settings(
             fallback_on_context: model.fallback_on_context.said().is_some_and(|flag| flag.value),
             fallback_on_content: model.fallback_on_content.said().is_some_and(|flag| flag.value),
             on_disconnect: model.on_disconnect.said().map(|said| said.value),
-            limits: Limits::NONE,
-            budgets: Vec::new(),
+            limits: model.limits.limits(),
+            budgets: budgets(&model.budgets, BUDGETS_BESIDE, problems),
         }
     });
     settings.collect()

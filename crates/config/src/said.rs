@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use toml::de::DeTable;
-use weighbridge_access::{Cidr, InvalidDefinition, LossPolicy};
+use weighbridge_access::{Budget, Cidr, InvalidDefinition, Limits, LossPolicy, RateCell, TenantName};
 use weighbridge_catalogue::{AuthStyle, presets};
 use weighbridge_pipeline::settings::{OnDisconnect, StrategyKind, UnknownModel};
-use weighbridge_units::Protocol;
+use weighbridge_units::{NanoUsd, Protocol};
 
 use crate::config::{Durability, LogFormat, LogLevel};
 use crate::duration;
@@ -18,13 +18,22 @@ use crate::reader::{Given, Item, Mismatch, Reader, Said, Table};
 
 pub(crate) struct File {
     pub(crate) server: Server,
+    pub(crate) admins: Vec<Admin>,
     pub(crate) storage: Storage,
     pub(crate) providers: Vec<Provider>,
     pub(crate) models: Vec<Model>,
+    pub(crate) budgets: Budgets,
     pub(crate) media: Media,
     pub(crate) prices: Prices,
     pub(crate) responses: Responses,
     pub(crate) log: Log,
+}
+
+/// An administrator of one tenant.
+pub(crate) struct Admin {
+    pub(crate) name: Said<String>,
+    pub(crate) token: Given<String>,
+    pub(crate) tenant: Given<TenantName>,
 }
 
 #[derive(Default)]
@@ -51,6 +60,55 @@ pub(crate) struct Server {
     pub(crate) max_attempts: Given<u64>,
 }
 
+/// Budgets of one place.
+pub(crate) type Budgets = Given<Vec<Said<Budget>>>;
+
+/// `limits` of a provider or a model.
+#[derive(Default)]
+pub(crate) struct Rates {
+    pub(crate) rpm: Given<u64>,
+    pub(crate) tpm: Given<u64>,
+    pub(crate) usd_per_minute: Given<NanoUsd>,
+    pub(crate) concurrency: Given<u64>,
+}
+
+impl Rates {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        let most = RateCell::MAX_PER_MINUTE;
+        Self {
+            rpm: reader.integer(table, "rpm", 0..=most),
+            tpm: reader.integer(table, "tpm", 0..=most),
+            usd_per_minute: reader.parsed(table, "usd_per_minute", money),
+            concurrency: reader.integer(table, "concurrency", 0..=most),
+        }
+    }
+
+    /// What is meant: what is not said is no limit.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            rpm: self.rpm.said().map(|said| said.value),
+            tpm: self.tpm.said().map(|said| said.value),
+            usd_per_minute: self.usd_per_minute.said().map(|said| said.value),
+            concurrency: self.concurrency.said().map(|said| said.value),
+        }
+    }
+}
+
+fn money(text: &str) -> Result<NanoUsd, Mismatch> {
+    let amount = text.parse().ok().filter(|amount: &NanoUsd| !amount.is_negative());
+    amount.ok_or_else(|| Mismatch::new("an amount of dollars such as \"0.50\""))
+}
+
+/// Budgets of one place: each for itself is right.
+fn budgets(reader: &mut Reader<'_>, table: &Table<'_>) -> Budgets {
+    reader.list(table, "budgets", |text| {
+        text.parse().map_err(|error: InvalidDefinition| {
+            Mismatch::new("a budget")
+                .with_hint(format!("{error}; write it like \"usd=25.00 period=day zone=Europe/Berlin\""))
+        })
+    })
+}
+
 #[derive(Default)]
 pub(crate) struct Storage {
     pub(crate) url: Given<String>,
@@ -72,6 +130,8 @@ pub(crate) struct Provider {
     pub(crate) headers: Given<Vec<(Said<String>, Said<String>)>>,
     pub(crate) price_as: Given<String>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) limits: Rates,
+    pub(crate) budgets: Budgets,
 }
 
 pub(crate) struct Aws {
@@ -97,6 +157,8 @@ pub(crate) struct Model {
     pub(crate) fallback_on_context: Given<bool>,
     pub(crate) fallback_on_content: Given<bool>,
     pub(crate) on_disconnect: Given<OnDisconnect>,
+    pub(crate) limits: Rates,
+    pub(crate) budgets: Budgets,
 }
 
 pub(crate) struct Target {
@@ -136,9 +198,11 @@ impl File {
     pub(crate) fn absent() -> Self {
         Self {
             server: Server::default(),
+            admins: Vec::new(),
             storage: Storage::default(),
             providers: Vec::new(),
             models: Vec::new(),
+            budgets: Given::Absent,
             media: Media::default(),
             prices: Prices::default(),
             responses: Responses::default(),
@@ -149,7 +213,9 @@ impl File {
     pub(crate) fn read(reader: &mut Reader<'_>, entries: &DeTable<'_>) -> Self {
         let root = &reader.open(&keys::ROOT, String::new(), entries);
         let server = reader.table(root, "server", &keys::SERVER);
+        let admins = reader.named_tables(root, "admins", &keys::ADMIN);
         let storage = reader.table(root, "storage", &keys::STORAGE);
+        let limits = reader.table(root, "limits", &keys::LIMITS);
         let media = reader.table(root, "media", &keys::MEDIA);
         let prices = reader.table(root, "prices", &keys::PRICES);
         let responses = reader.table(root, "responses", &keys::RESPONSES);
@@ -158,12 +224,14 @@ impl File {
         let models = reader.named_tables(root, "models", &keys::MODEL);
         Self {
             server: server.map(|table| Server::read(reader, &table)).unwrap_or_default(),
+            admins: admins.into_iter().map(|(name, table)| Admin::read(reader, name, &table)).collect(),
             storage: storage.map(|table| Storage::read(reader, &table)).unwrap_or_default(),
             providers: providers
                 .into_iter()
                 .map(|(name, table)| Provider::read(reader, name, &table))
                 .collect(),
             models: models.into_iter().map(|(name, table)| Model::read(reader, name, &table)).collect(),
+            budgets: limits.map(|table| budgets(reader, &table)).unwrap_or_default(),
             media: media.map(|table| Media::read(reader, &table)).unwrap_or_default(),
             prices: prices.map(|table| Prices::read(reader, &table)).unwrap_or_default(),
             responses: responses.map(|table| Responses::read(reader, &table)).unwrap_or_default(),
@@ -202,6 +270,18 @@ impl Server {
     }
 }
 
+impl Admin {
+    fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
+        let tenant = |text: &str| {
+            let name = TenantName::new(text).ok().filter(TenantName::is_proper);
+            name.ok_or_else(|| {
+                Mismatch::new("an organisation or a team, such as \"acme\" or \"acme/search\"")
+            })
+        };
+        Self { name, token: reader.text(table, "token"), tenant: reader.parsed(table, "tenant", tenant) }
+    }
+}
+
 impl Storage {
     fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
         let durability = [("process", Durability::Process), ("fsync", Durability::Fsync)];
@@ -213,6 +293,7 @@ impl Storage {
 impl Provider {
     fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
         let timeouts = reader.table(table, "timeouts", &keys::TIMEOUTS);
+        let limits = reader.table(table, "limits", &keys::PROVIDER_LIMITS);
         let aws = reader.table(table, "aws", &keys::AWS);
         let auth = AuthStyle::ALL.map(|style| (style.as_str(), style));
         let base_url = reader.text(table, "base_url");
@@ -231,6 +312,8 @@ impl Provider {
             headers: reader.pairs(table, "headers"),
             price_as: reader.text(table, "price_as"),
             timeouts: timeouts.map(|table| Timeouts::read(reader, &table)).unwrap_or_default(),
+            limits: limits.map(|table| Rates::read(reader, &table)).unwrap_or_default(),
+            budgets: budgets(reader, table),
         }
     }
 }
@@ -265,6 +348,7 @@ impl Timeouts {
 
 impl Model {
     fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
+        let limits = reader.table(table, "limits", &keys::MODEL_LIMITS);
         let strategies = [("weighted-round-robin", StrategyKind::WeightedRoundRobin)];
         Self {
             name,
@@ -274,6 +358,8 @@ impl Model {
             fallback_on_context: reader.flag(table, "fallback_on_context"),
             fallback_on_content: reader.flag(table, "fallback_on_content"),
             on_disconnect: reader.choice(table, "on_disconnect", &ON_DISCONNECT),
+            limits: limits.map(|table| Rates::read(reader, &table)).unwrap_or_default(),
+            budgets: budgets(reader, table),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fixed::{Fixed, NOTHING, read};
 use secrecy::ExposeSecret;
-use weighbridge_access::LossPolicy;
+use weighbridge_access::{Budget, Limits, LossPolicy};
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
     AnswerKeeping, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings, RouteSettings, Settings,
@@ -118,6 +118,7 @@ fn every_key_has_its_effect() {
         files: &[
             ("/run/pepper", "0123456789abcdef0123456789abcdef\n"),
             ("/etc/wb/keys/one", "sk-one\n"),
+            ("/etc/wb/keys/admin", "fedcba9876543210\n"),
             ("/etc/wb/own.toml", include_str!("own_prices.toml")),
         ],
     };
@@ -128,6 +129,11 @@ fn every_key_has_its_effect() {
     assert_eq!(
         (admin.listen.to_string().as_str(), admin.token.expose_secret()),
         ("[::1]:9001", "0123456789abcdef")
+    );
+    let own = &admin.tenants[0];
+    assert_eq!(
+        (own.name.as_str(), own.tenant.as_str(), own.token.expose_secret()),
+        ("own", "acme/search", "fedcba9876543210")
     );
     assert_eq!(server.key_pepper.as_ref().unwrap().expose_secret().len(), 32);
     assert_eq!(server.drain_timeout, Duration::from_secs(90));
@@ -162,7 +168,20 @@ fn every_key_has_its_effect() {
     let week = Duration::from_secs(7 * 86_400);
     assert_eq!(config.responses, ResponsesConfig { ttl: week, max_bytes: 1 << 20 });
 
+    let amounts = |budgets: &[Budget]| budgets.iter().map(|b| b.limit.amount()).collect::<Vec<_>>();
+    let limits = |limits: &Limits| {
+        let usd = limits.usd_per_minute.unwrap().get();
+        (limits.rpm.unwrap(), limits.tpm.unwrap(), usd, limits.concurrency.unwrap())
+    };
+    assert_eq!(amounts(&config.settings.budgets), [100_000_000_000]);
+    let main = route(&config, "main");
+    assert_eq!((amounts(&main.budgets), limits(&main.limits)), (vec![3], (4, 5, 250_000_000, 6)));
+
     let own = provider(&config, "own");
+    assert_eq!(
+        (amounts(&own.budgets), limits(&own.limits)),
+        (vec![1_000_000_000, 2], (1, 2, 500_000_000, 3))
+    );
     assert_eq!(
         (own.spoken[0].protocol, own.base_url.as_str()),
         (Protocol::OpenAiChat, "https://llm.example.com/two/v2")

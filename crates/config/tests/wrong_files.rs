@@ -234,6 +234,8 @@ fn all_at_once() {
         "timeouts",
         "aws",
         "media",
+        "limits",
+        "admins",
     ];
     for section in SECTIONS {
         for key in section.keys.iter().filter(|key| !tables.contains(&key.name)) {

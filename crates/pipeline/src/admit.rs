@@ -61,7 +61,8 @@ impl Authenticated {
         };
         draft.record.stream = envelope.stream;
         let route = self.route(&settings, &envelope.model, draft)?;
-        let mut admission = self.admission(tokens_expected(&body, &envelope), draft)?;
+        let expected = tokens_expected(&body, &envelope);
+        let mut admission = self.admission(&route, expected, draft)?;
         let conversation = match client {
             Protocol::OpenAiResponses if vectors.is_none() => {
                 // On the heap, so that nothing else carries it around.
@@ -118,9 +119,15 @@ impl Authenticated {
         if may_use(model) { Ok(route) } else { Err(Refusal::ModelNotAllowed { model: shown(model) }) }
     }
 
-    /// Takes the request out of the key's limits.
-    pub(crate) fn admission(&self, tokens: u64, draft: &Draft) -> Result<Admission, Refusal> {
-        self.principal.admit(draft.core.env.monotonic(), tokens).map_err(Refusal::Limit)
+    /// Takes the request out of the limits of the key, of whom it belongs to, and of the model.
+    pub(crate) fn admission(
+        &self,
+        route: &ModelRoute,
+        tokens: u64,
+        draft: &Draft,
+    ) -> Result<Admission, Refusal> {
+        let now = draft.core.env.monotonic();
+        self.principal.admit_for(Some(&route.limits), now, tokens).map_err(Refusal::Limit)
     }
 }
 

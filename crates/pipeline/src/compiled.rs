@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
-use weighbridge_access::{Budget, BudgetMeter, Cidr, InvalidDefinition, LossPolicy};
+use weighbridge_access::{
+    Budget, BudgetMeter, Cidr, InvalidDefinition, LimitCells, LimitOwner, Limits, LossPolicy,
+};
 use weighbridge_catalogue::{ModelInfo, PathTemplate, PromptCacheInfo, Spoken, near};
 use weighbridge_ledger::Name;
 use weighbridge_protocol::Dialect;
@@ -17,6 +19,7 @@ use weighbridge_routing::{
 use weighbridge_transport::Signer;
 use weighbridge_units::Protocol;
 
+use crate::counters::Counters;
 use crate::pipeline::PipelineError;
 use crate::settings::{
     AnswerKeeping, BUDGETS_BESIDE, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings,
@@ -41,6 +44,7 @@ pub(crate) struct Compiled {
     routes: HashMap<Arc<str>, Arc<ModelRoute>>,
     direct: Mutex<HashMap<Arc<str>, Arc<ModelRoute>>>,
     deployments: HashMap<Arc<str>, Arc<Deployment>>,
+    counters: Arc<Counters>,
     retry_budget: Arc<RetryBudget>,
 }
 
@@ -59,6 +63,7 @@ pub(crate) struct Provider {
     pub(crate) price_as: Arc<str>,
     pub(crate) timeouts: Timeouts,
     pub(crate) budgets: Arc<[BudgetMeter]>,
+    limits: Limits,
     keys: Arc<KeyPool>,
 }
 
@@ -78,6 +83,7 @@ pub(crate) enum Proof {
 /// One model at one provider.
 pub(crate) struct Deployment {
     pub(crate) provider: Arc<Provider>,
+    pub(crate) limits: Arc<LimitCells>,
     pub(crate) model: Arc<str>,
     /// The model, as answers show it; `None` where no header can carry it.
     pub(crate) shown: Option<HeaderValue>,
@@ -123,6 +129,7 @@ const DOCUMENTED: [&str; 5] = ["/chat/completions", "/responses", "/v1/messages"
 pub(crate) struct ModelRoute {
     /// The configured name; `None` where `provider/model` is asked for directly.
     pub(crate) name: Option<Arc<str>>,
+    pub(crate) limits: Arc<LimitCells>,
     pub(crate) budgets: Arc<[BudgetMeter]>,
     pub(crate) route: Arc<Route>,
     /// In the order of the route's targets.
@@ -147,6 +154,7 @@ impl Compiled {
             routes: HashMap::new(),
             direct: Mutex::default(),
             deployments: HashMap::new(),
+            counters: former.map_or_else(Arc::default, |former| Arc::clone(&former.counters)),
             retry_budget: former.map_or_else(
                 || Arc::new(RetryBudget::new(RetryPolicy::default())),
                 |former| Arc::clone(&former.retry_budget),
@@ -178,7 +186,7 @@ impl Compiled {
         if let Some(route) = direct.get(name) {
             return Some(Arc::clone(route));
         }
-        let deployment = Deployment::new(provider, model.into(), None).ok()?;
+        let deployment = Deployment::new(provider, model.into(), None, &self.counters).ok()?;
         let route = Arc::new(ModelRoute::single(&self.retry_budget, deployment, self.on_disconnect)?);
         if direct.len() < DIRECT_MOST {
             direct.insert(name.into(), Arc::clone(&route));
@@ -238,8 +246,10 @@ impl Compiled {
         let deployments = targets.into_iter().chain(fallbacks).collect();
         let on_disconnect = settings.on_disconnect.unwrap_or(self.on_disconnect);
         let budgets = meters(&settings.name, &settings.budgets, BUDGETS_BESIDE)?;
+        checked(&settings.name, settings.limits)?;
         let name = Some(settings.name.clone());
-        Ok(Arc::new(ModelRoute { name, budgets, route, deployments, on_disconnect }))
+        let limits = self.counters.model(&settings.name, &settings.limits);
+        Ok(Arc::new(ModelRoute { name, limits, budgets, route, deployments, on_disconnect }))
     }
 
     /// Routes that name the same model at the same provider share one deployment and its health.
@@ -261,11 +271,17 @@ impl Compiled {
         let kept = former.and_then(|former| former.deployments.get(&name));
         let same_keys = kept.filter(|kept| kept.provider.credentials.len() == provider.credentials.len());
         let target = same_keys.map(|kept| Arc::clone(&kept.target));
-        let deployment = Deployment::new(provider, settings.model.clone(), target)
+        let deployment = Deployment::new(provider, settings.model.clone(), target, &self.counters)
             .map_err(|reason| PipelineError::Route { route: route.to_owned(), reason })?;
         self.deployments.insert(name, Arc::clone(&deployment));
         Ok(deployment)
     }
+}
+
+fn checked(owner: &str, limits: Limits) -> Result<Limits, PipelineError> {
+    let wrong =
+        |why: InvalidDefinition| PipelineError::Budget { owner: owner.to_owned(), reason: why.to_string() };
+    limits.check().map(|()| limits).map_err(wrong)
 }
 
 /// Budgets, ready to be asked about windows.
@@ -289,6 +305,7 @@ impl ModelRoute {
         };
         Some(Self {
             name: None,
+            limits: Arc::new(LimitCells::new(LimitOwner::Model, &Limits::NONE, None)),
             budgets: Arc::default(),
             route: Route::new(parts).ok()?,
             deployments: Box::new([deployment]),
@@ -303,6 +320,7 @@ impl Deployment {
         provider: &Arc<Provider>,
         model: Arc<str>,
         target: Option<Arc<Target>>,
+        counters: &Counters,
     ) -> Result<Arc<Self>, String> {
         let served = provider.spoken.iter().filter(|spoken| spoken.models.admits(&model));
         let addresses: Box<[Address]> =
@@ -318,8 +336,19 @@ impl Deployment {
         let prompt_cache = weighbridge_catalogue::prompt_cache(&model);
         let ledger_name = Name::new(Arc::clone(&model));
         let shown = HeaderValue::try_from(&*model).ok();
+        let limits = counters.deployment(&provider.name, &model, &provider.limits);
         let provider = Arc::clone(provider);
-        Ok(Arc::new(Self { provider, model, shown, ledger_name, info, prompt_cache, addresses, target }))
+        Ok(Arc::new(Self {
+            provider,
+            limits,
+            model,
+            shown,
+            ledger_name,
+            info,
+            prompt_cache,
+            addresses,
+            target,
+        }))
     }
 
     /// Where the model is called, best first.
@@ -366,6 +395,7 @@ impl Provider {
             price_as: settings.price_as.clone(),
             timeouts: settings.timeouts,
             budgets: meters(&settings.name, &settings.budgets, BUDGETS_BESIDE)?,
+            limits: checked(&settings.name, settings.limits)?,
             keys: Arc::new(KeyPool::new(credentials.len())),
             credentials,
         })

@@ -8,6 +8,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use weighbridge_access::AttemptClaim;
 use weighbridge_ledger::{EndFacts, Name, Reservation};
 use weighbridge_records::AttemptRecord;
 use weighbridge_routing::{FailureCause, Pick};
@@ -26,6 +27,8 @@ pub(crate) struct Intent {
     pub(crate) deployment: Arc<Deployment>,
     pub(crate) pick: Pick,
     pub(crate) meter: Meter,
+    /// What the attempt holds of limits beside its request; given back if it is not dispatched.
+    pub(crate) claim: AttemptClaim,
     pub(crate) reservation: Reservation,
     pub(crate) exchange: Box<Exchange>,
 }
@@ -155,7 +158,7 @@ impl Drop for InFlight {
 impl Sent {
     fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
         let Self { intent, started, first_byte, status, pace } = self;
-        let Intent { deployment, pick, meter, reservation, mut exchange } = intent;
+        let Intent { deployment, pick, meter, claim, reservation, mut exchange } = intent;
         let outcome = ending.outcome;
         let attempt = reservation.attempt();
         let Metered { usage, provenance, exact, cost } = meter.read(ending, facts, reservation.amount());
@@ -170,6 +173,7 @@ impl Sent {
             exact,
             reason: absorbed_reason(outcome),
         });
+        claim.settle(usage.total(), cost, charged, exchange.now());
         if exchange.core().ledger.wants_flush() {
             settle_soon(&exchange.draft.core);
         }

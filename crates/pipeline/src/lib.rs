@@ -47,6 +47,7 @@ mod attributes;
 mod budgets;
 mod compiled;
 mod conversation;
+mod counters;
 mod departure;
 mod draft;
 mod endpoint;

@@ -61,8 +61,8 @@ pub enum PipelineError {
         /// The provider.
         provider: String,
     },
-    /// Budgets that contradict each other, or too many of them.
-    #[error("the budgets of `{owner}` cannot be kept: {reason}")]
+    /// Budgets or limits that cannot be counted, that contradict each other, or that are too many.
+    #[error("the limits of `{owner}` cannot be kept: {reason}")]
     Budget {
         /// Whose they are.
         owner: String,

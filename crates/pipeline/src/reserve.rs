@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weighbridge_access::{LossPolicy, PromptCache};
+use weighbridge_access::{AttemptClaim, LimitOwner, LossPolicy, PromptCache};
 use weighbridge_ledger::{
     AccountId, Billing, Hold, LedgerError, Measure, Name, Quantity, Refusal as LedgerRefusal, Reservation,
     Reserve,
@@ -77,11 +77,11 @@ pub(crate) async fn reserve(
         return Err(Box::new(Rejected { exchange, pick, unfit }));
     }
     match prepare(&exchange, settings, route, deployment).await {
-        Ok(Prepared { meter, outbound, reservation }) => {
+        Ok(Prepared { meter, outbound, claim, reservation }) => {
             exchange.deployment = Some(Arc::clone(deployment));
             exchange.draft.record.losses = outbound.losses;
             let deployment = Arc::clone(deployment);
-            let intent = Intent { deployment, pick, meter, reservation, exchange };
+            let intent = Intent { deployment, pick, meter, claim, reservation, exchange };
             Ok(Reserved { intent, body: outbound.body })
         }
         Err(unfit) => Err(Box::new(Rejected { exchange, pick, unfit })),
@@ -91,6 +91,7 @@ pub(crate) async fn reserve(
 struct Prepared {
     meter: Meter,
     outbound: Outbound,
+    claim: AttemptClaim,
     reservation: Reservation,
 }
 
@@ -124,6 +125,8 @@ async fn prepare(
     };
     let cap = outbound::output_cap(exchange, deployment);
     let amount = worst(cap).ok_or_else(unpriceable)?;
+    // Limits per minute first, money in the ledger last. What is not dispatched after all is given back.
+    let mut claim = claim(exchange, deployment, amount)?;
     let tokens = |cap: u64| bound.saturating_add(cap.saturating_mul(exchange.envelope.candidates));
     let reserve = |worst: Worst| {
         let holds = counting.iter().map(Counting::hold).collect();
@@ -142,12 +145,14 @@ async fn prepare(
             outbound =
                 outbound::write(exchange, said, deployment, Additions { cap: Some(fitting), caching })?;
             let amount = worst(fitting).ok_or_else(unpriceable)?;
+            drop(claim);
+            claim = self::claim(exchange, deployment, amount)?;
             reserve(Worst { amount, tokens: tokens(fitting) }).await
         }
         other => other,
     };
     match reservation {
-        Ok(reservation) => Ok(Prepared { meter, outbound, reservation }),
+        Ok(reservation) => Ok(Prepared { meter, outbound, claim, reservation }),
         Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, .. })) => {
             Err(no_room(exchange, &counting, account, available))
         }
@@ -239,6 +244,21 @@ fn cap_that_fits(most: u64, available: Quantity, worst: impl Fn(u64) -> Option<Q
         if fits(middle) { low = middle } else { high = middle - 1 }
     }
     Some(low)
+}
+
+/// Takes the attempt out of the target's limits, and its money out of everybody's limits per minute. A target
+/// without room is passed over; whoever else has none refuses the request (rule R8).
+fn claim(exchange: &Exchange, deployment: &Deployment, amount: NanoUsd) -> Result<AttemptClaim, Unfit> {
+    let Some(admission) = &exchange.admission else {
+        return Err(Unfit::anywhere(Rejection::Limit, Refusal::Internal));
+    };
+    admission.attempt(Some(&deployment.limits), amount, exchange.now()).map_err(|refused| {
+        let unfit = match refused.whose {
+            LimitOwner::Deployment => Unfit::here,
+            _ => Unfit::anywhere,
+        };
+        unfit(Rejection::Limit, Refusal::Limit(refused))
+    })
 }
 
 /// The budget of that account has no room: not before its window ends, if it ever does.

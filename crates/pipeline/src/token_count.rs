@@ -49,7 +49,7 @@ where
     let envelope =
         envelope_at(client, &body, asked.addressed).map_err(|error| Refusal::bad_field(&error, &body))?;
     let route = caller.route(&settings, &envelope.model, draft)?;
-    let admission = caller.admission(0, draft)?;
+    let admission = caller.admission(&route, 0, draft)?;
 
     let conversation = match client {
         Protocol::OpenAiResponses => {

@@ -38,6 +38,8 @@ pub enum Rejection {
     Price,
     /// The budget has no room for its worst cost.
     Budget,
+    /// One of its limits per minute, or of requests at once, has no room.
+    Limit,
     /// A guard forbids it.
     Guard,
     /// It lies outside of the regions that the request may go to.
@@ -69,6 +71,7 @@ impl Rejection {
             Self::Access => "access",
             Self::Price => "price",
             Self::Budget => "budget",
+            Self::Limit => "limit",
             Self::Guard => "guard",
             Self::Residency => "residency",
             Self::Loss => "loss",

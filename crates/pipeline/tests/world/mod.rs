@@ -62,6 +62,8 @@ pub(crate) struct World {
     pub(crate) azure: Simulator,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) pipeline: Pipeline,
+    #[allow(dead_code, reason = "not every test reloads")]
+    pub(crate) settings: Settings,
     pub(crate) store: Arc<MemoryLedger>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) keys: Vec<VirtualKey>,
@@ -147,6 +149,7 @@ impl World {
             azure,
             transport,
             pipeline,
+            settings,
             store,
             directory,
             keys,
