@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use weighbridge_access::{Cidr, Directory, KeyStore, MemoryKeyStore, Pepper};
-use weighbridge_admin::{AdminCredential, AdminService};
+use weighbridge_admin::{Actor, AdminCredential, AdminService, Credentials};
 use weighbridge_cache::{
     CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
 };
-use weighbridge_config::{Config, Durability, StorageConfig};
+use weighbridge_config::{AdminConfig, Config, Durability, StorageConfig};
 use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
 use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
 use weighbridge_pipeline::{Env, Jobs, Keeping, Parts, Pipeline, SystemEnv};
@@ -173,7 +173,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         drain_timeout: config.server.drain_timeout,
     };
     if let Some(admin) = &config.server.admin {
-        running.serve_admin(admin.listen, &AdminCredential::new(admin.token.expose_secret())).await?;
+        running.serve_admin(admin.listen, credentials(admin)).await?;
     }
     Ok(running)
 }
@@ -276,12 +276,12 @@ impl Running {
         self.gateway.addresses().first().copied().context("the gateway listens nowhere")
     }
 
-    async fn serve_admin(&mut self, listen: SocketAddr, credential: &AdminCredential) -> anyhow::Result<()> {
+    async fn serve_admin(&mut self, listen: SocketAddr, credentials: Credentials) -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}"))?;
         self.admin_address = Some(listener.local_addr()?);
-        let router = weighbridge_admin::router(Arc::clone(&self.admin), credential.clone());
+        let router = weighbridge_admin::router(Arc::clone(&self.admin), credentials);
         let (stop, stopped) = tokio::sync::oneshot::channel();
         self.stop_admin = Some(stop);
         tokio::spawn(async move {
@@ -310,6 +310,15 @@ impl Running {
         self.ledger.store().seal(now).await?;
         Ok(report)
     }
+}
+
+/// Who may administer: the installation, and tenants.
+fn credentials(admin: &AdminConfig) -> Credentials {
+    let installation = Credentials::new(AdminCredential::new(admin.token.expose_secret()));
+    admin.tenants.iter().fold(installation, |all, admin| {
+        let credential = AdminCredential::new(admin.token.expose_secret());
+        all.with(credential, Actor::of_tenant(&admin.name, admin.tenant.clone()))
+    })
 }
 
 /// Fetches media that clients name by address: from public addresses, and from the operator's word.

@@ -25,9 +25,12 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Check a configuration file and report all mistakes at once
     Check(ConfigArgs),
-    /// Make, list and revoke virtual keys
+    /// Make, list, change and revoke virtual keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Define, show, change and block organisations and teams
+    #[command(subcommand)]
+    Tenants(TenantsCommand),
     /// Verify the ledger, or show its balances and attempts
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -63,6 +66,8 @@ pub(crate) enum KeysCommand {
     Create(Box<CreateArgs>),
     /// List all keys
     List(ListArgs),
+    /// Change what a key may do; running gateways hold it to that within a second
+    Update(Box<UpdateKeyArgs>),
     /// Take a key back; running gateways refuse it within a second
     Revoke(RevokeArgs),
 }
@@ -131,6 +136,102 @@ pub(crate) struct ListArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TenantsCommand {
+    /// Define an organisation (`acme`) or a team in one (`acme/search`)
+    Create(Box<TenantArgs>),
+    /// List all that are defined
+    List(ListArgs),
+    /// Show one as JSON
+    Show(NameArgs),
+    /// Change one; what is not said stays
+    Update(Box<TenantArgs>),
+    /// Refuse all keys in one, or let them in again
+    Block(BlockArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct TenantArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The organisation or team: `acme` or `acme/search`
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct UpdateKeyArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The key's public id: the twelve characters after `wb-`
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
+    /// Refuse it until further notice
+    #[arg(long, conflicts_with = "unblock")]
+    pub(crate) block: bool,
+    /// Let it in again
+    #[arg(long)]
+    pub(crate) unblock: bool,
+}
+
+/// What is to be different. `none` takes a restriction away.
+#[derive(Args)]
+pub(crate) struct ChangeArgs {
+    /// A model that may be used, or a pattern such as `openai/*`; repeat for more. `all` for all
+    #[arg(long = "model", value_name = "MODEL")]
+    pub(crate) models: Vec<String>,
+    /// Requests per minute, or `none`
+    #[arg(long, value_name = "NUMBER", value_parser = number_or_none)]
+    pub(crate) rpm: Option<Said<u64>>,
+    /// Tokens per minute, or `none`
+    #[arg(long, value_name = "NUMBER", value_parser = number_or_none)]
+    pub(crate) tpm: Option<Said<u64>>,
+    /// Dollars per minute such as 0.50, or `none`
+    #[arg(long, value_name = "USD")]
+    pub(crate) usd_per_minute: Option<String>,
+    /// Requests at once, or `none`
+    #[arg(long, value_name = "NUMBER", value_parser = number_or_none)]
+    pub(crate) concurrency: Option<Said<u64>>,
+    /// A budget such as "usd=100 period=month zone=Europe/Berlin"; all of them: repeat for more. `none` for none
+    #[arg(long = "budget", value_name = "BUDGET")]
+    pub(crate) budgets: Vec<String>,
+    /// When it ends: a day such as 2027-01-31, an instant such as 2027-01-31T12:00:00Z, or `none`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<String>,
+}
+
+/// A value, or that there is to be none.
+#[derive(Clone, Copy)]
+pub(crate) struct Said<T>(pub(crate) Option<T>);
+
+fn number_or_none(text: &str) -> Result<Said<u64>, String> {
+    match text {
+        "none" => Ok(Said(None)),
+        _ => text.parse().map(|number| Said(Some(number))).map_err(|_| "a whole number, or none".to_owned()),
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct NameArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The organisation or team
+    pub(crate) name: String,
+}
+
+#[derive(Args)]
+pub(crate) struct BlockArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The organisation or team
+    pub(crate) name: String,
+    /// Let its keys in again
+    #[arg(long)]
+    pub(crate) end: bool,
 }
 
 #[derive(Args)]

@@ -1,31 +1,34 @@
-//! `weighbridge keys create|list|revoke`, through the admin service.
+//! `weighbridge keys create|list|update|revoke`, through the admin service.
 
 use std::process::ExitCode;
 
 use anyhow::Context;
-use weighbridge_admin::{AdminService, KeyView, NewKey};
+use weighbridge_admin::{Actor, AdminService, Change, KeyView, NewKey};
 use weighbridge_config::StorageConfig;
 use weighbridge_units::Timestamp;
 
 use crate::assembly::Stores;
-use crate::cli::{ConfigArgs, CreateArgs, KeysCommand, ListArgs, RevokeArgs, say};
+use crate::cli::{ChangeArgs, ConfigArgs, CreateArgs, KeysCommand, ListArgs, RevokeArgs, UpdateKeyArgs, say};
 use crate::serve::runtime;
 use crate::sources;
 
-/// Who acts, in the audit log.
-const ACTOR: &str = "command line";
+/// Who acts, in the audit log: whoever can open the store administers the installation.
+pub(crate) fn actor() -> Actor {
+    Actor::installation("command line")
+}
 
 pub(crate) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
     match command {
         KeysCommand::Create(args) => runtime.block_on(create(*args)),
         KeysCommand::List(args) => runtime.block_on(list(&args)),
+        KeysCommand::Update(args) => runtime.block_on(update(*args)),
         KeysCommand::Revoke(args) => runtime.block_on(revoke(&args)),
     }
     .map(|()| ExitCode::SUCCESS)
 }
 
-fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
+pub(crate) fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
     let config = sources::config(args)?;
     anyhow::ensure!(
         config.storage != StorageConfig::Memory,
@@ -37,7 +40,7 @@ fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
 async fn create(args: CreateArgs) -> anyhow::Result<()> {
     let service = service(&args.config)?;
     let json = args.json;
-    let created = service.create_key(ACTOR, wanted(args)?).await?;
+    let created = service.create_key(&actor(), wanted(args)?).await?;
     if json {
         let mut view = serde_json::to_value(&created.view)?;
         view["key"] = created.expose().into();
@@ -77,7 +80,7 @@ fn wanted(args: CreateArgs) -> anyhow::Result<NewKey> {
 }
 
 async fn list(args: &ListArgs) -> anyhow::Result<()> {
-    let keys = service(&args.config)?.list_keys().await?;
+    let keys = service(&args.config)?.list_keys(&actor()).await?;
     if args.json {
         say(serde_json::to_string(&keys)?);
         return Ok(());
@@ -98,9 +101,38 @@ fn row(key: &KeyView) -> String {
     format!("{:12}  {:20}  {:16}  {state:8}  {budget:>24}  {models}", key.id, key.name, key.tenant)
 }
 
+async fn update(args: UpdateKeyArgs) -> anyhow::Result<()> {
+    let id = args.id.parse().context("the id of a key is the twelve characters after `wb-`")?;
+    let blocked = (args.block || args.unblock).then_some(args.block);
+    let change = Change { blocked, ..changed(args.change) };
+    let key = service(&args.config)?.update_key(&actor(), id, &change).await?;
+    say(serde_json::to_string(&key)?);
+    Ok(())
+}
+
+/// What was said of a key or a tenant.
+pub(crate) fn changed(said: ChangeArgs) -> Change {
+    let unless = |word: &str, list: Vec<String>| match list.as_slice() {
+        [] => None,
+        [only] if only == word => Some(None),
+        _ => Some(Some(list)),
+    };
+    let text = |said: String| (said != "none").then_some(said);
+    Change {
+        models: unless("all", said.models),
+        rpm: said.rpm.map(|rpm| rpm.0),
+        tpm: said.tpm.map(|tpm| tpm.0),
+        usd_per_minute: said.usd_per_minute.map(text),
+        concurrency: said.concurrency.map(|most| most.0),
+        budgets: unless("none", said.budgets).map(Option::unwrap_or_default),
+        expires: said.expires.map(text),
+        blocked: None,
+    }
+}
+
 async fn revoke(args: &RevokeArgs) -> anyhow::Result<()> {
     let id = args.id.parse().context("the id of a key is the twelve characters after `wb-`")?;
-    let key = service(&args.config)?.revoke_key(ACTOR, id).await?;
+    let key = service(&args.config)?.revoke_key(&actor(), id).await?;
     say(format_args!("{} ({}) is revoked", key.id, key.name));
     Ok(())
 }

@@ -8,6 +8,7 @@ mod keys;
 mod ledger;
 mod serve;
 mod sources;
+mod tenants;
 mod translate;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Keys(command) => keys::run(command),
+        Command::Tenants(command) => tenants::run(command),
         Command::Ledger(command) => ledger::run(command),
         Command::Translate(args) => translate::run(&args),
         Command::Demo(args) => demo::run(&args),

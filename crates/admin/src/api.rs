@@ -9,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -17,16 +17,16 @@ use weighbridge_access::PresentedKey;
 use weighbridge_ledger::{Extent, Refusal as LedgerRefusal};
 use weighbridge_units::{AttemptId, KeyId, RequestId};
 
-use crate::{AdminCredential, AdminError, AdminService, CreatedKey, KeyView};
+use crate::{Actor, AdminError, AdminService, CreatedKey, Credentials, KeyView};
 
 /// The largest request body. Definitions of keys are small.
 const BODY_BYTES: usize = 64 * 1024;
 /// The longest grace of a rotated secret.
 const GRACE_SECS: u64 = 90 * 24 * 60 * 60;
-/// Who acts, in the audit log: there is one credential.
-const ACTOR: &str = "admin-api";
 /// The most rows of the journal in one answer.
 const JOURNAL_ROWS: usize = 1_000;
+/// What administrators of tenants may ask for at all. Each route looks at what of it is theirs.
+const OF_TENANTS: [&str; 2] = ["/admin/v1/keys", "/admin/v1/tenants"];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The admin API: JSON in and out, every route behind the credential.
@@ -35,8 +35,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// |---|---|
 /// | `POST /admin/v1/keys` | makes a key from a [`crate::NewKey`]; the answer holds the secret, once |
 /// | `GET /admin/v1/keys` | every key |
+/// | `PATCH /admin/v1/keys/{id}` | changes what a key may do, by a [`crate::Change`] |
 /// | `DELETE /admin/v1/keys/{id}` | takes a key back |
 /// | `POST /admin/v1/keys/{id}/rotate` | gives a key another secret: `{"grace_secs": 3600}` |
+/// | `GET /admin/v1/tenants` | every organisation and team that is defined |
+/// | `PUT /admin/v1/tenants/{name}` | defines one, by a [`crate::Change`] from no restriction: `acme`, `acme/search` |
+/// | `GET`, `PATCH /admin/v1/tenants/{name}` | shows one, changes it |
 /// | `GET /admin/v1/ledger/verify` | checks the whole journal; `?extent=since-seal` its end |
 /// | `GET /admin/v1/ledger/balances` | all accounts |
 /// | `GET /admin/v1/ledger/attempts` | what each ended attempt used and cost |
@@ -46,12 +50,15 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// | `GET /admin/v1/ledger/journal?after=&limit=` | rows of the journal, decoded |
 ///
 /// Refusals read `{"error": {"type", "message", "field"}}`. No or a wrong credential is 401 on any
-/// path, a virtual key 403.
-pub fn router(service: Arc<AdminService>, credential: AdminCredential) -> Router {
-    let gate = Gate { credential, service: Arc::clone(&service) };
+/// path, a virtual key 403. An administrator of a tenant sees and changes keys and tenants within it; what is
+/// not theirs is 404, and every route but those is 403.
+pub fn router(service: Arc<AdminService>, credentials: impl Into<Credentials>) -> Router {
+    let gate = Gate { credentials: credentials.into(), service: Arc::clone(&service) };
     Router::new()
         .route("/admin/v1/keys", post(create_key).get(list_keys))
-        .route("/admin/v1/keys/{id}", delete(revoke_key))
+        .route("/admin/v1/keys/{id}", delete(revoke_key).patch(update_key))
+        .route("/admin/v1/tenants", get(list_tenants))
+        .route("/admin/v1/tenants/{*name}", get(show_tenant).put(create_tenant).patch(update_tenant))
         .route("/admin/v1/keys/{id}/rotate", post(rotate_key))
         .route("/admin/v1/ledger/verify", get(verify_ledger))
         .route("/admin/v1/ledger/balances", get(balances))
@@ -86,14 +93,24 @@ pub async fn serve(
 }
 
 struct Gate {
-    credential: AdminCredential,
+    credentials: Credentials,
     service: Arc<AdminService>,
 }
 
-async fn check_credential(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+async fn check_credential(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers(), &gate.service);
-    let mut response = match presented(request.headers()) {
-        Some(token) if gate.credential.matches(token) => next.run(request).await,
+    let token = presented(request.headers());
+    let actor = token.and_then(|token| gate.credentials.actor(token)).cloned();
+    let mut response = match token {
+        _ if let Some(actor) = actor => {
+            if actor.is_of_installation() || is_of_tenants(request.uri().path()) {
+                request.extensions_mut().insert(actor);
+                next.run(request).await
+            } else {
+                let why = "this is for the administrator of the installation";
+                Refusal::new(StatusCode::FORBIDDEN, "permission_denied", why).into_response()
+            }
+        }
         Some(token) if PresentedKey::parse(token).is_some() => Refusal::new(
             StatusCode::FORBIDDEN,
             "permission_denied",
@@ -116,6 +133,14 @@ async fn check_credential(State(gate): State<Arc<Gate>>, request: Request, next:
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// Whether a path is that of keys or tenants, or lies below.
+fn is_of_tenants(path: &str) -> bool {
+    OF_TENANTS
+        .iter()
+        .filter_map(|open| path.strip_prefix(open))
+        .any(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The one credential of a request; none where there are several, as it is unclear who is meant.
@@ -141,21 +166,68 @@ fn request_id(headers: &HeaderMap, service: &AdminService) -> RequestId {
 type Service = State<Arc<AdminService>>;
 type Sent = Result<Bytes, BytesRejection>;
 
-async fn create_key(State(service): Service, body: Sent) -> Result<Response, Refusal> {
-    let created = service.create_key(ACTOR, read(body)?).await?;
+type Who = Extension<Actor>;
+
+async fn create_key(State(service): Service, Extension(actor): Who, body: Sent) -> Result<Response, Refusal> {
+    let created = service.create_key(&actor, read(body)?).await?;
     Ok((StatusCode::CREATED, Json(Created::new(&created))).into_response())
 }
 
-async fn list_keys(State(service): Service) -> Result<Response, Refusal> {
-    Ok(Json(Listed { data: service.list_keys().await? }).into_response())
+async fn list_keys(State(service): Service, Extension(actor): Who) -> Result<Response, Refusal> {
+    Ok(Json(Listed { data: service.list_keys(&actor).await? }).into_response())
 }
 
-async fn revoke_key(State(service): Service, Path(id): Path<String>) -> Result<Response, Refusal> {
-    Ok(Json(service.revoke_key(ACTOR, key_id(&id)?).await?).into_response())
+async fn update_key(
+    State(service): Service,
+    Extension(actor): Who,
+    Path(id): Path<String>,
+    body: Sent,
+) -> Result<Response, Refusal> {
+    Ok(Json(service.update_key(&actor, key_id(&id)?, &read(body)?).await?).into_response())
+}
+
+async fn revoke_key(
+    State(service): Service,
+    Extension(actor): Who,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    Ok(Json(service.revoke_key(&actor, key_id(&id)?).await?).into_response())
+}
+
+async fn list_tenants(State(service): Service, Extension(actor): Who) -> Result<Response, Refusal> {
+    Ok(Json(Listed { data: service.list_tenants(&actor).await? }).into_response())
+}
+
+async fn show_tenant(
+    State(service): Service,
+    Extension(actor): Who,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    Ok(Json(service.tenant(&actor, &name).await?).into_response())
+}
+
+async fn create_tenant(
+    State(service): Service,
+    Extension(actor): Who,
+    Path(name): Path<String>,
+    body: Sent,
+) -> Result<Response, Refusal> {
+    let created = service.create_tenant(&actor, &name, &read(body)?).await?;
+    Ok((StatusCode::CREATED, Json(created)).into_response())
+}
+
+async fn update_tenant(
+    State(service): Service,
+    Extension(actor): Who,
+    Path(name): Path<String>,
+    body: Sent,
+) -> Result<Response, Refusal> {
+    Ok(Json(service.update_tenant(&actor, &name, &read(body)?).await?).into_response())
 }
 
 async fn rotate_key(
     State(service): Service,
+    Extension(actor): Who,
     Path(id): Path<String>,
     body: Sent,
 ) -> Result<Response, Refusal> {
@@ -164,7 +236,7 @@ async fn rotate_key(
     if grace_secs > GRACE_SECS {
         return Err(Refusal::field("grace_secs", format!("at most {GRACE_SECS}")));
     }
-    let rotated = service.rotate_key(ACTOR, id, Duration::from_secs(grace_secs)).await?;
+    let rotated = service.rotate_key(&actor, id, Duration::from_secs(grace_secs)).await?;
     Ok(Json(Created::new(&rotated)).into_response())
 }
 
@@ -190,8 +262,8 @@ async fn attempts(State(service): Service) -> Result<Response, Refusal> {
     Ok(Json(Listed { data: service.attempts().await? }).into_response())
 }
 
-async fn fund(State(service): Service, body: Sent) -> Result<Response, Refusal> {
-    Ok(Json(service.fund(ACTOR, &read(body)?).await?).into_response())
+async fn fund(State(service): Service, Extension(actor): Who, body: Sent) -> Result<Response, Refusal> {
+    Ok(Json(service.fund(&actor, &read(body)?).await?).into_response())
 }
 
 async fn wallet(
@@ -316,12 +388,20 @@ impl From<AdminError> for Refusal {
         let message = error.to_string();
         match &error {
             AdminError::Invalid { field, .. } => Self::field(field, message),
-            AdminError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", message),
-            AdminError::Revoked(_) | AdminError::Refused(LedgerRefusal::Conflict) => {
-                Self::new(StatusCode::CONFLICT, "conflict", message)
-            }
-            AdminError::Refused(LedgerRefusal::UnknownTopUp) => {
+            AdminError::NotFound(_)
+            | AdminError::NoTenant(_)
+            | AdminError::Refused(LedgerRefusal::UnknownTopUp) => {
                 Self::new(StatusCode::NOT_FOUND, "not_found", message)
+            }
+            AdminError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "permission_denied", message),
+            AdminError::ExceedsParent { field, .. } => {
+                Self { field: Some(field), ..Self::new(StatusCode::FORBIDDEN, "exceeds_parent", message) }
+            }
+            AdminError::Revoked(_)
+            | AdminError::TenantExists(_)
+            | AdminError::Changed(_)
+            | AdminError::Refused(LedgerRefusal::Conflict) => {
+                Self::new(StatusCode::CONFLICT, "conflict", message)
             }
             AdminError::Refused(LedgerRefusal::StaleEpoch) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)

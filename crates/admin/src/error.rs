@@ -1,5 +1,5 @@
 use thiserror::Error;
-use weighbridge_access::{InvalidDefinition, KeyStoreError};
+use weighbridge_access::{InvalidDefinition, KeyStoreError, TenantName};
 use weighbridge_ledger::{LedgerError, Refusal};
 use weighbridge_records::LogError;
 use weighbridge_units::KeyId;
@@ -18,6 +18,28 @@ pub enum AdminError {
         /// What is wrong with it, and what to write.
         why: String,
     },
+    /// The actor may not do that.
+    #[error("{0}")]
+    Forbidden(String),
+    /// A child would exceed what it belongs to.
+    #[error("`{field}`: `{parent}` has no more to give than this: {most}")]
+    ExceedsParent {
+        /// The field, by its name in JSON.
+        field: &'static str,
+        /// The tenant that it would exceed.
+        parent: TenantName,
+        /// What the parent has.
+        most: String,
+    },
+    /// There is no such tenant.
+    #[error("there is no tenant `{0}`")]
+    NoTenant(String),
+    /// There is such a tenant already.
+    #[error("there is a tenant `{0}` already: update it")]
+    TenantExists(TenantName),
+    /// Somebody else was faster.
+    #[error("{0} was changed by somebody else meanwhile: look at it again")]
+    Changed(String),
     /// There is no such key.
     #[error("there is no key {0}")]
     NotFound(KeyId),
@@ -61,19 +83,29 @@ impl AdminError {
         }
     }
 
+    pub(crate) fn forbidden(why: impl Into<String>) -> Self {
+        Self::Forbidden(why.into())
+    }
+
+    /// A definition that contradicts itself.
+    pub(crate) fn definition(why: InvalidDefinition) -> Self {
+        Self::invalid(field_of(&why), why)
+    }
+
     /// What went wrong with a key, as far as the caller can do something about it.
     pub(crate) fn from_store(error: KeyStoreError) -> Self {
         match error {
             KeyStoreError::NotFound(id) => Self::NotFound(id),
             KeyStoreError::Revoked(id) => Self::Revoked(id),
-            KeyStoreError::Invalid(why) => Self::invalid(field_of(&why), why),
+            KeyStoreError::Changed(what) => Self::Changed(what),
+            KeyStoreError::Invalid(why) => Self::definition(why),
             other => Self::Keys(other),
         }
     }
 }
 
 /// The field of [`crate::NewKey`] that a refusal is about.
-pub(crate) const fn field_of(why: &InvalidDefinition) -> &'static str {
+const fn field_of(why: &InvalidDefinition) -> &'static str {
     match why {
         InvalidDefinition::Cidr(_) | InvalidDefinition::CidrHostBits { .. } => "ip_allow",
         InvalidDefinition::ModelPattern(_) => "models",

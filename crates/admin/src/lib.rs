@@ -6,13 +6,16 @@
 //!
 //! A key's secret leaves the service once, in [`CreatedKey`]; nothing here prints it.
 //!
+//! Whoever acts is an [`Actor`]: the administrator of the installation, or one of an organisation or a team,
+//! who acts within it and never changes what they are bound by. Children never exceed their parent.
+//!
 //! The HTTP side has a credential of its own, which has nothing to do with virtual keys: those get 403.
 //! Put it on a loopback listener ([`serve`]).
 //!
 //! ```
 //! use std::sync::Arc;
 //! use weighbridge_access::{MemoryKeyStore, Pepper};
-//! use weighbridge_admin::{AdminService, NewKey};
+//! use weighbridge_admin::{Actor, AdminService, NewKey};
 //! use weighbridge_ledger::MemoryLedger;
 //! use weighbridge_records::MemoryAuditLog;
 //!
@@ -25,14 +28,18 @@
 //!     Pepper::new(b"at least sixteen bytes")?,
 //! );
 //! let wanted = NewKey { budget_usd: Some("25.00".into()), ..NewKey::named("search", "acme") };
-//! let created = service.create_key("cli", wanted).await?;
+//! let actor = Actor::installation("command line");
+//! let created = service.create_key(&actor, wanted).await?;
 //! assert!(created.expose().starts_with("wb-"));
-//! assert_eq!(service.list_keys().await?[0].name, "search");
+//! assert_eq!(service.list_keys(&actor).await?[0].name, "search");
 //! # Ok(())
 //! # }
 //! ```
 
+mod actor;
 mod api;
+mod bounds;
+mod change;
 mod clock;
 mod credential;
 mod error;
@@ -41,17 +48,22 @@ mod new_key;
 mod reconcile;
 mod service;
 mod statement;
+mod tenants;
 mod views;
 mod wallet;
 
+pub use actor::Actor;
 pub use api::{router, serve};
+pub use change::Change;
 pub use clock::{Clock, SystemClock};
-pub use credential::AdminCredential;
+pub use credential::{AdminCredential, Credentials};
 pub use error::AdminError;
 pub use export::{JournalView, TransferView};
 pub use new_key::NewKey;
 pub use reconcile::{ExportError, ExportFormat, ReconciledLine, ReconciliationView, Verdict};
 pub use service::AdminService;
 pub use statement::{StatementBook, StatementLine, StatementView};
-pub use views::{AttemptView, BalanceView, BudgetView, CreatedKey, KeyState, KeyView, VerificationView};
+pub use views::{
+    AttemptView, BalanceView, BudgetView, CreatedKey, KeyState, KeyView, TenantView, VerificationView,
+};
 pub use wallet::{FundingKind, FundingView, NewFunding, WalletView};

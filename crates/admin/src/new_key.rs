@@ -6,7 +6,6 @@ use weighbridge_access::{
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 use crate::AdminError;
-use crate::error::field_of;
 
 /// What a new key is to be, as people write it. Only name and tenant are required.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -71,8 +70,11 @@ impl NewKey {
 
     /// The definition, under an id and with the hash of a secret.
     pub(crate) fn define(&self, id: KeyId, hash: KeyHash, now: Timestamp) -> Result<VirtualKey, AdminError> {
-        let refuse = |why: InvalidDefinition| AdminError::invalid(field_of(&why), why);
+        let refuse = AdminError::definition;
         let tenant = TenantName::new(&self.tenant).map_err(refuse)?;
+        if !tenant.is_proper() {
+            return Err(refuse(InvalidDefinition::TenantPath(self.tenant.clone())));
+        }
         let mut key = VirtualKey::new(id, &self.name, tenant, hash, now);
         if let Some(models) = &self.models {
             key.models = ModelScope::Only(read_all(models).map_err(refuse)?);
@@ -104,13 +106,7 @@ impl NewKey {
             key.prompt_cache = Some(policy.ok_or_else(wrong)?);
         }
         if let Some(text) = &self.expires {
-            let end = instant(text).ok_or_else(|| {
-                AdminError::invalid("expires", "write a day such as 2027-01-31, or 2027-01-31T12:00:00Z")
-            })?;
-            if end <= now {
-                return Err(AdminError::invalid("expires", format!("{end} has passed: choose a later time")));
-            }
-            key.expires = Some(end);
+            key.expires = Some(instant_after(text, now)?);
         }
         key.check().map_err(refuse)?;
         Ok(key)
@@ -132,11 +128,22 @@ impl NewKey {
     }
 }
 
-fn money(field: &'static str, text: &str) -> Result<NanoUsd, AdminError> {
+/// Reads a time that is yet to come.
+pub(crate) fn instant_after(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
+    let end = instant(text).ok_or_else(|| {
+        AdminError::invalid("expires", "write a day such as 2027-01-31, or 2027-01-31T12:00:00Z")
+    })?;
+    if end <= now {
+        return Err(AdminError::invalid("expires", format!("{end} has passed: choose a later time")));
+    }
+    Ok(end)
+}
+
+pub(crate) fn money(field: &'static str, text: &str) -> Result<NanoUsd, AdminError> {
     text.parse().map_err(|why| AdminError::invalid(field, why))
 }
 
-fn read_all<T: std::str::FromStr<Err = InvalidDefinition>>(
+pub(crate) fn read_all<T: std::str::FromStr<Err = InvalidDefinition>>(
     texts: &[String],
 ) -> Result<Vec<T>, InvalidDefinition> {
     texts.iter().map(|text| text.parse()).collect()

@@ -10,12 +10,13 @@ use weighbridge_ledger::{EntityId, Extent, Fact, JournalRow, LedgerStore};
 use weighbridge_records::{AuditLog, AuditRecord};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
 
+use crate::bounds::Grant;
 use crate::reconcile::{Export, ExportFormat, LedgerSide, ReconciliationView, reconcile};
 use crate::statement::Statement;
 use crate::wallet::{BOOKS, read_tenant, receivable, shown_id};
 use crate::{
-    AdminError, AttemptView, BalanceView, Clock, CreatedKey, FundingView, JournalView, KeyView, NewFunding,
-    NewKey, StatementView, SystemClock, VerificationView, WalletView,
+    Actor, AdminError, AttemptView, BalanceView, Change, Clock, CreatedKey, FundingView, JournalView,
+    KeyView, NewFunding, NewKey, StatementView, SystemClock, VerificationView, WalletView,
 };
 
 /// Rows of the journal that are read at once.
@@ -23,7 +24,7 @@ const JOURNAL_PAGE: usize = 10_000;
 
 /// Administrative acts over the stores. Command line and admin API differ only in who they say acts.
 pub struct AdminService {
-    keys: Arc<dyn KeyStore>,
+    pub(crate) keys: Arc<dyn KeyStore>,
     ledger: Arc<dyn LedgerStore>,
     audit: Arc<dyn AuditLog>,
     pepper: Pepper,
@@ -59,33 +60,57 @@ impl AdminService {
     ///
     /// # Errors
     /// [`AdminError::Invalid`] names the field that is wrong; the others say what failed.
-    pub async fn create_key(&self, actor: &str, new: NewKey) -> Result<CreatedKey, AdminError> {
+    pub async fn create_key(&self, actor: &Actor, new: NewKey) -> Result<CreatedKey, AdminError> {
         let now = self.clock.now();
         let minted = mint_key(&random::<KEY_RANDOM_BYTES>()?, &self.pepper);
         let key = new.define(minted.id, minted.hash, now)?;
+        actor.may_give_keys(&key.tenant)?;
+        Grant::from(&key).within(&self.around(&key.tenant).await?)?;
         self.write_down(actor, "key.create", key.id, describe(&key)).await?;
         self.keys.create(key.clone()).await.map_err(AdminError::from_store)?;
         self.load().await?;
         Ok(created(&key, minted, now))
     }
 
-    /// Every key, dead ones included, in the order of creation.
+    /// Every key that is the actor's to see, dead ones included, in the order of creation.
     ///
     /// # Errors
     /// [`AdminError::Keys`].
-    pub async fn list_keys(&self) -> Result<Vec<KeyView>, AdminError> {
+    pub async fn list_keys(&self, actor: &Actor) -> Result<Vec<KeyView>, AdminError> {
         let now = self.clock.now();
         let keys = self.keys.load_all().await.map_err(AdminError::from_store)?;
-        Ok(keys.iter().map(|key| KeyView::new(key, now)).collect())
+        let seen = keys.iter().filter(|key| actor.may_see(&key.tenant));
+        Ok(seen.map(|key| KeyView::new(key, now)).collect())
+    }
+
+    /// Changes what a key may do. Its secret stays, and so does what it has used.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`], [`AdminError::Revoked`], [`AdminError::Invalid`],
+    /// [`AdminError::ExceedsParent`], [`AdminError::Changed`]; the others say what failed.
+    pub async fn update_key(&self, actor: &Actor, id: KeyId, change: &Change) -> Result<KeyView, AdminError> {
+        let now = self.clock.now();
+        let former = self.existing(actor, id).await?;
+        if former.revoked.is_some() {
+            return Err(AdminError::Revoked(id));
+        }
+        let mut key = former.clone();
+        change.apply(&mut key, now)?;
+        key.check().map_err(AdminError::definition)?;
+        Grant::from(&key).within(&self.around(&key.tenant).await?)?;
+        self.write_down(actor, "key.update", id, change.describe()).await?;
+        let updated = self.keys.update(&former, key).await.map_err(AdminError::from_store)?;
+        self.load().await?;
+        Ok(KeyView::new(&updated, now))
     }
 
     /// Takes a key back for good. Doing it again changes nothing.
     ///
     /// # Errors
     /// [`AdminError::NotFound`]; the others say what failed.
-    pub async fn revoke_key(&self, actor: &str, id: KeyId) -> Result<KeyView, AdminError> {
+    pub async fn revoke_key(&self, actor: &Actor, id: KeyId) -> Result<KeyView, AdminError> {
         let now = self.clock.now();
-        self.existing(id).await?;
+        self.existing(actor, id).await?;
         self.write_down(actor, "key.revoke", id, Vec::new()).await?;
         let revoked = self.keys.revoke(id, now).await.map_err(AdminError::from_store)?;
         self.load().await?;
@@ -99,12 +124,12 @@ impl AdminService {
     /// [`AdminError::NotFound`], [`AdminError::Revoked`]; the others say what failed.
     pub async fn rotate_key(
         &self,
-        actor: &str,
+        actor: &Actor,
         id: KeyId,
         grace: Duration,
     ) -> Result<CreatedKey, AdminError> {
         let now = self.clock.now();
-        if self.existing(id).await?.revoked.is_some() {
+        if self.existing(actor, id).await?.revoked.is_some() {
             return Err(AdminError::Revoked(id));
         }
         let minted = mint_secret(id, &random()?, &self.pepper);
@@ -173,10 +198,13 @@ impl AdminService {
     /// Moves a tenant's wallet, once per id.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] names the field that is wrong, [`AdminError::Refused`] says why the ledger
-    /// does not do it; the others say what failed.
-    pub async fn fund(&self, actor: &str, new: &NewFunding) -> Result<FundingView, AdminError> {
-        let fund = new.define(actor, self.clock.now(), u128::from_be_bytes(random()?))?;
+    /// [`AdminError::Forbidden`] for administrators of tenants; [`AdminError::Invalid`] names the field that is
+    /// wrong, [`AdminError::Refused`] says why the ledger does not do it; the others say what failed.
+    pub async fn fund(&self, actor: &Actor, new: &NewFunding) -> Result<FundingView, AdminError> {
+        if !actor.is_of_installation() {
+            return Err(AdminError::forbidden("wallets are for the administrator of the installation"));
+        }
+        let fund = new.define(&actor.shown(), self.clock.now(), u128::from_be_bytes(random()?))?;
         let action = format!("wallet.{}", fund.funding.as_str());
         self.write_down(actor, &action, &fund.tenant, new.describe(&fund)).await?;
         let (id, kind) = (shown_id(fund.id), fund.funding.as_str());
@@ -280,21 +308,22 @@ impl AdminService {
     }
 
     /// What does not exist is not worth an entry in the audit log.
-    async fn existing(&self, id: KeyId) -> Result<VirtualKey, AdminError> {
+    async fn existing(&self, actor: &Actor, id: KeyId) -> Result<VirtualKey, AdminError> {
         let keys = self.keys.load_all().await.map_err(AdminError::from_store)?;
-        keys.into_iter().find(|key| key.id == id).ok_or(AdminError::NotFound(id))
+        let seen = |key: &VirtualKey| key.id == id && actor.may_see(&key.tenant);
+        keys.into_iter().find(seen).ok_or(AdminError::NotFound(id))
     }
 
-    async fn write_down(
+    pub(crate) async fn write_down(
         &self,
-        actor: &str,
+        actor: &Actor,
         action: &str,
-        object: impl fmt::Display,
+        object: impl ToString + Send,
         details: Vec<(String, String)>,
     ) -> Result<(), AdminError> {
         let record = AuditRecord {
             at: self.clock.now(),
-            actor: actor.to_owned(),
+            actor: actor.shown(),
             action: action.to_owned(),
             object: object.to_string(),
             details,
@@ -302,7 +331,7 @@ impl AdminService {
         self.audit.append(record).await.map_err(AdminError::Audit)
     }
 
-    async fn load(&self) -> Result<(), AdminError> {
+    pub(crate) async fn load(&self) -> Result<(), AdminError> {
         match &self.directory {
             Some(directory) => directory.sync(&*self.keys).await.map(|_| ()).map_err(AdminError::NotLoaded),
             None => Ok(()),

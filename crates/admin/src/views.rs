@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use weighbridge_access::{Budget, BudgetLimit, ModelScope, VirtualKey};
+use weighbridge_access::{Budget, BudgetLimit, ModelScope, Tenant, VirtualKey};
 use weighbridge_ledger::{AccountId, Balance, Measure, Quantity, Used, Verification};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
 
@@ -131,6 +131,58 @@ impl KeyView {
             created: key.created.to_string(),
             expires: key.expires.map(|at| at.to_string()),
             revoked: key.revoked.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// An organisation or a team as it may be shown. What is `null` is no restriction of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TenantView {
+    /// The name.
+    pub name: String,
+    /// The organisation of a team.
+    pub organisation: Option<String>,
+    /// Whether its keys work.
+    pub state: KeyState,
+    /// The models that its keys may use.
+    pub models: Option<Vec<String>>,
+    /// Requests per minute of all its keys.
+    pub rpm: Option<u64>,
+    /// Tokens per minute of all its keys.
+    pub tpm: Option<u64>,
+    /// Money per minute of all its keys, in dollars.
+    pub usd_per_minute: Option<String>,
+    /// Requests at once of all its keys.
+    pub concurrency: Option<u64>,
+    /// How much its keys may use per period.
+    pub budgets: Vec<BudgetView>,
+    /// When it was made, in RFC 3339.
+    pub created: String,
+    /// From when on its keys are refused.
+    pub expires: Option<String>,
+}
+
+impl TenantView {
+    pub(crate) fn new(tenant: &Tenant, now: Timestamp) -> Self {
+        Self {
+            name: tenant.name.to_string(),
+            organisation: tenant.name.parent().map(|parent| parent.to_string()),
+            state: match (tenant.blocked, tenant.is_alive(now)) {
+                (true, _) => KeyState::Blocked,
+                (false, true) => KeyState::Active,
+                (false, false) => KeyState::Expired,
+            },
+            models: match &tenant.models {
+                ModelScope::All => None,
+                ModelScope::Only(patterns) => Some(texts(patterns)),
+            },
+            rpm: tenant.limits.rpm,
+            tpm: tenant.limits.tpm,
+            usd_per_minute: tenant.limits.usd_per_minute.map(|limit| limit.to_string()),
+            concurrency: tenant.limits.concurrency,
+            budgets: tenant.budgets.iter().map(BudgetView::new).collect(),
+            created: tenant.created.to_string(),
+            expires: tenant.expires.map(|at| at.to_string()),
         }
     }
 }

@@ -381,7 +381,13 @@ async fn a_secret_is_shown_once_and_never_printed() {
         Arc::new(MemoryAuditLog::new(10)),
         pepper(),
     );
-    let created = service.create_key("cli", weighbridge_admin::NewKey::named("n", "t")).await.unwrap();
+    let created = service
+        .create_key(
+            &weighbridge_admin::Actor::installation("cli"),
+            weighbridge_admin::NewKey::named("n", "t"),
+        )
+        .await
+        .unwrap();
     let printed = format!("{created:?} {service:?}");
     assert!(!printed.contains(&created.expose()[16..]), "{printed}");
 }

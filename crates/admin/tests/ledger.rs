@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use weighbridge_access::{MemoryKeyStore, Pepper};
 use weighbridge_admin::{
-    AdminError, AdminService, ExportFormat, FundingKind, NewFunding, ReconciliationView, Verdict,
+    Actor, AdminError, AdminService, ExportFormat, FundingKind, NewFunding, ReconciliationView, Verdict,
 };
 use weighbridge_ledger::{Billing, EndFacts, Ledger, LedgerStore, MemoryLedger, Refusal, Reserve};
 use weighbridge_records::{AuditLog, MemoryAuditLog};
@@ -113,19 +113,23 @@ fn funding(kind: FundingKind, amount_usd: &str, id: u128) -> NewFunding {
     }
 }
 
+fn finance() -> Actor {
+    Actor::installation("finance")
+}
+
 #[tokio::test]
 async fn l4_a_wallet_is_topped_up_once_and_every_act_is_written_down_first() {
     let world = world();
     let top_up = funding(FundingKind::TopUp, "10.00", 1);
     for _ in 0..2 {
-        let done = world.service.fund("finance", &top_up).await.unwrap();
+        let done = world.service.fund(&finance(), &top_up).await.unwrap();
         assert_eq!((done.kind, &*done.wallet.owed_usd), ("top-up", "-10.000000000"));
     }
-    let other = world.service.fund("finance", &funding(FundingKind::Credit, "10.00", 1)).await;
+    let other = world.service.fund(&finance(), &funding(FundingKind::Credit, "10.00", 1)).await;
     assert!(matches!(other, Err(AdminError::Refused(Refusal::Conflict))));
     let of = Some(AttemptId::from_u128(1).to_string());
     let refund = NewFunding { of, ..funding(FundingKind::Refund, "10.01", 2) };
-    let refused = world.service.fund("finance", &refund).await;
+    let refused = world.service.fund(&finance(), &refund).await;
     assert!(matches!(refused, Err(AdminError::Refused(Refusal::RefundTooLarge { .. }))));
     let wallets = world.service.wallet("acme").await.unwrap();
     assert_eq!((wallets[0].book, &*wallets[0].owed_usd), ("platform", "-10.000000000"));
@@ -163,7 +167,7 @@ async fn l5_a_statement_opens_moves_and_closes_and_adds_up() {
     };
     store.adjust(adjust).await.unwrap();
     // The service's clock is today's, beyond the period.
-    world.service.fund("finance", &funding(FundingKind::TopUp, "10.00", 1)).await.unwrap();
+    world.service.fund(&finance(), &funding(FundingKind::TopUp, "10.00", 1)).await.unwrap();
 
     let statement = world.service.statement("acme", "2026-11-02", "2026-11-04").await.unwrap();
     assert_eq!(statement.books.len(), 1, "nothing moved in the surcharge book");
@@ -194,7 +198,7 @@ async fn l5_a_statement_opens_moves_and_closes_and_adds_up() {
 async fn the_journal_is_exported_decoded() {
     let world = world();
     world.call(Call::new(1, 1, "gpt-4o-mini", 100)).await;
-    world.service.fund("finance", &funding(FundingKind::TopUp, "10.00", 1)).await.unwrap();
+    world.service.fund(&finance(), &funding(FundingKind::TopUp, "10.00", 1)).await.unwrap();
     let rows = world.service.journal(0, 100).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.fact).collect::<Vec<_>>(), ["reserved", "ended", "used", "funded"]);
     assert_eq!(world.service.journal(2, 1).await.unwrap()[0].seq, 3);

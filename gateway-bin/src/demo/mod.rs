@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use weighbridge_admin::NewKey;
+use weighbridge_admin::{Actor, NewKey};
 use weighbridge_config::{Process, Source};
 use weighbridge_simulator::{Simulator, Vendor};
 
@@ -56,7 +56,7 @@ impl Demo {
     /// Makes a key and gives its text.
     pub(crate) async fn key(&self, name: &str, budget_usd: &str) -> anyhow::Result<String> {
         let wanted = NewKey { budget_usd: Some(budget_usd.into()), ..NewKey::named(name, "demo") };
-        Ok(self.running.admin.create_key("demo", wanted).await?.expose().to_owned())
+        Ok(self.running.admin.create_key(&Actor::installation("demo"), wanted).await?.expose().to_owned())
     }
 
     /// Prints what to paste, and waits for Ctrl-C.

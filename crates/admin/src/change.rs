@@ -1,0 +1,121 @@
+use serde::{Deserialize, Deserializer};
+use weighbridge_access::{Budget, Limits, ModelScope, Tenant, VirtualKey};
+use weighbridge_units::Timestamp;
+
+use crate::AdminError;
+use crate::new_key::{instant_after, money, read_all};
+
+/// What is to be different about a key or a tenant. What is absent stays; `null` takes it away, and empty
+/// lists are lists of nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Names of models, or beginnings followed by `*`; `null` for all.
+    #[serde(default, deserialize_with = "said")]
+    pub models: Option<Option<Vec<String>>>,
+    /// Requests per minute.
+    #[serde(default, deserialize_with = "said")]
+    pub rpm: Option<Option<u64>>,
+    /// Tokens per minute.
+    #[serde(default, deserialize_with = "said")]
+    pub tpm: Option<Option<u64>>,
+    /// Money per minute, in dollars: `0.50`. Text, never a number.
+    #[serde(default, deserialize_with = "said")]
+    pub usd_per_minute: Option<Option<String>>,
+    /// Requests at once.
+    #[serde(default, deserialize_with = "said")]
+    pub concurrency: Option<Option<u64>>,
+    /// All budgets, each as [`weighbridge_access::Budget`] reads it.
+    #[serde(default)]
+    pub budgets: Option<Vec<String>>,
+    /// When it ends: `2027-01-31` or `2027-01-31T12:00:00Z`.
+    #[serde(default, deserialize_with = "said")]
+    pub expires: Option<Option<String>>,
+    /// Whether it is refused until further notice.
+    #[serde(default)]
+    pub blocked: Option<bool>,
+}
+
+/// Tells `null` from nothing.
+fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// The parts of a definition that can be changed.
+pub(crate) struct Changed<'a> {
+    models: &'a mut ModelScope,
+    limits: &'a mut Limits,
+    budgets: &'a mut Vec<Budget>,
+    expires: &'a mut Option<Timestamp>,
+    blocked: &'a mut bool,
+}
+
+impl<'a> From<&'a mut VirtualKey> for Changed<'a> {
+    fn from(key: &'a mut VirtualKey) -> Self {
+        let VirtualKey { models, limits, budgets, expires, blocked, .. } = key;
+        Self { models, limits, budgets, expires, blocked }
+    }
+}
+
+impl<'a> From<&'a mut Tenant> for Changed<'a> {
+    fn from(tenant: &'a mut Tenant) -> Self {
+        let Tenant { models, limits, budgets, expires, blocked, .. } = tenant;
+        Self { models, limits, budgets, expires, blocked }
+    }
+}
+
+impl Change {
+    /// Whether it blocks, or ends a block.
+    pub fn blocking(blocked: bool) -> Self {
+        Self { blocked: Some(blocked), ..Self::default() }
+    }
+
+    /// Applies it to a definition, which is checked by whoever owns it.
+    pub(crate) fn apply<'a>(&self, to: impl Into<Changed<'a>>, now: Timestamp) -> Result<(), AdminError> {
+        let Changed { models, limits, budgets, expires, blocked } = to.into();
+        match &self.models {
+            Some(Some(patterns)) => {
+                *models = ModelScope::Only(read_all(patterns).map_err(AdminError::definition)?)
+            }
+            Some(None) => *models = ModelScope::All,
+            None => {}
+        }
+        for (limit, said) in [
+            (&mut limits.rpm, self.rpm),
+            (&mut limits.tpm, self.tpm),
+            (&mut limits.concurrency, self.concurrency),
+        ] {
+            *limit = said.unwrap_or(*limit);
+        }
+        if let Some(said) = &self.usd_per_minute {
+            limits.usd_per_minute = said.as_deref().map(|text| money("usd_per_minute", text)).transpose()?;
+        }
+        if let Some(texts) = &self.budgets {
+            *budgets = read_all(texts).map_err(AdminError::definition)?;
+        }
+        if let Some(said) = &self.expires {
+            *expires = said.as_deref().map(|text| instant_after(text, now)).transpose()?;
+        }
+        *blocked = self.blocked.unwrap_or(*blocked);
+        Ok(())
+    }
+
+    /// What was said, field by field, for the audit log.
+    pub(crate) fn describe(&self) -> Vec<(String, String)> {
+        fn shown<T: ToString>(said: Option<&Option<T>>) -> Option<String> {
+            said.map(|value| value.as_ref().map_or_else(|| "none".to_owned(), T::to_string))
+        }
+        let models = self.models.as_ref().map(|said| said.as_ref().map(|models| models.join(" ")));
+        let fields = [
+            ("models", shown(models.as_ref())),
+            ("rpm", shown(self.rpm.as_ref())),
+            ("tpm", shown(self.tpm.as_ref())),
+            ("usd_per_minute", shown(self.usd_per_minute.as_ref())),
+            ("concurrency", shown(self.concurrency.as_ref())),
+            ("budgets", self.budgets.as_ref().map(|budgets| budgets.join("; "))),
+            ("expires", shown(self.expires.as_ref())),
+            ("blocked", self.blocked.map(|blocked| blocked.to_string())),
+        ];
+        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! `weighbridge tenants create|list|show|update|block`, through the admin service.
+
+use std::process::ExitCode;
+
+use weighbridge_admin::{Change, TenantView};
+
+use crate::cli::{ListArgs, TenantArgs, TenantsCommand, say};
+use crate::keys::{actor, changed, service};
+use crate::serve::runtime;
+
+pub(crate) fn run(command: TenantsCommand) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(async {
+        match command {
+            TenantsCommand::Create(args) => create(*args).await,
+            TenantsCommand::List(args) => list(&args).await,
+            TenantsCommand::Show(args) => {
+                let tenant = service(&args.config)?.tenant(&actor(), &args.name).await?;
+                shown(&tenant)
+            }
+            TenantsCommand::Update(args) => {
+                let change = changed(args.change);
+                let tenant = service(&args.config)?.update_tenant(&actor(), &args.name, &change).await?;
+                shown(&tenant)
+            }
+            TenantsCommand::Block(args) => {
+                let change = Change::blocking(!args.end);
+                let tenant = service(&args.config)?.update_tenant(&actor(), &args.name, &change).await?;
+                shown(&tenant)
+            }
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn create(args: TenantArgs) -> anyhow::Result<()> {
+    let change = changed(args.change);
+    let tenant = service(&args.config)?.create_tenant(&actor(), &args.name, &change).await?;
+    shown(&tenant)
+}
+
+fn shown(tenant: &TenantView) -> anyhow::Result<()> {
+    say(serde_json::to_string(tenant)?);
+    Ok(())
+}
+
+async fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let tenants = service(&args.config)?.list_tenants(&actor()).await?;
+    if args.json {
+        say(serde_json::to_string(&tenants)?);
+        return Ok(());
+    }
+    say(format_args!("{:32}  {:8}  {:>7}  MODELS", "NAME", "STATE", "BUDGETS"));
+    for tenant in &tenants {
+        let models = tenant.models.as_ref().map_or_else(|| "all".to_owned(), |models| models.join(", "));
+        let state = format!("{:?}", tenant.state).to_lowercase();
+        say(format_args!("{:32}  {state:8}  {:>7}  {models}", tenant.name, tenant.budgets.len()));
+    }
+    Ok(())
+}
