@@ -254,6 +254,12 @@ fn count_pipeline(metrics: &Metrics, pipeline: &Pipeline) {
         "Attempts that are read on although their clients have left",
         move || i64::try_from(gone.drains()).unwrap_or(i64::MAX),
     );
+    let watched = pipeline.clone();
+    metrics.add_counter(
+        "weighbridge_budget_alerts",
+        "Thresholds that budgets have reached, each once in its window",
+        move || watched.budget_alerts(),
+    );
     let kept = pipeline.clone();
     metrics.add_gauge("weighbridge_kept_answers", "Answers of OpenAI Responses that are kept", move || {
         i64::try_from(kept.kept_answers().entries).unwrap_or(i64::MAX)

@@ -13,6 +13,7 @@ use weighbridge_protocol::{Body, Envelope, envelope_at};
 use weighbridge_translate::StreamForm;
 use weighbridge_units::Protocol;
 
+use crate::budgets::{Asked, Tags, downgrading};
 use crate::compiled::{Compiled, ModelRoute};
 use crate::conversation::Conversation;
 use crate::departure::Presence;
@@ -61,6 +62,7 @@ impl Authenticated {
         };
         draft.record.stream = envelope.stream;
         let route = self.route(&settings, &envelope.model, draft)?;
+        let route = self.downgraded(&settings, route, &envelope, draft)?;
         let expected = tokens_expected(&body, &envelope);
         let mut admission = self.admission(&route, expected, draft)?;
         let conversation = match client {
@@ -117,6 +119,27 @@ impl Authenticated {
             model: shown(model),
         })?;
         if may_use(model) { Ok(route) } else { Err(Refusal::ModelNotAllowed { model: shown(model) }) }
+    }
+
+    /// The route of the model that the request gets because a soft budget is exceeded, else its own. It is one
+    /// that the key may use.
+    fn downgraded(
+        &self,
+        settings: &Compiled,
+        route: Arc<ModelRoute>,
+        envelope: &Envelope,
+        draft: &Draft,
+    ) -> Result<Arc<ModelRoute>, Refusal> {
+        let asked = Asked {
+            at: draft.record.at,
+            model: &envelope.model,
+            user: self.attributes.user.as_deref().or(envelope.end_user.as_deref()).unwrap_or_default(),
+            tags: Tags::Read(&self.attributes.tags),
+        };
+        let counting = downgrading(&asked, settings, &route, &self.principal);
+        let Some(model) = draft.core.watch.downgrade(counting) else { return Ok(route) };
+        let found = settings.route(model).filter(|_| self.principal.may_use(model));
+        found.ok_or_else(|| Refusal::ModelNotAllowed { model: shown(model) })
     }
 
     /// Takes the request out of the limits of the key, of whom it belongs to, and of the model.

@@ -1,6 +1,10 @@
 //! Which budgets count a request, and what a reservation holds of each.
 
-use weighbridge_access::{Budget, BudgetLimit, BudgetMeter, BudgetPeriod, Counted, Window};
+use std::sync::Arc;
+
+use weighbridge_access::{
+    Budget, BudgetLimit, BudgetMeter, BudgetPeriod, Counted, OnExceed, Principal, Window,
+};
 use weighbridge_ledger::{
     AccountId, AccountKind, Book, BudgetPart, BudgetScope, BudgetSpan, BudgetWindow, EntityId, Hold,
     MAX_HOLDS, Measure, Quantity, budget_account,
@@ -19,6 +23,24 @@ pub(crate) struct Counting<'a> {
     pub(crate) budget: &'a Budget,
     pub(crate) account: AccountId,
     pub(crate) window: Window,
+    /// Whose budget it is.
+    pub(crate) owner: BudgetScope<'a>,
+}
+
+/// Tags of a request, as they were read or as its record has them.
+#[derive(Clone, Copy)]
+pub(crate) enum Tags<'a> {
+    Read(&'a weighbridge_access::Tags),
+    Kept(&'a [(Arc<str>, Arc<str>)]),
+}
+
+impl Tags<'_> {
+    fn has(&self, name: &str, value: &str) -> bool {
+        match self {
+            Self::Read(tags) => tags.get(name) == Some(value),
+            Self::Kept(tags) => tags.iter().any(|(n, v)| &**n == name && &**v == value),
+        }
+    }
 }
 
 /// What budgets look at.
@@ -28,7 +50,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) model: &'a str,
     /// Whoever names no end user is one that has no name.
     pub(crate) user: &'a str,
-    pub(crate) tags: &'a [(std::sync::Arc<str>, std::sync::Arc<str>)],
+    pub(crate) tags: Tags<'a>,
 }
 
 impl<'a> Asked<'a> {
@@ -38,7 +60,7 @@ impl<'a> Asked<'a> {
             at: exchange.arrived(),
             model: &exchange.envelope.model,
             user: record.end_user.as_deref().unwrap_or_default(),
-            tags: &record.tags,
+            tags: Tags::Kept(&record.tags),
         }
     }
 }
@@ -53,7 +75,7 @@ pub(crate) fn counting<'a>(
     let asked = Asked::of(exchange);
     let principal = &exchange.principal;
     let mut found = Vec::new();
-    let mut add = |owner: BudgetScope<'_>, meters: &'a [BudgetMeter]| {
+    let mut add = |owner: BudgetScope<'a>, meters: &'a [BudgetMeter]| {
         found.extend(meters.iter().filter_map(|meter| asked.counting(owner, meter)));
     };
     add(BudgetScope::Installation, &settings.budgets);
@@ -68,11 +90,30 @@ pub(crate) fn counting<'a>(
     found
 }
 
+/// Every budget that counts a request whichever provider serves it, as far as it may get another model.
+pub(crate) fn downgrading<'a>(
+    asked: &'a Asked<'a>,
+    settings: &'a Compiled,
+    route: &'a ModelRoute,
+    principal: &'a Principal,
+) -> impl Iterator<Item = Counting<'a>> {
+    let installation = (BudgetScope::Installation, &*settings.budgets);
+    let model = route.name.as_deref().map(|name| (BudgetScope::Model(name), &*route.budgets));
+    let tenants =
+        principal.tenants().map(|node| (BudgetScope::Tenant(node.tenant().name.as_str()), node.budgets()));
+    let key = (BudgetScope::Key(principal.key().id), principal.budgets());
+    let all = std::iter::once(installation).chain(model).chain(tenants).chain([key]);
+    all.flat_map(move |(owner, meters)| {
+        let soft = meters.iter().filter(|meter| matches!(meter.budget().on_exceed, OnExceed::Downgrade(_)));
+        soft.filter_map(move |meter| asked.counting(owner, meter))
+    })
+}
+
 impl Asked<'_> {
     /// The budget's account for this request, if it counts it.
     pub(crate) fn counting<'m>(
         &self,
-        owner: BudgetScope<'_>,
+        owner: BudgetScope<'m>,
         meter: &'m BudgetMeter,
     ) -> Option<Counting<'m>> {
         let budget = meter.budget();
@@ -82,10 +123,10 @@ impl Asked<'_> {
                 let (window, _) = meter.window(self.at, |_| 0);
                 let scope = BudgetScope::Part { whole: &owner, part: BudgetPart::User(self.user) };
                 let account = account_of(budget, entity(scope, budget, window));
-                return Some(Counting { budget, account, window });
+                return Some(Counting { budget, account, window, owner });
             }
             Counted::Model(pattern) if !pattern.matches(self.model) => return None,
-            Counted::Tag(name, value) if !self.tags.iter().any(|(n, v)| n == name && v == value) => {
+            Counted::Tag(name, value) if !self.tags.has(name, value) => {
                 return None;
             }
             Counted::All | Counted::Model(_) | Counted::Tag(..) => {}
@@ -99,7 +140,7 @@ impl Asked<'_> {
             }
         });
         let account = account_of(budget, EntityId::from_bits(number));
-        Some(Counting { budget, account, window })
+        Some(Counting { budget, account, window, owner })
     }
 }
 

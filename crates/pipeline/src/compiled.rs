@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 use weighbridge_access::{
-    Budget, BudgetMeter, Cidr, InvalidDefinition, LimitCells, LimitOwner, Limits, LossPolicy,
+    Budget, BudgetMeter, Cidr, InvalidDefinition, LimitCells, LimitOwner, Limits, LossPolicy, OnExceed,
 };
 use weighbridge_catalogue::{ModelInfo, PathTemplate, PromptCacheInfo, Spoken, near};
 use weighbridge_ledger::Name;
@@ -284,6 +284,19 @@ fn checked(owner: &str, limits: Limits) -> Result<Limits, PipelineError> {
     limits.check().map(|()| limits).map_err(wrong)
 }
 
+/// A provider is chosen after the model, so that its budgets choose no other model.
+fn provider_meters(settings: &ProviderSettings) -> Result<Arc<[BudgetMeter]>, PipelineError> {
+    let downgrades = |budget: &Budget| matches!(budget.on_exceed, OnExceed::Downgrade(_));
+    if settings.budgets.iter().any(downgrades) {
+        return Err(PipelineError::Budget {
+            owner: settings.name.to_string(),
+            reason: "a provider's budget cannot choose another model: give the budget to the model"
+                .to_owned(),
+        });
+    }
+    meters(&settings.name, &settings.budgets, BUDGETS_BESIDE)
+}
+
 /// Budgets, ready to be asked about windows.
 fn meters(owner: &str, budgets: &[Budget], most: usize) -> Result<Arc<[BudgetMeter]>, PipelineError> {
     let wrong =
@@ -394,7 +407,7 @@ impl Provider {
             headers,
             price_as: settings.price_as.clone(),
             timeouts: settings.timeouts,
-            budgets: meters(&settings.name, &settings.budgets, BUDGETS_BESIDE)?,
+            budgets: provider_meters(settings)?,
             limits: checked(&settings.name, settings.limits)?,
             keys: Arc::new(KeyPool::new(credentials.len())),
             credentials,

@@ -5,6 +5,7 @@
 //! | `seal` | each minute | links the ledger's hash chains |
 //! | `expire` | every 10 s | ends intents whose owner is gone |
 //! | `keys` | every 250 ms | takes over keys that were made or revoked elsewhere (rule K2) |
+//! | `budgets` | every 500 ms | tells of budgets that have reached a threshold, and notes those that are exceeded |
 //! | `kept` | each minute | deletes kept answers whose time is over, and counts the others |
 //!
 //! A job that fails says so in the log and tries again at its next turn: none of them may end the
@@ -29,12 +30,14 @@ use weighbridge_access::KeyStore;
 
 use crate::keeping::Keeper;
 use crate::pipeline::{Core, Pipeline};
+use crate::watch::Alert;
 
 const SEAL_EVERY: Duration = Duration::from_secs(60);
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long the end waits for answers that are being kept.
 const KEPT_WITHIN: Duration = Duration::from_secs(10);
+const BUDGETS_EVERY: Duration = Duration::from_millis(500);
 const KEYS_EVERY: Duration = Duration::from_millis(250);
 
 /// The running jobs of a pipeline. [`Jobs::stop`] ends them in order; dropping aborts them.
@@ -57,6 +60,7 @@ impl Jobs {
         }
         jobs.run(seal(Arc::clone(core)));
         jobs.run(expire(Arc::clone(core)));
+        jobs.run(watch_budgets(Arc::clone(core)));
         jobs.run(refresh_keys(Arc::clone(core), keys));
         jobs
     }
@@ -138,6 +142,24 @@ async fn sweep(core: Arc<Core>, keeper: Arc<Keeper>) {
         ticks.tick().await;
         report("kept", keeper.sweep(core.env.now()).await);
     }
+}
+
+async fn watch_budgets(core: Arc<Core>) {
+    let mut ticks = ticks(BUDGETS_EVERY);
+    loop {
+        ticks.tick().await;
+        match core.watch.look(&**core.ledger.store(), core.env.now()).await {
+            Ok(alerts) => alerts.iter().for_each(tell),
+            Err(error) => report("budgets", Err::<(), _>(error)),
+        }
+    }
+}
+
+/// Says that a budget has reached a threshold.
+fn tell(alert: &Alert) {
+    let Alert { owner, budget, percent, used } = alert;
+    let of = budget.limit.amount();
+    tracing::warn!(%owner, %budget, percent, used, of, "a budget has reached a threshold");
 }
 
 async fn refresh_keys(core: Arc<Core>, keys: Arc<dyn KeyStore>) {

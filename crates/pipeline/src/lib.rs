@@ -74,6 +74,7 @@ mod streamed;
 mod token_count;
 mod upstream;
 mod vectors;
+mod watch;
 mod whole;
 
 pub use answer::AnswerBody;

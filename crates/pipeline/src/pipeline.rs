@@ -27,6 +27,7 @@ use crate::metering::Prices;
 use crate::receive::Received;
 use crate::refusal::Refusal;
 use crate::settings::{OnDisconnect, Settings};
+use crate::watch::Watch;
 use crate::{attempt, kept_routes, listing, respond, token_count};
 
 /// What the [`Pipeline`] could not be built from.
@@ -123,6 +124,8 @@ pub(crate) struct Core {
     /// Attempts that are read on although their clients have left.
     pub(crate) drains: Arc<AtomicUsize>,
     pub(crate) draining: AtomicBool,
+    /// Budgets that somebody wants to know of.
+    pub(crate) watch: Watch,
     /// Whether a commit of ends that were handed to the ledger is about to be made.
     pub(crate) settling: AtomicBool,
 }
@@ -150,6 +153,7 @@ impl Pipeline {
             compiled,
             places: Arc::default(),
             drains: Arc::default(),
+            watch: Watch::default(),
             draining,
             settling,
         };
@@ -190,6 +194,11 @@ impl Pipeline {
     /// Answers that were to be kept, and could not be.
     pub fn lost_answers(&self) -> u64 {
         self.core.keeper.as_ref().map_or(0, |keeper| keeper.lost())
+    }
+
+    /// Thresholds that budgets have reached, each once in its window.
+    pub fn budget_alerts(&self) -> u64 {
+        self.core.watch.alerts()
     }
 
     /// The ledger behind the pipeline.

@@ -152,7 +152,10 @@ async fn prepare(
         other => other,
     };
     match reservation {
-        Ok(reservation) => Ok(Prepared { meter, outbound, claim, reservation }),
+        Ok(reservation) => {
+            exchange.core().watch.note(&counting);
+            Ok(Prepared { meter, outbound, claim, reservation })
+        }
         Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, .. })) => {
             Err(no_room(exchange, &counting, account, available))
         }

@@ -5,13 +5,14 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use weighbridge_access::Budget;
+use weighbridge_access::{Budget, KeyStore, MemoryKeyStore};
 use weighbridge_ledger::{AccountKind, LedgerStore, MAX_HOLDS};
 use weighbridge_pipeline::settings::Settings;
-use weighbridge_pipeline::{PipelineError, check};
+use weighbridge_pipeline::{Jobs, PipelineError, check};
 use world::{Answer, CHAT, World, post};
 
 /// Room for the worst cost of [`hello`], and for no other one once it has cost what it does.
@@ -203,6 +204,35 @@ async fn a_soft_budget_counts_everything_and_refuses_nothing() {
         assert_eq!(ask(&world, &key, &[]).await.status, 200);
     }
     assert_eq!(counted(&world).await, [invoiced(&world)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_budget_tells_once_in_its_window_and_gives_other_models_beyond() {
+    let mut world = World::new();
+    let soft = "usd=0.000004 period=day for=model:only-gpt thresholds=40 on_exceed=downgrade:only-claude";
+    let key = world.add_key(|key| key.budgets = budgets(&[soft]));
+    let store = MemoryKeyStore::new();
+    for key in &world.keys {
+        store.create(key.clone()).await.unwrap();
+    }
+    let jobs = Jobs::start(&world.pipeline, Arc::new(store));
+    let mut alerts = Vec::new();
+    let mut providers = Vec::new();
+    for _ in 0..5 {
+        let answer = ask(&world, &key, &[]).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        providers.push(answer.header("x-gateway-provider").unwrap().to_owned());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        alerts.push(world.pipeline.budget_alerts());
+    }
+    // 1800 nano-dollars each: 45 % after the first request, 90 % after the second, 135 % after the third.
+    assert_eq!(alerts, [1, 1, 2, 2, 2]);
+    assert_eq!(providers, ["openai", "openai", "openai", "anthropic", "anthropic"]);
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(ask(&world, &key, &[]).await.header("x-gateway-provider"), Some("openai"), "a new day");
+    jobs.stop().await;
 }
 
 /// However many budgets are defined, a reservation has room for them.
