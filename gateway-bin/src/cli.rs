@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+mod ledger;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +11,11 @@ use clap::{Args, Parser, Subcommand};
 use weighbridge_access::LossPolicy;
 use weighbridge_translate::Dialect;
 use weighbridge_units::Protocol;
+
+pub(crate) use ledger::{
+    BalanceArgs, ExportArgs, ExportProvider, FundArgs, JournalFormat, LedgerCommand, ReconcileArgs,
+    RefundArgs, StatementArgs, StatementFormat, VerifyArgs,
+};
 
 /// One endpoint in front of every model provider, with a ledger that equals the invoice.
 #[derive(Parser)]
@@ -31,7 +38,7 @@ pub(crate) enum Command {
     /// Define, show, change and block organisations and teams
     #[command(subcommand)]
     Tenants(TenantsCommand),
-    /// Verify the ledger, or show its balances and attempts
+    /// Verify the ledger, show what it has, move wallets, compare it with a provider's figures
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Translate a request, an answer or a stream between two protocols, without any server
@@ -240,25 +247,6 @@ pub(crate) struct RevokeArgs {
     pub(crate) config: ConfigArgs,
     /// The key's public id: the twelve characters after `wb-`
     pub(crate) id: String,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum LedgerCommand {
-    /// Check hash chains and balances; exits with 1 if anything is wrong
-    Verify(VerifyArgs),
-    /// Show every account that ever moved
-    Balances(ListArgs),
-    /// Show what each ended attempt used and cost
-    Attempts(ListArgs),
-}
-
-#[derive(Args)]
-pub(crate) struct VerifyArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// Only what was written since the last seal
-    #[arg(long)]
-    pub(crate) since_seal: bool,
 }
 
 #[derive(Args)]

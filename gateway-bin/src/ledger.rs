@@ -1,8 +1,13 @@
-//! `weighbridge ledger verify|balances|attempts`, through the admin service.
+//! `weighbridge ledger`, through the admin service.
+
+mod reconcile;
+mod reports;
+mod wallet;
 
 use std::process::ExitCode;
 
-use weighbridge_admin::AdminService;
+use weighbridge_admin::{AdminService, FundingKind};
+use weighbridge_config::StorageConfig;
 use weighbridge_ledger::Extent;
 
 use crate::assembly::Stores;
@@ -16,7 +21,30 @@ pub(crate) fn run(command: LedgerCommand) -> anyhow::Result<ExitCode> {
         LedgerCommand::Verify(args) => runtime.block_on(verify(&args)),
         LedgerCommand::Balances(args) => runtime.block_on(balances(&args)),
         LedgerCommand::Attempts(args) => runtime.block_on(attempts(&args)),
+        LedgerCommand::Balance(args) => done(runtime.block_on(wallet::balance(&args))),
+        LedgerCommand::Fund(args) => done(runtime.block_on(wallet::fund(FundingKind::TopUp, args, None))),
+        LedgerCommand::Credit(args) => done(runtime.block_on(wallet::fund(FundingKind::Credit, args, None))),
+        LedgerCommand::Adjust(args) => {
+            done(runtime.block_on(wallet::fund(FundingKind::Adjustment, args, None)))
+        }
+        LedgerCommand::Refund(args) => done(runtime.block_on(wallet::refund(args))),
+        LedgerCommand::Statement(args) => done(runtime.block_on(reports::statement(&args))),
+        LedgerCommand::Export(args) => done(runtime.block_on(reports::export(&args))),
+        LedgerCommand::Reconcile(args) => runtime.block_on(reconcile::reconcile(&args)),
     }
+}
+
+fn done(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// The service, for what is to last.
+fn changing(args: &ConfigArgs) -> anyhow::Result<AdminService> {
+    anyhow::ensure!(
+        sources::config(args)?.storage != StorageConfig::Memory,
+        "storage.url is `memory:`, which another process cannot reach: use the admin API of the running gateway"
+    );
+    service(args)
 }
 
 fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {

@@ -1,7 +1,5 @@
 //! Limits, budgets and administrators of tenants, as a file says them.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod fixed;
 
 use fixed::{Fixed, read};
