@@ -9,7 +9,9 @@ use weighbridge_access::{MemoryKeyStore, Pepper};
 use weighbridge_admin::{
     Actor, AdminError, AdminService, ExportFormat, FundingKind, NewFunding, ReconciliationView, Verdict,
 };
-use weighbridge_ledger::{Billing, EndFacts, Ledger, LedgerStore, MemoryLedger, Refusal, Reserve};
+use weighbridge_ledger::{
+    Billing, Book, EndFacts, Fund, Funding, Ledger, LedgerStore, MemoryLedger, Refusal, Reserve,
+};
 use weighbridge_records::{AuditLog, MemoryAuditLog};
 use weighbridge_units::{
     AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
@@ -342,12 +344,18 @@ async fn l4_a_clock_that_steps_back_breaks_neither_order_nor_sums() {
     let world = world();
     world.call(Call::new(1, 9, "gpt-4o-mini", 100)).await;
     world.call(Call::new(2, 2, "gpt-4o-mini", 100)).await;
+    for (id, micros) in [(1, i64::MAX), (2, i64::MIN)] {
+        let (reason, actor) = ("r".into(), "a".into());
+        let (at, funding) = (Timestamp::from_micros(micros), Funding::Credit(NanoUsd::new(1)));
+        let fund = Fund { id, at, book: Book::Platform, tenant: "acme".into(), funding, reason, actor };
+        world.ledger.store().fund(fund).await.unwrap();
+    }
     let rows = world.service.journal(0, 100).await.unwrap();
     assert!(rows.windows(2).all(|pair| pair[0].seq + 1 == pair[1].seq));
     let verified = world.service.verify_ledger(weighbridge_ledger::Extent::All).await.unwrap();
     assert!(verified.sound);
     let statement = world.service.statement("acme", "2026-11-02", "2026-11-03").await.unwrap();
     assert_eq!(statement.books[0].lines.len(), 1);
-    assert_eq!(statement.books[0].opening_usd, "0.000000000");
-    assert_eq!(statement.books[0].closing_usd, "0.000000130");
+    assert_eq!(statement.books[0].opening_usd, "-0.000000001", "what was entered as of long ago");
+    assert_eq!(statement.books[0].closing_usd, "0.000000129");
 }

@@ -9,10 +9,12 @@
 
 use weighbridge_ledger::testkit::{Expected, Model};
 use weighbridge_ledger::{
-    AccountId, Billing, Book, BudgetScope, BudgetWindow, Command, Decision, End, EndFacts, Epoch, Hold,
-    Quantity, Reserve, State, apply, budget_account, decide, decide_end,
+    AccountId, AccountKind, Billing, Book, BudgetScope, BudgetWindow, Command, Decision, End, EndFacts,
+    EntityId, Epoch, Hold, Measure, Quantity, Reserve, State, apply, budget_account, decide, decide_end,
 };
-use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd};
+use weighbridge_units::{
+    AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
+};
 
 const ATTEMPTS: usize = 3;
 const LIMIT: i64 = 250;
@@ -21,7 +23,28 @@ fn budget() -> AccountId {
     budget_account(Book::Platform, BudgetScope::Installation, BudgetWindow::Total)
 }
 
-fn reserve(number: usize) -> Reserve {
+/// What bounds the attempts: each admits two of them.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    Money,
+    Tokens,
+    Wallet,
+}
+
+impl Bound {
+    /// The account whose balance is bounded.
+    fn account(self) -> AccountId {
+        match self {
+            Self::Money => budget(),
+            Self::Tokens => budget().counting(Measure::Tokens),
+            Self::Wallet => AccountId::new(Book::Platform, AccountKind::Receivable, EntityId::of("acme")),
+        }
+    }
+}
+
+fn reserve(number: usize, bound: Bound) -> Reserve {
+    let limit = Some(Quantity::new(LIMIT));
+    let hold = |account, is_bound: bool| Hold { account, limit: limit.filter(|_| is_bound) };
     Reserve {
         attempt: AttemptId::from_u128(number as u128),
         at: Timestamp::from_secs(1),
@@ -33,9 +56,13 @@ fn reserve(number: usize) -> Reserve {
         price_version: "2026-11".into(),
         billing: Billing::Platform,
         amount: NanoUsd::new(100),
-        tokens: 1_000,
-        credit_limit: None,
-        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(LIMIT)) }],
+        tokens: 100,
+        credit_limit: matches!(bound, Bound::Wallet).then_some(NanoUsd::new(LIMIT)),
+        holds: vec![
+            hold(budget(), matches!(bound, Bound::Money)),
+            hold(budget().counting(Measure::Tokens), matches!(bound, Bound::Tokens)),
+            hold(budget().counting(Measure::Requests), false),
+        ],
         estimate: NanoUsd::new(90),
     }
 }
@@ -47,7 +74,7 @@ fn end(number: usize) -> End {
         facts: EndFacts {
             at: Timestamp::from_secs(2),
             outcome: outcome[number % 3],
-            usage: Usage::new(),
+            usage: Usage::new().with(Bucket::Input, 80).with(Bucket::Output, number as u64),
             provenance: Provenance::Reported,
             price: NanoUsd::new(80 + number as i64),
             cost: NanoUsd::new(70 + number as i64),
@@ -76,6 +103,8 @@ struct World {
     state: State,
     model: Model,
     epoch: u32,
+    /// Reservations that were refused.
+    refused: usize,
 }
 
 impl World {
@@ -91,6 +120,7 @@ impl World {
     fn reserve(&mut self, reserve: Reserve) {
         let expected = self.model.reserve(&reserve);
         let decision = decide(&self.state, Epoch::new(self.epoch), &Command::Reserve(reserve));
+        self.refused += usize::from(decision.is_err());
         assert_eq!(self.commit(decision), expected == Expected::Done);
     }
 
@@ -110,13 +140,13 @@ impl World {
         assert!(self.state.balances().all(|(_, balance)| balance.pending == Quantity::ZERO), "R6");
     }
 
-    fn check(&self, told: &str) {
+    fn check(&self, bound: Bound, told: &str) {
         let mut right = self.model.balances();
         for (account, balance) in self.state.balances() {
             assert_eq!(right.remove(&account).unwrap_or_default(), balance, "{account}: {told}");
         }
         assert!(right.is_empty(), "{told}");
-        let (posted, pending) = self.model.balance(budget());
+        let (posted, pending) = self.model.balance(bound.account());
         // The truth about a crash is posted in full, as an overage would be (R5).
         let late = |number: usize| self.model.is_late(AttemptId::from_u128(number as u128));
         let late: i128 = (0..ATTEMPTS).filter(|&number| late(number)).map(|number| 80 + number as i128).sum();
@@ -131,27 +161,31 @@ fn c1_every_order_with_a_crash_after_every_step_keeps_the_books() {
     let mut all = Vec::new();
     orders(&mut Vec::new(), &mut all);
     assert_eq!(all.len(), 90);
-    for order in all {
+    let mut refused = 0;
+    let bounds = [Bound::Money, Bound::Tokens, Bound::Wallet];
+    for (bound, order) in bounds.into_iter().flat_map(|bound| all.iter().map(move |order| (bound, order))) {
         for crash_after in 0..=order.len() {
-            let told = format!("{order:?}, crash after {crash_after}");
-            let mut world = World { state: State::new(), model: Model::new(), epoch: 1 };
+            let told = format!("{bound:?}, {order:?}, crash after {crash_after}");
+            let mut world = World { state: State::new(), model: Model::new(), epoch: 1, refused: 0 };
             let mut begun = [false; ATTEMPTS];
             for (at, &attempt) in order.iter().enumerate() {
                 if at == crash_after {
                     world.crash();
-                    world.check(&told);
+                    world.check(bound, &told);
                 }
                 match std::mem::replace(&mut begun[attempt], true) {
-                    false => world.reserve(reserve(attempt)),
+                    false => world.reserve(reserve(attempt, bound)),
                     true => world.end(&end(attempt)), // After a crash this is a late end (R7).
                 }
-                world.check(&told);
+                world.check(bound, &told);
             }
             for attempt in 0..ATTEMPTS {
                 world.end(&end(attempt)); // Nothing is entered twice.
             }
-            world.check(&told);
+            world.check(bound, &told);
             assert_eq!(world.state.intents().count(), 0, "{told}");
+            refused += world.refused;
         }
     }
+    assert!(refused > 3 * 90, "each bound refuses where three attempts meet: {refused}");
 }

@@ -1,0 +1,161 @@
+//! Whatever is asked for, nothing panics, no balance is wrong, and what was open ends.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
+
+use proptest::prelude::*;
+use weighbridge_ledger::{
+    AccountId, Adjust, Billing, Book, BudgetScope, BudgetWindow, Command, Decision, End, EndFacts, Epoch,
+    Fund, Funding, Hold, Measure, Name, Quantity, Reserve, State, View, apply, budget_account, decide,
+    decide_end, decode, encode,
+};
+use weighbridge_units::{
+    AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
+};
+
+/// Numbers at the edges of what they can be, and ordinary ones.
+fn number() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        Just(0),
+        Just(-1),
+        Just(i64::MIN),
+        Just(i64::MAX),
+        Just(i64::MAX / 2),
+        -1_000..1_000_i64,
+        any::<i64>(),
+    ]
+}
+
+fn nanos() -> impl Strategy<Value = NanoUsd> {
+    number().prop_map(NanoUsd::new)
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    prop_oneof![Just("acme"), Just("other"), Just("")].prop_map(Name::new)
+}
+
+fn holds(billing: Billing) -> impl Strategy<Value = Vec<Hold>> {
+    let hold = (0..3_usize, 0..2_u64, prop::option::of(number())).prop_map(move |(measure, key, limit)| {
+        let scope = BudgetScope::Key(KeyId::from_bits(key));
+        let account = budget_account(billing.book(), scope, BudgetWindow::Total);
+        Hold { account: account.counting(Measure::ALL[measure]), limit: limit.map(Quantity::new) }
+    });
+    prop::collection::vec(hold, 0..4)
+}
+
+fn reserve() -> impl Strategy<Value = Command> {
+    let billing = prop_oneof![Just(Billing::Platform), Just(Billing::OwnKey)];
+    let numbers = (0..4_u128, number(), nanos(), nanos(), any::<u64>(), prop::option::of(nanos()));
+    (numbers, name(), billing.prop_flat_map(|billing| (Just(billing), holds(billing)))).prop_map(
+        |((attempt, at, amount, estimate, tokens, credit_limit), tenant, (billing, holds))| {
+            Command::Reserve(Reserve {
+                attempt: AttemptId::from_u128(attempt),
+                at: Timestamp::from_micros(at),
+                expires: Timestamp::from_micros(at),
+                key: KeyId::from_bits(7),
+                tenant,
+                provider: "openai".into(),
+                model: "gpt-4o-mini".into(),
+                price_version: "v1".into(),
+                billing,
+                amount,
+                tokens,
+                credit_limit,
+                holds,
+                estimate,
+            })
+        },
+    )
+}
+
+fn end() -> impl Strategy<Value = Command> {
+    let usage = prop::collection::vec((0..Bucket::ALL.len(), any::<u64>()), 0..5);
+    let provenance = prop_oneof![Just(Provenance::Reported), Just(Provenance::Estimated)];
+    let numbers = (0..4_u128, number(), nanos(), nanos());
+    (numbers, 0..AttemptOutcome::ALL.len(), usage, provenance, name()).prop_map(
+        |((attempt, at, price, cost), outcome, usage, provenance, reason)| {
+            let usage = usage.into_iter().fold(Usage::new(), |u, (at, n)| u.with(Bucket::ALL[at], n));
+            let facts = EndFacts {
+                at: Timestamp::from_micros(at),
+                outcome: AttemptOutcome::ALL[outcome],
+                usage,
+                provenance,
+                price,
+                cost,
+                exact: Usd::from(cost),
+                reason,
+            };
+            Command::End(End { attempt: AttemptId::from_u128(attempt), facts })
+        },
+    )
+}
+
+fn adjust() -> impl Strategy<Value = Command> {
+    (0..4_u128, 0..4_u128, number(), nanos(), name()).prop_map(|(id, attempt, at, refund, reason)| {
+        let (attempt, at) = (AttemptId::from_u128(attempt), Timestamp::from_micros(at));
+        Command::Adjust(Adjust { id, attempt, at, refund, reason })
+    })
+}
+
+fn fund() -> impl Strategy<Value = Command> {
+    let funding = prop_oneof![
+        nanos().prop_map(Funding::TopUp),
+        nanos().prop_map(Funding::Credit),
+        nanos().prop_map(Funding::Adjustment),
+        (0..4_u128, nanos()).prop_map(|(of, amount)| Funding::Refund { of, amount }),
+    ];
+    (0..4_u128, number(), 0..3_usize, name(), funding).prop_map(|(id, at, book, tenant, funding)| {
+        let (reason, actor) = ("r".into(), "a".into());
+        let (at, book) = (Timestamp::from_micros(at), Book::ALL[book]);
+        Command::Fund(Fund { id, at, book, tenant, funding, reason, actor })
+    })
+}
+
+fn sums(state: &State) -> Vec<(i128, i128)> {
+    let groups = Book::ALL.into_iter().flat_map(|book| Measure::ALL.map(|measure| (book, measure)));
+    let sum = |(book, measure)| {
+        let is_of = |account: AccountId| account.book() == book && account.measure() == measure;
+        let balances = state.balances().filter(|(account, _)| is_of(*account));
+        balances.fold((0, 0), |sum: (i128, i128), (_, balance)| {
+            (sum.0 + i128::from(balance.posted.get()), sum.1 + i128::from(balance.pending.get()))
+        })
+    };
+    groups.map(sum).collect()
+}
+
+proptest! {
+    #[test]
+    fn l1_m4_no_command_however_absurd_breaks_a_balance(
+        commands in prop::collection::vec(prop_oneof![3 => reserve(), 3 => end(), 1 => adjust(), 2 => fund()], 1..40),
+    ) {
+        let writer = Epoch::new(1);
+        let mut state = State::new();
+        for command in &commands {
+            let before = state.clone();
+            let open = command.attempt().is_some_and(|attempt| state.intent(attempt).is_some());
+            let decision = match command {
+                Command::End(end) => decide_end(&state, writer, end),
+                command => decide(&state, writer, command),
+            };
+            match decision {
+                Ok(Decision::Commit(entries)) => for entry in &entries {
+                    apply(&mut state, entry);
+                    let mut body = Vec::new();
+                    encode(entry, &mut body);
+                    let read = decode(entry.book, &body);
+                    prop_assert_eq!(read.as_ref(), Ok(entry));
+                },
+                Ok(Decision::Repeated) => {}
+                Err(refusal) => {
+                    prop_assert!(!refusal.to_string().is_empty());
+                    prop_assert!(!(open && matches!(command, Command::End(_))), "an open attempt did not end");
+                }
+            }
+            prop_assert!(sums(&state).iter().all(|sum| *sum == (0, 0)), "L1: {:?}", command);
+            if decide(&before, writer, command).is_err() && !matches!(command, Command::End(_)) {
+                prop_assert_eq!(&before, &state, "a refusal changed something");
+            }
+        }
+        let pending = state.balances().any(|(_, balance)| balance.pending != Quantity::ZERO);
+        prop_assert!(!pending || state.intents().next().is_some(), "R6: nothing is open, but something is reserved");
+    }
+}
