@@ -434,6 +434,8 @@ fn l6_refunds_of_a_top_up_name_it_and_never_exceed_it() {
     }
     pay(&mut state, back(31, 20, 40)).unwrap();
     assert_eq!(posted(&state, platform(AccountKind::Cash, "")), 0);
+    let left = NanoUsd::ZERO;
+    assert_eq!(pay(&mut state, back(34, 20, 1)), Err(Refusal::RefundTooLarge { left }), "of both refunds");
     // No act refunds a refund.
     assert_eq!(pay(&mut state, back(33, 31, 1)), Err(Refusal::UnknownTopUp));
 }
