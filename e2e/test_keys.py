@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import time
 from typing import Any
@@ -75,6 +76,59 @@ def test_a_budget_holds(fresh_gateway: Gateway, simulator: Simulator, speaks: st
     assert int(headers["retry-after"]) > 0
     found = books.assert_equal(gateway, simulator)
     assert sum(books.nano_usd(entry["charged_usd"]) for entry in found) <= 500_000
+
+
+def test_a_budget_of_a_team_holds_for_all_its_keys_at_once(fresh_gateway: Gateway, simulator: Simulator) -> None:
+    """Two keys, eight clients at a time: the team's budget is not exceeded, and ends for both."""
+    gateway = fresh_gateway
+    gateway.command("tenants", "create", "acme", "--budget", "usd=1 period=month zone=Europe/Berlin")
+    shown = gateway.command("tenants", "create", "acme/search", "--budget", "usd=0.0004 period=day zone=Europe/Berlin")
+    assert json.loads(shown.stdout)["organisation"] == "acme"
+    keys = [gateway.create_key("--tenant", "acme/search", name=name) for name in ("one", "two")]
+    other = gateway.create_key("--tenant", "acme/ads", name="three")
+    client = speaker("openai", gateway.url, keys[0])
+    body = client.body(MODELS["openai"], [User("words:20")], limit=200)
+
+    def ask(at: int) -> int:
+        return raw(gateway, keys[at % 2], "openai", body).status
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(ask, range(64)))
+    assert set(statuses) == {200, 429}
+    # What was reserved side by side has come back: one after the other the budget is used up.
+    while len(statuses) < 128 and ask(len(statuses)) == 200:
+        statuses.append(200)
+    refused = raw(gateway, keys[1], "openai", body)
+    assert refused.status == 429 and refused.headers["x-gateway-limit-kind"] == "budget"
+    assert 0 < int(refused.headers["retry-after"]) <= 25 * 3600
+    assert raw(gateway, other, "openai", body).status == 200
+    found = books.assert_equal(gateway, simulator)
+    of_team = [entry for entry in found if entry["key"] in {key.split("-")[1] for key in keys}]
+    assert len(of_team) == statuses.count(200)
+    assert sum(books.nano_usd(entry["charged_usd"]) for entry in of_team) <= 400_000
+
+
+def test_a_blocked_team_and_a_changed_key_bind_within_a_second(gateway: Gateway) -> None:
+    """Rule K2, from another process."""
+    key = gateway.create_key("--tenant", "globex/lab", name="lab")
+    gateway.command("tenants", "create", "globex/lab")
+    headers = {"authorization": f"Bearer {key}"}
+
+    def becomes(status: int) -> None:
+        deadline = time.monotonic() + 1
+        while call(f"{gateway.url}/v1/models", headers=headers).status != status:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    becomes(200)
+    gateway.command("tenants", "block", "globex/lab")
+    becomes(403)
+    gateway.command("tenants", "block", "globex/lab", "--end")
+    becomes(200)
+    gateway.command("keys", "update", key.split("-")[1], "--block")
+    becomes(403)
+    refused = gateway.command("tenants", "create", "globex/lab/x", check=False)
+    assert refused.returncode != 0 and "organisation" in refused.stderr
 
 
 def test_a_revoked_key_is_refused_within_a_second(gateway: Gateway) -> None:

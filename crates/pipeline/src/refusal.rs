@@ -201,6 +201,11 @@ impl Refusal {
         ApiError { class, status, message, code: self.code().map(Into::into), param: self.param() }
     }
 
+    /// Whether nothing but more money helps.
+    pub(crate) const fn asks_for_payment(&self) -> bool {
+        matches!(self, Self::Budget { reset: None, .. })
+    }
+
     /// Machine-readable codes that OpenAI's clients know, and our own.
     fn code(&self) -> Option<&'static str> {
         Some(match self {

@@ -42,7 +42,8 @@ const LOSS_LENGTH: usize = 1024;
 /// A refusal in the client's protocol.
 pub(crate) fn refusal(client: Protocol, id: &RequestId, refusal: &Refusal) -> Response<AnswerBody> {
     let (status, body) = encode_error(client, &refusal.to_api_error(), id.as_str());
-    let mut response = json(status, body);
+    // Where waiting does not help the status says so, whatever a protocol's providers would answer.
+    let mut response = json(if refusal.asks_for_payment() { 402 } else { status }, body);
     refusal.write_headers(response.headers_mut());
     write_id(response.headers_mut(), id);
     response

@@ -82,8 +82,8 @@ const fn form(class: ErrorClass) -> Form {
         ErrorClass::ContextTooLong => (INVALID, Some("context_length_exceeded"), &[400, 413]),
         ErrorClass::ContentPolicy => (INVALID, Some("content_filter"), &[400, 403]),
         ErrorClass::Authentication => (INVALID, Some("invalid_api_key"), &[401]),
-        // The SDKs know no 402, but for an error like any other.
-        ErrorClass::Billing => ("insufficient_quota", Some("insufficient_quota"), &[429, 402]),
+        // The SDKs know no 402.
+        ErrorClass::Billing => ("insufficient_quota", Some("insufficient_quota"), &[429]),
         ErrorClass::Permission => (INVALID, Some("permission_denied"), &[403]),
         ErrorClass::NotFound => (INVALID, Some("model_not_found"), &[404]),
         ErrorClass::TooLarge => (INVALID, Some("request_too_large"), &[413, 431]),
