@@ -327,6 +327,26 @@ fn c6_an_instance_that_was_declared_dead_commits_nothing_under_its_epoch_and_goe
 }
 
 #[test]
+fn r2_what_an_instance_remembers_as_open_ends_once_if_the_database_knows_better() {
+    let Some(server) = server::shared() else { return };
+    let name = server.database();
+    let (here, there) = (open(&server.url(&name)), open(&server.url(&name)));
+    let reservation = block_on(here.reserve(reserve(1))).unwrap();
+    server.sql(&name, "UPDATE writer SET closed = now()");
+    assert_eq!(block_on(there.store().recover(Timestamp::from_secs(4))).unwrap().crashed, 1);
+    // Such as a restored row: the epoch is open again, and what it had open is not.
+    server.sql(&name, "UPDATE writer SET closed = NULL WHERE epoch = 1");
+    reservation.end(success());
+    block_on(here.drained());
+    let counters = here.store().counters();
+    assert_eq!((counters.late, counters.rejected_ends), (1, 0), "it corrects the crash (rule R7)");
+    assert!(counters.failed_commits > 0, "the first try met the end that is there: {counters:?}");
+    let balance = block_on(here.store().balance(budget())).unwrap();
+    assert_eq!((balance.posted, balance.pending), (NanoUsd::new(70), NanoUsd::ZERO));
+    assert_sound(&**here.store());
+}
+
+#[test]
 fn c4_a_server_that_is_away_refuses_at_once_keeps_the_ends_and_comes_back_by_itself() {
     let Some(server) = server::own() else { return };
     let url = server.url(&server.database());

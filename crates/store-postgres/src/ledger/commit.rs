@@ -165,15 +165,18 @@ impl Shared {
         let mut status = lock(&self.status);
         status.counters = writer.counters();
         status.epoch = writer.epoch();
-        let failure = done.as_ref().err().map(unavailable);
+        // A row that cannot be read is no reason to refuse what does not touch it.
+        let failure = done.as_ref().err().filter(|error| !matches!(error, DbError::Corrupt(_)));
+        let failure = failure.map(unavailable);
         match (&failure, &status.failure) {
             (Some(failure), None) => tracing::error!(%failure, "the ledger cannot be written"),
             (None, Some(_)) => tracing::info!("the ledger can be written again"),
             _ => {}
         }
+        let fails = failure.is_some();
         status.failure = failure;
         drop(status);
-        if done.is_err() {
+        if fails {
             self.wake.notify_one(); // It tries again by itself.
         }
     }
