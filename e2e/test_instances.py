@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import json
 import pathlib
+import random
 import threading
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import books
+from harness.load import Load
 from harness.postgres import Postgres
 from harness.processes import Gateway, Simulator, call
 from harness.speakers import MODELS, User, raw, speaker
@@ -41,9 +43,10 @@ def pair(postgres: Postgres, simulator: Simulator, tmp_path: pathlib.Path) -> It
 
 
 def pending(gateway: Gateway) -> decimal.Decimal:
-    """What is reserved and not ended, of all budgets, in USD."""
+    """What is reserved of tenants' money and not ended, in USD."""
     balances = json.loads(gateway.command("ledger", "balances", "--json").stdout)
-    return sum((decimal.Decimal(it["pending_usd"]) for it in balances if it["kind"] == "budget"), decimal.Decimal(0))
+    reserved = (decimal.Decimal(it["pending_usd"]) for it in balances if it["kind"] == "receivable")
+    return sum(reserved, decimal.Decimal(0))
 
 
 def wait_for_pending(gateway: Gateway, seconds: float) -> decimal.Decimal:
@@ -130,5 +133,33 @@ def test_c6_what_a_killed_instance_had_open_ends_as_crashed(pair: list[Gateway],
     one.start()
     for gateway in pair:
         assert raw(gateway, key, "openai", body).status == 200
+    assert one.stop() == 0 and two.stop() == 0
+    two.command("ledger", "verify")
+
+
+@pytest.mark.slow
+def test_c1_kills_under_load_while_another_instance_serves(pair: list[Gateway], simulator: Simulator) -> None:
+    one, two = pair
+    draw = random.Random(20261126)
+    key = one.create_key()
+    loads = [Load(one, key, 1), Load(two, key, 2)]
+    try:
+        for _ in range(4):
+            time.sleep(draw.uniform(0.3, 1.2))
+            one.kill()
+            one.start()
+    finally:
+        for load in loads:
+            load.stop()
+    deadline = time.monotonic() + 30
+    while pending(two):
+        assert time.monotonic() < deadline, "something stays open"
+        time.sleep(0.5)
+    found = books.assert_equal(two, simulator)
+    crashed = [entry for entry in found if entry["outcome"] == "crashed"]
+    print(f"{len(found)} attempts, {len(crashed)} of them crashed")
+    assert crashed and loads[1].complete > 50
+    for entry in crashed:
+        assert entry["provenance"] == "estimated" and books.nano_usd(entry["charged_usd"]) == 0
     assert one.stop() == 0 and two.stop() == 0
     two.command("ledger", "verify")
