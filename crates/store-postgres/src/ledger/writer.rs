@@ -22,9 +22,11 @@ use crate::session::{Connector, Session, within};
 
 /// How long a commit may take, waiting for those of other instances included.
 const COMMIT_WITHIN: Duration = Duration::from_secs(5);
-/// An instance that stops in the middle of a transaction holds all others up for as long.
-const BEGIN: &str =
-    "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+/// An instance that stops in the middle of a transaction holds all others up for as long. And every statement finds
+/// its rows by an index: what is planned while the tables are still empty would else read them whole until the server
+/// learns better.
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'; \
+     SET LOCAL enable_seqscan = off";
 /// Whoever has this row is the only one who writes. What the statements behind it read was committed before.
 const LOCK: &str = "SELECT seq FROM journal FOR UPDATE";
 const IS_OPEN: &str = "SELECT closed IS NULL FROM writer WHERE epoch = $1";

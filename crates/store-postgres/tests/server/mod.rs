@@ -44,7 +44,8 @@ pub(crate) fn own() -> Option<Arc<Server>> {
         assert!(!required, "PostgreSQL is required and not installed: `apt-get install postgresql`");
         // Past the harness, which shows what tests print only where they fail.
         let mut stderr = std::io::stderr();
-        writeln!(stderr, "skipped: PostgreSQL is not installed (Debian: `apt-get install postgresql`)").unwrap();
+        writeln!(stderr, "skipped: PostgreSQL is not installed (Debian: `apt-get install postgresql`)")
+            .unwrap();
         return None;
     };
     let folder = tempfile::Builder::new().prefix("weighbridge-postgres-").tempdir().unwrap();
