@@ -15,7 +15,7 @@ use crate::session::Session;
 
 const INSERT_ENTRIES: &str = "INSERT INTO entry (seq, book, body, hash) \
      SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bytea[], $4::bytea[])";
-const SET_SEQ: &str = "UPDATE journal SET seq = $1";
+const SET_SEQ: &str = "UPDATE journal SET seq = $1 WHERE single";
 const SET_CHAINS: &str = "INSERT INTO chain (book, writer, seq, hash) \
      SELECT * FROM unnest($1::smallint[], $2::integer[], $3::bigint[], $4::bytea[]) \
      ON CONFLICT (book, writer) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";

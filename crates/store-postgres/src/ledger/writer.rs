@@ -24,11 +24,12 @@ use crate::session::{Connector, Session, within};
 const COMMIT_WITHIN: Duration = Duration::from_secs(5);
 /// An instance that stops in the middle of a transaction holds all others up for as long. And every statement finds
 /// its rows by an index: what is planned while the tables are still empty would else read them whole until the server
-/// learns better.
+/// learns better. Nothing is compiled for it: the costs that keep the server from reading tables whole would have it
+/// do so, which takes longer than any of these statements.
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '5s'; \
-     SET LOCAL enable_seqscan = off";
+     SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
 /// Whoever has this row is the only one who writes. What the statements behind it read was committed before.
-const LOCK: &str = "SELECT seq FROM journal FOR UPDATE";
+const LOCK: &str = "SELECT seq FROM journal WHERE single FOR UPDATE";
 const IS_OPEN: &str = "SELECT closed IS NULL FROM writer WHERE epoch = $1";
 const OWN_CHAINS: &str = "SELECT book, writer, seq, hash FROM chain WHERE writer = $1";
 const OPEN_EPOCH: &str = "INSERT INTO writer DEFAULT VALUES RETURNING epoch";
