@@ -439,10 +439,10 @@ fn damaged(server: &server::Server, name: &str, damage: &str, ledger: &Ledger) -
     found
 }
 
-/// Recovery of as many intents as one instance may ever leave behind (rule C2). Run it in release:
-/// `cargo test --release -p weighbridge-store-postgres --test faults -- --ignored --nocapture`.
+/// Recovery of as many intents as one instance may ever leave behind (rule C2):
+/// `cargo test -p weighbridge-store-postgres --test faults -- --ignored --nocapture`.
 #[test]
-#[ignore = "takes long without optimisation"]
+#[ignore = "takes long"]
 fn c2_a_hundred_thousand_open_intents() {
     let Some(server) = server::own() else { return };
     let url = server.url(&server.database());
@@ -459,4 +459,5 @@ fn c2_a_hundred_thousand_open_intents() {
     let recovery = block_on(ledger.store().recover(Timestamp::from_secs(4))).unwrap();
     println!("{} intents ended in {:?}", recovery.crashed, begun.elapsed());
     assert_eq!(recovery.crashed, 100_000);
+    assert_nothing_pending(&**ledger.store());
 }
