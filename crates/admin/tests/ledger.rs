@@ -253,6 +253,21 @@ async fn a1_openai_usage_is_compared_by_day_and_model() {
     world.call(Call::new(5, 2, "gpt-4o", 100)).await;
     let found = world.reconcile(ExportFormat::OpenAi, &openai_usage(200, "")).await;
     assert!(!found.balanced && found.count(Verdict::MissingInExport) == 3, "{found:?}");
+    // Embeddings come from an endpoint of their own, with fewer figures: beside the others they are compared too.
+    let embedding = Usage::new().with(Bucket::Input, 100);
+    world.call(Call { usage: embedding, ..Call::new(6, 1, "text-embedding-3-small", 2) }).await;
+    let day = Timestamp::from_date(2026, 11, 1).unwrap().as_secs();
+    let embeddings = format!(
+        r#"{{"data":[{{"start_time":{day},"end_time":{},"results":[{{"object":"organization.usage.embeddings.result",
+          "input_tokens":100,"num_model_requests":1,"model":"text-embedding-3-small"}}]}}],"has_more":false}}"#,
+        day + 86_400
+    );
+    let both = format!(
+        "{}{embeddings}",
+        openai_usage(200, r#"{"input_tokens":100,"output_tokens":10,"model":"gpt-4o"}"#)
+    );
+    let found = world.reconcile(ExportFormat::OpenAi, &both).await;
+    assert!(found.balanced && found.count(Verdict::Equal) == 6, "{found:?}");
     // A page that says that more follow is no whole export.
     let cut = openai_usage(200, "").replace("\"has_more\":false", "\"has_more\":true");
     assert!(!world.reconcile(ExportFormat::OpenAi, &cut).await.complete);
