@@ -122,9 +122,9 @@ impl PriceBook {
     }
 
     /// The price of a model that the book does not know, where one was agreed on: the entry of provider `*`
-    /// and model `*`. Whether it may be used is up to the caller.
-    pub fn find_default(&self, tier: ServiceTier, at: Timestamp) -> Option<Arc<PriceCard>> {
-        self.find(ANY, ANY, tier, at)
+    /// and model `*`, whichever tier is asked for. Whether it may be used is up to the caller.
+    pub fn find_default(&self, at: Timestamp) -> Option<Arc<PriceCard>> {
+        self.find(ANY, ANY, ServiceTier::Standard, at)
     }
 
     /// Every card that holds at an instant: by provider, model and tier.

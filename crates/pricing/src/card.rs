@@ -137,6 +137,16 @@ impl PriceCard {
         &self.model
     }
 
+    /// [`Self::provider`], shared.
+    pub fn provider_shared(&self) -> Arc<str> {
+        Arc::clone(&self.provider)
+    }
+
+    /// [`Self::model`], shared.
+    pub fn model_shared(&self) -> Arc<str> {
+        Arc::clone(&self.model)
+    }
+
     /// The service tier.
     pub fn tier(&self) -> ServiceTier {
         self.tier
@@ -152,7 +162,7 @@ impl PriceCard {
         &self.source
     }
 
-    /// The day on which the source was read: `YYYY-MM-DD`.
+    /// The day on which the source was read: `YYYY-MM-DD`, or `unknown`.
     pub fn checked(&self) -> &str {
         &self.checked
     }

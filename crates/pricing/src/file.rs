@@ -7,10 +7,8 @@ mod rows;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::de::{DeArray, DeTable};
-use weighbridge_units::Timestamp;
 
 use crate::book::{Period, Shelf};
 use crate::card::PriceCard;
@@ -20,6 +18,9 @@ use crate::version::PriceVersion;
 use fields::{Fields, Notes};
 use region::Region;
 use rows::Row;
+
+/// What `date` says of a source that was read on no day in particular, such as a configuration.
+pub(crate) const UNKNOWN_DAY: &str = "unknown";
 
 /// Whether an entry adds to what the book says, or takes its place.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl Loader<'_> {
         });
         let source = fields.text("source", notes);
         let checked = fields.text("date", notes);
-        if let Some(date) = checked {
+        if let Some(date) = checked.filter(|date| *date != UNKNOWN_DAY) {
             fields.date("date", date, notes);
         }
         let rates = fields.array("rates", notes);
@@ -221,29 +222,4 @@ fn rows(rates: &DeArray<'_>, place: Range<usize>, notes: &mut Notes<'_>) -> Vec<
         }
     }
     rows
-}
-
-/// The instant that `YYYY-MM-DD` (midnight) or `YYYY-MM-DDTHH:MM:SSZ` names, in UTC.
-pub(crate) fn instant(text: &str) -> Option<Timestamp> {
-    let Some((date, time)) = text.split_once('T') else { return day(text) };
-    let time = time.strip_suffix('Z')?;
-    let mut seconds = 0;
-    let mut parts = time.split(':');
-    for (unit, most) in [(3_600, 23), (60, 59), (1, 59)] {
-        let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit()))?;
-        let count: u64 = part.parse().ok().filter(|count| *count <= most)?;
-        seconds += count * unit;
-    }
-    parts.next().is_none().then_some(day(date)? + Duration::from_secs(seconds))
-}
-
-/// Midnight UTC of a `YYYY-MM-DD`.
-fn day(text: &str) -> Option<Timestamp> {
-    let (year, rest) = text.split_once('-')?;
-    let (month, day) = rest.split_once('-')?;
-    let digits = |part: &str, length: usize| part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
-    if !digits(year, 4) || !digits(month, 2) || !digits(day, 2) {
-        return None;
-    }
-    Timestamp::from_date(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
 }

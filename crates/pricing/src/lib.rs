@@ -44,7 +44,7 @@
 //! |---|---|
 //! | `models` | the exact names that the entry is for |
 //! | `from` | the first day, in UTC, that the entry holds for, or the second of a day (`2026-11-26T09:30:00Z`); or `start`, where no earlier price is known |
-//! | `source`, `date` | where every figure is from (packages and versions), and on which day that was read |
+//! | `source`, `date` | where every figure is from (packages and versions), and on which day that was read, or `unknown` |
 //! | `rates` | a row for each service tier (`tier`), for each context tier in it (`above`), and for each kind of pieces (`variant`) |
 //! | `provider` | another provider than the file's |
 //!
@@ -85,14 +85,26 @@ mod breakdown;
 mod card;
 mod error;
 mod file;
+mod litellm;
 mod rate;
+mod rerate;
+mod revise;
+mod sources;
 mod tier;
+mod update;
 mod version;
+mod write;
 
 pub use book::{BUILTIN_FILES, PriceBook};
 pub use breakdown::{Breakdown, Item};
 pub use card::PriceCard;
 pub use error::{Mistake, Mistakes, PriceError};
+pub use litellm::{Imported, LeftOut, MapError};
 pub use rate::{COUNT_LIMIT, Factor, Rate, RateError};
+pub use rerate::{PastAttempt, PricedBy, Rerated, Rerating};
+pub use revise::{ReviseError, Revision, read_prices};
+pub use sources::{DEFAULT_ENTRY, PriceSources, PriceText};
 pub use tier::ServiceTier;
+pub use update::{Approval, BEGINS_AFTER, Change, Held, Step, Update};
 pub use version::PriceVersion;
+pub use write::{Entry, EntryRow};

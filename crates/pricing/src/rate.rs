@@ -58,6 +58,21 @@ pub enum RateError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Factor(Decimal);
 
+impl Factor {
+    /// Twice as much.
+    pub const TWO: Self = Self(Decimal::TWO);
+
+    /// Whether it makes dearer.
+    pub fn is_above_one(self) -> bool {
+        self.0 > Decimal::ONE
+    }
+
+    /// The exact decimal.
+    pub const fn get(self) -> Decimal {
+        self.0
+    }
+}
+
 impl FromStr for Factor {
     type Err = RateError;
 

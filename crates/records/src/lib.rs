@@ -30,6 +30,7 @@
 mod audit;
 mod backlog;
 mod log;
+mod logged;
 mod memory;
 mod redaction;
 mod request;
@@ -38,6 +39,7 @@ mod text;
 pub use audit::{AuditLog, AuditRecord, MemoryAuditLog};
 pub use backlog::Backlog;
 pub use log::{LogError, Observer, RequestLog, Scope};
+pub use logged::{LoggedAttempt, LoggedPrice, LoggedRequest, NotARecord};
 pub use memory::MemoryRequestLog;
 pub use redaction::{Redactor, redact};
-pub use request::{AttemptRecord, Caller, ExcludedTarget, RequestRecord, TokenGaps};
+pub use request::{AttemptRecord, Caller, ExcludedTarget, PricedBy, RequestRecord, TokenGaps};

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use thiserror::Error;
-use weighbridge_units::{KeyId, RequestId};
+use weighbridge_units::{KeyId, RequestId, Timestamp};
 
 use crate::request::RequestRecord;
 
@@ -61,6 +61,22 @@ pub trait RequestLog: Send + Sync {
     /// [`LogError`] where the log cannot be read.
     async fn recent(&self, scope: &Scope, limit: usize) -> Result<Vec<String>, LogError>;
 
+    /// Records that arrived in `[from, until)`, in the order of their ends, as JSON each with its place: at most
+    /// `limit` of those behind the place `after`, 0 being before the first. Fewer than `limit` are the last.
+    ///
+    /// # Errors
+    /// [`LogError`] where the log cannot be read, or keeps no order.
+    async fn between(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, String)>, LogError> {
+        let _ = (from, until, after, limit);
+        Err(LogError::Unordered)
+    }
+
     /// How many records were dropped since the start.
     fn dropped(&self) -> u64;
 }
@@ -75,6 +91,9 @@ pub enum LogError {
     /// More questions are waiting than it answers.
     #[error("the log is busy: ask again in a moment")]
     Busy,
+    /// It cannot be read through in order.
+    #[error("this log cannot be read through: its store keeps no order of records")]
+    Unordered,
     /// It has been shut down.
     #[error("the log is closed: the process is shutting down")]
     Closed,

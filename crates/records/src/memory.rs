@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use weighbridge_units::RequestId;
+use weighbridge_units::{RequestId, Timestamp};
 
 use crate::log::{LogError, RequestLog, Scope};
 use crate::request::RequestRecord;
@@ -13,12 +14,14 @@ use crate::request::RequestRecord;
 pub struct MemoryRequestLog {
     capacity: usize,
     records: Mutex<VecDeque<Arc<RequestRecord>>>,
+    /// How many were ever appended; changed under the lock.
+    appended: AtomicU64,
 }
 
 impl MemoryRequestLog {
     /// A log of at most `capacity` records; the oldest make room.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, records: Mutex::default() }
+        Self { capacity, records: Mutex::default(), appended: AtomicU64::new(0) }
     }
 
     /// The latest record of that id within the scope.
@@ -41,6 +44,7 @@ impl RequestLog for MemoryRequestLog {
     fn append(&self, record: Arc<RequestRecord>) {
         let mut records = self.lock();
         records.push_back(record);
+        self.appended.fetch_add(1, Ordering::AcqRel);
         if records.len() > self.capacity {
             records.pop_front();
         }
@@ -54,6 +58,22 @@ impl RequestLog for MemoryRequestLog {
         Ok(self.latest(scope, limit).iter().map(|record| record.to_json()).collect())
     }
 
+    async fn between(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, String)>, LogError> {
+        let records = self.lock();
+        // A record's place counts from the first that was ever appended, also where that has made room.
+        let first = self.appended.load(Ordering::Acquire) - records.len() as u64;
+        let placed = records.iter().zip(first + 1..);
+        let wanted =
+            placed.filter(|(record, place)| *place > after && record.at >= from && record.at < until);
+        Ok(wanted.take(limit).map(|(record, place)| (place, record.to_json())).collect())
+    }
+
     fn dropped(&self) -> u64 {
         0
     }
@@ -63,7 +83,7 @@ impl RequestLog for MemoryRequestLog {
 mod tests {
     use futures::executor::block_on;
     use proptest::prelude::*;
-    use weighbridge_units::{KeyId, Protocol, Timestamp};
+    use weighbridge_units::{KeyId, Protocol};
 
     use super::*;
     use crate::request::Caller;

@@ -103,6 +103,9 @@ pub struct AttemptRecord {
     /// The version of the price book that priced it.
     #[serde(serialize_with = "text::displayed")]
     pub price_version: Arc<str>,
+    /// What in that book priced it; `None` where no price was known, or the usage was beyond pricing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priced: Option<PricedBy>,
     /// What the provider charges.
     #[serde(rename = "cost_usd", serialize_with = "text::displayed")]
     pub cost: NanoUsd,
@@ -122,6 +125,22 @@ pub struct AttemptRecord {
     pub token_gaps: Option<TokenGaps>,
     /// When it ended.
     pub ended_us: u64,
+}
+
+/// The place of a price in its book: with it, the attempt can be priced again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PricedBy {
+    /// The provider in the book.
+    #[serde(serialize_with = "text::displayed")]
+    pub provider: Arc<str>,
+    /// The model in the book.
+    #[serde(serialize_with = "text::redacted")]
+    pub model: Arc<str>,
+    /// The service tier.
+    pub tier: &'static str,
+    /// The instant that it was priced at.
+    #[serde(serialize_with = "text::displayed")]
+    pub at: Timestamp,
 }
 
 /// The gaps between the pieces of content of a streamed answer, as they came from the provider.
@@ -207,6 +226,7 @@ impl AttemptRecord {
             usage: Usage::new(),
             provenance: Provenance::Estimated,
             price_version: Arc::default(),
+            priced: None,
             cost: NanoUsd::ZERO,
             charged: NanoUsd::ZERO,
             started_us,

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use futures::channel::oneshot;
 use rusqlite::{Connection, ToSql, TransactionBehavior, params};
 use weighbridge_records::{Backlog, LogError, RequestLog, RequestRecord, Scope, redact};
-use weighbridge_units::RequestId;
+use weighbridge_units::{RequestId, Timestamp};
 
 use crate::connection::private_file;
 use crate::worker::stand_back;
@@ -56,6 +56,9 @@ const GET_BY_KEY: &str = "SELECT record FROM request WHERE id = ?1 AND key = ?2 
 const RECENT: &str = "SELECT record FROM request ORDER BY seq DESC LIMIT ?1";
 const RECENT_BY_TENANT: &str = "SELECT record FROM request WHERE tenant = ?2 ORDER BY seq DESC LIMIT ?1";
 const RECENT_BY_KEY: &str = "SELECT record FROM request WHERE key = ?2 ORDER BY seq DESC LIMIT ?1";
+
+const BETWEEN: &str =
+    "SELECT seq, record FROM request WHERE seq > ?1 AND at >= ?2 AND at < ?3 ORDER BY seq LIMIT ?4";
 
 mod migrations {
     refinery::embed_migrations!("request-log-migrations");
@@ -167,6 +170,26 @@ impl RequestLog for SqliteRequestLog {
             Scope::All => select(connection, RECENT, &[&limit]),
             Scope::Tenant(tenant) => select(connection, RECENT_BY_TENANT, &[&limit, tenant]),
             Scope::Key(key) => select(connection, RECENT_BY_KEY, &[&limit, &stored_key(key.get())]),
+        })
+        .await
+    }
+
+    async fn between(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, String)>, LogError> {
+        let place = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let (after, limit) = (place(after), place(limit as u64));
+        self.ask(move |connection| {
+            let mut statement = connection.prepare_cached(BETWEEN)?;
+            let rows = statement
+                .query_map(params![after, from.as_micros(), until.as_micros(), limit], |row| {
+                    Ok((u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default(), row.get(1)?))
+                })?;
+            rows.collect()
         })
         .await
     }
@@ -322,8 +345,8 @@ fn store_failed(error: impl std::error::Error + Send + Sync + 'static) -> LogErr
 mod tests {
     use futures::executor::block_on;
     use proptest::prelude::*;
-    use weighbridge_records::Caller;
-    use weighbridge_units::{KeyId, Protocol, Timestamp};
+    use weighbridge_records::{Caller, MemoryRequestLog};
+    use weighbridge_units::{KeyId, Protocol};
 
     use super::*;
 
@@ -376,6 +399,33 @@ mod tests {
         let log = open(&folder, Retention::default());
         assert_eq!(all(&log).len(), 5_000);
         assert!(block_on(log.get(&Scope::All, &id(4_999))).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_period_is_read_through_page_by_page() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, memory) = (open(&folder, Retention::default()), MemoryRequestLog::new(1_000));
+        let start = now().as_micros();
+        let at = |number: u64| Timestamp::from_micros(start + number as i64);
+        // Requests end in another order than they arrive in.
+        for number in [0, 3, 1, 2, 9, 5, 4, 8, 6, 7] {
+            let record = record(number, 1, at(number));
+            log.append(Arc::clone(&record));
+            memory.append(record);
+        }
+        for log in [&log as &dyn RequestLog, &memory] {
+            let (mut after, mut found) = (0, Vec::new());
+            loop {
+                let page = block_on(log.between(at(2), at(8), after, 2)).unwrap();
+                assert!(page.len() <= 2);
+                let Some((last, _)) = page.last() else { break };
+                after = *last;
+                found.extend(page.into_iter().map(|(_, record)| record));
+            }
+            let expected: Vec<String> =
+                [3, 2, 5, 4, 6, 7].map(|number| record(number, 1, at(number)).to_json()).into();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

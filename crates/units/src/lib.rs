@@ -39,5 +39,5 @@ pub use model_name::family_of;
 pub use money::{MoneyError, NanoUsd, Usd};
 pub use outcome::{AttemptOutcome, Provenance};
 pub use protocol::Protocol;
-pub use time::{Monotonic, Timestamp};
+pub use time::{Monotonic, NotATimestamp, Timestamp};
 pub use usage::{Bucket, Usage};

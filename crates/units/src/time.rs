@@ -1,6 +1,9 @@
 use std::fmt;
 use std::ops::{Add, Sub};
+use std::str::FromStr;
 use std::time::Duration;
+
+use thiserror::Error;
 
 /// A wall-clock instant: microseconds since the Unix epoch, UTC.
 ///
@@ -76,6 +79,50 @@ impl Add<Duration> for Timestamp {
     fn add(self, rhs: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(rhs.as_micros()).unwrap_or(i64::MAX)))
     }
+}
+
+/// The text is no instant in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is not an instant: write 2026-11-26, or 2026-11-26T09:30:00Z")]
+pub struct NotATimestamp(String);
+
+impl FromStr for Timestamp {
+    type Err = NotATimestamp;
+
+    /// Reads `YYYY-MM-DD` (midnight), or `YYYY-MM-DDTHH:MM:SSZ` with up to six decimals of a second; in UTC.
+    fn from_str(text: &str) -> Result<Self, NotATimestamp> {
+        read_instant(text).ok_or_else(|| NotATimestamp(text.to_owned()))
+    }
+}
+
+fn read_instant(text: &str) -> Option<Timestamp> {
+    let number = |part: &str, length: usize| {
+        let plain = part.len() == length && part.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| part.parse::<u32>().ok())?
+    };
+    let (date, time) = text.split_once('T').map_or((text, None), |(date, time)| (date, Some(time)));
+    let mut parts = date.split('-');
+    let year = i32::try_from(number(parts.next()?, 4)?).ok()?;
+    let (month, day) = (number(parts.next()?, 2)?, number(parts.next()?, 2)?);
+    let midnight =
+        if parts.next().is_none() { Timestamp::from_date(year, month, day)? } else { return None };
+    let Some(time) = time else { return Some(midnight) };
+    let time = time.strip_suffix('Z')?;
+    let (time, micros) = match time.split_once('.') {
+        Some((time, fraction)) if (1..=6).contains(&fraction.len()) => {
+            let places = 6 - u32::try_from(fraction.len()).ok()?;
+            (time, number(fraction, fraction.len())? * 10_u32.pow(places))
+        }
+        Some(_) => return None,
+        None => (time, 0),
+    };
+    let mut parts = time.split(':');
+    let mut seconds = 0;
+    for (unit, most) in [(3_600, 23), (60, 59), (1, 59)] {
+        seconds += number(parts.next()?, 2).filter(|count| *count <= most)? * unit;
+    }
+    let since = Duration::from_secs(seconds.into()) + Duration::from_micros(micros.into());
+    parts.next().is_none().then_some(midnight + since)
 }
 
 impl fmt::Display for Timestamp {
@@ -181,6 +228,27 @@ mod tests {
     fn prints_rfc_3339() {
         assert_eq!(Timestamp::from_micros(1_795_226_938_123_456).to_string(), "2026-11-21T02:08:58.123Z");
         assert_eq!(Timestamp::from_micros(-1).to_string(), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn what_is_no_instant_is_refused() {
+        assert_eq!("2026-11-21T02:08:58.5Z".parse(), Ok(Timestamp::from_micros(1_795_226_938_500_000)));
+        for wrong in [
+            "",
+            "2026",
+            "2026-11",
+            "2026-02-30",
+            "2026-11-21T",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T02:08Z",
+            "2026-11-21T02:08:58",
+            "2026-11-21T02:08:58.Z",
+            "2026-11-21T02:08:58.1234567Z",
+            "2026-11-21-01",
+            "+026-11-21",
+        ] {
+            assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

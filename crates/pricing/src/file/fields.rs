@@ -101,7 +101,7 @@ impl<'t, 'i> Fields<'t, 'i> {
 
     /// The instant that the text of a field names: a day, or a second of it.
     pub(super) fn instant(&self, key: &str, text: &str, notes: &mut Notes<'_>) -> Option<Timestamp> {
-        let instant = super::instant(text);
+        let instant = text.parse().ok();
         if instant.is_none() {
             let span = self.table.get(key).map_or_else(|| self.place(), Spanned::span);
             notes.add(span, format!("`{text}` is not a day: write YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SSZ"));
@@ -111,7 +111,7 @@ impl<'t, 'i> Fields<'t, 'i> {
 
     /// The day that the text of a field names.
     pub(super) fn date(&self, key: &str, text: &str, notes: &mut Notes<'_>) -> Option<Timestamp> {
-        let day = super::day(text);
+        let day = text.parse().ok().filter(|_| !text.contains('T'));
         if day.is_none() {
             let span = self.table.get(key).map_or_else(|| self.place(), Spanned::span);
             notes.add(span, format!("`{text}` is not a day: write YYYY-MM-DD"));
