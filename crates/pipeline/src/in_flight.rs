@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use weighbridge_access::AttemptClaim;
 use weighbridge_ledger::{EndFacts, Name, Reservation};
-use weighbridge_records::AttemptRecord;
+use weighbridge_records::{AttemptRecord, PricedBy};
 use weighbridge_routing::{FailureCause, Pick};
 use weighbridge_stream::Facts;
 use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Monotonic, NanoUsd};
@@ -161,7 +161,8 @@ impl Sent {
         let Intent { deployment, pick, meter, claim, reservation, mut exchange } = intent;
         let outcome = ending.outcome;
         let attempt = reservation.attempt();
-        let Metered { usage, provenance, exact, cost } = meter.read(ending, facts, reservation.amount());
+        let Metered { card, usage, provenance, exact, cost } =
+            meter.read(ending, facts, reservation.amount());
         let charged = if outcome.tenant_pays() { cost } else { NanoUsd::ZERO };
         reservation.end(EndFacts {
             at: exchange.wall(),
@@ -195,6 +196,12 @@ impl Sent {
         record.usage = usage;
         record.provenance = provenance;
         record.price_version = meter.price_version();
+        record.priced = card.map(|card| PricedBy {
+            provider: card.provider_shared(),
+            model: card.model_shared(),
+            tier: card.tier().as_str(),
+            at: meter.at,
+        });
         record.cost = cost;
         record.charged = charged;
         record.first_byte_us = first_byte.map(|at| draft.offset(at));

@@ -6,6 +6,7 @@
 //! | `expire` | every 10 s | ends intents whose owner is gone |
 //! | `keys` | every 250 ms | takes over keys that were made or revoked elsewhere (rule K2) |
 //! | `budgets` | every 500 ms | tells of budgets that have reached a threshold, and notes those that are exceeded |
+//! | `prices` | every 5 s, and as configured | takes over prices that were kept by a command, and fetches others |
 //! | `kept` | each minute | deletes kept answers whose time is over, and counts the others |
 //!
 //! A job that fails says so in the log and tries again at its next turn: none of them may end the
@@ -30,6 +31,7 @@ use weighbridge_access::KeyStore;
 
 use crate::keeping::Keeper;
 use crate::pipeline::{Core, Pipeline};
+use crate::price_refresh::{self, PriceRefresh};
 use crate::watch::Alert;
 
 const SEAL_EVERY: Duration = Duration::from_secs(60);
@@ -63,6 +65,11 @@ impl Jobs {
         jobs.run(watch_budgets(Arc::clone(core)));
         jobs.run(refresh_keys(Arc::clone(core), keys));
         jobs
+    }
+
+    /// Keeps the pipeline's prices up to date from now on.
+    pub fn refresh_prices(&mut self, pipeline: &Pipeline, refresh: PriceRefresh) {
+        self.run(price_refresh::run(Arc::clone(&pipeline.core), refresh));
     }
 
     /// Ends all jobs and waits until the last has ended, and the answers are written that are to be kept.
@@ -171,13 +178,13 @@ async fn refresh_keys(core: Arc<Core>, keys: Arc<dyn KeyStore>) {
 }
 
 /// Turns that wait for each other: one that took long is not followed by a burst.
-fn ticks(period: Duration) -> Interval {
+pub(crate) fn ticks(period: Duration) -> Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
 
-fn report<T>(job: &'static str, result: Result<T, impl Display>) {
+pub(crate) fn report<T>(job: &'static str, result: Result<T, impl Display>) {
     if let Err(error) = result {
         tracing::warn!(job, %error, "a background job failed and will try again");
     }

@@ -35,8 +35,10 @@ pub(crate) struct Meter {
 }
 
 /// What an attempt consumed, how we know, and what it costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Metered {
+    /// The card that priced it; `None` where none did.
+    pub(crate) card: Option<Arc<PriceCard>>,
     pub(crate) usage: Usage,
     pub(crate) provenance: Provenance,
     pub(crate) exact: Usd,
@@ -46,16 +48,21 @@ pub(crate) struct Metered {
 impl Meter {
     /// Reads the meter at the end of an attempt. `reserved` stands in where a usage is beyond pricing.
     pub(crate) fn read(&self, ending: &Ending, facts: &Facts, reserved: NanoUsd) -> Metered {
-        let (usage, provenance) = metered(ending, facts, self.prompt_estimate);
+        let (mut usage, provenance) = metered(ending, facts, self.prompt_estimate);
         let Some(card) = self.card_of(facts) else {
-            return Metered { usage, provenance, exact: Usd::ZERO, cost: NanoUsd::ZERO };
+            return Metered { card: None, usage, provenance, exact: Usd::ZERO, cost: NanoUsd::ZERO };
         };
+        // Nobody bills the call itself where nothing came of it.
+        let is_billed = ending.outcome != AttemptOutcome::FailedBeforeOutput;
+        if is_billed && !usage.told(Bucket::Calls) && card.rate(Bucket::Calls, usage.prompt()).is_some() {
+            usage.set(Bucket::Calls, 1);
+        }
         match card.cost(&usage) {
-            Ok(cost) => Metered { usage, provenance, exact: cost.exact, cost: cost.posted },
+            Ok(cost) => Metered { card: Some(card), usage, provenance, exact: cost.exact, cost: cost.posted },
             Err(error) => {
                 tracing::error!(%error, ?usage, "a usage cannot be priced: what was reserved is posted");
                 let (exact, cost) = (Usd::from(reserved), reserved);
-                Metered { usage, provenance: Provenance::Estimated, exact, cost }
+                Metered { card: None, usage, provenance: Provenance::Estimated, exact, cost }
             }
         }
     }

@@ -171,6 +171,17 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Swaps another price book in, at once and whole: what is in flight keeps the card that it was pinned to
+    /// (rules P1, P2).
+    pub fn swap_prices(&self, book: Arc<PriceBook>) {
+        self.core.prices.store(Arc::new(Prices::new(book)));
+    }
+
+    /// The price book in force.
+    pub fn prices(&self) -> Arc<PriceBook> {
+        Arc::clone(&self.core.prices.load().book)
+    }
+
     /// Refuses new requests from now on with 503; those in flight go on.
     pub fn drain(&self) {
         self.core.draining.store(true, Ordering::Release);

@@ -178,7 +178,10 @@ fn meter(
 ) -> Result<Meter, Unfit> {
     let tier = ServiceTier::from_wire(exchange.envelope.service_tier.as_deref());
     let (prices, at) = (exchange.core().prices.load_full(), exchange.wall());
-    let card = prices.book.find(&deployment.provider.price_as, &deployment.model, tier, at);
+    let mut card = prices.book.find(&deployment.provider.price_as, &deployment.model, tier, at);
+    if settings.unknown_model == UnknownModel::DefaultRate && !is_bounded {
+        card = card.or_else(|| prices.book.find_default(at));
+    }
     let free = settings.unknown_model == UnknownModel::ZeroAndFlag && !is_bounded;
     if card.is_none() && !free {
         let asked = &exchange.envelope.model;

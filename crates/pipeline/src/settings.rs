@@ -195,6 +195,9 @@ pub enum UnknownModel {
     Refuse,
     /// It is served at a price of zero, flagged, to keys without a budget.
     ZeroAndFlag,
+    /// It is served to keys without a budget at the price of the book's default entry
+    /// ([`DEFAULT_ENTRY`](weighbridge_pricing::DEFAULT_ENTRY)); without that, it is refused.
+    DefaultRate,
 }
 
 /// Whether answers of OpenAI Responses are kept.
