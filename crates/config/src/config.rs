@@ -7,15 +7,17 @@ use std::time::Duration;
 use secrecy::SecretString;
 use weighbridge_access::{Cidr, TenantName};
 use weighbridge_pipeline::settings::Settings;
-use weighbridge_pricing::PriceBook;
+use weighbridge_pricing::{Factor, LeftOut, PriceBook, PriceSources};
 
 /// What a configuration means: checked, complete, without a reference to the file that it is from.
 /// It holds secrets and has no `Debug`.
 pub struct Config {
     /// What the pipeline is told: providers, models, bounds, policies.
     pub settings: Settings,
-    /// Prices, built in and from files.
+    /// Prices, built in, from files, from updates and overridden.
     pub prices: PriceBook,
+    /// What they were made of, and how they are kept up to date.
+    pub price_updates: PriceUpdates,
     /// Listeners and their bounds.
     pub server: ServerConfig,
     /// Where ledger, keys and records are kept.
@@ -26,6 +28,32 @@ pub struct Config {
     pub responses: ResponsesConfig,
     /// What is written to standard error.
     pub log: LogConfig,
+}
+
+/// How the price book is kept up to date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceUpdates {
+    /// What the book is made of.
+    pub sources: PriceSources,
+    /// What of the maps among the files was not understood.
+    pub left_out: Vec<LeftOut>,
+    /// The file that updates are kept in; `None` where nothing is kept.
+    pub file: Option<PathBuf>,
+    /// From where, and how often, prices are fetched by themselves.
+    pub refresh: Option<PriceRefresh>,
+    /// A rate that rises or falls by more than this factor is held until it is approved (rule P2).
+    pub max_jump: Factor,
+    /// Networks of one's own that may be fetched from, beside public addresses.
+    pub allowed_networks: Vec<Cidr>,
+}
+
+/// From where, and how often, prices are fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceRefresh {
+    /// The address: a price file, or a map of LiteLLM's shape.
+    pub url: String,
+    /// How often.
+    pub every: Duration,
 }
 
 /// Media that requests name by address, where the provider opens none.

@@ -29,6 +29,18 @@ impl Config {
             StorageConfig::Postgres { url } => writeln!(text, "storage    {url}")?,
         }
         writeln!(text, "prices     version {}", self.prices.version())?;
+        if !self.price_updates.left_out.is_empty() {
+            let count = self.price_updates.left_out.len();
+            writeln!(text, "           {count} of what maps of prices say was not understood")?;
+        }
+        if let Some(refresh) = &self.price_updates.refresh {
+            writeln!(
+                text,
+                "           fetched every {} from {}",
+                duration::display(refresh.every),
+                refresh.url
+            )?;
+        }
         for provider in &self.settings.providers {
             let keys = match provider.credentials.as_slice() {
                 [] => "no key".to_owned(),

@@ -179,7 +179,40 @@ pub(crate) static MEDIA: Section =
 /// `[prices]`
 pub(crate) static PRICES: Section = Section {
     name: "prices",
-    keys: &[key("files", r#"["prices.toml"]"#), key("builtin", "true"), key("unknown_model", r#""refuse""#)],
+    keys: &[
+        key("files", r#"["prices.toml"]"#),
+        key("builtin", "true"),
+        key("unknown_model", r#""refuse""#),
+        key("overrides", r#"[{ provider = "openai", model = "gpt-4o-mini", rates = { input = "0.12" } }]"#),
+        key("updates", r#""weighbridge.prices.toml""#),
+        key("refresh", "[prices.refresh]"),
+    ],
+};
+
+/// An entry of `overrides`.
+pub(crate) static PRICE_OVERRIDE: Section = Section {
+    name: "prices.overrides",
+    keys: &[
+        key("provider", r#""openai""#),
+        key("model", r#""gpt-4o-mini""#),
+        key("tier", r#""standard""#),
+        key("above", "200000"),
+        key("variant", r#""1024x1024/high""#),
+        key("from", r#""2026-12-01""#),
+        key("source", r#""contract of November 2026""#),
+        key("rates", r#"{ input = "0.12", output = "0.48" }"#),
+    ],
+};
+
+/// `[prices.refresh]`
+pub(crate) static PRICE_REFRESH: Section = Section {
+    name: "prices.refresh",
+    keys: &[
+        key("url", r#""https://example.com/prices.json""#),
+        key("every", r#""24h""#),
+        key("max_jump", r#""2""#),
+        key("allowed_networks", r#"["10.20.0.0/16"]"#),
+    ],
 };
 
 /// `[responses]`
@@ -195,7 +228,7 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 16] = [
+pub static SECTIONS: [&Section; 18] = [
     &ROOT,
     &SERVER,
     &ADMIN,
@@ -210,6 +243,8 @@ pub static SECTIONS: [&Section; 16] = [
     &LIMITS,
     &MEDIA,
     &PRICES,
+    &PRICE_OVERRIDE,
+    &PRICE_REFRESH,
     &RESPONSES,
     &LOG,
 ];

@@ -53,6 +53,7 @@ mod explain;
 mod keys;
 mod mask;
 mod means;
+mod prices;
 mod problem;
 mod providers;
 mod reader;
@@ -66,8 +67,8 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use config::{
-    AdminConfig, Config, Durability, LogConfig, LogFormat, LogLevel, MediaConfig, PostgresUrl,
-    ResponsesConfig, ServerConfig, StorageConfig, TenantAdmin,
+    AdminConfig, Config, Durability, LogConfig, LogFormat, LogLevel, MediaConfig, PostgresUrl, PriceRefresh,
+    PriceUpdates, ResponsesConfig, ServerConfig, StorageConfig, TenantAdmin,
 };
 pub use keys::{Key, SECTIONS, Section};
 pub use problem::{ConfigError, Problem};

@@ -9,15 +9,14 @@ use std::time::Duration;
 use secrecy::SecretString;
 use weighbridge_access::{Budget, Pepper};
 use weighbridge_pipeline::settings::{AnswerKeeping, DrainLimits, RequestLimits, Settings};
-use weighbridge_pricing::{BUILTIN_FILES, PriceBook, PriceError};
 
 use crate::config::{
     AdminConfig, Config, Durability, LogConfig, MediaConfig, PostgresUrl, ResponsesConfig, ServerConfig,
     StorageConfig, TenantAdmin,
 };
 use crate::problem::Problems;
-use crate::reader::{Given, Said};
-use crate::{Surroundings, providers, routes, said};
+use crate::reader::Given;
+use crate::{Surroundings, prices, providers, routes, said};
 
 /// The variables that give the two secrets of the server where the file does not.
 const ADMIN_TOKEN: &str = "WEIGHBRIDGE_ADMIN_TOKEN";
@@ -41,7 +40,8 @@ pub(crate) fn config(
 ) -> Option<Config> {
     // What is wrong in itself is known by its name all the same, to targets.
     let mut names = providers::names(&said.providers);
-    let providers = providers::settings(said.providers, surroundings, problems);
+    let regions = prices::regions_said(&said.providers);
+    let mut providers = providers::settings(said.providers, surroundings, problems);
     if names.is_empty() {
         names = providers.iter().map(|provider| provider.name.to_string()).collect();
     }
@@ -72,20 +72,26 @@ pub(crate) fn config(
     let limits = limits(&said.server);
     let trusted_proxies =
         said.server.trusted_proxies.said().map(|ranges| ranges.value.iter().map(|r| r.value).collect());
+    let (unknown_model, prices) = (prices::unknown_model(&said.prices), {
+        let kept = prices::updates_file(&said.prices, storage.as_ref(), folder);
+        prices::read(&said.prices, kept, folder, surroundings, problems)
+    });
+    if let Some((book, _)) = &prices {
+        prices::check_regions(book, &mut providers, &regions, problems);
+    }
     let settings = Settings {
         budgets: budgets(&said.budgets, Budget::MOST, problems),
         providers,
         routes,
         limits,
         loss_policy: said.server.loss_policy.said().map_or_else(Default::default, |said| said.value),
-        unknown_model: said.prices.unknown_model.said().map_or_else(Default::default, |said| said.value),
+        unknown_model,
         answer_keeping,
         trusted_proxies: trusted_proxies.unwrap_or_default(),
         keep_alive: said.server.stream_keep_alive.said().map_or(Some(KEEP_ALIVE), |said| said.value),
         on_disconnect: said.server.on_disconnect.said().map_or_else(Default::default, |said| said.value),
         drain: drain_limits(&said.server),
     };
-    let prices = prices(&said.prices, folder, surroundings, problems);
     let server = server(said.server, &said.admins, surroundings, problems);
     if let (Some(StorageConfig::Postgres { .. }), None, Some(url)) =
         (&storage, &server.key_pepper, said.storage.url.said())
@@ -95,7 +101,8 @@ pub(crate) fn config(
         let hint = "key_pepper = \"${file:/run/secrets/key_pepper}\", with at least 16 random characters";
         problems.at(url.span.clone(), message).hint(hint);
     }
-    Some(Config { settings, prices: prices?, server, storage: storage?, media, responses, log })
+    let (prices, price_updates) = prices?;
+    Some(Config { settings, prices, price_updates, server, storage: storage?, media, responses, log })
 }
 
 fn server(
@@ -226,7 +233,7 @@ fn secret(
     }
 }
 
-fn note(
+pub(crate) fn note(
     problems: &mut Problems,
     span: Option<std::ops::Range<usize>>,
     message: String,
@@ -321,42 +328,4 @@ fn storage(said: &said::Storage, folder: &Path, problems: &mut Problems) -> Opti
     // An address may hold a password, so it is not repeated.
     problems.at(url.span.clone(), "`storage.url` is not a store that this version knows").hint(hint);
     None
-}
-
-fn prices(
-    said: &said::Prices,
-    folder: &Path,
-    surroundings: &dyn Surroundings,
-    problems: &mut Problems,
-) -> Option<PriceBook> {
-    let mut read: Vec<(&Said<String>, String)> = Vec::new();
-    for file in said.files.said().map_or(&[][..], |files| &files.value) {
-        match surroundings.file(&folder.join(&file.value)) {
-            Ok(text) => read.push((file, text)),
-            Err(why) => problems
-                .at(file.span.clone(), format!("the price file cannot be read: {why}"))
-                .hint("relative paths start at the folder of this file"),
-        }
-    }
-    let builtin = said.builtin.said().is_none_or(|said| said.value);
-    let mut files = if builtin { BUILTIN_FILES.to_vec() } else { Vec::new() };
-    files.extend(read.iter().map(|(file, text)| (file.value.as_str(), text.as_str())));
-    match PriceBook::from_toml(&files) {
-        Ok(book) => Some(book),
-        Err(PriceError::Load(mistakes)) => {
-            for mistake in mistakes.iter() {
-                let message = format!("a price file has a mistake: {mistake}");
-                let span = read
-                    .iter()
-                    .find(|(file, _)| file.value == mistake.file)
-                    .map(|(file, _)| file.span.clone());
-                note(problems, span, message);
-            }
-            None
-        }
-        Err(other) => {
-            problems.elsewhere(format!("the prices cannot be used: {other}"));
-            None
-        }
-    }
 }

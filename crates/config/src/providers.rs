@@ -163,7 +163,11 @@ fn declared(
     };
     let price_as = match said.price_as.said() {
         Some(given) => given.value.as_str(),
-        None => preset.and_then(|preset| preset.price_as).unwrap_or(name.as_str()),
+        None => match preset.and_then(|preset| preset.price_as).unwrap_or(name.as_str()) {
+            // Google takes more for an endpoint of one region.
+            "vertex" if region.as_deref().is_some_and(|region| region != "global") => "vertex@regional",
+            usual => usual,
+        },
     };
     Some(ProviderSettings {
         credentials: credentials(&said, preset, region.as_deref(), surroundings, problems),

@@ -49,6 +49,15 @@ impl<T> Given<T> {
         self.into_said().map(|said| said.value)
     }
 
+    /// The same, of something else.
+    pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Given<U> {
+        match self {
+            Self::Absent => Given::Absent,
+            Self::Wrong => Given::Wrong,
+            Self::Said(Said { value, span }) => Given::Said(Said { value: make(value), span }),
+        }
+    }
+
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
@@ -93,6 +102,16 @@ impl<'t> Table<'t> {
     /// Whether the file says anything under a key.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+
+    /// Whether what is under a key is a table.
+    pub(crate) fn holds_table(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|(_, value)| matches!(value.get_ref(), DeValue::Table(_)))
+    }
+
+    /// Where what is under a key stands.
+    pub(crate) fn span_of(&self, name: &str) -> Option<Range<usize>> {
+        self.get(name).map(|(_, value)| value.span())
     }
 
     fn name_of(&self, key: &str) -> String {

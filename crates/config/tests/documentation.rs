@@ -64,7 +64,7 @@ fn the_examples_are_right() {
     let page = page();
     let examples: Vec<&str> =
         page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for example in examples {
         if let Err(error) = read(example, &surroundings) {
             panic!("{example}\n{error}");

@@ -15,7 +15,8 @@ use weighbridge_pipeline::settings::{
     AnswerKeeping, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings, RouteSettings, Settings,
     UnknownModel,
 };
-use weighbridge_units::Protocol;
+use weighbridge_pricing::ServiceTier;
+use weighbridge_units::{Bucket, Protocol, Timestamp};
 
 const KEYS: Fixed = Fixed {
     variables: &[
@@ -162,6 +163,20 @@ fn every_key_has_its_effect() {
         (LogLevel::Debug, LogFormat::Text, false)
     );
     assert_eq!(config.prices.models(), [("own", "m")]);
+    let updates = &config.price_updates;
+    assert_eq!(updates.file.as_deref(), Some(Path::new("/etc/wb/updates.prices.toml")));
+    let refresh = updates.refresh.as_ref().unwrap();
+    assert_eq!(refresh.url, "https://prices.example/map.json");
+    assert_eq!(refresh.every, Duration::from_secs(6 * 3_600));
+    assert_eq!(updates.max_jump, "1.5".parse().unwrap());
+    assert_eq!(updates.allowed_networks, ["10.0.0.0/8".parse().unwrap()]);
+    let before = Timestamp::from_date(2026, 11, 30).unwrap();
+    let after = Timestamp::from_date(2026, 12, 1).unwrap();
+    let card = |at| config.prices.find("own", "m", ServiceTier::Standard, at).unwrap();
+    assert_ne!(card(before).source(), "contract");
+    assert_eq!(card(after).source(), "contract");
+    assert_eq!(card(after).rate(Bucket::Output, 200_001).unwrap().to_string(), "4");
+    assert_eq!(card(after).variants().collect::<Vec<_>>(), ["big"]);
     assert!(!config.media.fetch);
     assert_eq!(config.media.allowed_networks, ["10.20.0.0/16".parse().unwrap()]);
     assert_eq!(config.settings.answer_keeping, AnswerKeeping::Never);
@@ -207,6 +222,52 @@ fn every_key_has_its_effect() {
     assert!(!route(&config, "spare").fallback_on_content);
     assert_eq!(main.on_disconnect, Some(OnDisconnect::Cancel));
     assert_eq!(route(&config, "spare").on_disconnect, None);
+}
+
+#[test]
+fn prices_can_be_ones_own() {
+    let config = right(
+        "[prices]\nunknown_model = { input = \"5\", output = \"20\" }\n\
+         [[prices.overrides]]\nprovider = \"openai\"\nmodel = \"gpt-4o-mini\"\nrates = { input = \"0.12\", output = \"0.48\" }\n\
+         [providers.openai]\napi_keys = []\n\
+         [providers.vertex]\nregion = \"europe-west1\"\nproject = \"p\"\napi_keys = []\n\
+         [providers.worldwide]\npreset = \"vertex\"\nregion = \"global\"\nproject = \"p\"\napi_keys = []\n\
+         [storage]\nurl = \"sqlite:data/wb.db\"",
+        &Fixed { variables: &[], files: &[] },
+    );
+    let at = Timestamp::from_secs(1_795_226_938);
+    assert_eq!(config.settings.unknown_model, UnknownModel::DefaultRate);
+    let default = config.prices.find_default(at).unwrap();
+    assert_eq!(default.rate(Bucket::Output, 1).unwrap().to_string(), "20");
+    let input = |tier| {
+        let card = config.prices.find("openai", "gpt-4o-mini-2024-07-18", tier, at).unwrap();
+        card.rate(Bucket::Input, 1).unwrap().to_string()
+    };
+    assert_eq!((input(ServiceTier::Standard), input(ServiceTier::Batch)), ("0.12".into(), "0.075".into()));
+    assert_eq!(&*provider(&config, "vertex").price_as, "vertex@regional");
+    assert_eq!(&*provider(&config, "worldwide").price_as, "vertex");
+    assert_eq!(config.price_updates.file.as_deref(), Some(Path::new("/etc/wb/data/wb.prices.toml")));
+    assert_eq!(config.price_updates.refresh, None);
+    // Every reading gives the same version, whichever day it is.
+    let listed = config.price_updates.sources.listed_book().unwrap();
+    assert_eq!(listed.version(), weighbridge_pricing::PriceBook::builtin().unwrap().version());
+    assert_eq!(config.price_updates.sources.book().unwrap().version(), config.prices.version());
+}
+
+#[test]
+fn a_map_of_prices_takes_the_place_of_what_the_files_say() {
+    const MAP: &str = r#"{"gpt-4o-mini": {"litellm_provider": "openai", "input_cost_per_token": 1.4e-07,
+        "output_cost_per_token": 6e-07, "output_cost_per_pixel": 1}}"#;
+    let config = right(
+        "[prices]\nfiles = [\"map.json\"]\n[providers.openai]\napi_keys = []\n",
+        &Fixed { variables: &[], files: &[("/etc/wb/map.json", MAP)] },
+    );
+    let at = Timestamp::from_secs(1_795_226_938);
+    let card = config.prices.find("openai", "gpt-4o-mini", ServiceTier::Standard, at).unwrap();
+    assert_eq!(card.rate(Bucket::Input, 1).unwrap().to_string(), "0.14");
+    assert_eq!((card.source(), card.checked()), ("map.json", "unknown"));
+    assert_eq!(config.price_updates.left_out.len(), 1);
+    assert!(config.explain().contains("1 of what maps of prices say was not understood"));
 }
 
 #[test]

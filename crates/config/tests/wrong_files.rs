@@ -204,6 +204,22 @@ fn price_files() {
 }
 
 #[test]
+fn prices_of_ones_own() {
+    let text = format!(
+        "[storage]\nurl = \"memory:\"\n[prices]\nunknown_model = {{ input = \"1\" }}\n\
+         overrides = [\"gpt-4o\", {{ provider = \"openai\" }}]\n\
+         [prices.refresh]\nevery = \"1s\"\nmax_jump = \"0.5\"\nurl = \"ftp://x\"\n{PROVIDER}"
+    );
+    insta::assert_snapshot!(error(&text, &NOTHING).to_string());
+    let text = "[[prices.overrides]]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\nrates = { input = \"-1\", output = \"1\", brot = \"1\" }\n\
+         [[prices.overrides]]\nprovider = \"openai\"\nmodel = \"gpt-4o\"\nabove = 7\nrates = { input = \"1\" }\n\
+         [[prices.overrides]]\nmodel = \"gpt-4o\"\ntier = \"turbo\"\nrates = { input = 1.5 }\n\
+         [prices.refresh]\n\
+         [providers.openai]\napi_keys = []\nprice_as = \"openai@moon\"\n";
+    insta::assert_snapshot!(error(text, &NOTHING).to_string());
+}
+
+#[test]
 fn no_toml() {
     insta::assert_snapshot!(report(
         "[server]\nlisten = \"127.0.0.1:1\nadmin_token = geheim\n[server]\nx = [1,,"
@@ -229,6 +245,8 @@ fn all_at_once() {
         "providers",
         "models",
         "prices",
+        "refresh",
+        "overrides",
         "responses",
         "log",
         "timeouts",
