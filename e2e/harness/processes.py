@@ -171,6 +171,8 @@ timeouts = {{ {inline} }}
 base_url = "{simulator.urls["google"]}/v1/projects/scales/locations/europe-west4"
 region = "europe-west4"
 project = "scales"
+# The simulator bills what the global endpoint does.
+price_as = "vertex"
 api_keys = ["ya29.simulated"]
 timeouts = {{ {inline} }}
 

@@ -13,10 +13,10 @@ use weighbridge_admin::{Actor, AdminCredential, AdminService, Credentials};
 use weighbridge_cache::{
     CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
 };
-use weighbridge_config::{AdminConfig, Config, Durability, StorageConfig};
+use weighbridge_config::{AdminConfig, Config, Durability, PriceUpdates, StorageConfig};
 use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
 use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
-use weighbridge_pipeline::{Env, Jobs, Keeping, Parts, Pipeline, SystemEnv};
+use weighbridge_pipeline::{Env, Fetched, Jobs, Keeping, Parts, Pipeline, PriceRefresh, SystemEnv};
 use weighbridge_records::{AuditLog, MemoryAuditLog, MemoryRequestLog, Observer, RequestLog};
 use weighbridge_store_postgres::{
     Database, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore, PostgresLedger, PostgresRequestLog,
@@ -32,6 +32,7 @@ use weighbridge_upstream::{
     AddressPolicy, AllowedOrigins, FetchOptions, GuardedFetch, HttpTransport, TransportOptions,
 };
 
+use crate::price_file::PriceFile;
 use crate::sources;
 
 /// Records that a memory log keeps, of 1 to 2 KB each: so few that they stay in a processor's cache. Where every
@@ -45,7 +46,7 @@ pub(crate) struct Stores {
     pub(crate) keys: Arc<dyn KeyStore>,
     pub(crate) ledger: Arc<dyn LedgerStore>,
     pub(crate) audit: Arc<dyn AuditLog>,
-    log: Arc<dyn RequestLog>,
+    pub(crate) log: Arc<dyn RequestLog>,
     /// What all of them share, where that is a server.
     database: Option<Database>,
 }
@@ -144,7 +145,10 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     };
     let pipeline = Pipeline::new(&config.settings, parts)?;
     count_pipeline(&metrics, &pipeline);
-    let jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
+    let mut jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
+    if let Some(refresh) = price_refresh(config.price_updates) {
+        jobs.refresh_prices(&pipeline, refresh);
+    }
 
     let origins =
         AllowedOrigins::of(config.settings.providers.iter().map(|provider| provider.base_url.as_str()))?;
@@ -327,8 +331,19 @@ fn credentials(admin: &AdminConfig) -> Credentials {
     })
 }
 
-/// Fetches media that clients name by address: from public addresses, and from the operator's word.
-fn fetcher(allowed_networks: Vec<Cidr>) -> Arc<dyn Fetch> {
+/// What keeps prices up to date, where there is a file to keep updates in.
+fn price_refresh(updates: PriceUpdates) -> Option<PriceRefresh> {
+    let PriceUpdates { sources, file, refresh, max_jump, allowed_networks, .. } = updates;
+    let fetched = refresh.map(|refresh| Fetched {
+        url: refresh.url,
+        every: refresh.every,
+        by: fetcher(allowed_networks),
+    });
+    Some(PriceRefresh { sources, keeper: Arc::new(PriceFile::new(file?)), fetched, max_jump })
+}
+
+/// Fetches what is named by address: from public addresses, and from the operator's word.
+pub(crate) fn fetcher(allowed_networks: Vec<Cidr>) -> Arc<dyn Fetch> {
     let addresses = AddressPolicy::allowing(allowed_networks);
     Arc::new(GuardedFetch::new(FetchOptions { addresses, ..FetchOptions::default() }))
 }

@@ -10,7 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use weighbridge_access::LossPolicy;
 use weighbridge_translate::Dialect;
-use weighbridge_units::Protocol;
+use weighbridge_units::{Protocol, Timestamp};
 
 pub(crate) use ledger::{
     BalanceArgs, ExportArgs, ExportProvider, FundArgs, JournalFormat, LedgerCommand, ReconcileArgs,
@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Verify the ledger, show what it has, move wallets, compare it with a provider's figures
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Show, compare and update prices, or price a period again
+    #[command(subcommand)]
+    Prices(PricesCommand),
     /// Translate a request, an answer or a stream between two protocols, without any server
     ///
     /// The result goes to standard output, each loss as a line to standard error. Exits with 1 where the
@@ -247,6 +250,81 @@ pub(crate) struct RevokeArgs {
     pub(crate) config: ConfigArgs,
     /// The key's public id: the twelve characters after `wb-`
     pub(crate) id: String,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PricesCommand {
+    /// Show what a model costs, from when on, and where each figure is from
+    Show(PricesShowArgs),
+    /// Show how a price file, or a map as LiteLLM has it, differs from the present prices
+    Diff(PricesDiffArgs),
+    /// Take prices over from a file or an address
+    ///
+    /// What was dispatched before keeps its price. Jumps wait for approval: then it exits with 3.
+    Update(PricesUpdateArgs),
+    /// Price a period again, by the present prices or with a file's in their place, and change nothing
+    Rerate(PricesRerateArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct PricesShowArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The model, as provider/model; without one, how many there are
+    pub(crate) model: Option<String>,
+    /// At this instant instead of now: 2026-11-26, or 2026-11-26T09:30:00Z
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) at: Option<Timestamp>,
+}
+
+#[derive(Args)]
+pub(crate) struct PricesDiffArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// A file, or an http or https address
+    pub(crate) source: String,
+}
+
+#[derive(Args)]
+pub(crate) struct PricesUpdateArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// A file, or an http or https address
+    #[arg(required_unless_present = "revert")]
+    pub(crate) source: Option<String>,
+    /// Take a model's held price over too, as provider/model, or `all`; repeat for more
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) approve: Vec<String>,
+    /// Show what would be taken over, and take nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Go back to what was kept before the last update
+    #[arg(long, conflicts_with_all = ["source", "approve", "dry_run"])]
+    pub(crate) revert: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PricesRerateArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Requests that arrived at this instant or later: 2026-11-01, or 2026-11-01T00:00:00Z
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) from: Timestamp,
+    /// And before this one
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) to: Timestamp,
+    /// Prices to put in the place of the present ones: a file, or an http or https address
+    #[arg(long, value_name = "FILE")]
+    pub(crate) book: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Only what was written since the last seal
+    #[arg(long)]
+    pub(crate) since_seal: bool,
 }
 
 #[derive(Args)]

@@ -6,6 +6,8 @@ mod cli;
 mod demo;
 mod keys;
 mod ledger;
+mod price_file;
+mod prices;
 mod serve;
 mod sources;
 mod tenants;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Command::Keys(command) => keys::run(command),
         Command::Tenants(command) => tenants::run(command),
         Command::Ledger(command) => ledger::run(command),
+        Command::Prices(command) => prices::run(command),
         Command::Translate(args) => translate::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
