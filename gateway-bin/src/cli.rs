@@ -319,15 +319,6 @@ pub(crate) struct PricesRerateArgs {
 }
 
 #[derive(Args)]
-pub(crate) struct VerifyArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// Only what was written since the last seal
-    #[arg(long)]
-    pub(crate) since_seal: bool,
-}
-
-#[derive(Args)]
 pub(crate) struct TranslateArgs {
     /// The protocol of the input
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol_parser())]

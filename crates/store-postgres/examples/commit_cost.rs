@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use futures::future::join_all;
 use weighbridge_ledger::{
-    Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Hold, Ledger, Name, Reserve, budget_account,
+    Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Hold, Ledger, Name, Quantity, Reserve,
+    budget_account,
 };
 use weighbridge_store_postgres::{Database, PostgresLedger};
 use weighbridge_units::{
@@ -101,7 +102,7 @@ async fn client(ledger: &Ledger, task: u64) -> Vec<Duration> {
         let month = BudgetWindow::Month(at.month());
         let hold = |scope| Hold {
             account: budget_account(Book::Platform, scope, month),
-            limit: Some(NanoUsd::new(i64::MAX / 2)),
+            limit: Some(Quantity::new(i64::MAX / 2)),
         };
         let reserve = Reserve {
             attempt: AttemptId::new(at, unlike << 40 | u128::from(task) << 28 | u128::from(number)),
@@ -114,6 +115,8 @@ async fn client(ledger: &Ledger, task: u64) -> Vec<Duration> {
             price_version: version.clone(),
             billing: Billing::Platform,
             amount: NanoUsd::new(5_000_000),
+            tokens: 0,
+            credit_limit: None,
             holds: vec![hold(BudgetScope::Key(key)), hold(BudgetScope::Tenant("acme"))],
             estimate: NanoUsd::new(5_000_000),
         };

@@ -342,7 +342,7 @@ fn r2_what_an_instance_remembers_as_open_ends_once_if_the_database_knows_better(
     assert_eq!((counters.late, counters.rejected_ends), (1, 0), "it corrects the crash (rule R7)");
     assert!(counters.failed_commits > 0, "the first try met the end that is there: {counters:?}");
     let balance = block_on(here.store().balance(budget())).unwrap();
-    assert_eq!((balance.posted, balance.pending), (NanoUsd::new(70), NanoUsd::ZERO));
+    assert_eq!((balance.posted, balance.pending), (Quantity::new(70), Quantity::ZERO));
     assert_sound(&**here.store());
 }
 
