@@ -170,6 +170,9 @@ pub(crate) struct TenantArgs {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) change: ChangeArgs,
+    /// A wallet, and how many dollars it may owe: 0 for prepaid. `none` for no wallet
+    #[arg(long, value_name = "USD")]
+    pub(crate) credit_limit_usd: Option<String>,
 }
 
 #[derive(Args)]

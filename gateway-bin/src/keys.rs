@@ -125,6 +125,7 @@ pub(crate) fn changed(said: ChangeArgs) -> Change {
         usd_per_minute: said.usd_per_minute.map(text),
         concurrency: said.concurrency.map(|most| most.0),
         budgets: unless("none", said.budgets).map(Option::unwrap_or_default),
+        credit_limit_usd: None,
         expires: said.expires.map(text),
         blocked: None,
     }

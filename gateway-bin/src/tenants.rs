@@ -18,8 +18,9 @@ pub(crate) fn run(command: TenantsCommand) -> anyhow::Result<ExitCode> {
                 shown(&tenant)
             }
             TenantsCommand::Update(args) => {
-                let change = changed(args.change);
-                let tenant = service(&args.config)?.update_tenant(&actor(), &args.name, &change).await?;
+                let admin = service(&args.config)?;
+                let (name, change) = wanted(*args);
+                let tenant = admin.update_tenant(&actor(), &name, &change).await?;
                 shown(&tenant)
             }
             TenantsCommand::Block(args) => {
@@ -33,9 +34,17 @@ pub(crate) fn run(command: TenantsCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn create(args: TenantArgs) -> anyhow::Result<()> {
-    let change = changed(args.change);
-    let tenant = service(&args.config)?.create_tenant(&actor(), &args.name, &change).await?;
+    let admin = service(&args.config)?;
+    let (name, change) = wanted(args);
+    let tenant = admin.create_tenant(&actor(), &name, &change).await?;
     shown(&tenant)
+}
+
+/// Which tenant is meant, and what is to be different about it.
+fn wanted(args: TenantArgs) -> (String, Change) {
+    let text = |said: String| (said != "none").then_some(said);
+    let credit_limit_usd = args.credit_limit_usd.map(text);
+    (args.name, Change { credit_limit_usd, ..changed(args.change) })
 }
 
 fn shown(tenant: &TenantView) -> anyhow::Result<()> {

@@ -5,7 +5,8 @@ use weighbridge_units::{Monotonic, NanoUsd, Timestamp};
 use crate::limits::{Claim, nano};
 use crate::rate::Take;
 use crate::{
-    AccessError, BudgetMeter, LimitCells, LimitKind, LimitOwner, LimitRefusal, Standing, Tenant, VirtualKey,
+    AccessError, BudgetMeter, LimitCells, LimitKind, LimitOwner, LimitRefusal, Standing, Tenant, TenantName,
+    VirtualKey,
 };
 
 /// Whose limits a request is counted against at most: key, team, organisation, model.
@@ -88,6 +89,16 @@ impl Principal {
             (mine, theirs) => mine.is_none() && theirs.is_none(),
         };
         *self.key == *key && self.tenants.iter().zip(tenants).all(same)
+    }
+
+    /// Who pays: the innermost of the key's tenants that has a wallet, and what that may owe; else the tenant
+    /// that the key names, without a bound.
+    pub fn payer(&self) -> (&TenantName, Option<NanoUsd>) {
+        let wallet = |node: &Arc<TenantNode>| node.tenant().credit_limit.is_some();
+        match self.tenants.iter().flatten().rev().find(|node| wallet(node)) {
+            Some(node) => (&node.tenant().name, node.tenant().credit_limit),
+            None => (&self.key.tenant, None),
+        }
     }
 
     /// The key's definition.

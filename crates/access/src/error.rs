@@ -67,6 +67,9 @@ pub enum InvalidDefinition {
     /// A tenant's name that is neither an organisation nor a team in one.
     #[error("`{0}` is neither an organisation nor a team in one: write `acme` or `acme/search`")]
     TenantPath(String),
+    /// A wallet that would have to be filled beyond what it owes.
+    #[error("a credit limit is 0 or more: 0 for a wallet that is filled in advance")]
+    CreditLimit,
     /// Not a key's name.
     #[error("a key's name has 1 to 128 characters and no control characters")]
     Name,

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use weighbridge_units::Timestamp;
+use weighbridge_units::{NanoUsd, Timestamp};
 
 use crate::{Budget, InvalidDefinition, Limits, ModelScope};
 
@@ -103,6 +103,9 @@ pub struct Tenant {
     pub limits: Limits,
     /// How much its keys together may use per period, at most [`Budget::MOST`].
     pub budgets: Vec<Budget>,
+    /// What it may owe, what is reserved included: a wallet, out of which its keys and those of teams without a
+    /// wallet of their own are paid. Zero is prepaid, more is post-paid; `None` is no wallet, and no bound.
+    pub credit_limit: Option<NanoUsd>,
     /// Whether its keys are refused until further notice.
     pub blocked: bool,
     /// When it was made.
@@ -119,6 +122,7 @@ impl Tenant {
             models: ModelScope::All,
             limits: Limits::NONE,
             budgets: Vec::new(),
+            credit_limit: None,
             blocked: false,
             created,
             expires: None,
@@ -134,6 +138,9 @@ impl Tenant {
             return Err(InvalidDefinition::TenantPath(self.name.to_string()));
         }
         self.limits.check()?;
+        if self.credit_limit.is_some_and(NanoUsd::is_negative) {
+            return Err(InvalidDefinition::CreditLimit);
+        }
         Budget::check_all(&self.budgets, Budget::MOST)
     }
 

@@ -59,6 +59,7 @@ pub fn full_tenant(name: &str) -> Result<Tenant, crate::InvalidDefinition> {
     tenant.models = ModelScope::Only(vec!["openai/*".parse()?, "support".parse()?]);
     tenant.limits = full_limits();
     tenant.budgets = full_key(1)?.budgets;
+    tenant.credit_limit = Some(NanoUsd::new(7));
     tenant.blocked = true;
     tenant.expires = Some(Timestamp::from_micros(i64::MAX));
     Ok(tenant)

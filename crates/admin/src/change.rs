@@ -1,6 +1,6 @@
 use serde::{Deserialize, Deserializer};
 use weighbridge_access::{Budget, Limits, ModelScope, Tenant, VirtualKey};
-use weighbridge_units::Timestamp;
+use weighbridge_units::{NanoUsd, Timestamp};
 
 use crate::AdminError;
 use crate::new_key::{instant_after, money, read_all};
@@ -28,6 +28,9 @@ pub struct Change {
     /// All budgets, each as [`weighbridge_access::Budget`] reads it.
     #[serde(default)]
     pub budgets: Option<Vec<String>>,
+    /// What a tenant's wallet may owe, in dollars: `0` for prepaid, `null` for no wallet. Keys have none.
+    #[serde(default, deserialize_with = "said")]
+    pub credit_limit_usd: Option<Option<String>>,
     /// When it ends: `2027-01-31` or `2027-01-31T12:00:00Z`.
     #[serde(default, deserialize_with = "said")]
     pub expires: Option<Option<String>>,
@@ -46,6 +49,8 @@ pub(crate) struct Changed<'a> {
     models: &'a mut ModelScope,
     limits: &'a mut Limits,
     budgets: &'a mut Vec<Budget>,
+    /// Of tenants only.
+    credit_limit: Option<&'a mut Option<NanoUsd>>,
     expires: &'a mut Option<Timestamp>,
     blocked: &'a mut bool,
 }
@@ -53,14 +58,14 @@ pub(crate) struct Changed<'a> {
 impl<'a> From<&'a mut VirtualKey> for Changed<'a> {
     fn from(key: &'a mut VirtualKey) -> Self {
         let VirtualKey { models, limits, budgets, expires, blocked, .. } = key;
-        Self { models, limits, budgets, expires, blocked }
+        Self { models, limits, budgets, credit_limit: None, expires, blocked }
     }
 }
 
 impl<'a> From<&'a mut Tenant> for Changed<'a> {
     fn from(tenant: &'a mut Tenant) -> Self {
-        let Tenant { models, limits, budgets, expires, blocked, .. } = tenant;
-        Self { models, limits, budgets, expires, blocked }
+        let Tenant { models, limits, budgets, credit_limit, expires, blocked, .. } = tenant;
+        Self { models, limits, budgets, credit_limit: Some(credit_limit), expires, blocked }
     }
 }
 
@@ -72,7 +77,7 @@ impl Change {
 
     /// Applies it to a definition, which is checked by whoever owns it.
     pub(crate) fn apply<'a>(&self, to: impl Into<Changed<'a>>, now: Timestamp) -> Result<(), AdminError> {
-        let Changed { models, limits, budgets, expires, blocked } = to.into();
+        let Changed { models, limits, budgets, credit_limit, expires, blocked } = to.into();
         match &self.models {
             Some(Some(patterns)) => {
                 *models = ModelScope::Only(read_all(patterns).map_err(AdminError::definition)?)
@@ -92,6 +97,12 @@ impl Change {
         }
         if let Some(texts) = &self.budgets {
             *budgets = read_all(texts).map_err(AdminError::definition)?;
+        }
+        if let Some(said) = &self.credit_limit_usd {
+            let whose = credit_limit.ok_or_else(|| {
+                AdminError::invalid("credit_limit_usd", "a key has no wallet: give one to its tenant")
+            })?;
+            *whose = said.as_deref().map(|text| money("credit_limit_usd", text)).transpose()?;
         }
         if let Some(said) = &self.expires {
             *expires = said.as_deref().map(|text| instant_after(text, now)).transpose()?;
@@ -113,6 +124,7 @@ impl Change {
             ("usd_per_minute", shown(self.usd_per_minute.as_ref())),
             ("concurrency", shown(self.concurrency.as_ref())),
             ("budgets", self.budgets.as_ref().map(|budgets| budgets.join("; "))),
+            ("credit_limit_usd", shown(self.credit_limit_usd.as_ref())),
             ("expires", shown(self.expires.as_ref())),
             ("blocked", self.blocked.map(|blocked| blocked.to_string())),
         ];

@@ -73,6 +73,9 @@ impl AdminService {
         tenant: Tenant,
         change: &Change,
     ) -> Result<TenantView, AdminError> {
+        if change.credit_limit_usd.is_some() && !actor.is_of_installation() {
+            return Err(AdminError::forbidden("wallets are for the administrator of the installation"));
+        }
         tenant.check().map_err(AdminError::definition)?;
         let mut parents = self.around(&tenant.name).await?;
         parents.retain(|parent| parent.name != tenant.name);

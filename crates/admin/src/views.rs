@@ -156,6 +156,8 @@ pub struct TenantView {
     pub concurrency: Option<u64>,
     /// How much its keys may use per period.
     pub budgets: Vec<BudgetView>,
+    /// What it may owe, in dollars, if it has a wallet.
+    pub credit_limit_usd: Option<String>,
     /// When it was made, in RFC 3339.
     pub created: String,
     /// From when on its keys are refused.
@@ -181,6 +183,7 @@ impl TenantView {
             usd_per_minute: tenant.limits.usd_per_minute.map(|limit| limit.to_string()),
             concurrency: tenant.limits.concurrency,
             budgets: tenant.budgets.iter().map(BudgetView::new).collect(),
+            credit_limit_usd: tenant.credit_limit.map(|limit| limit.to_string()),
             created: tenant.created.to_string(),
             expires: tenant.expires.map(|at| at.to_string()),
         }

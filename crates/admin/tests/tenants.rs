@@ -197,6 +197,7 @@ fn changes() -> impl Strategy<Value = Change> {
             rpm,
             tpm,
             usd_per_minute,
+            credit_limit_usd: None,
             concurrency,
             budgets,
             expires,

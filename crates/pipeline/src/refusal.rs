@@ -9,7 +9,7 @@ use weighbridge_protocol::Body;
 use weighbridge_protocol::json::ReadError;
 use weighbridge_translate::ApiError;
 use weighbridge_translate::openai_responses::kept::{item_not_found, not_found, previous_not_found};
-use weighbridge_units::{ErrorClass, Loss};
+use weighbridge_units::{ErrorClass, Loss, NanoUsd};
 
 use crate::outbound::field_path;
 
@@ -56,6 +56,8 @@ pub(crate) enum Refusal {
     Limit(LimitRefusal),
     /// A budget has no room; `reset` is when its window ends, if it does.
     Budget { measure: Measure, available: Quantity, reset: Option<Duration> },
+    /// The wallet of whoever pays has no room.
+    Wallet { available: NanoUsd },
     /// The ledger cannot be written: nothing may be dispatched (rule C4).
     LedgerUnavailable,
     /// More requests than the gateway takes at once.
@@ -108,6 +110,7 @@ impl Refusal {
             Self::LossRejected { .. } => "loss-rejected",
             Self::Limit(refused) => refused.kind.as_str(),
             Self::Budget { reset, .. } => budget_kind(*reset),
+            Self::Wallet { .. } => WALLET,
             Self::LedgerUnavailable => "ledger-unavailable",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
@@ -179,6 +182,11 @@ impl Refusal {
                 let message = format!("The key's budget has no room for this request: {left} are left.");
                 (class, status, message)
             }
+            Self::Wallet { available } => (
+                Class::Billing,
+                402,
+                format!("The wallet has no room for this request: {available} USD are left. Top it up."),
+            ),
             Self::LedgerUnavailable => (
                 Class::Overloaded,
                 503,
@@ -203,7 +211,7 @@ impl Refusal {
 
     /// Whether nothing but more money helps.
     pub(crate) const fn asks_for_payment(&self) -> bool {
-        matches!(self, Self::Budget { reset: None, .. })
+        matches!(self, Self::Budget { reset: None, .. } | Self::Wallet { .. })
     }
 
     /// Machine-readable codes that OpenAI's clients know, and our own.
@@ -212,7 +220,7 @@ impl Refusal {
             Self::Unauthenticated => "invalid_api_key",
             Self::UnknownModel { .. } => "model_not_found",
             Self::Limit(_) => "rate_limit_exceeded",
-            Self::Budget { .. } => "insufficient_quota",
+            Self::Budget { .. } | Self::Wallet { .. } => "insufficient_quota",
             Self::LedgerUnavailable => "ledger_unavailable",
             Self::LossRejected { .. } => "translation_loss",
             Self::Unpriced { .. } => "model_not_priced",
@@ -245,6 +253,10 @@ impl Refusal {
                 headers.insert(LIMIT_KIND, HeaderValue::from_static(budget_kind(*reset)));
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
+            Self::Wallet { .. } => {
+                headers.insert(LIMIT_KIND, HeaderValue::from_static(WALLET));
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
             Self::Upstream { error, .. } if error.status == 429 => {
                 headers.insert(LIMIT_KIND, HeaderValue::from_static("upstream"));
             }
@@ -267,6 +279,9 @@ impl Refusal {
         }
     }
 }
+
+/// The kind of a refusal by a wallet.
+const WALLET: &str = "wallet";
 
 /// A budget that starts anew some day, or one that does not.
 const fn budget_kind(reset: Option<Duration>) -> &'static str {

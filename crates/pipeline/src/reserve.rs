@@ -108,7 +108,8 @@ async fn prepare(
     };
     let said = said.as_ref().unwrap_or(&exchange.body);
     let counting = counting(exchange, settings, route, deployment);
-    let meter = meter(exchange, said, settings, deployment, bounds_money(&counting))?;
+    let is_bounded = bounds_money(&counting) || exchange.principal.payer().1.is_some();
+    let meter = meter(exchange, said, settings, deployment, is_bounded)?;
     let caching = prompt_caching(exchange, deployment, meter.card.as_deref());
     let mut outbound = outbound::write(exchange, said, deployment, Additions { cap: None, caching })?;
     check_losses(exchange, &outbound)?;
@@ -158,6 +159,9 @@ async fn prepare(
         }
         Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, .. })) => {
             Err(no_room(exchange, &counting, account, available))
+        }
+        Err(LedgerError::Refused(LedgerRefusal::Wallet { available, .. })) => {
+            Err(Unfit::here(Rejection::Budget, Refusal::Wallet { available }))
         }
         Err(LedgerError::Full { .. }) => Err(Unfit::anywhere(Rejection::Budget, Refusal::Overloaded)),
         Err(error) => {
@@ -293,19 +297,20 @@ fn command(
     let Worst { amount, tokens } = worst;
     let at = exchange.wall();
     let key = exchange.principal.key();
+    let (payer, credit_limit) = exchange.principal.payer();
     Reserve {
         attempt: AttemptId::new(at, exchange.core().env.random_wide()),
         at,
         expires: at + deployment.provider.timeouts.total + EXPIRY_MARGIN,
         key: key.id,
-        tenant: Name::new(key.tenant.shared()),
+        tenant: Name::new(payer.shared()),
         provider: deployment.provider.ledger_name.clone(),
         model: deployment.ledger_name.clone(),
         price_version: meter.prices.version.clone(),
         billing: Billing::Platform,
         amount,
         tokens,
-        credit_limit: None,
+        credit_limit,
         holds,
         estimate: amount,
     }

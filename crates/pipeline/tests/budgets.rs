@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use weighbridge_access::{Budget, KeyStore, MemoryKeyStore};
-use weighbridge_ledger::{AccountKind, LedgerStore, MAX_HOLDS};
+use weighbridge_ledger::{AccountId, AccountKind, Book, EntityId, Fund, Funding, LedgerStore, MAX_HOLDS};
 use weighbridge_pipeline::settings::Settings;
 use weighbridge_pipeline::{Jobs, PipelineError, check};
+use weighbridge_units::{NanoUsd, Timestamp};
 use world::{Answer, CHAT, World, post};
 
 /// Room for the worst cost of [`hello`], and for no other one once it has cost what it does.
@@ -74,6 +75,49 @@ async fn r3_a_budget_of_a_team_and_of_its_organisation_holds_under_concurrency_f
     // The team is full, its organisation is too; a stranger is neither.
     let stranger = world.add_key(|key| key.tenant = "acme2".parse().unwrap());
     assert_eq!(ask(&world, &stranger, &[]).await.status, 200);
+}
+
+/// What a tenant owes.
+async fn owed(world: &World, tenant: &str) -> i64 {
+    let account = AccountId::new(Book::Platform, AccountKind::Receivable, EntityId::of(tenant));
+    let balance = world.store.balance(account).await.unwrap();
+    assert_eq!(balance.pending.get(), 0, "nothing runs (rule R6)");
+    balance.posted.get()
+}
+
+#[tokio::test(start_paused = true)]
+async fn r3_a_wallet_is_never_overdrawn_and_pays_for_teams_that_have_none() {
+    let mut world = World::new();
+    let [of_acme, of_search, of_ads] = ["acme", "acme/search", "acme/ads"]
+        .map(|tenant| world.add_key(|key| key.tenant = tenant.parse().unwrap()));
+    world.add_tenant("acme", |acme| acme.credit_limit = Some(NanoUsd::ZERO));
+    world.add_tenant("acme/ads", |ads| ads.credit_limit = Some(NanoUsd::new(60_000)));
+    let empty = ask(&world, &of_search, &[]).await;
+    assert_eq!((kind(&empty), empty.header("x-should-retry")), ((402, Some("wallet")), Some("false")));
+    assert_eq!(empty.header("retry-after"), None);
+
+    world.store.fund(top_up("acme", 100_000)).await.unwrap();
+    let keys = [&of_acme, &of_search, &of_ads];
+    let calls = (0..90).map(|at| ask(&world, keys[at % 3], &[]));
+    let answers = futures::future::join_all(calls).await;
+    assert!(answers.iter().all(|answer| matches!(kind(answer), (200, None) | (402, Some("wallet")))));
+    assert!(answers.iter().any(|answer| answer.status == 402));
+    let (acme, ads) = (owed(&world, "acme").await, owed(&world, "acme/ads").await);
+    assert!(acme <= 0 && 0 < ads && ads <= 60_000, "{acme} {ads}");
+    assert_eq!(acme + 100_000 + ads, invoiced(&world), "all that was answered is owed by one of the two");
+    assert_eq!(owed(&world, "acme/search").await, 0);
+}
+
+fn top_up(tenant: &str, nanos: i64) -> Fund {
+    Fund {
+        id: 1,
+        at: Timestamp::default(),
+        book: Book::Platform,
+        tenant: tenant.into(),
+        funding: Funding::TopUp(NanoUsd::new(nanos)),
+        reason: "test".into(),
+        actor: "test".into(),
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,7 +126,7 @@ async fn p1_what_is_in_flight_keeps_the_book_that_it_was_dispatched_under() {
 #[tokio::test(start_paused = true)]
 async fn m7_a_default_rate_is_for_keys_without_a_budget() {
     let mut world = World::with_settings(1, |settings| settings.unknown_model = UnknownModel::DefaultRate);
-    let limited = world.add_key(|key| key.budget = monthly(1_000_000_000));
+    let limited = world.add_key(|key| key.budgets = monthly(1_000_000_000));
     // A book that knows no model but the default one.
     let (provider, model) = DEFAULT_ENTRY;
     let text = entry(provider, model, "5", "20");

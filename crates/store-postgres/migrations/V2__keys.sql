@@ -35,6 +35,7 @@ CREATE TABLE tenant (
     usd_per_minute bigint,
     concurrency    bigint,
     budgets        text NOT NULL,
+    credit_limit   bigint,                           -- nano-dollars; NULL: no wallet
     blocked        boolean NOT NULL,
     created        bigint NOT NULL,
     expires        bigint

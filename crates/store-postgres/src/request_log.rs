@@ -13,9 +13,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use weighbridge_records::{Backlog, LogError, RequestLog, RequestRecord, Scope, redact};
-use weighbridge_units::RequestId;
+use weighbridge_units::{RequestId, Timestamp};
 
 use crate::Database;
 use crate::error::DbError;
@@ -54,9 +55,21 @@ const RECENT: &str = "SELECT record FROM request ORDER BY seq DESC LIMIT $1";
 const RECENT_BY_TENANT: &str = "SELECT record FROM request WHERE tenant = $2 ORDER BY seq DESC LIMIT $1";
 const RECENT_BY_KEY: &str = "SELECT record FROM request WHERE key = $2 ORDER BY seq DESC LIMIT $1";
 
+const BETWEEN: &str =
+    "SELECT record, seq FROM request WHERE seq > $1 AND at >= $2 AND at < $3 ORDER BY seq LIMIT $4";
+
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 8] =
-    [INSERT, DELETE_OLD, GET_ANY, GET_BY_TENANT, GET_BY_KEY, RECENT, RECENT_BY_TENANT, RECENT_BY_KEY];
+pub(crate) const STATEMENTS: [&str; 9] = [
+    INSERT,
+    DELETE_OLD,
+    GET_ANY,
+    GET_BY_TENANT,
+    GET_BY_KEY,
+    RECENT,
+    RECENT_BY_TENANT,
+    RECENT_BY_KEY,
+    BETWEEN,
+];
 
 /// How much a log keeps; what is beyond either bound is deleted, the oldest first. It is looked for now and then
 /// only, so that a log may be somewhat longer.
@@ -133,6 +146,15 @@ impl PostgresRequestLog {
 
     /// Asks once everything is written that was appended before.
     async fn ask(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<String>, LogError> {
+        self.read(sql, values, |row| row.try_get(0)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+        read: fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Vec<T>, LogError> {
         let shared = Arc::clone(&self.shared);
         self.database
             .run(async move {
@@ -142,8 +164,7 @@ impl PostgresRequestLog {
                 let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
                 let rows = lent.session.query(sql, &values).await?;
                 lent.give_back();
-                let records = rows.iter().map(|row| row.try_get(0));
-                Ok(records.collect::<Result<_, _>>().map_err(DbError::from)?)
+                Ok(rows.iter().map(read).collect::<Result<_, _>>().map_err(DbError::from)?)
             })
             .await
     }
@@ -181,6 +202,24 @@ impl RequestLog for PostgresRequestLog {
             }
             Scope::Key(key) => self.ask(RECENT_BY_KEY, vec![limit, Box::new(stored_key(key.get()))]).await,
         }
+    }
+
+    async fn between(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, String)>, LogError> {
+        let place = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let values: Vec<Value> = vec![
+            Box::new(place(after)),
+            Box::new(from.as_micros()),
+            Box::new(until.as_micros()),
+            Box::new(place(limit as u64)),
+        ];
+        let rows = self.read(BETWEEN, values, |row| Ok((row.try_get::<_, i64>(1)?, row.try_get(0)?))).await?;
+        Ok(rows.into_iter().map(|(seq, record)| (u64::try_from(seq).unwrap_or_default(), record)).collect())
     }
 
     fn dropped(&self) -> u64 {

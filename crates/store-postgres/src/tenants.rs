@@ -12,9 +12,9 @@ use crate::session::Session;
 const ALL: &str = "SELECT * FROM tenant ORDER BY name";
 const FIND: &str = "SELECT * FROM tenant WHERE name = $1";
 const WRITE: &str = "INSERT INTO tenant (name, models, rpm, tpm, usd_per_minute, concurrency, budgets, blocked, created, \
-     expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+     expires, credit_limit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
      ON CONFLICT (name) DO UPDATE SET models = $2, rpm = $3, tpm = $4, usd_per_minute = $5, concurrency = $6, \
-     budgets = $7, blocked = $8, created = $9, expires = $10";
+     budgets = $7, blocked = $8, created = $9, expires = $10, credit_limit = $11";
 
 #[cfg(test)]
 pub(crate) const STATEMENTS: [&str; 3] = [ALL, FIND, WRITE];
@@ -49,6 +49,7 @@ pub(crate) async fn write(session: &mut Session, tenant: &Tenant) -> Result<u64,
                 &tenant.blocked,
                 &tenant.created.as_micros(),
                 &tenant.expires.map(Timestamp::as_micros),
+                &tenant.credit_limit.map(NanoUsd::get),
             ],
         )
         .await
@@ -78,6 +79,7 @@ impl TenantRow<'_> {
             concurrency: self.limit("concurrency")?,
         };
         tenant.budgets = self.list(&self.get::<String>("budgets")?)?;
+        tenant.credit_limit = self.get::<Option<i64>>("credit_limit")?.map(NanoUsd::new);
         tenant.blocked = self.get("blocked")?;
         tenant.expires = self.get::<Option<i64>>("expires")?.map(Timestamp::from_micros);
         Ok(tenant)

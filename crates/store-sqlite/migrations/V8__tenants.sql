@@ -7,6 +7,7 @@ CREATE TABLE tenant (
     usd_per_minute INTEGER,               -- nano-dollars
     concurrency    INTEGER,
     budgets        TEXT NOT NULL,         -- one per line
+    credit_limit   INTEGER,               -- nano-dollars; NULL: no wallet
     blocked        INTEGER NOT NULL CHECK (blocked IN (0, 1)),
     created        INTEGER NOT NULL,
     expires        INTEGER

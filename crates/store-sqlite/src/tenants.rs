@@ -8,10 +8,11 @@ use weighbridge_units::{NanoUsd, Timestamp};
 use crate::keys::{limit_column, lines, unavailable};
 
 const COLUMNS: &str =
-    "name, models, rpm, tpm, usd_per_minute, concurrency, budgets, blocked, created, expires";
+    "name, models, rpm, tpm, usd_per_minute, concurrency, budgets, credit_limit, blocked, created, expires";
 const WRITE: &str = "INSERT OR REPLACE INTO tenant (name, models, rpm, tpm, usd_per_minute, concurrency, budgets, \
-     blocked, created, expires) \
-     VALUES (:name, :models, :rpm, :tpm, :usd_per_minute, :concurrency, :budgets, :blocked, :created, :expires)";
+     credit_limit, blocked, created, expires) \
+     VALUES (:name, :models, :rpm, :tpm, :usd_per_minute, :concurrency, :budgets, :credit_limit, :blocked, :created, \
+     :expires)";
 
 /// Every tenant, by name.
 pub(crate) fn load(connection: &Connection) -> Result<Vec<Tenant>, KeyStoreError> {
@@ -48,6 +49,7 @@ pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<(), KeyS
         ":usd_per_minute": tenant.limits.usd_per_minute.map(NanoUsd::get),
         ":concurrency": tenant.limits.concurrency.map(limit_column),
         ":budgets": lines(&tenant.budgets),
+        ":credit_limit": tenant.credit_limit.map(NanoUsd::get),
         ":blocked": tenant.blocked,
         ":created": tenant.created.as_micros(),
         ":expires": tenant.expires.map(Timestamp::as_micros),
@@ -79,6 +81,7 @@ impl<'r> TenantRow<'r> {
             concurrency: self.limit("concurrency")?,
         };
         tenant.budgets = self.list(&self.get::<String>("budgets")?)?;
+        tenant.credit_limit = self.get::<Option<i64>>("credit_limit")?.map(NanoUsd::new);
         tenant.blocked = self.get("blocked")?;
         tenant.expires = self.get::<Option<i64>>("expires")?.map(Timestamp::from_micros);
         Ok(tenant)
