@@ -1,6 +1,6 @@
 //! What a reservation and its end cost on PostgreSQL: how many a second, how long, and the CPU of this side.
 //!
-//! `cargo run --release -p weighbridge-store-postgres --example commit_cost URL [TASKS [INSTANCES]]`, where URL is
+//! `cargo run --release -p weighbridge-store-postgres --example postgres_commit_cost URL [TASKS [INSTANCES]]`, where URL is
 //! that of an empty database; TASKS, of each instance, ask one request after another.
 
 #![allow(clippy::print_stdout, reason = "a report is what this prints")]
