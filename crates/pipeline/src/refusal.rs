@@ -179,7 +179,7 @@ impl Refusal {
                     None => (Class::Billing, 402),
                 };
                 let left = measure.show(*available);
-                let message = format!("The key's budget has no room for this request: {left} are left.");
+                let message = format!("A budget has no room for this request: {left} are left.");
                 (class, status, message)
             }
             Self::Wallet { available } => (
