@@ -45,7 +45,7 @@ def pair(postgres: Postgres, simulator: Simulator, tmp_path: pathlib.Path) -> It
 def pending(gateway: Gateway) -> decimal.Decimal:
     """What is reserved of tenants' money and not ended, in USD."""
     balances = json.loads(gateway.command("ledger", "balances", "--json").stdout)
-    reserved = (decimal.Decimal(it["pending_usd"]) for it in balances if it["kind"] == "receivable")
+    reserved = (decimal.Decimal(it["pending"]) for it in balances if it["kind"] == "receivable")
     return sum(reserved, decimal.Decimal(0))
 
 
