@@ -22,6 +22,9 @@ use crate::metering::{Meter, Metered};
 use crate::pace::Pace;
 
 /// An attempt whose reservation is committed and which has not been sent.
+///
+/// It travels in a box: it is moved from stage to stage, and the connection holds the room that the largest
+/// stage takes for as long as a stream runs.
 #[must_use = "an intent is dispatched, or its reservation is entered as crashed"]
 pub(crate) struct Intent {
     pub(crate) deployment: Arc<Deployment>,
@@ -35,7 +38,7 @@ pub(crate) struct Intent {
 
 impl Intent {
     /// From here on the provider may be working.
-    pub(crate) fn dispatch(self) -> InFlight {
+    pub(crate) fn dispatch(self: Box<Self>) -> InFlight {
         let started = self.exchange.now();
         self.exchange.draft.presence.at_provider(true);
         let pace = Pace::default();
@@ -48,7 +51,7 @@ impl Intent {
 pub(crate) struct InFlight(Option<Sent>);
 
 struct Sent {
-    intent: Intent,
+    intent: Box<Intent>,
     started: Monotonic,
     first_byte: Option<Monotonic>,
     status: Option<u16>,
@@ -158,7 +161,7 @@ impl Drop for InFlight {
 impl Sent {
     fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
         let Self { intent, started, first_byte, status, pace } = self;
-        let Intent { deployment, pick, meter, claim, reservation, mut exchange } = intent;
+        let Intent { deployment, pick, meter, claim, reservation, mut exchange } = *intent;
         let outcome = ending.outcome;
         let attempt = reservation.attempt();
         let Metered { card, usage, provenance, exact, cost } =

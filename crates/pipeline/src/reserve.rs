@@ -34,7 +34,7 @@ const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
 /// A candidate that may be dispatched, and the body to send.
 pub(crate) struct Reserved {
-    pub(crate) intent: Intent,
+    pub(crate) intent: Box<Intent>,
     pub(crate) body: Rope,
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn reserve(
             exchange.deployment = Some(Arc::clone(deployment));
             exchange.draft.record.losses = outbound.losses;
             let deployment = Arc::clone(deployment);
-            let intent = Intent { deployment, pick, meter, claim, reservation, exchange };
+            let intent = Box::new(Intent { deployment, pick, meter, claim, reservation, exchange });
             Ok(Reserved { intent, body: outbound.body })
         }
         Err(unfit) => Err(Box::new(Rejected { exchange, pick, unfit })),
