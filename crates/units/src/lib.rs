@@ -22,6 +22,7 @@
 //! # Ok::<(), weighbridge_units::MoneyError>(())
 //! ```
 
+mod charges;
 mod error_class;
 mod ids;
 mod loss;
@@ -32,6 +33,7 @@ mod protocol;
 mod time;
 mod usage;
 
+pub use charges::{Charges, ChargesError, Percent};
 pub use error_class::ErrorClass;
 pub use ids::{AttemptId, IdError, KeyId, RequestId};
 pub use loss::{Loss, LossKind};
