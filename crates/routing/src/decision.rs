@@ -34,6 +34,8 @@ pub enum Exclusion {
 pub enum Rejection {
     /// The key may not use the model.
     Access,
+    /// Only credentials of the caller's own may be used, and there is none for the provider.
+    OwnKey,
     /// No price is known.
     Price,
     /// The budget has no room for its worst cost.
@@ -69,6 +71,7 @@ impl Rejection {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Access => "access",
+            Self::OwnKey => "own-key",
             Self::Price => "price",
             Self::Budget => "budget",
             Self::Limit => "limit",

@@ -117,12 +117,26 @@ impl Health {
             let class = if left_alone & 1 == 1 { ErrorClass::RateLimit } else { ErrorClass::Overloaded };
             return Availability::LeftAlone { until, class };
         }
+        self.breaker(now)
+    }
+
+    /// What outcomes say, whatever the provider asked for.
+    fn breaker(&self, now: Monotonic) -> Availability {
         match self.open_until.load(Ordering::Acquire) {
             0 => Availability::Ready,
             until if now.as_micros() < until || self.probing.load(Ordering::Relaxed) => {
                 Availability::Benched { until: Monotonic::from_micros(until) }
             }
             _ => Availability::Probe,
+        }
+    }
+
+    /// Whether the target may be sent a request with a credential of another account: a rate limit that it told of was
+    /// not that one's.
+    pub fn availability_with_own_key(&self, now: Monotonic) -> Availability {
+        match self.availability(now) {
+            Availability::LeftAlone { class: ErrorClass::RateLimit, .. } => self.breaker(now),
+            other => other,
         }
     }
 

@@ -8,12 +8,18 @@ const FIRST_BENCH: Duration = Duration::from_secs(10);
 /// The longest time that a credential is benched for.
 const LONGEST_BENCH: Duration = Duration::from_secs(300);
 
+/// The longest time for which a provider's `retry-after` is believed of a credential.
+const LONGEST_REST: Duration = Duration::from_secs(3_600);
+
 /// The credentials of one provider, by position: which of them are worth trying.
 ///
 /// Routing never sees the secrets. Targets at the same provider share a pool, so that a credential
-/// refused for one model is not tried for the next.
+/// refused for one model is not tried for the next. A request may bring a pool of its own for a target
+/// ([`Plan::with_own_keys`](crate::Plan::with_own_keys)).
 pub struct KeyPool {
     keys: Box<[Key]>,
+    /// Whose turn begins where, where shares differ: the sums of the weights so far. Empty where they are equal.
+    turns: Box<[usize]>,
     turn: AtomicUsize,
 }
 
@@ -45,7 +51,18 @@ impl KeyPool {
     /// A pool of `count` credentials. A provider that needs none counts as having one.
     pub fn new(count: usize) -> Self {
         let keys = (0..count.clamp(1, Self::CAPACITY)).map(|_| Key::default()).collect();
-        Self { keys, turn: AtomicUsize::new(0) }
+        Self { keys, turns: Box::default(), turn: AtomicUsize::new(0) }
+    }
+
+    /// A pool of credentials that are used in these shares. One of weight 0 is used for want of anything better.
+    pub fn weighted(weights: &[u32]) -> Self {
+        let mut sum = 0_usize;
+        let turns = weights.iter().take(Self::CAPACITY).map(|weight| {
+            sum = sum.saturating_add(*weight as usize);
+            sum
+        });
+        let turns = turns.collect();
+        Self { turns, ..Self::new(weights.len()) }
     }
 
     /// How many credentials there are, at least 1.
@@ -66,10 +83,18 @@ impl KeyPool {
     /// The next credential in turn that is neither benched nor in `except`.
     pub(crate) fn pick(&self, except: KeySet, now: Monotonic) -> Option<usize> {
         let count = self.keys.len();
-        let start = if count == 1 { 0 } else { self.turn.fetch_add(1, Ordering::Relaxed) % count };
+        let start = if count == 1 { 0 } else { self.take_turn(count) };
         (start..count)
             .chain(0..start)
             .find(|&at| !except.contains(at) && self.keys.get(at).is_some_and(|key| key.is_ready(now)))
+    }
+
+    fn take_turn(&self, count: usize) -> usize {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        match self.turns.last().copied() {
+            None | Some(0) => turn % count,
+            Some(round) => self.turns.partition_point(|end| *end <= turn % round),
+        }
     }
 
     /// The credential outside of `except` that was benched for the shortest time to come: for want of
@@ -99,6 +124,16 @@ impl KeyPool {
             let doubled = 2_u32.saturating_pow(key.refused_in_a_row.fetch_add(1, Ordering::Relaxed).min(31));
             let bench = FIRST_BENCH.saturating_mul(doubled).min(LONGEST_BENCH);
             key.benched_until.store((now + bench).as_micros(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl KeyPool {
+    /// Takes note that a credential has come to a limit of its own at the provider: it rests for so long.
+    pub fn rests(&self, key: usize, time: Duration, now: Monotonic) {
+        if let Some(key) = self.keys.get(key) {
+            let until = (now + time.min(LONGEST_REST)).as_micros();
+            key.benched_until.fetch_max(until, Ordering::Relaxed);
         }
     }
 }
@@ -150,6 +185,31 @@ mod tests {
         assert_eq!(pool.pick_benched(tried), Some(0));
         tried.insert(0);
         assert_eq!(pool.pick_benched(tried), None);
+    }
+
+    #[test]
+    fn keys_of_different_weight_take_as_many_turns() {
+        let pool = KeyPool::weighted(&[1, 0, 3]);
+        let turns = |pool: &KeyPool, except| -> [usize; 3] {
+            let picked: Vec<_> = (0..400).filter_map(|_| pool.pick(except, START)).collect();
+            [0, 1, 2].map(|key| picked.iter().filter(|picked| **picked == key).count())
+        };
+        assert_eq!(turns(&pool, KeySet::default()), [100, 0, 300]);
+        pool.refused(2, START);
+        pool.refused(0, START);
+        assert_eq!(turns(&pool, KeySet::default()), [0, 400, 0]);
+        assert_eq!(turns(&KeyPool::weighted(&[0, 0]), KeySet::default())[..2], [200, 200]);
+    }
+
+    #[test]
+    fn a_key_at_its_limit_rests_for_as_long_as_it_was_told() {
+        let pool = KeyPool::new(1);
+        pool.rests(0, Duration::from_secs(3), START);
+        assert!(
+            !pool.any_ready(START + Duration::from_secs(2)) && pool.any_ready(START + Duration::from_secs(3))
+        );
+        pool.rests(0, Duration::MAX, START);
+        assert!(pool.any_ready(START + LONGEST_REST));
     }
 
     #[test]

@@ -1,11 +1,16 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use weighbridge_units::Monotonic;
+use weighbridge_units::{ErrorClass, Monotonic};
 
 use crate::failure::FailureCause;
+use crate::keys::KeyPool;
 use crate::route::Target;
 use crate::target_set::TargetIndex;
+
+/// How long a request's own credential rests at its limit, where the provider does not say.
+const REST: Duration = Duration::from_secs(1);
 
 /// A target that a [`Plan`](crate::Plan) handed out, with one of its provider's credentials.
 ///
@@ -16,6 +21,8 @@ pub struct Pick {
     target: Arc<Target>,
     index: TargetIndex,
     key: usize,
+    /// The pool that the credential is of, where that is not the target's.
+    own: Option<Arc<KeyPool>>,
     started: Monotonic,
     probe: bool,
 }
@@ -25,10 +32,11 @@ impl Pick {
         target: Arc<Target>,
         index: TargetIndex,
         key: usize,
+        own: Option<Arc<KeyPool>>,
         probe: bool,
         now: Monotonic,
     ) -> Self {
-        Self { target, index, key, started: now, probe }
+        Self { target, index, key, own, started: now, probe }
     }
 
     /// The target's place in its route.
@@ -36,9 +44,24 @@ impl Pick {
         self.index
     }
 
-    /// The credential's place in its provider's list.
+    /// The credential's place in its provider's list, or in the request's own.
     pub fn key(&self) -> usize {
         self.key
+    }
+
+    /// Whether the credential is of a pool that the request brought along.
+    pub fn is_own_key(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Whether a failure is one that another credential may not meet: also a limit, where the credential is the
+    /// request's own and so is the account behind it.
+    pub(crate) fn blames_key(&self, cause: &FailureCause) -> bool {
+        cause.blames_key() || (self.is_own_key() && cause.class() == Some(ErrorClass::RateLimit))
+    }
+
+    fn keys(&self) -> &KeyPool {
+        self.own.as_deref().unwrap_or_else(|| self.target.keys())
     }
 
     /// Whether this request finds out if a benched target is back.
@@ -58,14 +81,18 @@ impl Pick {
     /// The answer was whole.
     pub fn succeeded(self, now: Monotonic) {
         self.target.health().succeeded(self.started, now);
-        self.target.keys().accepted(self.key);
+        self.keys().accepted(self.key);
     }
 
     /// The attempt failed. Before the commit point, [`Plan::failed`](crate::Plan::failed) does this
     /// and tells what may follow; after it, nothing may.
     pub fn failed(self, cause: &FailureCause, now: Monotonic) {
         if cause.blames_key() {
-            self.target.keys().refused(self.key, now);
+            self.keys().refused(self.key, now);
+        } else if self.blames_key(cause) {
+            // The limit is that of somebody's own account: it says nothing about the target for others.
+            self.keys().rests(self.key, cause.retry_after().unwrap_or(REST), now);
+            return;
         }
         self.target.health().failed(cause, self.started, self.probe, now);
     }
@@ -82,6 +109,7 @@ impl Drop for Pick {
 impl fmt::Debug for Pick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let probe = if self.probe { ", probe" } else { "" };
-        write!(f, "Pick({}, key {}{probe})", self.target.name(), self.key)
+        let own = if self.is_own_key() { "own " } else { "" };
+        write!(f, "Pick({}, {own}key {}{probe})", self.target.name(), self.key)
     }
 }

@@ -6,9 +6,9 @@ use weighbridge_units::{ErrorClass, Monotonic};
 use crate::decision::{Decision, Exclusion, Rejection};
 use crate::failure::{FailureCause, Verdict, verdict};
 use crate::health::Availability;
-use crate::keys::KeySet;
+use crate::keys::{KeyPool, KeySet};
 use crate::pick::Pick;
-use crate::route::Route;
+use crate::route::{Route, Target};
 use crate::strategy::Candidates;
 use crate::target_set::{TargetIndex, TargetSet};
 
@@ -28,6 +28,8 @@ pub struct Plan {
     same_target: Option<(TargetIndex, KeySet)>,
     /// The target that is asked first while it is healthy.
     preferred: Option<TargetIndex>,
+    /// The request's own credentials, by target; empty where it has none.
+    own_keys: Box<[Option<Arc<KeyPool>>]>,
     tries: u32,
     counted: bool,
     only_fallbacks: bool,
@@ -73,6 +75,7 @@ impl Plan {
             noted: TargetSet::default(),
             same_target: None,
             preferred: None,
+            own_keys: Box::default(),
             tries: 0,
             counted: false,
             only_fallbacks: false,
@@ -95,6 +98,13 @@ impl Plan {
     /// or does not exist.
     pub fn prefer(&mut self, position: usize) {
         self.preferred = TargetIndex::new(position);
+    }
+
+    /// Gives the request credentials of its own, by the position of the target: they are used there in place of the
+    /// target's, benched among themselves, and whatever befalls them leaves the target's credentials alone.
+    #[must_use]
+    pub fn with_own_keys(self, own_keys: Box<[Option<Arc<KeyPool>>]>) -> Self {
+        Self { own_keys, ..self }
     }
 
     /// The route that is followed.
@@ -140,14 +150,17 @@ impl Plan {
     ///
     /// [`Self::next`] obeys the verdict by itself.
     pub fn failed(&mut self, pick: Pick, cause: &FailureCause, now: Monotonic) -> Verdict {
-        let (target, key) = (pick.target(), pick.key());
+        let (target, key, blames_key) = (pick.target(), pick.key(), pick.blames_key(cause));
         pick.failed(cause, now);
         self.last_failure = Some((cause.class(), cause.retry_after()));
         let mut tried = match self.same_target.take() {
             Some((same, tried)) if same == target => tried,
             _ => KeySet::default(),
         };
-        let verdict = verdict(cause, self.route.rules());
+        let verdict = match verdict(cause, self.route.rules()) {
+            Verdict::Next if blames_key => Verdict::NextKey,
+            verdict => verdict,
+        };
         match verdict {
             Verdict::Stop => self.stopped = true,
             Verdict::NextKey => {
@@ -186,9 +199,13 @@ impl Plan {
             None => None,
         };
         let mut retry_after = self.last_failure.and_then(|(_, retry_after)| retry_after);
-        for member in self.route.members().iter().filter(|member| member.weight > 0) {
+        let members = self.route.members().iter().enumerate();
+        for (at, member) in members.filter(|(_, member)| member.weight > 0) {
             let availability = member.target.health().availability(now);
-            if let Availability::LeftAlone { until, class: said } = availability {
+            let own = self.own_key_at(at).is_some();
+            if let Availability::LeftAlone { until, class: said } = availability
+                && !(own && said == ErrorClass::RateLimit)
+            {
                 let wait = until.since(now);
                 // A rate limit anywhere makes it a 429: the client can do something about it.
                 class = Some(if class == Some(ErrorClass::RateLimit) { ErrorClass::RateLimit } else { said });
@@ -212,8 +229,9 @@ impl Plan {
     fn other_key(&mut self, now: Monotonic) -> Option<Pick> {
         let (index, tried) = self.same_target?;
         let target = self.route.target(index)?;
-        match target.keys().pick(tried, now) {
-            Some(key) => Some(Pick::new(target.clone(), index, key, false, now)),
+        let own = self.own_key_at(index.get());
+        match own.unwrap_or(target.keys()).pick(tried, now) {
+            Some(key) => Some(Pick::new(target.clone(), index, key, own.cloned(), false, now)),
             None => {
                 self.same_target = None;
                 self.decision.excluded.push((index, Exclusion::NoKey));
@@ -222,13 +240,17 @@ impl Plan {
         }
     }
 
+    fn own_key_at(&self, position: usize) -> Option<&Arc<KeyPool>> {
+        self.own_keys.get(position)?.as_ref()
+    }
+
     fn take_preferred(&mut self, now: Monotonic) -> Option<Pick> {
         let index = self.preferred.take()?;
         let route = self.route.clone();
         if !self.is_fit(&route, index, Pass::Healthy, now) {
             return None;
         }
-        take(&route, index, Pass::Healthy, now)
+        take(&route, index, self.own_key_at(index.get()), Pass::Healthy, now)
     }
 
     fn search(&mut self, pass: Pass, now: Monotonic, random: u64) -> Option<Pick> {
@@ -244,14 +266,14 @@ impl Plan {
             }
         }
         while let Some(index) = choose(&route, equals, now, random) {
-            if let Some(pick) = take(&route, index, pass, now) {
+            if let Some(pick) = take(&route, index, self.own_key_at(index.get()), pass, now) {
                 return Some(pick);
             }
             equals.remove(index);
         }
         for index in route.fallbacks() {
             if self.is_fit(&route, index, pass, now)
-                && let Some(pick) = take(&route, index, pass, now)
+                && let Some(pick) = take(&route, index, self.own_key_at(index.get()), pass, now)
             {
                 return Some(pick);
             }
@@ -264,11 +286,14 @@ impl Plan {
         let Some(target) = route.target(index).filter(|_| !self.settled.contains(index)) else {
             return false;
         };
-        let exclusion = match target.health().availability(now) {
+        let own = self.own_key_at(index.get());
+        let exclusion = match availability(target, own, now) {
             Availability::LeftAlone { until, class } => Exclusion::LeftAlone { until, class },
             _ if pass == Pass::ForWantOfBetter => return true,
             Availability::Benched { until } => Exclusion::Benched { until },
-            Availability::Ready | Availability::Probe if target.keys().any_ready(now) => return true,
+            Availability::Ready | Availability::Probe if own.unwrap_or(target.keys()).any_ready(now) => {
+                return true;
+            }
             Availability::Ready | Availability::Probe => Exclusion::NoKey,
         };
         self.note(index, exclusion);
@@ -293,14 +318,30 @@ fn choose(route: &Route, equals: TargetSet, now: Monotonic, random: u64) -> Opti
     Some(chosen.filter(|index| candidates.contains(*index)).unwrap_or(first))
 }
 
-/// Takes a credential of the target and, where it is half open, the place of its one probe.
-fn take(route: &Route, index: TargetIndex, pass: Pass, now: Monotonic) -> Option<Pick> {
+/// Whether a target may be sent a request, with its own credentials or with those of the request.
+fn availability(target: &Target, own: Option<&Arc<KeyPool>>, now: Monotonic) -> Availability {
+    match own {
+        None => target.health().availability(now),
+        Some(_) => target.health().availability_with_own_key(now),
+    }
+}
+
+/// Takes a credential of the target, or of the request's own for it, and, where the target is half open, the place
+/// of its one probe.
+fn take(
+    route: &Route,
+    index: TargetIndex,
+    own: Option<&Arc<KeyPool>>,
+    pass: Pass,
+    now: Monotonic,
+) -> Option<Pick> {
     let target = route.target(index)?;
+    let keys = own.unwrap_or(target.keys());
     let last_resort = pass == Pass::ForWantOfBetter;
-    let benched_key = || target.keys().pick_benched(KeySet::default()).filter(|_| last_resort);
-    let key = target.keys().pick(KeySet::default(), now).or_else(benched_key)?;
+    let benched_key = || keys.pick_benched(KeySet::default()).filter(|_| last_resort);
+    let key = keys.pick(KeySet::default(), now).or_else(benched_key)?;
     // Another request may have taken the probe, or learnt of a failure, since the target was found fit.
-    let (may_go, probe) = match target.health().availability(now) {
+    let (may_go, probe) = match availability(target, own, now) {
         Availability::Ready => (true, false),
         Availability::Probe => {
             let probe = target.health().claim_probe();
@@ -309,13 +350,13 @@ fn take(route: &Route, index: TargetIndex, pass: Pass, now: Monotonic) -> Option
         Availability::Benched { .. } => (last_resort, false),
         Availability::LeftAlone { .. } => (false, false),
     };
-    may_go.then(|| Pick::new(target.clone(), index, key, probe, now))
+    may_go.then(|| Pick::new(target.clone(), index, key, own.cloned(), probe, now))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HealthPolicy, KeyPool, RouteParts, Target};
+    use crate::{HealthPolicy, RouteParts};
 
     /// Between finding a target fit and taking it, other requests may have changed its health.
     #[test]
@@ -324,7 +365,7 @@ mod tests {
         let parts = RouteParts { primaries: vec![(target.clone(), 1)], ..RouteParts::default() };
         let (route, index) = (Route::new(parts).unwrap(), TargetIndex::new(0).unwrap());
         let (start, later) = (Monotonic::from_micros(1), Monotonic::from_micros(1_000_001));
-        let goes = |pass, now| take(&route, index, pass, now).map(|pick| pick.is_probe());
+        let goes = |pass, now| take(&route, index, None, pass, now).map(|pick| pick.is_probe());
 
         (0..5).for_each(|_| target.health().failed(&FailureCause::Broken, start, false, start));
         assert_eq!(goes(Pass::Healthy, start), None);

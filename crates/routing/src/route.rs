@@ -17,14 +17,19 @@ use crate::weighted_round_robin::WeightedRoundRobin;
 /// compiles routes holds the `Arc`s by name.
 pub struct Target {
     name: Arc<str>,
-    health: Health,
+    health: Arc<Health>,
     keys: Arc<KeyPool>,
 }
 
 impl Target {
     /// A healthy target; `name` is unique among all targets, such as `openai/gpt-4o-mini`.
     pub fn new(name: impl Into<Arc<str>>, keys: Arc<KeyPool>, policy: HealthPolicy) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), health: Health::new(policy), keys })
+        Arc::new(Self { name: name.into(), health: Arc::new(Health::new(policy)), keys })
+    }
+
+    /// The same target with other credentials: what is known of its health is shared.
+    pub fn with_keys(&self, keys: Arc<KeyPool>) -> Arc<Self> {
+        Arc::new(Self { name: Arc::clone(&self.name), health: Arc::clone(&self.health), keys })
     }
 
     /// The unique name.
@@ -38,7 +43,7 @@ impl Target {
     }
 
     /// The credentials of its provider.
-    pub fn keys(&self) -> &KeyPool {
+    pub fn keys(&self) -> &Arc<KeyPool> {
         &self.keys
     }
 }

@@ -5,6 +5,7 @@
 mod breaker;
 mod budget;
 mod failover;
+mod own_keys;
 mod plans;
 mod shares;
 mod storm;
