@@ -91,6 +91,27 @@ pub enum InvalidDefinition {
     /// A pepper that could be guessed.
     #[error("the key pepper has fewer than {min} bytes: give at least that many random ones", min = crate::Pepper::MIN_BYTES)]
     Pepper,
+    /// A master key that could be guessed.
+    #[error("the master key has fewer than {min} bytes: make one with `openssl rand -hex 32`", min = crate::MasterKey::MIN_BYTES)]
+    MasterKey,
+    /// Not a provider's key.
+    #[error(
+        "a provider's key has {min} to {max} visible ASCII characters and no spaces",
+        min = crate::ProviderSecret::MIN_BYTES, max = crate::ProviderSecret::MAX_BYTES
+    )]
+    ProviderSecret,
+    /// Not the id of a provider's key.
+    #[error("the id of a provider's key is `pk-` and twelve characters")]
+    ProviderKeyId,
+    /// Not a provider's name.
+    #[error("a provider's name has 1 to 128 characters and no control characters")]
+    ProviderName,
+    /// Not a label.
+    #[error("a label has 1 to 128 characters and no control characters")]
+    Label,
+    /// Not a weight.
+    #[error("a weight is at most {max}", max = crate::ProviderKey::MAX_WEIGHT)]
+    Weight,
 }
 
 impl InvalidDefinition {

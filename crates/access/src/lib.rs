@@ -11,10 +11,14 @@
 //! | is there room in its requests and tokens per minute? | [`Principal::admit`] |
 //! | which address does the request come from, proxies considered? | [`client_ip`] |
 //! | which keys exist? | a [`KeyStore`], such as [`MemoryKeyStore`] |
+//! | which keys of providers do tenants bring along? | a [`ProviderKeyStore`], opened by [`MasterKeys`] |
 //!
 //! The directory is compiled from the store and swapped as a whole, so that a request costs one map
 //! read and no lock. Limits count in cells that outlive a reload: changing a key's name, models or
 //! even its limits gives nobody a fresh minute.
+//!
+//! A **provider key** is a tenant's own, or the installation's, at a model provider. It has to be sent on, so that it
+//! is kept sealed, under a [`MasterKey`] that lives outside the store.
 //!
 //! The crate is pure: the current time, random bits and the client's address are arguments.
 //!
@@ -63,6 +67,7 @@ mod store;
 mod tags;
 mod tenant;
 pub mod testkit;
+mod vault;
 
 pub use admission::{Admission, AttemptClaim};
 pub use budget::{Budget, BudgetLimit, BudgetMeter, Counted, OnExceed};
@@ -81,4 +86,9 @@ pub use rate::{RateCell, Standing, Take};
 pub use secret::{KEY_RANDOM_BYTES, KeyHash, MintedKey, Pepper, PresentedKey, mint_key, mint_secret};
 pub use store::{KeyStore, KeyStoreError};
 pub use tags::Tags;
-pub use tenant::{Tenant, TenantName};
+pub use tenant::{OwnKeys, Tenant, TenantName};
+pub use vault::{
+    Fingerprint, KeyOwner, KeySecret, MasterKey, MasterKeyId, MasterKeys, OpenKey, ProviderKey,
+    ProviderKeyError, ProviderKeyId, ProviderKeyStore, ProviderSecret, SECRET_NONCE_BYTES, SealPlace,
+    SealedSecret, VaultError,
+};

@@ -4,9 +4,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use weighbridge_units::{KeyId, Timestamp};
 
-use crate::{KeyHash, KeyStore, KeyStoreError, RetiredSecret, Tenant, TenantName, VirtualKey};
+use crate::{
+    KeyHash, KeyStore, KeyStoreError, ProviderKey, ProviderKeyError, ProviderKeyStore, RetiredSecret, Tenant,
+    TenantName, VirtualKey,
+};
 
-/// Keys and tenants in memory, for tests and for embedding.
+/// Keys, tenants and providers' keys in memory, for tests and for embedding.
 #[derive(Debug, Default)]
 pub struct MemoryKeyStore {
     state: Mutex<State>,
@@ -17,6 +20,8 @@ struct State {
     keys: Vec<VirtualKey>,
     tenants: BTreeMap<TenantName, Tenant>,
     version: u64,
+    provider_keys: Vec<ProviderKey>,
+    provider_keys_version: u64,
 }
 
 impl MemoryKeyStore {
@@ -117,8 +122,52 @@ impl KeyStore for MemoryKeyStore {
     }
 }
 
+#[async_trait]
+impl ProviderKeyStore for MemoryKeyStore {
+    async fn add(&self, key: ProviderKey) -> Result<(), ProviderKeyError> {
+        key.check()?;
+        let mut state = self.state();
+        if state.provider_keys.iter().any(|other| other.id == key.id) {
+            return Err(ProviderKeyError::Duplicate(key.id));
+        }
+        state.provider_keys.push(key);
+        state.provider_keys_version += 1;
+        Ok(())
+    }
+
+    async fn replace(&self, former: &ProviderKey, next: ProviderKey) -> Result<(), ProviderKeyError> {
+        next.check()?;
+        let mut state = self.state();
+        let present = state.provider_keys.iter_mut().find(|key| key.id == former.id);
+        let present = present.ok_or(ProviderKeyError::NotFound(former.id))?;
+        if present != former {
+            return Err(ProviderKeyError::Changed(former.id));
+        }
+        if !present.may_become(&next) {
+            return Err(ProviderKeyError::Another(former.id));
+        }
+        *present = next;
+        state.provider_keys_version += 1;
+        Ok(())
+    }
+
+    async fn load(&self) -> Result<Vec<ProviderKey>, ProviderKeyError> {
+        Ok(self.state().provider_keys.clone())
+    }
+
+    async fn version(&self) -> Result<u64, ProviderKeyError> {
+        Ok(self.state().provider_keys_version)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn it_keeps_the_promises_of_a_store_of_provider_keys() {
+        let store = super::MemoryKeyStore::new();
+        futures::executor::block_on(crate::testkit::check_provider_key_store(&store)).unwrap();
+    }
+
     #[test]
     fn it_keeps_the_promises_of_a_key_store() {
         let store = super::MemoryKeyStore::new();

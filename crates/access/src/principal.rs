@@ -3,8 +3,8 @@ use std::sync::Arc;
 use weighbridge_units::{Monotonic, NanoUsd, Timestamp};
 
 use crate::{
-    AccessError, Admission, BudgetMeter, LimitCells, LimitOwner, LimitRefusal, Standing, Tenant, TenantName,
-    VirtualKey,
+    AccessError, Admission, BudgetMeter, LimitCells, LimitOwner, LimitRefusal, OwnKeys, Standing, Tenant,
+    TenantName, VirtualKey,
 };
 
 /// A tenant as the request path uses it: its definition, and what its limits and budgets count in.
@@ -94,6 +94,12 @@ impl Principal {
             Some(node) => (&node.tenant().name, node.tenant().credit_limit),
             None => (&self.key.tenant, None),
         }
+    }
+
+    /// Whether the key's requests go out on provider keys of its tenants' own.
+    pub fn own_keys(&self) -> OwnKeys {
+        let [organisation, team] = self.tenants.each_ref().map(|node| node.as_ref()?.tenant.own_keys);
+        OwnKeys::of(organisation, team)
     }
 
     /// The key's definition.

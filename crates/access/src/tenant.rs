@@ -89,6 +89,42 @@ impl FromStr for TenantName {
     }
 }
 
+/// Whether a tenant's requests go out on provider keys of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OwnKeys {
+    /// Where it has one at the provider; elsewhere on the installation's.
+    #[default]
+    Prefer,
+    /// On its own only: a target where it has none is passed over.
+    Require,
+    /// Never: its keys rest.
+    Off,
+}
+
+impl OwnKeys {
+    /// The name in admin API, command line and stores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::Off => "off",
+        }
+    }
+
+    /// The policy of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Prefer, Self::Require, Self::Off].into_iter().find(|policy| policy.as_str() == name)
+    }
+
+    /// What holds in a team: its own word, unless its organisation requires or forbids.
+    pub fn of(organisation: Option<Self>, team: Option<Self>) -> Self {
+        match organisation {
+            Some(bound @ (Self::Require | Self::Off)) => bound,
+            open => team.or(open).unwrap_or_default(),
+        }
+    }
+}
+
 /// The definition of an organisation or a team, as a store keeps it.
 ///
 /// What it says holds for all keys in it beside what they say themselves: a key may do what it, its team
@@ -106,6 +142,8 @@ pub struct Tenant {
     /// What it may owe, what is reserved included: a wallet, out of which its keys and those of teams without a
     /// wallet of their own are paid. Zero is prepaid, more is post-paid; `None` is no wallet, and no bound.
     pub credit_limit: Option<NanoUsd>,
+    /// Whether its requests go out on provider keys of its own; `None` leaves it to its organisation.
+    pub own_keys: Option<OwnKeys>,
     /// Whether its keys are refused until further notice.
     pub blocked: bool,
     /// When it was made.
@@ -123,6 +161,7 @@ impl Tenant {
             limits: Limits::NONE,
             budgets: Vec::new(),
             credit_limit: None,
+            own_keys: None,
             blocked: false,
             created,
             expires: None,
@@ -163,6 +202,20 @@ mod tests {
         for wrong in ["", "a b", "ä", "a\n", &"x".repeat(129)] {
             assert!(TenantName::new(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn an_organisation_that_requires_or_forbids_binds_its_teams() {
+        use OwnKeys::{Off, Prefer, Require};
+        assert_eq!(OwnKeys::of(None, None), Prefer);
+        for team in [Prefer, Require, Off] {
+            assert_eq!(OwnKeys::from_name(team.as_str()), Some(team));
+            assert_eq!(OwnKeys::of(Some(Require), Some(team)), Require);
+            assert_eq!(OwnKeys::of(Some(Off), Some(team)), Off);
+            assert_eq!((OwnKeys::of(Some(Prefer), Some(team)), OwnKeys::of(None, Some(team))), (team, team));
+            assert_eq!(OwnKeys::of(Some(team), None), team);
+        }
+        assert_eq!(OwnKeys::from_name("never"), None);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! What every [`KeyStore`] must do, for stores to be run against.
+//! What every [`KeyStore`] and every [`ProviderKeyStore`] must do, for stores to be run against.
 
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 use crate::{
-    Budget, KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache, RetiredSecret,
+    Budget, KeyHash, KeyOwner, KeySecret, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, OwnKeys,
+    PromptCache, ProviderKey, ProviderKeyError, ProviderKeyId, ProviderKeyStore, RetiredSecret, SealedSecret,
     Tags, Tenant, TenantName, VirtualKey,
 };
 
@@ -60,6 +61,7 @@ pub fn full_tenant(name: &str) -> Result<Tenant, crate::InvalidDefinition> {
     tenant.limits = full_limits();
     tenant.budgets = full_key(1)?.budgets;
     tenant.credit_limit = Some(NanoUsd::new(7));
+    tenant.own_keys = Some(OwnKeys::Require);
     tenant.blocked = true;
     tenant.expires = Some(Timestamp::from_micros(i64::MAX));
     Ok(tenant)
@@ -161,5 +163,97 @@ pub async fn check_key_store(store: &dyn KeyStore) -> Result<(), Box<dyn std::er
     let missing = store.rotate(nobody, plain.hash, at).await;
     assert!(matches!(missing, Err(KeyStoreError::NotFound(id)) if id == nobody), "{missing:?}");
     assert_eq!(store.load_all().await?, [revoked, rotated, none]);
+    Ok(())
+}
+
+/// A provider's key that uses every field. Its seal opens nowhere: stores do not open any.
+///
+/// # Errors
+/// None in practice: the parts are well-formed.
+pub fn full_provider_key(id: u64) -> Result<ProviderKey, crate::InvalidDefinition> {
+    Ok(ProviderKey {
+        id: ProviderKeyId::from_bits(id),
+        owner: KeyOwner::Tenant(TenantName::new("acme/search")?),
+        provider: "openai".to_owned(),
+        label: "prod, \"eu\" – ä".to_owned(),
+        weight: ProviderKey::MAX_WEIGHT,
+        fingerprint: "1a2b".parse()?,
+        secret: KeySecret::Sealed(SealedSecret::from_bytes((0..=255).collect::<Vec<u8>>())),
+        created: Timestamp::from_micros(1_795_226_938_123_456),
+        rotated: Some(Timestamp::from_micros(i64::MAX)),
+    })
+}
+
+/// Runs an empty store through everything that the trait promises, and leaves keys behind.
+///
+/// # Errors
+/// Any error that the store gives where it must not.
+///
+/// # Panics
+/// Where an answer is wrong.
+pub async fn check_provider_key_store(
+    store: &dyn ProviderKeyStore,
+) -> Result<(), Box<dyn std::error::Error>> {
+    assert_eq!(store.load().await?, [], "the store must be empty");
+    let full = full_provider_key((1 << 60) - 1)?;
+    let plain = ProviderKey {
+        id: ProviderKeyId::from_bits(1),
+        owner: KeyOwner::Installation,
+        weight: 0,
+        fingerprint: "".parse()?,
+        created: Timestamp::default(),
+        rotated: None,
+        ..full.clone()
+    };
+    let mut version = store.version().await?;
+    let mut changed = async |what: &str| -> Result<(), ProviderKeyError> {
+        let now = store.version().await?;
+        assert_ne!(now, version, "{what} must change the version");
+        version = now;
+        Ok(())
+    };
+    for key in [&full, &plain] {
+        store.add(key.clone()).await?;
+        changed("adding").await?;
+    }
+    let duplicate = store.add(plain.clone()).await;
+    assert!(matches!(duplicate, Err(ProviderKeyError::Duplicate(id)) if id == plain.id), "{duplicate:?}");
+    let invalid = store.add(ProviderKey { label: String::new(), ..plain.clone() }).await;
+    assert!(matches!(invalid, Err(ProviderKeyError::Invalid(_))), "{invalid:?}");
+    assert_eq!(store.load().await?, [full.clone(), plain.clone()]);
+
+    let rotated = ProviderKey {
+        label: "renamed".to_owned(),
+        weight: 7,
+        fingerprint: "zzzz".parse()?,
+        secret: KeySecret::Sealed(SealedSecret::from_bytes([9; 50])),
+        rotated: Some(Timestamp::from_secs(9)),
+        ..full.clone()
+    };
+    store.replace(&full, rotated.clone()).await?;
+    changed("replacing").await?;
+    let late = store.replace(&full, rotated.clone()).await;
+    assert!(matches!(late, Err(ProviderKeyError::Changed(id)) if id == full.id), "{late:?}");
+    let unlabelled = store.replace(&rotated, ProviderKey { label: "\n".to_owned(), ..rotated.clone() }).await;
+    assert!(matches!(unlabelled, Err(ProviderKeyError::Invalid(_))), "{unlabelled:?}");
+    for other in [
+        ProviderKey { owner: KeyOwner::Installation, ..rotated.clone() },
+        ProviderKey { owner: KeyOwner::Tenant(TenantName::new("acme")?), ..rotated.clone() },
+        ProviderKey { provider: "claude".to_owned(), ..rotated.clone() },
+        ProviderKey { created: Timestamp::default(), ..rotated.clone() },
+    ] {
+        let moved = store.replace(&rotated, other).await;
+        assert!(matches!(moved, Err(ProviderKeyError::Another(id)) if id == full.id), "{moved:?}");
+    }
+    let nobody = ProviderKey { id: ProviderKeyId::from_bits(77), ..plain.clone() };
+    let missing = store.replace(&nobody, nobody.clone()).await;
+    assert!(matches!(missing, Err(ProviderKeyError::NotFound(id)) if id == nobody.id), "{missing:?}");
+
+    let revoked = ProviderKey { secret: KeySecret::Revoked(Timestamp::from_secs(3)), ..rotated.clone() };
+    store.replace(&rotated, revoked.clone()).await?;
+    changed("revoking").await?;
+    let revived = store.replace(&revoked, rotated).await;
+    assert!(matches!(revived, Err(ProviderKeyError::Another(id)) if id == full.id), "{revived:?}");
+    assert_eq!(store.load().await?, [revoked, plain]);
     Ok(())
 }

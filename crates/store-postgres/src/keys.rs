@@ -38,11 +38,11 @@ const VERSION: &str = "SELECT version FROM virtual_key_version";
 #[cfg(test)]
 pub(crate) const STATEMENTS: [&str; 8] = [WRITE, ALL, FIND, REVOKE, ROTATE, RAISE_VERSION, LOCK, VERSION];
 
-/// A [`KeyStore`] in a PostgreSQL database.
+/// A [`KeyStore`] in a PostgreSQL database, and a [`ProviderKeyStore`](weighbridge_access::ProviderKeyStore).
 #[derive(Debug)]
 pub struct PostgresKeyStore {
-    database: Database,
-    link: Arc<Link>,
+    pub(crate) database: Database,
+    pub(crate) link: Arc<Link>,
 }
 
 impl PostgresKeyStore {

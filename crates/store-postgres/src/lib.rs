@@ -29,6 +29,7 @@ mod error;
 mod kept;
 mod keys;
 mod ledger;
+mod provider_keys;
 mod request_log;
 mod session;
 mod tenants;

@@ -1,4 +1,4 @@
-use crate::{Database, audit_log, kept, keys, ledger, request_log, server, tenants};
+use crate::{Database, audit_log, kept, keys, ledger, provider_keys, request_log, server, tenants};
 
 #[test]
 fn every_statement_can_be_prepared() {
@@ -10,6 +10,7 @@ fn every_statement_can_be_prepared() {
         let others = [
             &keys::STATEMENTS[..],
             &tenants::STATEMENTS,
+            &provider_keys::STATEMENTS,
             &audit_log::STATEMENTS,
             &request_log::STATEMENTS,
             &kept::STATEMENTS,

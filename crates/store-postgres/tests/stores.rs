@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::executor::block_on;
-use weighbridge_access::testkit::{check_key_store, full_key};
-use weighbridge_access::{KeyStore, KeyStoreError};
+use weighbridge_access::testkit::{check_key_store, check_provider_key_store, full_key, full_provider_key};
+use weighbridge_access::{KeyStore, KeyStoreError, ProviderKeyError, ProviderKeyStore};
 use weighbridge_cache::testkit::{Subject, check_store};
 use weighbridge_cache::{CacheStore, StoreLimits};
 use weighbridge_records::{
@@ -44,9 +44,9 @@ fn k2_another_instance_sees_a_change_by_the_version() {
     let key = full_key(5).unwrap();
     block_on(here.create(key.clone())).unwrap();
     assert_eq!(block_on(there.load_all()).unwrap(), [key]);
-    let before = block_on(there.version()).unwrap();
+    let before = block_on(KeyStore::version(&there)).unwrap();
     block_on(here.revoke(KeyId::from_bits(5), Timestamp::from_secs(1))).unwrap();
-    assert_ne!(block_on(there.version()).unwrap(), before);
+    assert_ne!(block_on(KeyStore::version(&there)).unwrap(), before);
     assert!(block_on(there.load_all()).unwrap()[0].revoked.is_some());
 }
 
@@ -63,6 +63,38 @@ fn a_key_that_cannot_be_read_is_an_error_and_names_the_key() {
         server.sql(&name, &format!("UPDATE virtual_key SET {damage}"));
         let error = block_on(store.load_all()).unwrap_err();
         assert!(matches!(&error, KeyStoreError::Corrupt { id, .. } if *id == key.id), "{damage}: {error}");
+    }
+}
+
+#[test]
+fn provider_keys_keep_the_promises_of_their_store() {
+    let Some(server) = server::shared() else { return };
+    block_on(check_provider_key_store(&PostgresKeyStore::open(&open(&server)))).unwrap();
+}
+
+#[test]
+fn k2_another_instance_sees_a_provider_key_by_the_version() {
+    let Some(server) = server::shared() else { return };
+    let url = server.url(&server.database());
+    let [here, there] = [(); 2].map(|()| PostgresKeyStore::open(&Database::open(&url).unwrap()));
+    let before = block_on(ProviderKeyStore::version(&there)).unwrap();
+    let key = full_provider_key(5).unwrap();
+    block_on(here.add(key.clone())).unwrap();
+    assert_ne!(block_on(ProviderKeyStore::version(&there)).unwrap(), before);
+    assert_eq!(block_on(there.load()).unwrap(), [key]);
+}
+
+#[test]
+fn a_provider_key_that_cannot_be_read_is_an_error_and_names_the_key() {
+    let Some(server) = server::shared() else { return };
+    let name = server.database();
+    let store = PostgresKeyStore::open(&Database::open(&server.url(&name)).unwrap());
+    let key = full_provider_key(5).unwrap();
+    block_on(store.add(key.clone())).unwrap();
+    for damage in ["weight = -1", "owner = 'a b'", "fingerprint = 'abcdefgh'"] {
+        server.sql(&name, &format!("UPDATE provider_key SET {damage}"));
+        let error = block_on(store.load()).unwrap_err();
+        assert!(matches!(&error, ProviderKeyError::Corrupt { id, .. } if *id == key.id), "{damage}: {error}");
     }
 }
 

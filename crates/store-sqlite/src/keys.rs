@@ -39,10 +39,10 @@ const ROTATE: &str = "UPDATE virtual_key SET retired_hash = hash, retired_until 
 const RAISE_VERSION: &str = "UPDATE virtual_key_version SET version = version + 1";
 const VERSION: &str = "SELECT version FROM virtual_key_version";
 
-/// A [`KeyStore`] in an SQLite file. Dropping it waits for the calls under way.
+/// A [`KeyStore`] in an SQLite file, and a [`ProviderKeyStore`](weighbridge_access::ProviderKeyStore). Dropping it waits for the calls under way.
 #[derive(Debug)]
 pub struct SqliteKeyStore {
-    worker: Worker,
+    pub(crate) worker: Worker,
 }
 
 impl SqliteKeyStore {
@@ -352,7 +352,7 @@ mod tests {
         block_on(open(&folder).create(key.clone())).unwrap();
         let other = Connection::open(folder.path().join("keys.db")).unwrap();
         let back = "UPDATE virtual_key SET budget = 25000000001, budget_period = 'month'; \
-             DROP TABLE tenant; ALTER TABLE virtual_key DROP COLUMN budgets; \
+             DROP TABLE provider_key; DROP TABLE provider_key_version; DROP TABLE tenant; ALTER TABLE virtual_key DROP COLUMN budgets; \
              ALTER TABLE virtual_key DROP COLUMN usd_per_minute; \
              ALTER TABLE virtual_key DROP COLUMN concurrency; \
              ALTER TABLE virtual_key DROP COLUMN blocked; \

@@ -35,6 +35,7 @@ mod connection;
 mod kept;
 mod keys;
 mod ledger;
+mod provider_keys;
 mod request_log;
 mod tenants;
 mod worker;

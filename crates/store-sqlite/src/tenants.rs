@@ -2,17 +2,16 @@
 
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use weighbridge_access::{KeyStoreError, Limits, ModelScope, Tenant, TenantName};
+use weighbridge_access::{KeyStoreError, Limits, ModelScope, OwnKeys, Tenant, TenantName};
 use weighbridge_units::{NanoUsd, Timestamp};
 
 use crate::keys::{limit_column, lines, unavailable};
 
-const COLUMNS: &str =
-    "name, models, rpm, tpm, usd_per_minute, concurrency, budgets, credit_limit, blocked, created, expires";
+const COLUMNS: &str = "name, models, rpm, tpm, usd_per_minute, concurrency, budgets, credit_limit, blocked, created, expires, own_keys";
 const WRITE: &str = "INSERT OR REPLACE INTO tenant (name, models, rpm, tpm, usd_per_minute, concurrency, budgets, \
-     credit_limit, blocked, created, expires) \
+     credit_limit, blocked, created, expires, own_keys) \
      VALUES (:name, :models, :rpm, :tpm, :usd_per_minute, :concurrency, :budgets, :credit_limit, :blocked, :created, \
-     :expires)";
+     :expires, :own_keys)";
 
 /// Every tenant, by name.
 pub(crate) fn load(connection: &Connection) -> Result<Vec<Tenant>, KeyStoreError> {
@@ -53,6 +52,7 @@ pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<(), KeyS
         ":blocked": tenant.blocked,
         ":created": tenant.created.as_micros(),
         ":expires": tenant.expires.map(Timestamp::as_micros),
+        ":own_keys": tenant.own_keys.map(OwnKeys::as_str),
     };
     connection.execute(WRITE, parameters).map(|_| ()).map_err(unavailable)
 }
@@ -84,6 +84,11 @@ impl<'r> TenantRow<'r> {
         tenant.credit_limit = self.get::<Option<i64>>("credit_limit")?.map(NanoUsd::new);
         tenant.blocked = self.get("blocked")?;
         tenant.expires = self.get::<Option<i64>>("expires")?.map(Timestamp::from_micros);
+        if let Some(name) = self.get::<Option<String>>("own_keys")? {
+            let policy = OwnKeys::from_name(&name);
+            tenant.own_keys =
+                Some(policy.ok_or_else(|| self.corrupt(format!("own_keys `{name}` is not known")))?);
+        }
         Ok(tenant)
     }
 
