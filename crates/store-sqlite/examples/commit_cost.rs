@@ -1,19 +1,23 @@
-//! What a reservation and its end cost on SQLite and in memory: CPU per request, alone and in batches.
+//! What a reservation and its end cost on SQLite and in memory: how many a second, CPU per request, alone and in batches.
 //!
-//! `cargo run --release -p weighbridge-store-sqlite --example commit_cost [memory|sqlite|fsync [TASKS]]`
+//! `cargo run --release -p weighbridge-store-sqlite --example commit_cost [memory|sqlite|fsync [TASKS [REQUESTS [FILE]]]]`
+//!
+//! With a file, the ledger in it is opened or made, and stays: for two processes on one ledger at once, and for
+//! a journal that grows.
 
 #![allow(clippy::print_stdout, reason = "a report is what this prints")]
 
 use std::error::Error;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 use weighbridge_ledger::{
-    Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Hold, Ledger, LedgerStore, MemoryLedger,
-    Name, Quantity, Reserve, budget_account,
+    Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Hold, Ledger, LedgerError, LedgerStore,
+    MemoryLedger, Name, Quantity, Reserve, budget_account,
 };
 use weighbridge_store_sqlite::{Durability, SqliteLedger, SqliteLedgerOptions};
 use weighbridge_units::{
@@ -22,29 +26,37 @@ use weighbridge_units::{
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!(
-        "{:<10}{:>8}{:>12}{:>14}{:>12}{:>12}{:>8}",
-        "store", "tasks", "requests", "CPU/request", "p50", "p99", "batch"
+        "{:<8}{:>6}{:>12}{:>10}{:>12}{:>12}{:>14}{:>12}{:>12}{:>7}",
+        "store", "tasks", "journal", "open", "requests", "per second", "CPU/request", "p50", "p99", "batch"
     );
-    let only = std::env::args().nth(1);
-    let asked = |name: &str| only.as_deref().is_none_or(|only| only == name);
-    let tasks: Option<usize> = std::env::args().nth(2).and_then(|tasks| tasks.parse().ok());
-    let tasks: &[usize] = tasks.as_slice();
-    let tasks = if tasks.is_empty() { &[1, 8, 64, 256] } else { tasks };
-    for &tasks in tasks.iter().filter(|_| asked("memory")) {
-        measure("memory", Arc::new(MemoryLedger::new()), tasks, 400_000)?;
-    }
-    for (name, durability) in [("sqlite", Durability::Process), ("fsync", Durability::Fsync)] {
-        if !asked(name) {
+    let said: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| said.get(at).map(|text| text.parse::<usize>()).transpose();
+    let tasks = number(1)?.map_or_else(|| vec![1, 8, 64, 256], |tasks| vec![tasks]);
+    for name in ["memory", "sqlite", "fsync"] {
+        if said.first().is_some_and(|only| only != name) {
             continue;
         }
-        for &tasks in tasks {
+        for &tasks in &tasks {
+            let requests = number(2)?.unwrap_or(match name {
+                "memory" => 400_000,
+                "sqlite" => 200_000,
+                _ => 300 * tasks,
+            });
             let folder = tempfile::tempdir_in(".")?;
-            let options = SqliteLedgerOptions { path: folder.path().join("ledger.db"), durability };
-            let requests = match durability {
-                Durability::Process => 200_000,
-                Durability::Fsync => 300 * tasks,
+            let path = said.get(3).map_or_else(|| folder.path().join("ledger.db"), PathBuf::from);
+            let began = Instant::now();
+            let store: Arc<dyn LedgerStore> = match name {
+                "memory" => Arc::new(MemoryLedger::new()),
+                "sqlite" => Arc::new(SqliteLedger::with_options(&SqliteLedgerOptions {
+                    path,
+                    durability: Durability::Process,
+                })?),
+                _ => Arc::new(SqliteLedger::with_options(&SqliteLedgerOptions {
+                    path,
+                    durability: Durability::Fsync,
+                })?),
             };
-            measure(name, Arc::new(SqliteLedger::with_options(&options)?), tasks, requests)?;
+            measure(name, store, began.elapsed(), tasks, requests, said.get(3).is_none())?;
         }
     }
     Ok(())
@@ -53,18 +65,23 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(
     name: &str,
     store: Arc<dyn LedgerStore>,
+    opened: Duration,
     tasks: usize,
     requests: usize,
+    is_whole: bool,
 ) -> Result<(), Box<dyn Error>> {
     let ledger = Ledger::new(store, 100_000);
     let mut pool = LocalPool::new();
+    let journal = pool.run_until(length(&**ledger.store()))?;
+    // Attempts of other processes, and of earlier ones, have other ids.
+    let run = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
     let handles = (0..tasks).map(|task| {
         let ledger = ledger.clone();
-        let client = client(ledger, task as u64, requests / tasks, tasks == 1);
+        let client = client(ledger, run, task as u64, requests / tasks, tasks == 1);
         pool.spawner().spawn_local_with_handle(client)
     });
     let handles = handles.collect::<Result<Vec<_>, _>>()?;
-    let before = cpu_time()?;
+    let (before, began) = (cpu_time()?, Instant::now());
     let mut latencies = pool.run_until(async {
         let mut all = Vec::with_capacity(requests);
         for handle in handles {
@@ -73,23 +90,49 @@ fn measure(
         all
     });
     pool.run_until(ledger.drained());
-    let spent = cpu_time()?.saturating_sub(before);
+    let (took, spent) = (began.elapsed(), cpu_time()?.saturating_sub(before));
     latencies.sort_unstable();
     let count = latencies.len();
+    if count == 0 {
+        return Err("nothing was reserved".into());
+    }
     let at = |percent: usize| latencies.get(count * percent / 100).copied().unwrap_or_default();
     let each = spent / u32::try_from(count)?;
     let commits = ledger.store().counters().commits.max(1);
     let batch = 2 * count as u64 / commits;
-    println!("{name:<10}{tasks:>8}{count:>12}{each:>14.1?}{:>12.1?}{:>12.1?}{batch:>8}", at(50), at(99));
-    let found = pool.run_until(ledger.store().verify(Extent::All))?;
+    let rate = count as u128 * 1_000 / took.as_millis().max(1);
+    let (p50, p99) = (at(50), at(99));
+    println!(
+        "{name:<8}{tasks:>6}{journal:>12}{opened:>10.1?}{count:>12}{rate:>12}{each:>14.1?}{p50:>12.1?}{p99:>12.1?}{batch:>7}"
+    );
+    let extent = if is_whole { Extent::All } else { Extent::SinceSeal };
+    let found = pool.run_until(ledger.store().verify(extent))?;
     if !found.is_sound() {
         return Err(format!("{:?}", found.faults).into());
     }
     Ok(())
 }
 
+/// How many rows the journal has.
+async fn length(store: &dyn LedgerStore) -> Result<u64, LedgerError> {
+    let (mut length, mut step) = (0, 1_u64 << 40);
+    while step > 0 {
+        if !store.journal(length + step - 1, 1).await?.is_empty() {
+            length += step;
+        }
+        step /= 2;
+    }
+    Ok(length)
+}
+
 /// Asks one request after another; gives how long each reservation took.
-fn client(ledger: Ledger, task: u64, requests: usize, alone: bool) -> impl Future<Output = Vec<Duration>> {
+fn client(
+    ledger: Ledger,
+    run: u128,
+    task: u64,
+    requests: usize,
+    alone: bool,
+) -> impl Future<Output = Vec<Duration>> {
     let now = Timestamp::from_date(2026, 11, 21).unwrap_or_default();
     let [tenant, provider, model, version] = ["acme", "openai", "gpt-4o-mini", "2026-11"].map(Name::new);
     let reason = Name::new("");
@@ -104,7 +147,10 @@ fn client(ledger: Ledger, task: u64, requests: usize, alone: bool) -> impl Futur
                 limit: Some(Quantity::new(i64::MAX / 2)),
             };
             let reserve = Reserve {
-                attempt: AttemptId::new(at, u128::from(task) << 64 | u128::from(number) << 8 | 1),
+                attempt: AttemptId::new(
+                    at,
+                    (run % (1 << 40)) << 40 | u128::from(task) << 30 | u128::from(number),
+                ),
                 at,
                 expires: at + Duration::from_secs(600),
                 key,
