@@ -173,6 +173,23 @@ pub(crate) struct TenantArgs {
     /// A wallet, and how many dollars it may owe: 0 for prepaid. `none` for no wallet
     #[arg(long, value_name = "USD")]
     pub(crate) credit_limit_usd: Option<String>,
+    /// What requests cost beside the provider's cost: a percentage of it, such as 20, or -5 for a discount.
+    /// This and the other three say all of the mark-up together: what is not said is zero
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
+    pub(crate) markup_percent: Option<String>,
+    /// Dollars for each request
+    #[arg(long, value_name = "USD")]
+    pub(crate) markup_per_request_usd: Option<String>,
+    /// Dollars for a million tokens of prompts
+    #[arg(long, value_name = "USD")]
+    pub(crate) markup_per_million_prompt_usd: Option<String>,
+    /// Dollars for a million tokens of answers
+    #[arg(long, value_name = "USD")]
+    pub(crate) markup_per_million_answer_usd: Option<String>,
+    /// Take the tenant's own mark-up away: the configured one holds
+    #[arg(long, conflicts_with_all = ["markup_percent", "markup_per_request_usd", "markup_per_million_prompt_usd",
+                                      "markup_per_million_answer_usd"])]
+    pub(crate) no_markup: bool,
 }
 
 #[derive(Args)]

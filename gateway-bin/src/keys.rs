@@ -126,6 +126,7 @@ pub(crate) fn changed(said: ChangeArgs) -> Change {
         concurrency: said.concurrency.map(|most| most.0),
         budgets: unless("none", said.budgets).map(Option::unwrap_or_default),
         credit_limit_usd: None,
+        markup: None,
         expires: said.expires.map(text),
         blocked: None,
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use weighbridge_admin::{Change, TenantView};
+use weighbridge_admin::{Change, ChargesText, TenantView};
 
 use crate::cli::{ListArgs, TenantArgs, TenantsCommand, say};
 use crate::keys::{actor, changed, service};
@@ -44,7 +44,17 @@ async fn create(args: TenantArgs) -> anyhow::Result<()> {
 fn wanted(args: TenantArgs) -> (String, Change) {
     let text = |said: String| (said != "none").then_some(said);
     let credit_limit_usd = args.credit_limit_usd.map(text);
-    (args.name, Change { credit_limit_usd, ..changed(args.change) })
+    let said = ChargesText {
+        percent: args.markup_percent,
+        per_request_usd: args.markup_per_request_usd,
+        per_million_prompt_usd: args.markup_per_million_prompt_usd,
+        per_million_answer_usd: args.markup_per_million_answer_usd,
+    };
+    let markup = match args.no_markup {
+        true => Some(None),
+        false => (said != ChargesText::default()).then_some(Some(said)),
+    };
+    (args.name, Change { credit_limit_usd, markup, ..changed(args.change) })
 }
 
 fn shown(tenant: &TenantView) -> anyhow::Result<()> {

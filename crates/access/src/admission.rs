@@ -90,14 +90,16 @@ impl Admission {
     }
 
     /// Takes what one attempt needs: a request, its tokens and a place of the target's own limits, and money out
-    /// of everybody's limits per minute.
+    /// of everybody's limits per minute: its `cost` at worst out of the target's, its `price` at worst out of
+    /// those of whoever pays.
     ///
     /// # Errors
     /// [`LimitRefusal`] by the first limit without room; nothing is taken then, and the admission stays.
     pub fn attempt(
         &self,
         target: Option<&Arc<LimitCells>>,
-        amount: NanoUsd,
+        cost: NanoUsd,
+        price: NanoUsd,
         now: Monotonic,
     ) -> Result<AttemptClaim, LimitRefusal> {
         let mut claim =
@@ -107,12 +109,12 @@ impl Admission {
             target.take(LimitKind::Rpm, 1, now)?;
             target.take(LimitKind::Tpm, self.estimate, now)?;
             target.take(LimitKind::Concurrency, 1, now)?;
-            target.take(LimitKind::UsdPerMinute, nano(amount), now)?;
+            target.take(LimitKind::UsdPerMinute, nano(cost), now)?;
         }
         let limiting = self.claims.iter().flatten().filter(|claim| claim.cells().money(now).is_some());
         for (money, limiting) in claim.money.iter_mut().zip(limiting) {
             let money = money.insert(Claim::on(Arc::clone(limiting.cells())));
-            money.take(LimitKind::UsdPerMinute, nano(amount), now)?;
+            money.take(LimitKind::UsdPerMinute, nano(price), now)?;
         }
         Ok(claim)
     }

@@ -65,6 +65,15 @@ impl ModelPattern {
     pub fn matches(&self, model: &str) -> bool {
         self.0.matches(model)
     }
+
+    /// How closely it describes a model: a whole name is closer than any beginning, a longer beginning closer than
+    /// a shorter one.
+    pub fn closeness(&self) -> impl Ord + use<> {
+        match &self.0 {
+            Match::Exactly(whole) => (true, whole.len()),
+            Match::StartsWith(start) => (false, start.len()),
+        }
+    }
 }
 
 impl FromStr for ModelPattern {

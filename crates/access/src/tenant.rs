@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use weighbridge_units::{NanoUsd, Timestamp};
+use weighbridge_units::{Charges, NanoUsd, Timestamp};
 
 use crate::{Budget, InvalidDefinition, Limits, ModelScope};
 
@@ -144,6 +144,9 @@ pub struct Tenant {
     pub credit_limit: Option<NanoUsd>,
     /// Whether its requests go out on provider keys of its own; `None` leaves it to its organisation.
     pub own_keys: Option<OwnKeys>,
+    /// What its keys' requests cost beside the provider's cost; `None` is what the configuration says. A team's
+    /// goes before its organisation's.
+    pub markup: Option<Charges>,
     /// Whether its keys are refused until further notice.
     pub blocked: bool,
     /// When it was made.
@@ -162,6 +165,7 @@ impl Tenant {
             budgets: Vec::new(),
             credit_limit: None,
             own_keys: None,
+            markup: None,
             blocked: false,
             created,
             expires: None,

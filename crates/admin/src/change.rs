@@ -1,9 +1,9 @@
 use serde::{Deserialize, Deserializer};
 use weighbridge_access::{Budget, Limits, ModelScope, Tenant, VirtualKey};
-use weighbridge_units::{NanoUsd, Timestamp};
+use weighbridge_units::{Charges, NanoUsd, Timestamp};
 
-use crate::AdminError;
 use crate::new_key::{instant_after, money, read_all};
+use crate::{AdminError, ChargesText};
 
 /// What is to be different about a key or a tenant. What is absent stays; `null` takes it away, and empty
 /// lists are lists of nothing.
@@ -31,6 +31,10 @@ pub struct Change {
     /// What a tenant's wallet may owe, in dollars: `0` for prepaid, `null` for no wallet. Keys have none.
     #[serde(default, deserialize_with = "said")]
     pub credit_limit_usd: Option<Option<String>>,
+    /// What a tenant's requests cost beside the provider's cost, `null` for what the configuration says. All of it:
+    /// what is absent in it is zero. Keys have none.
+    #[serde(default, deserialize_with = "said")]
+    pub markup: Option<Option<ChargesText>>,
     /// When it ends: `2027-01-31` or `2027-01-31T12:00:00Z`.
     #[serde(default, deserialize_with = "said")]
     pub expires: Option<Option<String>>,
@@ -51,6 +55,8 @@ pub(crate) struct Changed<'a> {
     budgets: &'a mut Vec<Budget>,
     /// Of tenants only.
     credit_limit: Option<&'a mut Option<NanoUsd>>,
+    /// Of tenants only.
+    markup: Option<&'a mut Option<Charges>>,
     expires: &'a mut Option<Timestamp>,
     blocked: &'a mut bool,
 }
@@ -58,14 +64,15 @@ pub(crate) struct Changed<'a> {
 impl<'a> From<&'a mut VirtualKey> for Changed<'a> {
     fn from(key: &'a mut VirtualKey) -> Self {
         let VirtualKey { models, limits, budgets, expires, blocked, .. } = key;
-        Self { models, limits, budgets, credit_limit: None, expires, blocked }
+        Self { models, limits, budgets, credit_limit: None, markup: None, expires, blocked }
     }
 }
 
 impl<'a> From<&'a mut Tenant> for Changed<'a> {
     fn from(tenant: &'a mut Tenant) -> Self {
-        let Tenant { models, limits, budgets, credit_limit, expires, blocked, .. } = tenant;
-        Self { models, limits, budgets, credit_limit: Some(credit_limit), expires, blocked }
+        let Tenant { models, limits, budgets, credit_limit, markup, expires, blocked, .. } = tenant;
+        let (credit_limit, markup) = (Some(credit_limit), Some(markup));
+        Self { models, limits, budgets, credit_limit, markup, expires, blocked }
     }
 }
 
@@ -77,7 +84,7 @@ impl Change {
 
     /// Applies it to a definition, which is checked by whoever owns it.
     pub(crate) fn apply<'a>(&self, to: impl Into<Changed<'a>>, now: Timestamp) -> Result<(), AdminError> {
-        let Changed { models, limits, budgets, credit_limit, expires, blocked } = to.into();
+        let Changed { models, limits, budgets, credit_limit, markup, expires, blocked } = to.into();
         match &self.models {
             Some(Some(patterns)) => {
                 *models = ModelScope::Only(read_all(patterns).map_err(AdminError::definition)?)
@@ -104,6 +111,12 @@ impl Change {
             })?;
             *whose = said.as_deref().map(|text| money("credit_limit_usd", text)).transpose()?;
         }
+        if let Some(said) = &self.markup {
+            let whose = markup.ok_or_else(|| {
+                AdminError::invalid("markup", "a key has no mark-up: give one to its tenant")
+            })?;
+            *whose = said.as_ref().map(|text| text.read("markup")).transpose()?;
+        }
         if let Some(said) = &self.expires {
             *expires = said.as_deref().map(|text| instant_after(text, now)).transpose()?;
         }
@@ -117,6 +130,10 @@ impl Change {
             said.map(|value| value.as_ref().map_or_else(|| "none".to_owned(), T::to_string))
         }
         let models = self.models.as_ref().map(|said| said.as_ref().map(|models| models.join(" ")));
+        // What was refused was never said.
+        let text =
+            |text: &ChargesText| text.read("markup").map_or_else(|why| why.to_string(), |c| c.to_string());
+        let markup = self.markup.as_ref().map(|said| said.as_ref().map(text));
         let fields = [
             ("models", shown(models.as_ref())),
             ("rpm", shown(self.rpm.as_ref())),
@@ -125,6 +142,7 @@ impl Change {
             ("concurrency", shown(self.concurrency.as_ref())),
             ("budgets", self.budgets.as_ref().map(|budgets| budgets.join("; "))),
             ("credit_limit_usd", shown(self.credit_limit_usd.as_ref())),
+            ("markup", shown(markup.as_ref())),
             ("expires", shown(self.expires.as_ref())),
             ("blocked", self.blocked.map(|blocked| blocked.to_string())),
         ];

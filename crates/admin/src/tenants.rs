@@ -54,7 +54,7 @@ impl AdminService {
         let now = self.now();
         let tenants = self.all_tenants().await?;
         let seen = tenants.iter().filter(|tenant| actor.may_see(&tenant.name));
-        Ok(seen.map(|tenant| TenantView::new(tenant, now)).collect())
+        Ok(seen.map(|tenant| TenantView::new(tenant, now).for_actor(actor)).collect())
     }
 
     /// One tenant.
@@ -62,7 +62,7 @@ impl AdminService {
     /// # Errors
     /// [`AdminError::NoTenant`], also where there is one that is not the actor's to see.
     pub async fn tenant(&self, actor: &Actor, name: &str) -> Result<TenantView, AdminError> {
-        Ok(TenantView::new(&self.existing_tenant(actor, name).await?, self.now()))
+        Ok(TenantView::new(&self.existing_tenant(actor, name).await?, self.now()).for_actor(actor))
     }
 
     async fn put(
@@ -76,12 +76,15 @@ impl AdminService {
         if change.credit_limit_usd.is_some() && !actor.is_of_installation() {
             return Err(AdminError::forbidden("wallets are for the administrator of the installation"));
         }
+        if change.markup.is_some() && !actor.is_of_installation() {
+            return Err(AdminError::forbidden("mark-ups are for the administrator of the installation"));
+        }
         tenant.check().map_err(AdminError::definition)?;
         let mut parents = self.around(&tenant.name).await?;
         parents.retain(|parent| parent.name != tenant.name);
         Grant::from(&tenant).within(&parents)?;
         self.write_down(actor, action, &tenant.name, change.describe()).await?;
-        let view = TenantView::new(&tenant, self.now());
+        let view = TenantView::new(&tenant, self.now()).for_actor(actor);
         self.keys.put_tenant(former, tenant).await.map_err(AdminError::from_store)?;
         self.load().await?;
         Ok(view)

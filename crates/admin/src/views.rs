@@ -6,6 +6,8 @@ use weighbridge_access::{Budget, BudgetLimit, ModelScope, Tenant, VirtualKey};
 use weighbridge_ledger::{AccountId, Balance, Measure, Quantity, Used, Verification};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
 
+use crate::{Actor, ChargesText};
+
 /// A key as it may be shown. It holds neither secret nor hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyView {
@@ -158,6 +160,10 @@ pub struct TenantView {
     pub budgets: Vec<BudgetView>,
     /// What it may owe, in dollars, if it has a wallet.
     pub credit_limit_usd: Option<String>,
+    /// What its requests cost beside the provider's cost, where that is not as configured. Shown to whoever
+    /// administers the installation only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub markup: Option<ChargesText>,
     /// When it was made, in RFC 3339.
     pub created: String,
     /// From when on its keys are refused.
@@ -184,9 +190,18 @@ impl TenantView {
             concurrency: tenant.limits.concurrency,
             budgets: tenant.budgets.iter().map(BudgetView::new).collect(),
             credit_limit_usd: tenant.credit_limit.map(|limit| limit.to_string()),
+            markup: tenant.markup.map(ChargesText::of),
             created: tenant.created.to_string(),
             expires: tenant.expires.map(|at| at.to_string()),
         }
+    }
+}
+
+impl TenantView {
+    /// What the actor may see of it.
+    pub(crate) fn for_actor(self, actor: &Actor) -> Self {
+        let markup = self.markup.filter(|_| actor.is_of_installation());
+        Self { markup, ..self }
     }
 }
 

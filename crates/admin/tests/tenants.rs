@@ -151,6 +151,33 @@ async fn a_change_keeps_what_it_does_not_name() {
     assert!(matches!(service.update_key(&root, id, &Change::default()).await, Err(AdminError::Revoked(_))));
 }
 
+#[tokio::test]
+async fn mark_ups_are_for_the_installation_alone() {
+    let office = office();
+    let (root, acme) = (Actor::installation("root"), of("acme"));
+    let markup = change(r#"{"markup": {"percent": "20", "per_request_usd": "0.001"}}"#);
+    let view = office.service.create_tenant(&root, "acme", &markup).await.unwrap();
+    assert_eq!(view.markup.unwrap().percent.as_deref(), Some("20"));
+    for (name, markup) in [("acme", &markup), ("acme/search", &change(r#"{"markup": null}"#))] {
+        let refused = office.service.update_tenant(&acme, name, markup).await;
+        assert!(matches!(refused, Err(AdminError::Forbidden(_) | AdminError::NoTenant(_))), "{refused:?}");
+    }
+    let refused = office.service.create_tenant(&acme, "acme/search", &markup).await;
+    assert!(matches!(refused, Err(AdminError::Forbidden(_))), "{refused:?}");
+    assert_eq!(office.service.tenant(&acme, "acme").await.unwrap().markup, None, "nor do tenants see it");
+    assert!(office.service.list_tenants(&acme).await.unwrap().iter().all(|tenant| tenant.markup.is_none()));
+    for wrong in [r#"{"percent": "-101"}"#, r#"{"percent": "1e2"}"#, r#"{"per_request_usd": "-1"}"#] {
+        let wrong = change(&format!(r#"{{"markup": {wrong}}}"#));
+        let refused = office.service.update_tenant(&root, "acme", &wrong).await;
+        assert!(matches!(refused, Err(AdminError::Invalid { field: "markup", .. })), "{refused:?}");
+    }
+    let gone = office.service.update_tenant(&root, "acme", &change(r#"{"markup": null}"#)).await.unwrap();
+    assert_eq!(gone.markup, None);
+    let acts = office.audit.recent(10).await.unwrap();
+    let said: Vec<_> = acts.iter().flat_map(|act| &act.details).map(|(_, value)| value.as_str()).collect();
+    assert_eq!(said, ["none", "20% + 0.001/request"]);
+}
+
 /// Something that an administrator may try.
 #[derive(Debug, Clone)]
 enum Try {
@@ -198,6 +225,7 @@ fn changes() -> impl Strategy<Value = Change> {
             tpm,
             usd_per_minute,
             credit_limit_usd: None,
+            markup: None,
             concurrency,
             budgets,
             expires,

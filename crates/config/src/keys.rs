@@ -186,8 +186,39 @@ pub(crate) static PRICES: Section = Section {
         key("overrides", r#"[{ provider = "openai", model = "gpt-4o-mini", rates = { input = "0.12" } }]"#),
         key("updates", r#""weighbridge.prices.toml""#),
         key("refresh", "[prices.refresh]"),
+        key("markup", "[prices.markup]"),
     ],
 };
+
+/// `[prices.markup]`
+pub(crate) static MARKUP: Section = Section {
+    name: "prices.markup",
+    keys: &[
+        PERCENT,
+        PER_REQUEST,
+        PER_PROMPT,
+        PER_ANSWER,
+        key("rules", r#"[{ tenant = "acme", percent = "10" }]"#),
+    ],
+};
+
+/// An entry of `rules`.
+pub(crate) static MARKUP_RULE: Section = Section {
+    name: "prices.markup.rules",
+    keys: &[
+        key("tenant", r#""acme""#),
+        key("model", r#""openai/*""#),
+        PERCENT,
+        PER_REQUEST,
+        PER_PROMPT,
+        PER_ANSWER,
+    ],
+};
+
+const PERCENT: Key = key("percent", r#""20""#);
+const PER_REQUEST: Key = key("per_request_usd", r#""0.001""#);
+const PER_PROMPT: Key = key("per_million_prompt_usd", r#""0.10""#);
+const PER_ANSWER: Key = key("per_million_answer_usd", r#""0.20""#);
 
 /// An entry of `overrides`.
 pub(crate) static PRICE_OVERRIDE: Section = Section {
@@ -228,7 +259,7 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 18] = [
+pub static SECTIONS: [&Section; 20] = [
     &ROOT,
     &SERVER,
     &ADMIN,
@@ -245,6 +276,8 @@ pub static SECTIONS: [&Section; 18] = [
     &PRICES,
     &PRICE_OVERRIDE,
     &PRICE_REFRESH,
+    &MARKUP,
+    &MARKUP_RULE,
     &RESPONSES,
     &LOG,
 ];

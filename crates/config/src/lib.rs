@@ -51,6 +51,7 @@ mod duration;
 mod expand;
 mod explain;
 mod keys;
+mod markup;
 mod mask;
 mod means;
 mod prices;

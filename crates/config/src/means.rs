@@ -86,6 +86,7 @@ pub(crate) fn config(
         limits,
         loss_policy: said.server.loss_policy.said().map_or_else(Default::default, |said| said.value),
         unknown_model,
+        markups: said.prices.markup.markups(problems),
         answer_keeping,
         trusted_proxies: trusted_proxies.unwrap_or_default(),
         keep_alive: said.server.stream_keep_alive.said().map_or(Some(KEEP_ALIVE), |said| said.value),

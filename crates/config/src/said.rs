@@ -15,6 +15,7 @@ use weighbridge_units::{NanoUsd, Protocol, Timestamp};
 use crate::config::{Durability, LogFormat, LogLevel};
 use crate::duration;
 use crate::keys;
+use crate::markup::SaidMarkup;
 use crate::providers;
 use crate::reader::{Given, Item, Mismatch, Reader, Said, Table};
 
@@ -182,6 +183,7 @@ pub(crate) struct Prices {
     pub(crate) overrides: Given<Vec<PriceOverride>>,
     pub(crate) updates: Given<String>,
     pub(crate) refresh: Option<PriceRefresh>,
+    pub(crate) markup: SaidMarkup,
 }
 
 /// What happens to a model without a price.
@@ -440,7 +442,9 @@ impl Media {
 impl Prices {
     fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
         let refresh = reader.table(table, "refresh", &keys::PRICE_REFRESH);
+        let markup = reader.table(table, "markup", &keys::MARKUP);
         Self {
+            markup: markup.map(|markup| SaidMarkup::read(reader, &markup)).unwrap_or_default(),
             files: reader.list(table, "files", |text| Ok(text.to_owned())),
             builtin: reader.flag(table, "builtin"),
             unknown_model: Unknown::read(reader, table),

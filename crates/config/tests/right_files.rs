@@ -163,6 +163,24 @@ fn every_key_has_its_effect() {
         (LogLevel::Debug, LogFormat::Text, false)
     );
     assert_eq!(config.prices.models(), [("own", "m")]);
+    let markups = &config.settings.markups;
+    let told = markups.iter().map(|markup| {
+        let text = |text: Option<String>| text.unwrap_or_default();
+        let (tenant, model) = (markup.tenant.as_ref(), markup.model.as_ref());
+        (
+            text(tenant.map(ToString::to_string)),
+            text(model.map(ToString::to_string)),
+            markup.charges.to_string(),
+        )
+    });
+    let expected = [
+        ("", "", "20% + 0.001/request + 0.1/Mprompt + 0.2/Manswer"),
+        ("acme/search", "own/*", "-2.5% + 0.002/request + 0.3/Mprompt + 0.4/Manswer"),
+    ];
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()))
+    );
     let updates = &config.price_updates;
     assert_eq!(updates.file.as_deref(), Some(Path::new("/etc/wb/updates.prices.toml")));
     let refresh = updates.refresh.as_ref().unwrap();

@@ -247,6 +247,8 @@ fn all_at_once() {
         "prices",
         "refresh",
         "overrides",
+        "markup",
+        "rules",
         "responses",
         "log",
         "timeouts",

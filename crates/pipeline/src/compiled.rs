@@ -20,6 +20,7 @@ use weighbridge_transport::Signer;
 use weighbridge_units::Protocol;
 
 use crate::counters::Counters;
+use crate::markups::Markups;
 use crate::pipeline::PipelineError;
 use crate::settings::{
     AnswerKeeping, BUDGETS_BESIDE, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings,
@@ -35,6 +36,7 @@ pub(crate) struct Compiled {
     pub(crate) limits: RequestLimits,
     pub(crate) loss_policy: LossPolicy,
     pub(crate) unknown_model: UnknownModel,
+    pub(crate) markups: Markups,
     pub(crate) answer_keeping: AnswerKeeping,
     pub(crate) trusted_proxies: Vec<Cidr>,
     pub(crate) keep_alive: Option<Duration>,
@@ -145,6 +147,7 @@ impl Compiled {
             limits: settings.limits,
             loss_policy: settings.loss_policy,
             unknown_model: settings.unknown_model,
+            markups: Markups::new(&settings.markups),
             answer_keeping: settings.answer_keeping,
             trusted_proxies: settings.trusted_proxies.clone(),
             keep_alive: settings.keep_alive,

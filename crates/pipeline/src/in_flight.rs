@@ -18,7 +18,7 @@ use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Monotonic, NanoUs
 use crate::compiled::Deployment;
 use crate::exchange::Exchange;
 use crate::jobs::settle_soon;
-use crate::metering::{Meter, Metered};
+use crate::metering::{Meter, Metered, Worst};
 use crate::pace::Pace;
 
 /// An attempt whose reservation is committed and which has not been sent.
@@ -30,6 +30,7 @@ pub(crate) struct Intent {
     pub(crate) deployment: Arc<Deployment>,
     pub(crate) pick: Pick,
     pub(crate) meter: Meter,
+    pub(crate) worst: Worst,
     /// What the attempt holds of limits beside its request; given back if it is not dispatched.
     pub(crate) claim: AttemptClaim,
     pub(crate) reservation: Reservation,
@@ -161,18 +162,17 @@ impl Drop for InFlight {
 impl Sent {
     fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
         let Self { intent, started, first_byte, status, pace } = self;
-        let Intent { deployment, pick, meter, claim, reservation, mut exchange } = *intent;
+        let Intent { deployment, pick, meter, worst, claim, reservation, mut exchange } = *intent;
         let outcome = ending.outcome;
         let attempt = reservation.attempt();
-        let Metered { card, usage, provenance, exact, cost } =
-            meter.read(ending, facts, reservation.amount());
-        let charged = if outcome.tenant_pays() { cost } else { NanoUsd::ZERO };
+        let Metered { card, usage, provenance, exact, cost, price } = meter.read(ending, facts, worst);
+        let charged = if outcome.tenant_pays() { price } else { NanoUsd::ZERO };
         reservation.end(EndFacts {
             at: exchange.wall(),
             outcome,
             usage,
             provenance,
-            price: cost,
+            price,
             cost,
             exact,
             reason: absorbed_reason(outcome),
@@ -206,6 +206,7 @@ impl Sent {
             at: meter.at,
         });
         record.cost = cost;
+        record.terms = (!meter.terms.is_at_cost()).then(|| meter.terms.to_string().into());
         record.charged = charged;
         record.first_byte_us = first_byte.map(|at| draft.offset(at));
         record.first_token_us = pace.first().map(|after| draft.offset(started + after));

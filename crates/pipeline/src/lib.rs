@@ -58,6 +58,7 @@ mod jobs;
 mod keeping;
 mod kept_routes;
 mod listing;
+mod markups;
 mod media;
 mod metering;
 mod outbound;

@@ -71,8 +71,10 @@ pub(crate) async fn request(
     let id = RequestId::new(id).map_err(|_| unknown())?;
     let scope = Scope::Tenant(caller.principal.key().tenant.shared());
     match draft.core.log.get(&scope, &id).await {
-        Ok(Some(record)) => Ok(respond::json(200, record)),
-        Ok(None) => Err(unknown()),
+        Ok(record) => {
+            let shown = record.and_then(weighbridge_records::for_client).ok_or_else(unknown)?;
+            Ok(respond::json(200, shown))
+        }
         Err(error) => {
             tracing::error!(%error, "the request log cannot be read");
             Err(Refusal::Internal)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weighbridge_ledger::Name;
-use weighbridge_pricing::{PriceBook, PriceCard, ServiceTier};
+use weighbridge_pricing::{Breakdown, PriceBook, PriceCard, PriceError, ServiceTier, Terms};
 use weighbridge_stream::Facts;
 use weighbridge_units::{AttemptOutcome, Bucket, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
@@ -29,6 +29,8 @@ pub(crate) struct Meter {
     /// The card of the tier that was asked for; `None` is a model that is served unpriced.
     pub(crate) card: Option<Arc<PriceCard>>,
     pub(crate) tier: ServiceTier,
+    /// What the tenant is asked for what the provider charges.
+    pub(crate) terms: Terms,
     pub(crate) at: Timestamp,
     /// The best guess at the prompt's tokens.
     pub(crate) prompt_estimate: u64,
@@ -42,29 +44,67 @@ pub(crate) struct Metered {
     pub(crate) usage: Usage,
     pub(crate) provenance: Provenance,
     pub(crate) exact: Usd,
+    /// What the provider charges.
     pub(crate) cost: NanoUsd,
+    /// What the tenant is asked for, if it has to pay.
+    pub(crate) price: NanoUsd,
+}
+
+/// What was reserved for an attempt: the worst that it can come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Worst {
+    /// What the provider may charge.
+    pub(crate) cost: NanoUsd,
+    /// What the tenant may be asked for.
+    pub(crate) price: NanoUsd,
+    /// Of prompt and answers.
+    pub(crate) tokens: u64,
 }
 
 impl Meter {
     /// Reads the meter at the end of an attempt. `reserved` stands in where a usage is beyond pricing.
-    pub(crate) fn read(&self, ending: &Ending, facts: &Facts, reserved: NanoUsd) -> Metered {
+    pub(crate) fn read(&self, ending: &Ending, facts: &Facts, reserved: Worst) -> Metered {
         let (mut usage, provenance) = metered(ending, facts, self.prompt_estimate);
         let Some(card) = self.card_of(facts) else {
-            return Metered { card: None, usage, provenance, exact: Usd::ZERO, cost: NanoUsd::ZERO };
+            let (exact, cost, price) = (Usd::ZERO, NanoUsd::ZERO, NanoUsd::ZERO);
+            return Metered { card: None, usage, provenance, exact, cost, price };
         };
         // Nobody bills the call itself where nothing came of it.
         let is_billed = ending.outcome != AttemptOutcome::FailedBeforeOutput;
         if is_billed && !usage.told(Bucket::Calls) && card.rate(Bucket::Calls, usage.prompt()).is_some() {
             usage.set(Bucket::Calls, 1);
         }
-        match card.cost(&usage) {
-            Ok(cost) => Metered { card: Some(card), usage, provenance, exact: cost.exact, cost: cost.posted },
+        match self.priced(&card, &usage) {
+            Ok((Breakdown { exact, posted: cost, .. }, price)) => {
+                Metered { card: Some(card), usage, provenance, exact, cost, price }
+            }
             Err(error) => {
                 tracing::error!(%error, ?usage, "a usage cannot be priced: what was reserved is posted");
-                let (exact, cost) = (Usd::from(reserved), reserved);
-                Metered { card: None, usage, provenance: Provenance::Estimated, exact, cost }
+                let (exact, cost, price) = (Usd::from(reserved.cost), reserved.cost, reserved.price);
+                Metered { card: None, usage, provenance: Provenance::Estimated, exact, cost, price }
             }
         }
+    }
+
+    /// What a usage costs, and what the tenant is asked for it.
+    fn priced(&self, card: &PriceCard, usage: &Usage) -> Result<(Breakdown, NanoUsd), PriceError> {
+        let cost = card.cost(usage)?;
+        let price =
+            if self.terms.is_at_cost() { cost.posted } else { self.terms.price(cost.exact, usage)?.posted };
+        Ok((cost, price))
+    }
+
+    /// The worst that a prompt of at most so many tokens can come to, with so many answers of at most so many each
+    /// (rule R4); `None` where it has no bound.
+    pub(crate) fn worst(&self, prompt: u64, cap: u64, candidates: u64) -> Option<Worst> {
+        let answer = cap.saturating_mul(candidates);
+        let tokens = prompt.saturating_add(answer);
+        let Some(card) = &self.card else {
+            return Some(Worst { cost: NanoUsd::ZERO, price: NanoUsd::ZERO, tokens });
+        };
+        let cost = card.worst(prompt, cap, candidates).ok()?;
+        let price = self.terms.worst(cost, prompt, answer).ok()?;
+        Some(Worst { cost, price, tokens })
     }
 
     /// The version of the price book, as records show it.

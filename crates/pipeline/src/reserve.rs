@@ -22,7 +22,7 @@ use crate::compiled::{Compiled, Deployment, ModelRoute};
 use crate::exchange::Exchange;
 use crate::in_flight::Intent;
 use crate::media;
-use crate::metering::Meter;
+use crate::metering::{Meter, Worst};
 use crate::outbound::{self, Additions, Outbound};
 use crate::refusal::Refusal;
 use crate::settings::UnknownModel;
@@ -77,11 +77,11 @@ pub(crate) async fn reserve(
         return Err(Box::new(Rejected { exchange, pick, unfit }));
     }
     match prepare(&exchange, settings, route, deployment).await {
-        Ok(Prepared { meter, outbound, claim, reservation }) => {
+        Ok(Prepared { meter, worst, outbound, claim, reservation }) => {
             exchange.deployment = Some(Arc::clone(deployment));
             exchange.draft.record.losses = outbound.losses;
             let deployment = Arc::clone(deployment);
-            let intent = Box::new(Intent { deployment, pick, meter, claim, reservation, exchange });
+            let intent = Box::new(Intent { deployment, pick, meter, worst, claim, reservation, exchange });
             Ok(Reserved { intent, body: outbound.body })
         }
         Err(unfit) => Err(Box::new(Rejected { exchange, pick, unfit })),
@@ -90,6 +90,7 @@ pub(crate) async fn reserve(
 
 struct Prepared {
     meter: Meter,
+    worst: Worst,
     outbound: Outbound,
     claim: AttemptClaim,
     reservation: Reservation,
@@ -109,53 +110,48 @@ async fn prepare(
     let said = said.as_ref().unwrap_or(&exchange.body);
     let counting = counting(exchange, settings, route, deployment);
     let is_bounded = bounds_money(&counting) || exchange.principal.payer().1.is_some();
-    let meter = meter(exchange, said, settings, deployment, is_bounded)?;
+    let meter = meter(exchange, said, settings, route, deployment, is_bounded)?;
     let caching = prompt_caching(exchange, deployment, meter.card.as_deref());
     let mut outbound = outbound::write(exchange, said, deployment, Additions { cap: None, caching })?;
     check_losses(exchange, &outbound)?;
 
     let bound = prompt_bound(exchange, said, deployment);
-    let worst = |cap: u64| match &meter.card {
-        Some(card) => card.worst(bound, cap, exchange.envelope.candidates).ok(),
-        None => Some(NanoUsd::ZERO),
-    };
     let unpriceable = || {
         let message = "The cost of this request has no bound: name an output limit, and leave out what \
                        cannot be bounded, such as documents by URL.";
         Unfit::here(Rejection::Price, Refusal::BadBody { message: message.into(), param: None })
     };
-    let cap = outbound::output_cap(exchange, deployment);
-    let amount = worst(cap).ok_or_else(unpriceable)?;
+    let at_worst = |cap: u64| meter.worst(bound, cap, exchange.envelope.candidates);
+    let mut cap = outbound::output_cap(exchange, deployment);
+    let mut worst = at_worst(cap).ok_or_else(unpriceable)?;
     // Limits per minute first, money in the ledger last. What is not dispatched after all is given back.
-    let mut claim = claim(exchange, deployment, amount)?;
-    let tokens = |cap: u64| bound.saturating_add(cap.saturating_mul(exchange.envelope.candidates));
+    let mut claim = claim(exchange, deployment, worst)?;
     let reserve = |worst: Worst| {
         let holds = counting.iter().map(Counting::hold).collect();
         exchange.core().ledger.reserve(command(exchange, deployment, &meter, worst, holds))
     };
-    let reservation = match reserve(Worst { amount, tokens: tokens(cap) }).await {
-        Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, .. }))
-            if exchange.envelope.max_output.is_none() && account.measure() != Measure::Requests =>
-        {
-            let needs = |cap| match account.measure() {
-                Measure::Usd => worst(cap).map(Quantity::from),
-                _ => Some(Quantity::of_count(tokens(cap))),
-            };
-            let fitting = cap_that_fits(cap, available, needs)
-                .ok_or_else(|| no_room(exchange, &counting, account, available))?;
-            outbound =
-                outbound::write(exchange, said, deployment, Additions { cap: Some(fitting), caching })?;
-            let amount = worst(fitting).ok_or_else(unpriceable)?;
-            drop(claim);
-            claim = self::claim(exchange, deployment, amount)?;
-            reserve(Worst { amount, tokens: tokens(fitting) }).await
-        }
-        other => other,
-    };
+    let mut reservation = reserve(worst).await;
+    // A request without an output limit gets one that fits. What has no room is asked for one by one, so that there
+    // are as many rounds as there can be of them.
+    let has_limit = exchange.envelope.max_output.is_some();
+    for _ in 0..=counting.len() {
+        let Err(LedgerError::Refused(full)) = &reservation else { break };
+        let Some(room) = Room::left(full).filter(|_| !has_limit) else { break };
+        let Some(fitting) = cap_that_fits(cap, |cap| at_worst(cap).is_some_and(|worst| room.fits(worst)))
+        else {
+            break;
+        };
+        cap = fitting;
+        outbound = outbound::write(exchange, said, deployment, Additions { cap: Some(cap), caching })?;
+        worst = at_worst(cap).ok_or_else(unpriceable)?;
+        drop(claim);
+        claim = self::claim(exchange, deployment, worst)?;
+        reservation = reserve(worst).await;
+    }
     match reservation {
         Ok(reservation) => {
             exchange.core().watch.note(&counting);
-            Ok(Prepared { meter, outbound, claim, reservation })
+            Ok(Prepared { meter, worst, outbound, claim, reservation })
         }
         Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, .. })) => {
             Err(no_room(exchange, &counting, account, available))
@@ -171,12 +167,41 @@ async fn prepare(
     }
 }
 
+/// What is left where a reservation had no room, as far as less output would help.
+#[derive(Debug, Clone, Copy)]
+enum Room {
+    Usd(NanoUsd),
+    Tokens(Quantity),
+}
+
+impl Room {
+    fn left(refusal: &LedgerRefusal) -> Option<Self> {
+        match *refusal {
+            LedgerRefusal::Budget { account, available, .. } => match account.measure() {
+                Measure::Usd => Some(Self::Usd(available.usd())),
+                Measure::Tokens => Some(Self::Tokens(available)),
+                Measure::Requests => None,
+            },
+            LedgerRefusal::Wallet { available, .. } => Some(Self::Usd(available)),
+            _ => None,
+        }
+    }
+
+    fn fits(self, worst: Worst) -> bool {
+        match self {
+            Self::Usd(left) => worst.price <= left,
+            Self::Tokens(left) => Quantity::of_count(worst.tokens) <= left,
+        }
+    }
+}
+
 /// The meter for what the client asked for. Without a price, only a key without a budget is served,
 /// and only where the configuration says so (rule M7).
 fn meter(
     exchange: &Exchange,
     said: &Body,
     settings: &Compiled,
+    route: &ModelRoute,
     deployment: &Deployment,
     is_bounded: bool,
 ) -> Result<Meter, Unfit> {
@@ -200,7 +225,9 @@ fn meter(
         return Err(Unfit::here(Rejection::Price, refusal));
     }
     let prompt_estimate = weighbridge_tokens::estimate(said.bytes().len() as u64);
-    Ok(Meter { prices, card, tier, at, prompt_estimate })
+    let asked = route.name.as_deref().unwrap_or(&exchange.envelope.model);
+    let terms = settings.markups.terms(&exchange.principal, asked);
+    Ok(Meter { prices, card, tier, terms, at, prompt_estimate })
 }
 
 /// How the prompt is to be marked for the provider's cache, if the key wants it and the model has marks.
@@ -242,9 +269,8 @@ fn prompt_bound(exchange: &Exchange, said: &Body, deployment: &Deployment) -> u6
     weighbridge_tokens::within_context(bound, deployment.info.map(|info| info.context_window))
 }
 
-/// The largest output whose worst cost, or count of tokens, fits into what is left.
-fn cap_that_fits(most: u64, available: Quantity, worst: impl Fn(u64) -> Option<Quantity>) -> Option<u64> {
-    let fits = |cap: u64| worst(cap).is_some_and(|amount| amount <= available);
+/// The largest output, up to `most`, whose worst fits into what is left.
+fn cap_that_fits(most: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
     if !fits(CAP_LEAST) {
         return None;
     }
@@ -258,11 +284,12 @@ fn cap_that_fits(most: u64, available: Quantity, worst: impl Fn(u64) -> Option<Q
 
 /// Takes the attempt out of the target's limits, and its money out of everybody's limits per minute. A target
 /// without room is passed over; whoever else has none refuses the request (rule R8).
-fn claim(exchange: &Exchange, deployment: &Deployment, amount: NanoUsd) -> Result<AttemptClaim, Unfit> {
+fn claim(exchange: &Exchange, deployment: &Deployment, worst: Worst) -> Result<AttemptClaim, Unfit> {
     let Some(admission) = &exchange.admission else {
         return Err(Unfit::anywhere(Rejection::Limit, Refusal::Internal));
     };
-    admission.attempt(Some(&deployment.limits), amount, exchange.now()).map_err(|refused| {
+    let claimed = admission.attempt(Some(&deployment.limits), worst.cost, worst.price, exchange.now());
+    claimed.map_err(|refused| {
         let unfit = match refused.whose {
             LimitOwner::Deployment => Unfit::here,
             _ => Unfit::anywhere,
@@ -279,13 +306,6 @@ fn no_room(exchange: &Exchange, counting: &[Counting<'_>], account: AccountId, a
     Unfit::here(Rejection::Budget, Refusal::Budget { measure: account.measure(), available, reset })
 }
 
-/// What an attempt may come to.
-#[derive(Clone, Copy)]
-struct Worst {
-    amount: NanoUsd,
-    tokens: u64,
-}
-
 /// What is asked of the ledger.
 fn command(
     exchange: &Exchange,
@@ -294,7 +314,7 @@ fn command(
     worst: Worst,
     holds: Vec<Hold>,
 ) -> Reserve {
-    let Worst { amount, tokens } = worst;
+    let Worst { cost, price, tokens } = worst;
     let at = exchange.wall();
     let key = exchange.principal.key();
     let (payer, credit_limit) = exchange.principal.payer();
@@ -308,11 +328,11 @@ fn command(
         model: deployment.ledger_name.clone(),
         price_version: meter.prices.version.clone(),
         billing: Billing::Platform,
-        amount,
+        amount: price,
         tokens,
         credit_limit,
         holds,
-        estimate: amount,
+        estimate: cost,
     }
 }
 
@@ -327,14 +347,13 @@ mod tests {
         fn the_largest_cap_that_fits_is_found(
             most in 1_u64..200_000, available in 0_i64..1_000_000, prompt in 0_i64..100_000, rate in 0_i64..100,
         ) {
-            let worst = |cap: u64| Some(Quantity::new(prompt + rate * cap as i64));
-            let available = Quantity::new(available);
-            match cap_that_fits(most, available, worst) {
+            let fits = |cap: u64| prompt + rate * cap as i64 <= available;
+            match cap_that_fits(most, fits) {
                 Some(cap) => {
-                    prop_assert!(worst(cap).unwrap() <= available);
-                    prop_assert!(cap >= most || worst(cap + 1).unwrap() > available);
+                    prop_assert!(fits(cap));
+                    prop_assert!(cap >= most || !fits(cap + 1));
                 }
-                None => prop_assert!(worst(CAP_LEAST).unwrap() > available),
+                None => prop_assert!(!fits(CAP_LEAST)),
             }
         }
     }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use weighbridge_access::{Budget, Cidr, Limits, LossPolicy};
+use weighbridge_access::{Budget, Cidr, Limits, LossPolicy, ModelPattern, TenantName};
 use weighbridge_catalogue::{AuthStyle, Spoken};
 use weighbridge_transport::Signer;
+use weighbridge_units::Charges;
 
 /// The most budgets that a provider or a model may have.
 pub const BUDGETS_BESIDE: usize = 2;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub routes: Vec<RouteSettings>,
     /// How much may be used per period by all that passes, at most [`Budget::MOST`].
     pub budgets: Vec<Budget>,
+    /// What tenants pay beside the provider's cost; see [`Markup`].
+    pub markups: Vec<Markup>,
     /// Bounds on what a request may take.
     pub limits: RequestLimits,
     /// What happens when a translation loses something and neither key nor request says.
@@ -40,6 +43,22 @@ pub struct Settings {
     pub on_disconnect: OnDisconnect,
     /// Bounds on attempts that go on without their clients.
     pub drain: DrainLimits,
+}
+
+/// What a request on the installation's credentials costs beside the provider's cost.
+///
+/// Of those that fit a request the closest holds, alone: a team's before its organisation's before everybody's; and
+/// for one tenant, that for a whole name of a model before that for its beginning before that for all. What the
+/// store says of a tenant itself ([`Tenant::markup`](weighbridge_access::Tenant::markup)) goes before what is said
+/// here of that tenant for all models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Markup {
+    /// Whose requests, those of a team's included; `None` is everybody's.
+    pub tenant: Option<TenantName>,
+    /// For which model, by the name that clients send; `None` is any.
+    pub model: Option<ModelPattern>,
+    /// What is added.
+    pub charges: Charges,
 }
 
 /// What happens to an attempt whose client leaves.

@@ -241,6 +241,65 @@ async fn a_budget_of_tokens_caps_the_output_and_one_of_requests_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r4_a_wallet_caps_the_output_where_the_request_does_not() {
+    let mut world = World::new();
+    let body = json!({ "model": "only-gpt", "messages": [{ "role": "user", "content": "echo:Hi" }] });
+    let key = world.add_key(|_| {});
+    // The model's maximum of 16,384 tokens costs 0.0098 at worst, which is more than is left.
+    world.add_tenant("acme", |acme| acme.credit_limit = Some(NanoUsd::new(500_000)));
+    let answer = world.send(post(CHAT, &key, &body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let cap = |world: &World, at: usize| {
+        let sent: serde_json::Value = serde_json::from_slice(&world.openai.requests()[at].body).unwrap();
+        sent["max_completion_tokens"].as_u64().unwrap()
+    };
+    let of_wallet = cap(&world, 0);
+    assert!((700..834).contains(&of_wallet), "0.0005 at 0.60 per million tokens: {of_wallet}");
+    assert!(answer.header("x-gateway-loss").is_some(), "the cap is reported");
+    // What is asked beside the cost leaves room for less, and a budget beside the wallet for less still.
+    world.add_tenant("acme", |acme| {
+        acme.credit_limit = Some(NanoUsd::new(500_000));
+        acme.markup = Some("100%".parse().unwrap());
+    });
+    assert_eq!(world.send(post(CHAT, &key, &body)).await.status, 200);
+    let of_price = cap(&world, 1);
+    assert!((300..of_wallet / 2 + 1).contains(&of_price), "{of_price}");
+    let bounded = world.add_key(|key| key.budgets = budgets(&["tokens=400"]));
+    assert_eq!(world.send(post(CHAT, &bounded, &body)).await.status, 200);
+    assert!((64..of_price).contains(&cap(&world, 2)), "{}", cap(&world, 2));
+    // A limit of the request's own is not changed: it is refused where it has no room.
+    let mut limited = body.clone();
+    limited["max_tokens"] = json!(16_000);
+    assert_eq!(kind(&world.send(post(CHAT, &key, &limited)).await), (402, Some("wallet")));
+    world.add_tenant("acme", |acme| acme.credit_limit = Some(NanoUsd::ZERO));
+    assert_eq!(kind(&world.send(post(CHAT, &key, &body)).await), (402, Some("wallet")));
+    assert_eq!(world.openai.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_clients_and_budgets_see_is_what_the_tenant_pays() {
+    let mut world = World::new();
+    world.add_tenant("acme", |acme| acme.markup = Some("50% + 0.00001/request".parse().unwrap()));
+    let key = world.add_key(|key| key.budgets = budgets(&["usd=1"]));
+    let answer = ask(&world, &key, &[]).await;
+    let cost = invoiced(&world);
+    let price = (cost * 3 + 1) / 2 + 10_000;
+    let shown: NanoUsd = answer.header("x-gateway-cost-usd").unwrap().parse().unwrap();
+    assert!((shown.get() - price).abs() <= 1, "{shown} {price}");
+    let counted = counted(&world).await;
+    assert!((counted[0] - price).abs() <= 1, "{counted:?} {price}");
+    assert_eq!(owed(&world, "acme").await, counted[0]);
+    let ask = format!("/v1/requests/{}", answer.header("x-request-id").unwrap());
+    let record = world.ask(http::Method::GET, &ask, &key).await.json();
+    let attempt = &record["attempts"][0];
+    assert_eq!(
+        attempt["cost_usd"], attempt["charged_usd"],
+        "the provider's cost is not the tenant's business"
+    );
+    assert_eq!(attempt.get("terms"), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_soft_budget_counts_everything_and_refuses_nothing() {
     let mut world = World::new();
     let key = world.add_key(|key| key.budgets = budgets(&["usd=0.000001 on_exceed=alert"]));

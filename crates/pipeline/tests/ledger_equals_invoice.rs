@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use weighbridge_ledger::{Book, Extent, Fact, LedgerStore, Quantity, Used};
+use weighbridge_ledger::{AccountId, AccountKind, Book, EntityId, Extent, Fact, LedgerStore, Quantity, Used};
 use weighbridge_simulator::{AnswerEnd, Fault, FaultMix};
-use weighbridge_units::{AttemptId, AttemptOutcome, NanoUsd, Provenance};
+use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance};
 use world::{CHAT, MESSAGES, World, post};
 
 const ATTEMPTS: u64 = 10_000;
@@ -143,9 +143,10 @@ fn request(dice: &mut Dice) -> (String, Value) {
 }
 
 /// Sends one request; the client may leave before the head or in mid-stream.
-async fn play(world: &World, dice: &mut Dice) {
+async fn play(world: &World, keys: &[String], dice: &mut Dice) {
     let (path, body) = request(dice);
-    let request = post(&path, &world.key, &body);
+    let key = &keys[dice.roll(keys.len() as u64) as usize];
+    let request = post(&path, key, &body);
     let leaves = dice.roll(12);
     if leaves == 0 {
         let patience = Duration::from_millis(dice.roll(2_000));
@@ -168,13 +169,14 @@ async fn play(world: &World, dice: &mut Dice) {
 async fn a1_ledger_equals_invoice_under_random_faults() {
     let (seed, attempts) = (number("WEIGHBRIDGE_SEED", 20_261_121), number("WEIGHBRIDGE_ATTEMPTS", ATTEMPTS));
     println!("seed {seed}, {attempts} attempts");
-    let world = World::seeded(seed);
+    let mut world = World::seeded(seed);
+    let keys = tenants(&mut world);
     for (place, simulator) in world.simulators().into_iter().enumerate() {
         simulator.set_fault_mix(faults(seed ^ (0xff * place as u64)));
     }
     let mut dice = Dice(seed);
     while world.simulators().iter().map(|simulator| simulator.request_count()).sum::<u64>() < attempts {
-        play(&world, &mut dice).await;
+        play(&world, &keys, &mut dice).await;
         // Targets that asked to be left alone come back.
         tokio::time::advance(Duration::from_millis(dice.roll(3_000))).await;
     }
@@ -183,6 +185,8 @@ async fn a1_ledger_equals_invoice_under_random_faults() {
     assert_eq!(world.pipeline.ledger().outstanding(), 0, "every attempt has ended (R2)");
     assert_eq!(world.pipeline.open_requests(), 0, "every place was given back (R8)");
     let entries = used(&world).await;
+    prices_follow_the_terms(&world, &entries).await;
+    let entries: HashMap<AttemptId, Used> = entries.into_iter().map(|(id, (_, used))| (id, used)).collect();
     let mut lines: HashMap<AttemptId, _> = HashMap::new();
     for line in world.invoice() {
         let attempt = line.attempt.expect("every attempt is sent with its id");
@@ -222,8 +226,8 @@ async fn a1_ledger_equals_invoice_under_random_faults() {
     assert!(world.store.verify(Extent::All).await.unwrap().is_sound());
 }
 
-/// What the usage book says of each attempt.
-async fn used(world: &World) -> HashMap<AttemptId, Used> {
+/// What the usage book says of each attempt, and whose it was.
+async fn used(world: &World) -> HashMap<AttemptId, (KeyId, Used)> {
     let mut entries = HashMap::new();
     let mut after = 0;
     loop {
@@ -231,9 +235,62 @@ async fn used(world: &World) -> HashMap<AttemptId, Used> {
         let Some(last) = rows.last() else { return entries };
         after = last.seq;
         for row in rows {
-            if let Fact::Used { attempt, used, .. } = row.entry.fact {
-                assert!(entries.insert(attempt, used).is_none(), "{attempt} is entered once");
+            if let Fact::Used { attempt, used, rollup, .. } = row.entry.fact {
+                assert!(entries.insert(attempt, (rollup.key, used)).is_none(), "{attempt} is entered once");
             }
         }
+    }
+}
+
+/// Tenants, and what each pays beside the cost: thousandths of the cost, then nano-dollars per request, per million
+/// tokens of prompts, per million of answers.
+const TERMS: [(&str, &str, [i128; 4]); 4] = [
+    ("acme", "", [1_000, 0, 0, 0]),
+    (
+        "reseller",
+        "20% + 0.000001/request + 0.5/Mprompt + 1.5/Manswer",
+        [1_200, 1_000, 500_000_000, 1_500_000_000],
+    ),
+    ("reseller/vip", "-7.5%", [925, 0, 0, 0]),
+    ("guest", "-100%", [0, 0, 0, 0]),
+];
+
+/// A key of each tenant.
+fn tenants(world: &mut World) -> Vec<String> {
+    let key = |(name, markup, _): (&str, &str, _)| {
+        world.add_tenant(name, |tenant| {
+            tenant.markup = (!markup.is_empty()).then(|| markup.parse().unwrap());
+        });
+        world.add_key(|key| key.tenant = name.parse().unwrap())
+    };
+    TERMS.map(key).to_vec()
+}
+
+/// What tenants were charged is what their terms make of what providers charge, and all of it is owed.
+async fn prices_follow_the_terms(world: &World, entries: &HashMap<AttemptId, (KeyId, Used)>) {
+    let mut owed: HashMap<&str, i64> = HashMap::new();
+    let mut marked_up = 0;
+    for (attempt, (key, used)) in entries {
+        let tenant = world.keys.iter().find(|other| other.id == *key).unwrap().tenant.as_str();
+        let (name, _, [share, request, prompt, answer]) =
+            TERMS.into_iter().find(|(name, ..)| *name == tenant).unwrap();
+        *owed.entry(name).or_default() += used.charged.get();
+        if used.charged == NanoUsd::ZERO {
+            continue;
+        }
+        // In thousandths of 10⁻¹⁸ dollars; the exact cost has at most fifteen decimals.
+        let exact = used.exact.get();
+        let cost = exact.mantissa() * 10_i128.pow(18 - exact.scale());
+        let tokens = prompt * i128::from(used.usage.prompt()) + answer * i128::from(used.usage.answer());
+        let expected = cost * share + request * 1_000_000_000_000 + tokens * 1_000_000;
+        let off = expected - i128::from(used.charged.get()) * 1_000_000_000_000;
+        assert!(off.abs() * 2 <= 1_000_000_000_000, "{attempt} of {tenant}: off by {off}: {used:?}");
+        marked_up += usize::from(used.charged > used.cost);
+    }
+    assert!(marked_up > 100, "{marked_up} of {} attempts have a margin", entries.len());
+    for (tenant, charged) in owed {
+        let account = AccountId::new(Book::Platform, AccountKind::Receivable, EntityId::of(tenant));
+        let balance = world.store.balance(account).await.unwrap();
+        assert_eq!(balance.posted.get(), charged, "{tenant}");
     }
 }

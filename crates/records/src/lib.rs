@@ -29,6 +29,7 @@
 
 mod audit;
 mod backlog;
+mod client_view;
 mod log;
 mod logged;
 mod memory;
@@ -38,6 +39,7 @@ mod text;
 
 pub use audit::{AuditLog, AuditRecord, MemoryAuditLog};
 pub use backlog::Backlog;
+pub use client_view::for_client;
 pub use log::{LogError, Observer, RequestLog, Scope};
 pub use logged::{LoggedAttempt, LoggedPrice, LoggedRequest, NotARecord};
 pub use memory::MemoryRequestLog;

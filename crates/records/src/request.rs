@@ -112,6 +112,9 @@ pub struct AttemptRecord {
     /// What the tenant pays.
     #[serde(rename = "charged_usd", serialize_with = "text::displayed")]
     pub charged: NanoUsd,
+    /// What the tenant is asked for what the provider charges, where that is not the cost: `cost + 20%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Box<str>>,
     /// When it was sent.
     pub started_us: u64,
     /// When the first byte of its answer came.
@@ -229,6 +232,7 @@ impl AttemptRecord {
             priced: None,
             cost: NanoUsd::ZERO,
             charged: NanoUsd::ZERO,
+            terms: None,
             started_us,
             first_byte_us: None,
             first_token_us: None,

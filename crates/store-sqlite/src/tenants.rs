@@ -3,15 +3,15 @@
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use weighbridge_access::{KeyStoreError, Limits, ModelScope, OwnKeys, Tenant, TenantName};
-use weighbridge_units::{NanoUsd, Timestamp};
+use weighbridge_units::{ChargesError, NanoUsd, Timestamp};
 
 use crate::keys::{limit_column, lines, unavailable};
 
-const COLUMNS: &str = "name, models, rpm, tpm, usd_per_minute, concurrency, budgets, credit_limit, blocked, created, expires, own_keys";
+const COLUMNS: &str = "name, models, rpm, tpm, usd_per_minute, concurrency, budgets, credit_limit, markup, blocked, created, expires, own_keys";
 const WRITE: &str = "INSERT OR REPLACE INTO tenant (name, models, rpm, tpm, usd_per_minute, concurrency, budgets, \
-     credit_limit, blocked, created, expires, own_keys) \
-     VALUES (:name, :models, :rpm, :tpm, :usd_per_minute, :concurrency, :budgets, :credit_limit, :blocked, :created, \
-     :expires, :own_keys)";
+     credit_limit, markup, blocked, created, expires, own_keys) \
+     VALUES (:name, :models, :rpm, :tpm, :usd_per_minute, :concurrency, :budgets, :credit_limit, :markup, :blocked, \
+     :created, :expires, :own_keys)";
 
 /// Every tenant, by name.
 pub(crate) fn load(connection: &Connection) -> Result<Vec<Tenant>, KeyStoreError> {
@@ -49,6 +49,7 @@ pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<(), KeyS
         ":concurrency": tenant.limits.concurrency.map(limit_column),
         ":budgets": lines(&tenant.budgets),
         ":credit_limit": tenant.credit_limit.map(NanoUsd::get),
+        ":markup": tenant.markup.map(|charges| charges.to_string()),
         ":blocked": tenant.blocked,
         ":created": tenant.created.as_micros(),
         ":expires": tenant.expires.map(Timestamp::as_micros),
@@ -82,6 +83,9 @@ impl<'r> TenantRow<'r> {
         };
         tenant.budgets = self.list(&self.get::<String>("budgets")?)?;
         tenant.credit_limit = self.get::<Option<i64>>("credit_limit")?.map(NanoUsd::new);
+        let markup = self.get::<Option<String>>("markup")?;
+        let read = |text: String| text.parse().map_err(|error: ChargesError| self.corrupt(error));
+        tenant.markup = markup.map(read).transpose()?;
         tenant.blocked = self.get("blocked")?;
         tenant.expires = self.get::<Option<i64>>("expires")?.map(Timestamp::from_micros);
         if let Some(name) = self.get::<Option<String>>("own_keys")? {

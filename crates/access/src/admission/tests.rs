@@ -193,13 +193,13 @@ fn r8_an_attempt_that_is_refused_for_money_leaves_everything_as_it_was() {
     let target = Arc::new(LimitCells::new(LimitOwner::Deployment, &limits(9, 999, 999, 1), None));
     let admission = principal.admit(NOW, 100).unwrap();
     let before = all_left(&principal, &[&target]);
-    let refusal = admission.attempt(Some(&target), NanoUsd::new(301), NOW).unwrap_err();
+    let refusal = admission.attempt(Some(&target), NanoUsd::new(301), NanoUsd::new(301), NOW).unwrap_err();
     assert_eq!((refusal.whose, refusal.kind), (LimitOwner::Organisation, LimitKind::UsdPerMinute));
     assert_eq!(all_left(&principal, &[&target]), before);
     assert!(refusal.to_string().contains("limit of 0.000000300 USD per minute"), "{refusal}");
 
-    let first = admission.attempt(Some(&target), NanoUsd::new(300), NOW).unwrap();
-    let second = admission.attempt(Some(&target), NanoUsd::new(1), NOW).unwrap_err();
+    let first = admission.attempt(Some(&target), NanoUsd::new(300), NanoUsd::new(300), NOW).unwrap();
+    let second = admission.attempt(Some(&target), NanoUsd::new(1), NanoUsd::new(1), NOW).unwrap_err();
     assert_eq!((second.whose, second.kind), (LimitOwner::Deployment, LimitKind::Concurrency));
     first.settle(40, NanoUsd::new(70), NanoUsd::new(60), NOW);
     admission.true_up(40, NOW);
@@ -240,7 +240,8 @@ proptest! {
         let (mut requests, mut tokens, mut charged, mut cost) = (0_u64, 0_u64, 0_u64, 0_u64);
         for (estimate, worst, end, used, price) in steps {
             let Ok(admission) = principal.admit_for(Some(&model), NOW, estimate) else { continue };
-            let Ok(claim) = admission.attempt(Some(&target), NanoUsd::new(worst), NOW) else { continue };
+            let worst = NanoUsd::new(worst);
+            let Ok(claim) = admission.attempt(Some(&target), worst, worst, NOW) else { continue };
             match end {
                 0 => drop((admission, claim)),
                 1 => {
