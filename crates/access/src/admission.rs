@@ -3,11 +3,30 @@ use std::sync::Arc;
 use weighbridge_units::{Monotonic, NanoUsd};
 
 use crate::claim::{Claim, nano};
+use crate::fleet::FleetHold;
 use crate::rate::Take;
-use crate::{LimitCells, LimitKind, LimitRefusal, Principal};
+use crate::{LimitCells, LimitKind, LimitRefusal, Principal, Share};
+
+mod among;
 
 #[cfg(test)]
 mod tests;
+
+/// What an attempt may come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptMoney {
+    /// At the provider, whose limits it counts against.
+    pub cost: NanoUsd,
+    /// For whoever pays.
+    pub price: NanoUsd,
+}
+
+impl AttemptMoney {
+    /// Where the price is the cost.
+    pub const fn at_cost(cost: NanoUsd) -> Self {
+        Self { cost, price: cost }
+    }
+}
 
 /// Whose limits a request is counted against at most: key, team, organisation, model.
 const OWNERS: usize = 4;
@@ -25,6 +44,10 @@ pub struct Admission {
     claims: [Option<Claim>; OWNERS],
     /// The tokens that were taken.
     estimate: u64,
+    /// The part of the limits that it was taken out of.
+    share: Share,
+    /// What it holds of the limits of all instances together, once those were asked.
+    fleet: Option<Box<FleetHold>>,
     dispatched: bool,
 }
 
@@ -33,6 +56,7 @@ impl Admission {
     pub(crate) fn take<'a>(
         principal: &Arc<Principal>,
         limiting: impl Iterator<Item = &'a Arc<LimitCells>>,
+        share: Share,
         now: Monotonic,
         tokens: u64,
     ) -> Result<Self, LimitRefusal> {
@@ -41,11 +65,18 @@ impl Admission {
             *claim = Some(Claim::on(Arc::clone(cells)));
         }
         // Built before the first limit is asked: where one refuses, dropping it gives back what it has.
-        let mut admission =
-            Self { principal: Arc::clone(principal), at: now, claims, estimate: tokens, dispatched: false };
+        let mut admission = Self {
+            principal: Arc::clone(principal),
+            at: now,
+            claims,
+            estimate: tokens,
+            share,
+            fleet: None,
+            dispatched: false,
+        };
         for (kind, units) in [(LimitKind::Rpm, 1), (LimitKind::Tpm, tokens), (LimitKind::Concurrency, 1)] {
             for claim in admission.claims.iter_mut().flatten() {
-                claim.take(kind, units, now)?;
+                claim.take(kind, share, units, now)?;
             }
         }
         Ok(admission)
@@ -65,7 +96,7 @@ impl Admission {
         let mut taken: [Option<Take>; OWNERS] = [const { None }; OWNERS];
         let mut refused = None;
         for (claim, take) in self.claims.iter().flatten().zip(&mut taken) {
-            match claim.try_take(LimitKind::Tpm, tokens, now) {
+            match claim.try_take(LimitKind::Tpm, self.share, tokens, now) {
                 Ok(more) => *take = more,
                 Err(refusal) => {
                     refused = Some(refusal);
@@ -98,23 +129,42 @@ impl Admission {
     pub fn attempt(
         &self,
         target: Option<&Arc<LimitCells>>,
-        cost: NanoUsd,
-        price: NanoUsd,
+        money: AttemptMoney,
         now: Monotonic,
     ) -> Result<AttemptClaim, LimitRefusal> {
-        let mut claim =
-            AttemptClaim { at: now, target: None, money: [const { None }; OWNERS], settled: false };
+        self.attempt_of(self.share, target, Some(money), now)
+    }
+
+    /// Takes an attempt out of a part of the limits; no money where it is to take none.
+    fn attempt_of(
+        &self,
+        share: Share,
+        target: Option<&Arc<LimitCells>>,
+        money: Option<AttemptMoney>,
+        now: Monotonic,
+    ) -> Result<AttemptClaim, LimitRefusal> {
+        let mut claim = AttemptClaim {
+            at: now,
+            target: None,
+            money: [const { None }; OWNERS],
+            share,
+            fleet: None,
+            settled: false,
+        };
         if let Some(cells) = target.filter(|cells| !cells.is_unlimited()) {
             let target = claim.target.insert(Claim::on(Arc::clone(cells)));
-            target.take(LimitKind::Rpm, 1, now)?;
-            target.take(LimitKind::Tpm, self.estimate, now)?;
-            target.take(LimitKind::Concurrency, 1, now)?;
-            target.take(LimitKind::UsdPerMinute, nano(cost), now)?;
+            target.take(LimitKind::Rpm, share, 1, now)?;
+            target.take(LimitKind::Tpm, share, self.estimate, now)?;
+            target.take(LimitKind::Concurrency, share, 1, now)?;
+            if let Some(AttemptMoney { cost, .. }) = money {
+                target.take(LimitKind::UsdPerMinute, share, nano(cost), now)?;
+            }
         }
+        let Some(AttemptMoney { price, .. }) = money else { return Ok(claim) };
         let limiting = self.claims.iter().flatten().filter(|claim| claim.cells().money(now).is_some());
         for (money, limiting) in claim.money.iter_mut().zip(limiting) {
             let money = money.insert(Claim::on(Arc::clone(limiting.cells())));
-            money.take(LimitKind::UsdPerMinute, nano(price), now)?;
+            money.take(LimitKind::UsdPerMinute, share, nano(price), now)?;
         }
         Ok(claim)
     }
@@ -128,7 +178,10 @@ impl Admission {
     pub fn true_up(mut self, tokens: u64, now: Monotonic) {
         self.dispatched = true;
         for claim in self.claims.iter_mut().flatten() {
-            claim.correct(tokens, NanoUsd::ZERO, now);
+            claim.correct(self.share, tokens, NanoUsd::ZERO, now);
+        }
+        if let Some(fleet) = self.fleet.take() {
+            fleet.correct(tokens, NanoUsd::ZERO, NanoUsd::ZERO);
         }
     }
 
@@ -140,6 +193,9 @@ impl Admission {
     fn give_back(&mut self, now: Monotonic) {
         for claim in self.claims.iter_mut().flatten() {
             claim.give_back(now);
+        }
+        if let Some(fleet) = self.fleet.take() {
+            fleet.give_back();
         }
     }
 }
@@ -163,7 +219,24 @@ pub struct AttemptClaim {
     target: Option<Claim>,
     /// What it holds of limits of money.
     money: [Option<Claim>; OWNERS],
+    /// The part of the limits that these were taken out of.
+    share: Share,
+    /// What it holds of the limits of all instances together, where those were asked.
+    fleet: Option<Box<AttemptHold>>,
     settled: bool,
+}
+
+/// What one attempt has asked of all instances together.
+#[derive(Debug, Default)]
+struct AttemptHold {
+    /// What it holds for itself.
+    attempt: Option<FleetHold>,
+    /// What it was the first of its request to ask for, until [`Admission::adopt`] takes it over.
+    request: Option<FleetHold>,
+    /// What the request had to take out of the part that is left of its limits, when nobody could be asked.
+    parts: [Option<Claim>; OWNERS],
+    /// That part.
+    share: Option<Share>,
 }
 
 impl AttemptClaim {
@@ -171,10 +244,18 @@ impl AttemptClaim {
     pub fn settle(mut self, tokens: u64, cost: NanoUsd, charged: NanoUsd, now: Monotonic) {
         self.settled = true;
         if let Some(target) = &mut self.target {
-            target.correct(tokens, cost, now);
+            target.correct(self.share, tokens, cost, now);
         }
         for money in self.money.iter_mut().flatten() {
-            money.correct(0, charged, now);
+            money.correct(self.share, 0, charged, now);
+        }
+        let Some(fleet) = self.fleet.take() else { return };
+        let AttemptHold { attempt, request, mut parts, share } = *fleet;
+        for hold in [attempt, request].into_iter().flatten() {
+            hold.correct(tokens, cost, charged);
+        }
+        for part in parts.iter_mut().flatten() {
+            part.correct(share.unwrap_or(Share::WHOLE), tokens, charged, now);
         }
     }
 }
@@ -184,6 +265,14 @@ impl Drop for AttemptClaim {
         if !self.settled {
             for claim in self.target.iter_mut().chain(self.money.iter_mut().flatten()) {
                 claim.give_back(self.at);
+            }
+            let Some(fleet) = self.fleet.take() else { return };
+            let AttemptHold { attempt, request, mut parts, .. } = *fleet;
+            for hold in [attempt, request].into_iter().flatten() {
+                hold.give_back();
+            }
+            for part in parts.iter_mut().flatten() {
+                part.give_back(self.at);
             }
         }
     }

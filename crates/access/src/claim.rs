@@ -6,10 +6,11 @@ use weighbridge_units::{Monotonic, NanoUsd};
 
 use crate::limit_cells::Slots;
 use crate::rate::Take;
-use crate::{LimitCells, LimitKind, LimitRefusal, Standing};
+use crate::rate::standing;
+use crate::{LimitCells, LimitKind, LimitRefusal, Share, Standing};
 
 /// How long a request that found no place among others should wait: nobody knows when one ends.
-const SOON: Duration = Duration::from_secs(1);
+pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 /// What was taken out of the limits of one owner. It gives nothing back by itself but the slot: whoever holds
 /// it knows when.
@@ -44,11 +45,17 @@ impl Claim {
     }
 
     /// Takes units of one kind, once; `shown` is what the request needs of them in all, for the refusal.
-    pub(crate) fn take(&mut self, kind: LimitKind, units: u64, now: Monotonic) -> Result<(), LimitRefusal> {
+    pub(crate) fn take(
+        &mut self,
+        kind: LimitKind,
+        share: Share,
+        units: u64,
+        now: Monotonic,
+    ) -> Result<(), LimitRefusal> {
         if kind == LimitKind::Concurrency {
-            return self.take_slot();
+            return self.take_slot(share);
         }
-        let Some(take) = self.try_take(kind, units, now)? else { return Ok(()) };
+        let Some(take) = self.try_take(kind, share, units, now)? else { return Ok(()) };
         match kind {
             LimitKind::Rpm => self.rpm = Some(take),
             LimitKind::Tpm => self.tpm = Some(take),
@@ -62,33 +69,50 @@ impl Claim {
     pub(crate) fn try_take(
         &self,
         kind: LimitKind,
+        share: Share,
         units: u64,
         now: Monotonic,
     ) -> Result<Option<Take>, LimitRefusal> {
         let Some(cell) = self.cells.cell(kind) else { return Ok(None) };
-        cell.take(units, now).map(Some).map_err(|retry_after| {
-            let Standing { limit, remaining, .. } = cell.standing(now);
+        cell.take_of(share, units, now).map(Some).map_err(|retry_after| {
+            let limit = cell.per_minute();
+            let ahead = if share.is_whole() { cell.own_ahead(now) } else { cell.known_ahead(now) };
+            let Standing { remaining, .. } = standing(share.of(limit), ahead);
             LimitRefusal { kind, whose: self.cells.whose, retry_after, limit, remaining, needed: units }
         })
     }
 
-    fn take_slot(&mut self) -> Result<(), LimitRefusal> {
-        let Some(Slots { most, taken }) = &self.cells.slots else { return Ok(()) };
-        let slot = Slot(Arc::clone(taken));
+    fn take_slot(&mut self, share: Share) -> Result<(), LimitRefusal> {
+        let Some(slots) = &self.cells.slots else { return Ok(()) };
+        let slot = Slot(Arc::clone(&slots.taken));
         // The slot counts while it is asked about: at the limit, dropping it gives it back.
-        let before = taken.fetch_add(1, Ordering::AcqRel);
-        if before >= *most {
-            return Err(LimitRefusal {
-                kind: LimitKind::Concurrency,
-                whose: self.cells.whose,
-                retry_after: SOON,
-                limit: *most,
-                remaining: 0,
-                needed: 1,
-            });
+        let before = slots.taken.fetch_add(1, Ordering::AcqRel);
+        if before >= share.of(slots.most) {
+            return Err(self.no_place(slots));
         }
         self.slot = Some(slot);
         Ok(())
+    }
+
+    /// Whether the requests that run, this one included, fit into a part of the limit of them.
+    pub(crate) fn fits_places(&self, share: Share) -> Result<(), LimitRefusal> {
+        match &self.cells.slots {
+            Some(slots) if slots.taken.load(Ordering::Acquire) > share.of(slots.most) => {
+                Err(self.no_place(slots))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn no_place(&self, slots: &Slots) -> LimitRefusal {
+        LimitRefusal {
+            kind: LimitKind::Concurrency,
+            whose: self.cells.whose,
+            retry_after: SOON,
+            limit: slots.most,
+            remaining: 0,
+            needed: 1,
+        }
     }
 
     /// Notes further tokens that were taken.
@@ -118,13 +142,13 @@ impl Claim {
     }
 
     /// Replaces estimates by the truth. The request counts.
-    pub(crate) fn correct(&mut self, tokens: u64, money: NanoUsd, now: Monotonic) {
+    pub(crate) fn correct(&mut self, share: Share, tokens: u64, money: NanoUsd, now: Monotonic) {
         self.rpm = None;
         if let (Some(cell), Some(take)) = (&self.cells.tpm, self.tpm.take()) {
-            cell.correct(take, tokens, now);
+            cell.correct_of(share, take, tokens, now);
         }
         if let (Some(cell), Some(take)) = (&self.cells.usd, self.usd.take()) {
-            cell.correct(take, nano(money), now);
+            cell.correct_of(share, take, nano(money), now);
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::{LimitKind, LimitOwner, Limits, RateCell, Standing};
 #[derive(Debug)]
 pub struct LimitCells {
     pub(crate) whose: LimitOwner,
+    /// The owner's name among those of its kind; empty where nothing is limited.
+    name: Box<str>,
     pub(crate) rpm: Option<Arc<RateCell>>,
     pub(crate) tpm: Option<Arc<RateCell>>,
     pub(crate) usd: Option<Arc<RateCell>>,
@@ -24,11 +26,14 @@ pub(crate) struct Slots {
 }
 
 impl LimitCells {
-    /// Cells for limits, which go on where those of a former definition are.
-    pub fn new(whose: LimitOwner, limits: &Limits, former: Option<&Self>) -> Self {
+    /// Cells for limits, which go on where those of a former definition are. Instances that count together
+    /// find each other by the owner's kind and name.
+    pub fn new(whose: LimitOwner, name: &str, limits: &Limits, former: Option<&Self>) -> Self {
+        let name = if *limits == Limits::NONE { "" } else { name };
         let usd = limits.usd_per_minute.map(|limit| u64::try_from(limit.get()).unwrap_or(0));
         Self {
             whose,
+            name: name.into(),
             rpm: cell(limits.rpm, former.and_then(|former| former.rpm.as_ref()), RateCell::new),
             tpm: cell(limits.tpm, former.and_then(|former| former.tpm.as_ref()), RateCell::new),
             usd: cell(usd, former.and_then(|former| former.usd.as_ref()), RateCell::of_money),
@@ -39,6 +44,16 @@ impl LimitCells {
                     .map_or_else(Arc::default, |slots| Arc::clone(&slots.taken)),
             }),
         }
+    }
+
+    /// Whose limits they are.
+    pub const fn whose(&self) -> LimitOwner {
+        self.whose
+    }
+
+    /// The owner's name among those of its kind.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether there is no limit at all.
@@ -66,7 +81,16 @@ impl LimitCells {
         self.slots.as_ref().map(|slots| slots.taken.load(Ordering::Acquire))
     }
 
-    pub(crate) fn cell(&self, kind: LimitKind) -> Option<&RateCell> {
+    /// Units that a limit allows, per minute or at once; of money, nano-dollars. `None` without such a limit.
+    pub fn limit(&self, kind: LimitKind) -> Option<u64> {
+        match kind {
+            LimitKind::Concurrency => self.slots.as_ref().map(|slots| slots.most),
+            _ => self.cell(kind).map(RateCell::per_minute),
+        }
+    }
+
+    /// The cell of a limit per minute; `None` without such a limit.
+    pub fn cell(&self, kind: LimitKind) -> Option<&RateCell> {
         match kind {
             LimitKind::Rpm => self.rpm.as_deref(),
             LimitKind::Tpm => self.tpm.as_deref(),

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use weighbridge_units::{Monotonic, NanoUsd, Timestamp};
 
 use crate::{
-    AccessError, Admission, BudgetMeter, LimitCells, LimitOwner, LimitRefusal, OwnKeys, Standing, Tenant,
-    TenantName, VirtualKey,
+    AccessError, Admission, BudgetMeter, LimitCells, LimitOwner, LimitRefusal, OwnKeys, Share, Standing,
+    Tenant, TenantName, VirtualKey,
 };
 
 /// A tenant as the request path uses it: its definition, and what its limits and budgets count in.
@@ -19,7 +19,8 @@ impl TenantNode {
     /// Compiles a tenant. What its former self has counted goes on.
     pub(crate) fn new(tenant: Arc<Tenant>, former: Option<&Self>) -> Self {
         let whose = if tenant.name.is_team() { LimitOwner::Team } else { LimitOwner::Organisation };
-        let cells = LimitCells::new(whose, &tenant.limits, former.map(|former| &*former.cells));
+        let cells =
+            LimitCells::new(whose, tenant.name.as_str(), &tenant.limits, former.map(|former| &*former.cells));
         let budgets = match former.filter(|former| former.tenant.budgets == tenant.budgets) {
             Some(former) => Arc::clone(&former.budgets),
             None => BudgetMeter::all(&tenant.budgets),
@@ -64,7 +65,12 @@ impl Principal {
         tenants: [Option<Arc<TenantNode>>; 2],
         former: Option<&Self>,
     ) -> Self {
-        let cells = LimitCells::new(LimitOwner::Key, &key.limits, former.map(|former| &*former.cells));
+        let cells = LimitCells::new(
+            LimitOwner::Key,
+            &key.id.to_string(),
+            &key.limits,
+            former.map(|former| &*former.cells),
+        );
         let budgets = match former.filter(|former| former.key.budgets == key.budgets) {
             Some(former) => Arc::clone(&former.budgets),
             None => BudgetMeter::all(&key.budgets),
@@ -151,22 +157,26 @@ impl Principal {
     /// # Errors
     /// [`LimitRefusal`] by the first limit without room; nothing is taken then.
     pub fn admit(self: &Arc<Self>, now: Monotonic, tokens: u64) -> Result<Admission, LimitRefusal> {
-        self.admit_for(None, now, tokens)
+        self.admit_for(None, Share::WHOLE, now, tokens)
     }
 
-    /// As [`Self::admit`], out of the limits of a model as well. Requests per minute come first, of whomever,
-    /// then tokens, then places.
+    /// As [`Self::admit`], out of the limits of a model as well, and of a part of all limits where other
+    /// instances give out the rest. Requests per minute come first, of whomever, then tokens, then places.
+    ///
+    /// Where instances count together, this refuses early what would be refused anyway;
+    /// [`Admission::attempt_among`] or [`Admission::confirm`] then asks all of them.
     ///
     /// # Errors
     /// [`LimitRefusal`] by the first limit without room; nothing is taken then.
     pub fn admit_for(
         self: &Arc<Self>,
         model: Option<&Arc<LimitCells>>,
+        share: Share,
         now: Monotonic,
         tokens: u64,
     ) -> Result<Admission, LimitRefusal> {
         let limiting = self.limiting.iter().chain(model.filter(|cells| !cells.is_unlimited()));
-        Admission::take(self, limiting, now, tokens)
+        Admission::take(self, limiting, share, now, tokens)
     }
 
     /// How the limit of requests per minute stands that has the least room: the key's, its team's or its

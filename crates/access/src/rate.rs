@@ -3,8 +3,10 @@ use std::time::Duration;
 
 use weighbridge_units::Monotonic;
 
+use crate::Share;
+
 /// One minute, in the nanoseconds that a cell counts in.
-const WINDOW: u64 = 60_000_000_000;
+pub(crate) const WINDOW: u64 = 60_000_000_000;
 
 /// A rate limit per minute in one atomic word (GCRA, the generic cell rate algorithm).
 ///
@@ -19,6 +21,8 @@ const WINDOW: u64 = 60_000_000_000;
 pub struct RateCell {
     per_minute: u64,
     drained_at: AtomicU64,
+    /// The same of all instances together, as far as it is known here; 0 where they are not counted together.
+    fleet_drained_at: AtomicU64,
 }
 
 /// What was taken from a [`RateCell`]: give it back with [`RateCell::give_back`], or correct it with
@@ -59,20 +63,25 @@ impl RateCell {
     pub const MAX_PER_MINUTE: u64 = 1_000_000_000;
 
     /// A cell at rest. Limits above [`RateCell::MAX_PER_MINUTE`] count as that; 0 admits nothing.
-    pub fn new(per_minute: u64) -> Self {
-        Self { per_minute: per_minute.min(Self::MAX_PER_MINUTE), drained_at: AtomicU64::new(0) }
+    pub const fn new(per_minute: u64) -> Self {
+        let per_minute = if per_minute > Self::MAX_PER_MINUTE { Self::MAX_PER_MINUTE } else { per_minute };
+        Self::of_money(per_minute)
     }
 
     /// A cell at rest for nano-dollars, which are many.
     pub const fn of_money(per_minute: u64) -> Self {
-        Self { per_minute, drained_at: AtomicU64::new(0) }
+        Self { per_minute, drained_at: AtomicU64::new(0), fleet_drained_at: AtomicU64::new(0) }
     }
 
     /// A cell with another limit that has drained as far as this one.
     #[must_use]
     pub fn with_limit(&self, per_minute: u64) -> Self {
         let cell = Self::of_money(per_minute);
-        cell.drained_at.store(self.drained_at.load(Ordering::Acquire), Ordering::Release);
+        for (new, old) in
+            [(&cell.drained_at, &self.drained_at), (&cell.fleet_drained_at, &self.fleet_drained_at)]
+        {
+            new.store(old.load(Ordering::Acquire), Ordering::Release);
+        }
         cell
     }
 
@@ -87,14 +96,26 @@ impl RateCell {
     /// How long to wait until the units would be there. Where they are more than a whole minute's
     /// worth, that is the time until the cell is at rest, and waiting will not help.
     pub fn take(&self, units: u64, now: Monotonic) -> Result<Take, Duration> {
+        self.take_of(Share::WHOLE, units, now)
+    }
+
+    /// As [`Self::take`], out of a part of the limit. A part begins as far used as all of it is known to be:
+    /// whoever falls back on it gets no fresh minute.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn take_of(&self, share: Share, units: u64, now: Monotonic) -> Result<Take, Duration> {
         let now = nanos(now);
-        let length = self.duration(units);
+        let per_minute = share.of(self.per_minute);
+        let length = duration(per_minute, units);
+        let floor =
+            if share.is_whole() { now } else { now.max(self.fleet_drained_at.load(Ordering::Acquire)) };
         let mut drained_at = self.drained_at.load(Ordering::Acquire);
         loop {
-            let start = drained_at.max(now);
+            let start = drained_at.max(floor);
             let end = start.saturating_add(length);
             let ahead = end - now;
-            if self.per_minute == 0 {
+            if per_minute == 0 {
                 return Err(Duration::from_nanos(WINDOW));
             }
             if ahead > WINDOW {
@@ -119,7 +140,12 @@ impl RateCell {
     /// Replaces the units taken by the true number, which may lie above the limit. What is owed counts
     /// from now on, and drains before anything else is admitted.
     pub fn correct(&self, take: Take, units: u64, now: Monotonic) {
-        let (now, length) = (nanos(now), self.duration(units));
+        self.correct_of(Share::WHOLE, take, units, now);
+    }
+
+    /// As [`Self::correct`], of what was taken out of that part of the limit.
+    pub fn correct_of(&self, share: Share, take: Take, units: u64, now: Monotonic) {
+        let (now, length) = (nanos(now), duration(share.of(self.per_minute), units));
         if length <= take.length {
             self.shorten(take.start, take.length, length, now);
             return;
@@ -131,12 +157,25 @@ impl RateCell {
         }
     }
 
-    /// How the limit stands.
+    /// How the limit stands: of all instances together where that is known to be more used.
     pub fn standing(&self, now: Monotonic) -> Standing {
-        let ahead = self.drained_at.load(Ordering::Acquire).saturating_sub(nanos(now));
-        let free = u128::from(WINDOW.saturating_sub(ahead));
-        let remaining = u64::try_from(free * u128::from(self.per_minute) / u128::from(WINDOW)).unwrap_or(0);
-        Standing { limit: self.per_minute, remaining, reset: Duration::from_nanos(ahead) }
+        standing(self.per_minute, self.known_ahead(now))
+    }
+
+    /// How long what was taken here needs to drain, in nanoseconds.
+    pub fn own_ahead(&self, now: Monotonic) -> u64 {
+        self.drained_at.load(Ordering::Acquire).saturating_sub(nanos(now))
+    }
+
+    /// How long what is known to have been taken, here or by all instances together, needs to drain, in nanoseconds.
+    pub fn known_ahead(&self, now: Monotonic) -> u64 {
+        let fleet = self.fleet_drained_at.load(Ordering::Acquire).saturating_sub(nanos(now));
+        fleet.max(self.own_ahead(now))
+    }
+
+    /// Notes how long what all instances together have taken needs to drain, in nanoseconds.
+    pub fn note_fleet(&self, ahead: u64, now: Monotonic) {
+        self.fleet_drained_at.store(nanos(now).saturating_add(ahead), Ordering::Release);
     }
 
     /// Frees what lies between `kept` and `length` of an interval, as far as it is yet to come.
@@ -153,15 +192,22 @@ impl RateCell {
         }
     }
 
-    /// The time that units take to drain.
-    fn duration(&self, units: u64) -> u64 {
-        let exact = (u128::from(units) * u128::from(WINDOW)).checked_div(u128::from(self.per_minute));
-        u64::try_from(exact.unwrap_or(0)).unwrap_or(u64::MAX)
-    }
-
     fn swap(&self, from: u64, to: u64) -> Result<(), u64> {
         self.drained_at.compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Acquire).map(|_| ())
     }
+}
+
+/// The time that units take to drain at so many per minute, in nanoseconds.
+pub(crate) fn duration(per_minute: u64, units: u64) -> u64 {
+    let exact = (u128::from(units) * u128::from(WINDOW)).checked_div(u128::from(per_minute));
+    u64::try_from(exact.unwrap_or(0)).unwrap_or(u64::MAX)
+}
+
+/// How a limit stands whose use needs so many nanoseconds to drain.
+pub(crate) fn standing(per_minute: u64, ahead: u64) -> Standing {
+    let free = u128::from(WINDOW.saturating_sub(ahead));
+    let remaining = u64::try_from(free * u128::from(per_minute) / u128::from(WINDOW)).unwrap_or(0);
+    Standing { limit: per_minute, remaining, reset: Duration::from_nanos(ahead) }
 }
 
 fn nanos(now: Monotonic) -> u64 {

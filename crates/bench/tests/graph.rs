@@ -45,6 +45,7 @@ const CRATES: &[(&str, Kind, &[&str])] = &[
                               "transport", "upstream"]),
     ("store-sqlite", Moves, &["units", "ledger", "access", "cache", "records"]),
     ("store-postgres", Moves, &["units", "ledger", "access", "cache", "records"]),
+    ("store-redis",  Moves, &["units", "ledger", "access", "cache", "records"]),
     ("telemetry",    Moves, &["units", "records"]),
     ("simulator",    Moves, &["units", "protocol", "transport"]),
     ("gateway",      Moves, &["units", "transport", "protocol", "translate", "stream", "catalogue", "tokens",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::Body as HttpBody;
-use weighbridge_access::Admission;
+use weighbridge_access::{Admission, Share};
 use weighbridge_protocol::json::{ScanError, ScanLimits};
 use weighbridge_protocol::{Body, Envelope, envelope_at};
 use weighbridge_translate::StreamForm;
@@ -150,7 +150,7 @@ impl Authenticated {
         draft: &Draft,
     ) -> Result<Admission, Refusal> {
         let now = draft.core.env.monotonic();
-        self.principal.admit_for(Some(&route.limits), now, tokens).map_err(Refusal::Limit)
+        self.principal.admit_for(Some(&route.limits), Share::WHOLE, now, tokens).map_err(Refusal::Limit)
     }
 }
 

@@ -321,7 +321,7 @@ impl ModelRoute {
         };
         Some(Self {
             name: None,
-            limits: Arc::new(LimitCells::new(LimitOwner::Model, &Limits::NONE, None)),
+            limits: Arc::new(LimitCells::new(LimitOwner::Model, "", &Limits::NONE, None)),
             budgets: Arc::default(),
             route: Route::new(parts).ok()?,
             deployments: Box::new([deployment]),

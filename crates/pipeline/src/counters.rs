@@ -29,7 +29,7 @@ impl Counters {
     /// The cells of a model at a provider.
     pub(crate) fn deployment(&self, provider: &str, model: &str, limits: &Limits) -> Arc<LimitCells> {
         if *limits == Limits::NONE {
-            return Arc::new(LimitCells::new(LimitOwner::Deployment, limits, None));
+            return Arc::new(LimitCells::new(LimitOwner::Deployment, "", limits, None));
         }
         let mut all = self.all();
         let name = (LimitOwner::Deployment, Arc::from(format!("{provider}/{model}")));
@@ -54,7 +54,7 @@ fn cells(
     if let Some(same) = former.filter(|former| former.limits == *limits) {
         return Arc::clone(&same.cells);
     }
-    let cells = Arc::new(LimitCells::new(whose, limits, former.map(|former| &*former.cells)));
+    let cells = Arc::new(LimitCells::new(whose, &name, limits, former.map(|former| &*former.cells)));
     all.insert((whose, name), Counter { limits: *limits, cells: Arc::clone(&cells) });
     cells
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weighbridge_access::{AttemptClaim, LimitOwner, LossPolicy, PromptCache};
+use weighbridge_access::{AttemptClaim, AttemptMoney, LimitOwner, LossPolicy, PromptCache};
 use weighbridge_ledger::{
     AccountId, Billing, Hold, LedgerError, Measure, Name, Quantity, Refusal as LedgerRefusal, Reservation,
     Reserve,
@@ -288,7 +288,8 @@ fn claim(exchange: &Exchange, deployment: &Deployment, worst: Worst) -> Result<A
     let Some(admission) = &exchange.admission else {
         return Err(Unfit::anywhere(Rejection::Limit, Refusal::Internal));
     };
-    let claimed = admission.attempt(Some(&deployment.limits), worst.cost, worst.price, exchange.now());
+    let money = AttemptMoney { cost: worst.cost, price: worst.price };
+    let claimed = admission.attempt(Some(&deployment.limits), money, exchange.now());
     claimed.map_err(|refused| {
         let unfit = match refused.whose {
             LimitOwner::Deployment => Unfit::here,

@@ -190,16 +190,17 @@ fn r8_the_first_limit_in_order_refuses_whoever_s_it_is() {
 #[test]
 fn r8_an_attempt_that_is_refused_for_money_leaves_everything_as_it_was() {
     let principal = in_tenants(limits(9, 999, 500, 9), Limits::NONE, limits(9, 999, 300, 9));
-    let target = Arc::new(LimitCells::new(LimitOwner::Deployment, &limits(9, 999, 999, 1), None));
+    let target = Arc::new(LimitCells::new(LimitOwner::Deployment, "p/m", &limits(9, 999, 999, 1), None));
     let admission = principal.admit(NOW, 100).unwrap();
     let before = all_left(&principal, &[&target]);
-    let refusal = admission.attempt(Some(&target), NanoUsd::new(301), NanoUsd::new(301), NOW).unwrap_err();
+    let refusal =
+        admission.attempt(Some(&target), AttemptMoney::at_cost(NanoUsd::new(301)), NOW).unwrap_err();
     assert_eq!((refusal.whose, refusal.kind), (LimitOwner::Organisation, LimitKind::UsdPerMinute));
     assert_eq!(all_left(&principal, &[&target]), before);
     assert!(refusal.to_string().contains("limit of 0.000000300 USD per minute"), "{refusal}");
 
-    let first = admission.attempt(Some(&target), NanoUsd::new(300), NanoUsd::new(300), NOW).unwrap();
-    let second = admission.attempt(Some(&target), NanoUsd::new(1), NanoUsd::new(1), NOW).unwrap_err();
+    let first = admission.attempt(Some(&target), AttemptMoney::at_cost(NanoUsd::new(300)), NOW).unwrap();
+    let second = admission.attempt(Some(&target), AttemptMoney::at_cost(NanoUsd::new(1)), NOW).unwrap_err();
     assert_eq!((second.whose, second.kind), (LimitOwner::Deployment, LimitKind::Concurrency));
     first.settle(40, NanoUsd::new(70), NanoUsd::new(60), NOW);
     admission.true_up(40, NOW);
@@ -235,13 +236,13 @@ proptest! {
             limits(rpm, tpm, usd, concurrency)
         };
         let principal = in_tenants(of(0), of(1), of(2));
-        let model = Arc::new(LimitCells::new(LimitOwner::Model, &of(3), None));
-        let target = Arc::new(LimitCells::new(LimitOwner::Deployment, &of(4), None));
+        let model = Arc::new(LimitCells::new(LimitOwner::Model, "m", &of(3), None));
+        let target = Arc::new(LimitCells::new(LimitOwner::Deployment, "p/m", &of(4), None));
         let (mut requests, mut tokens, mut charged, mut cost) = (0_u64, 0_u64, 0_u64, 0_u64);
         for (estimate, worst, end, used, price) in steps {
-            let Ok(admission) = principal.admit_for(Some(&model), NOW, estimate) else { continue };
-            let worst = NanoUsd::new(worst);
-            let Ok(claim) = admission.attempt(Some(&target), worst, worst, NOW) else { continue };
+            let Ok(admission) = principal.admit_for(Some(&model), Share::WHOLE, NOW, estimate) else { continue };
+            let worst = AttemptMoney::at_cost(NanoUsd::new(worst));
+            let Ok(claim) = admission.attempt(Some(&target), worst, NOW) else { continue };
             match end {
                 0 => drop((admission, claim)),
                 1 => {
