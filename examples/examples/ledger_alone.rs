@@ -74,6 +74,7 @@ fn attempt(number: u64, at: Timestamp, worst: i64) -> Reserve {
         amount: NanoUsd::new(worst),
         tokens: 1_000,
         credit_limit: None,
+        claim: None,
         holds: vec![budget],
         estimate: NanoUsd::new(worst),
     }

@@ -268,6 +268,7 @@ async fn the_ledger_is_verified_and_shown() {
         amount: NanoUsd::new(5_000),
         tokens: 1_000,
         credit_limit: None,
+        claim: None,
         holds: Vec::new(),
         estimate: NanoUsd::new(5_000),
     };

@@ -82,6 +82,7 @@ impl World {
             amount: NanoUsd::new(1_000),
             tokens: 1_000,
             credit_limit: None,
+            claim: None,
             holds: Vec::new(),
             estimate: NanoUsd::new(1_000),
         };

@@ -50,6 +50,11 @@ impl KeptId {
         Self(format!("resp_{:032x}", attempt.get()).into())
     }
 
+    /// The id of what an idempotency key was answered with: `idem_` and the claim's number in the ledger.
+    pub fn of_claim(claim: u128) -> Self {
+        Self(format!("idem_{claim:032x}").into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -97,6 +102,8 @@ impl fmt::Display for Tenant {
 pub enum Purpose {
     /// An answer that a client of Responses asked to be stored.
     Response,
+    /// What an idempotency key was answered with, for whoever asks once more.
+    Replay,
 }
 
 impl Purpose {
@@ -104,6 +111,7 @@ impl Purpose {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Response => "response",
+            Self::Replay => "replay",
         }
     }
 
@@ -112,7 +120,8 @@ impl Purpose {
     /// # Errors
     /// [`InvalidEntry::Purpose`] where there is none.
     pub fn from_name(name: &str) -> Result<Self, InvalidEntry> {
-        (name == Self::Response.as_str()).then_some(Self::Response).ok_or(InvalidEntry::Purpose)
+        let known = [Self::Response, Self::Replay].into_iter().find(|purpose| purpose.as_str() == name);
+        known.ok_or(InvalidEntry::Purpose)
     }
 }
 
@@ -222,7 +231,9 @@ mod tests {
 
     #[test]
     fn purposes_are_read_back() {
-        assert_eq!(Purpose::from_name(Purpose::Response.as_str()), Ok(Purpose::Response));
+        for purpose in [Purpose::Response, Purpose::Replay] {
+            assert_eq!(Purpose::from_name(purpose.as_str()), Ok(purpose));
+        }
         assert_eq!(Purpose::from_name("Response"), Err(InvalidEntry::Purpose));
     }
 }

@@ -7,8 +7,8 @@ use thiserror::Error;
 use weighbridge_units::Timestamp;
 
 use crate::{
-    CacheStore, EntryKey, Holding, ItemTag, KeptAnswer, KeptId, NONCE_BYTES, Purpose, SealError, StoreError,
-    Tenant, UnsealError, Vault,
+    CacheStore, EntryKey, Holding, ItemTag, KeptAnswer, KeptId, NONCE_BYTES, Purpose, Replays, SealError,
+    StoreError, Tenant, UnsealError, Vault,
 };
 
 /// How long answers are kept, and how much of a conversation is read back.
@@ -102,6 +102,11 @@ impl KeptAnswers {
     /// Kept in `store`, sealed by `vault`.
     pub const fn new(store: Arc<dyn CacheStore>, vault: Vault, terms: KeepingTerms) -> Self {
         Self { store, vault, terms }
+    }
+
+    /// What idempotency keys were answered with, in the same store and under the same secret.
+    pub fn replays(&self) -> Replays {
+        Replays::new(Arc::clone(&self.store), self.vault.clone())
     }
 
     /// Keeps an answer from now on, which is when it was made, and as long as itself the ones that it went on

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | what is kept of an answer? | [`KeptAnswer`] |
 //! | how is it kept, found, gone on from, deleted? | [`KeptAnswers`] |
+//! | what does an idempotency key keep? | a [`KeptReplay`], in [`Replays`] |
 //! | how is it found by one of its items? | by an [`ItemTag`] |
 //! | how is it sealed? | by a [`Vault`], as [`Kept`] |
 //! | where does it lie? | in a [`CacheStore`], such as [`MemoryCacheStore`] |
@@ -62,6 +63,7 @@ mod codec;
 mod entry;
 mod kept_answers;
 mod memory;
+mod replay;
 mod store;
 pub mod testkit;
 mod vault;
@@ -70,5 +72,6 @@ pub use answer::{AnsweredBy, KeptAnswer};
 pub use entry::{EntryKey, InvalidEntry, ItemTag, Kept, KeptId, Purpose, Tenant};
 pub use kept_answers::{Cited, KeepingTerms, KeptAnswers, KeptError};
 pub use memory::MemoryCacheStore;
+pub use replay::{KeptReplay, Replays};
 pub use store::{CacheStore, Holding, StoreError, StoreLimits};
 pub use vault::{MASTER_SECRET_BYTES, MasterSecret, NONCE_BYTES, SealError, Sealed, UnsealError, Vault};

@@ -118,11 +118,23 @@ impl Vault {
         nonce: &[u8; NONCE_BYTES],
     ) -> Result<Kept, SealError> {
         let key = EntryKey::new(purpose, answer.tenant.clone(), answer.id.clone());
-        let mut sealed = Vec::with_capacity(HEADER_BYTES + codec::length(answer) + TAG_BYTES);
+        self.seal_text(key, expires, nonce, codec::length(answer), |out| codec::write(answer, out))
+    }
+
+    /// Seals what `write` appends, some `length` bytes, as [`Self::seal`] does.
+    pub(crate) fn seal_text(
+        &self,
+        key: EntryKey,
+        expires: Timestamp,
+        nonce: &[u8; NONCE_BYTES],
+        length: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> Result<Kept, SealError> {
+        let mut sealed = Vec::with_capacity(HEADER_BYTES + length + TAG_BYTES);
         sealed.push(VERSION);
         sealed.extend_from_slice(&self.key_id);
         sealed.extend_from_slice(nonce);
-        codec::write(answer, &mut sealed).ok_or(SealError::TooLarge)?;
+        write(&mut sealed).ok_or(SealError::TooLarge)?;
         let cipher = self.cipher(&key).ok_or(SealError::Key)?;
         let text = sealed.get_mut(HEADER_BYTES..).unwrap_or_default();
         let tag = cipher
@@ -137,6 +149,11 @@ impl Vault {
     /// # Errors
     /// [`UnsealError`] where a single bit of it or of its key is not what it was.
     pub fn open(&self, kept: &Kept) -> Result<KeptAnswer, UnsealError> {
+        codec::read(&kept.key, &self.open_text(kept)?).ok_or(UnsealError::Damaged)
+    }
+
+    /// Opens what [`Self::seal_text`] has sealed.
+    pub(crate) fn open_text(&self, kept: &Kept) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
         let (version, rest) = kept.sealed.as_bytes().split_first().ok_or(UnsealError::Damaged)?;
         if *version != VERSION {
             return Err(UnsealError::Version(*version));
@@ -157,7 +174,7 @@ impl Vault {
                 tag.into(),
             )
             .map_err(|_| UnsealError::Damaged)?;
-        codec::read(&kept.key, &text).ok_or(UnsealError::Damaged)
+        Ok(text)
     }
 
     /// What an item is found by: the same for the same purpose, tenant and id, and for no other.

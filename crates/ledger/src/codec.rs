@@ -13,17 +13,19 @@ use weighbridge_units::{
 };
 
 use crate::{
-    AccountId, AccountKind, Adjust, Billing, Book, ChainHead, End, EntityId, Entry, Epoch, Fact, Fund,
-    Funding, Hold, Intent, MAX_HOLDS, Measure, PayloadHash, Phase, Reserve, RollupKey, RowHash, Settlement,
-    Transfer, Used,
+    AccountId, AccountKind, Adjust, Billing, Book, ChainHead, Claim, ClaimId, End, EntityId, Entry, Epoch,
+    Fact, Fund, Funding, Hold, Intent, MAX_HOLDS, Measure, PayloadHash, Phase, Reserve, RollupKey, RowHash,
+    Settlement, Transfer, Used,
 };
 use reader::Reader;
 use writer::Writer;
 
-/// The version that [`encode`] writes. [`decode`] reads this one and all earlier ones.
+/// The newest version that [`encode`] writes. [`decode`] reads this one and all earlier ones.
 ///
 /// 2: holds say what they count, intents have tokens and a credit limit, overages have tokens; wallets.
-const VERSION: u8 = 2;
+/// 3: attempts have a claim. Rows without one are written as 2, so that earlier releases go on reading them.
+const VERSION: u8 = 3;
+const WITHOUT_CLAIM: u8 = 2;
 
 /// Why bytes are not an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -54,7 +56,7 @@ pub enum DecodeError {
 /// Appends the body of an entry's row.
 pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
     let mut w = Writer(out);
-    w.u8(VERSION);
+    w.u8(if has_claim(&entry.fact) { VERSION } else { WITHOUT_CLAIM });
     w.u8(fact_code(&entry.fact));
     w.varint(u64::from(entry.writer.get()));
     w.i64(entry.at.as_micros());
@@ -64,10 +66,14 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
             w.bytes(&payload.0);
             write_intent(&mut w, intent);
         }
-        Fact::Ended { attempt, payload, settlement } | Fact::Late { attempt, payload, settlement } => {
+        Fact::Ended { attempt, payload, settlement, claim }
+        | Fact::Late { attempt, payload, settlement, claim } => {
             w.u128(attempt.get());
             w.bytes(&payload.0);
             write_settlement(&mut w, settlement);
+            if let Some(claim) = claim {
+                w.u128(claim.get());
+            }
         }
         Fact::Overage { attempt, excess, tokens } => {
             w.u128(attempt.get());
@@ -149,6 +155,15 @@ pub fn decode(book: Book, body: &[u8]) -> Result<Entry, DecodeError> {
     }
 }
 
+/// Whether it is about an attempt that was reserved with a claim.
+const fn has_claim(fact: &Fact) -> bool {
+    match fact {
+        Fact::Reserved { intent, .. } => intent.claim.is_some(),
+        Fact::Ended { claim, .. } | Fact::Late { claim, .. } => claim.is_some(),
+        _ => false,
+    }
+}
+
 const fn fact_code(fact: &Fact) -> u8 {
     match fact {
         Fact::Reserved { .. } => 1,
@@ -194,9 +209,19 @@ fn read_fact(
             payload: PayloadHash(r.array()?),
             intent: read_intent(r, book, writer, at)?,
         },
-        2 => Fact::Ended { attempt, payload: PayloadHash(r.array()?), settlement: read_settlement(r)? },
+        2 => Fact::Ended {
+            attempt,
+            payload: PayloadHash(r.array()?),
+            settlement: read_settlement(r)?,
+            claim: read_claim_id(r)?,
+        },
         3 => Fact::Overage { attempt, excess: r.nanos()?, tokens: read_tokens(r)? },
-        4 => Fact::Late { attempt, payload: PayloadHash(r.array()?), settlement: read_settlement(r)? },
+        4 => Fact::Late {
+            attempt,
+            payload: PayloadHash(r.array()?),
+            settlement: read_settlement(r)?,
+            claim: read_claim_id(r)?,
+        },
         5 => Fact::Refunded {
             attempt,
             id: r.u128()?,
@@ -246,6 +271,16 @@ fn write_intent(w: &mut Writer<'_>, intent: &Intent) {
             w.signed(limit.get());
         }
     }
+    if let Some(claim) = &intent.claim {
+        w.u128(claim.id.get());
+        w.bytes(&claim.payload.0);
+        w.i64(claim.until.as_micros());
+    }
+}
+
+/// Versions before 3 have none, and 3 always has one.
+fn read_claim_id(r: &mut Reader<'_>) -> Result<Option<ClaimId>, DecodeError> {
+    if r.version < 3 { Ok(None) } else { Ok(Some(ClaimId::from_u128(r.u128()?))) }
 }
 
 /// Version 1 counted no tokens.
@@ -273,6 +308,7 @@ fn read_intent(r: &mut Reader<'_>, book: Book, writer: Epoch, at: Timestamp) -> 
         tokens: read_tokens(r)?,
         // Version 1 bounded no wallet.
         credit_limit: if r.version > 1 && r.bool()? { Some(r.nanos()?) } else { None },
+        claim: None,
         holds: Vec::new(),
     };
     let count = r.varint()?;
@@ -289,6 +325,10 @@ fn read_intent(r: &mut Reader<'_>, book: Book, writer: Epoch, at: Timestamp) -> 
             false => None,
         };
         intent.holds.push(Hold { account, limit });
+    }
+    if let Some(id) = read_claim_id(r)? {
+        let (payload, until) = (PayloadHash(r.array()?), Timestamp::from_micros(r.i64()?));
+        intent.claim = Some(Box::new(Claim { id, payload, until }));
     }
     Ok(intent)
 }
@@ -451,6 +491,11 @@ pub(crate) fn reserve_payload(reserve: &Reserve) -> PayloadHash {
             w.varint(hold.account.get());
             w.u8(u8::from(hold.limit.is_some()));
             w.signed(hold.limit.unwrap_or_default().get());
+        }
+        if let Some(claim) = &reserve.claim {
+            w.u128(claim.id.get());
+            w.bytes(&claim.payload.0);
+            w.i64(claim.until.as_micros());
         }
     })
 }

@@ -1,6 +1,6 @@
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
-use crate::{AccountId, Book, Epoch, Fund, Measure, Name, Quantity, RowHash};
+use crate::{AccountId, Book, Claim, Epoch, Fund, Measure, Name, Quantity, RowHash};
 
 /// The most holds that one reservation may have.
 pub const MAX_HOLDS: usize = 16;
@@ -72,6 +72,8 @@ pub struct Reserve {
     /// What the tenant may owe at most, in the book of the reservation's [`Billing`], what is reserved
     /// included: zero for prepaid, more for post-paid. `None`: not bounded.
     pub credit_limit: Option<NanoUsd>,
+    /// That nothing else is carried out under the caller's idempotency key. On the heap, as hardly any has one.
+    pub claim: Option<Box<Claim>>,
     /// The budgets that this attempt counts against, at most [`MAX_HOLDS`], each once.
     pub holds: Vec<Hold>,
     /// The provider's cost at worst. Entered if the truth is lost in a crash: the real cost lies

@@ -1,6 +1,7 @@
 use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, NanoUsd, Provenance, Usage};
 
 use crate::charging::{Counted, charge, charge_accounts, cost_account};
+use crate::claim::may_claim;
 use crate::codec::{adjust_payload, end_payload, reserve_payload};
 use crate::funding::{funded, funding_accounts};
 use crate::state::fits;
@@ -129,6 +130,9 @@ fn reserved(view: &impl View, writer: Epoch, reserve: &Reserve) -> Result<Option
         };
     }
     valid_reserve(reserve)?;
+    if let Some(claim) = &reserve.claim {
+        may_claim(view, claim, reserve.at)?;
+    }
     let intent = Intent {
         writer,
         at: reserve.at,
@@ -143,6 +147,7 @@ fn reserved(view: &impl View, writer: Epoch, reserve: &Reserve) -> Result<Option
         tokens: reserve.tokens.min(MAX_COUNT),
         estimate: reserve.estimate,
         credit_limit: reserve.credit_limit,
+        claim: reserve.claim.clone(),
         holds: reserve.holds.clone(),
     };
     let reserved = Counted::reserved(&intent);
@@ -225,7 +230,8 @@ fn ended(view: &impl View, writer: Epoch, end: &End) -> Result<Option<Vec<Entry>
         .chain(cost_transfer(intent, &settlement))
         .collect();
     let mut entries = Vec::with_capacity(3);
-    entries.push(entry(Fact::Ended { attempt, payload, settlement }, transfers));
+    let claim = intent.claim.as_ref().map(|claim| claim.id);
+    entries.push(entry(Fact::Ended { attempt, payload, settlement, claim }, transfers));
     let overage: Vec<_> = charge_transfers(intent, Phase::Post, beyond).collect();
     if !overage.is_empty() {
         let counts_tokens = intent.holds.iter().any(|hold| hold.measure() == Measure::Tokens);
@@ -266,15 +272,22 @@ fn late(
     }
     valid_end(&end.facts)?;
     let intent = &ended.intent;
-    let settlement = charge(&end.facts);
-    let charged = Counted::charged(&settlement, &bounded(&end.facts.usage));
+    let claim = intent.claim.as_ref().map(|claim| claim.id);
+    let mut settlement = charge(&end.facts);
+    let mut charged = Counted::charged(&settlement, &bounded(&end.facts.usage));
+    // L4: another attempt has carried out meanwhile what was asked for, and is what the tenant pays for.
+    let holder = claim.and_then(|id| view.holder(id)).filter(|holder| end.facts.at < holder.until);
+    if holder.is_some_and(|holder| holder.attempt != attempt) {
+        settlement.charged = NanoUsd::ZERO;
+        charged = Counted::money(NanoUsd::ZERO);
+    }
     let transfers = cost_transfer(intent, &ended.settlement)
         .map(Transfer::reversed)
         .into_iter()
         .chain(charge_transfers(intent, Phase::Post, charged))
         .chain(cost_transfer(intent, &settlement))
         .collect();
-    let fact = Fact::Late { attempt, payload, settlement };
+    let fact = Fact::Late { attempt, payload, settlement, claim };
     let entry = Entry { book: intent.billing.book(), writer, at: end.facts.at, fact, transfers };
     Ok(Some(vec![entry, used_entry(writer, intent, end, &settlement, Some(ended.used))]))
 }

@@ -2,7 +2,9 @@ use std::fmt;
 
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
-use crate::{AccountId, Billing, Book, ChainHead, EntityId, Funding, Hold, Quantity, RollupKey};
+use crate::{
+    AccountId, Billing, Book, ChainHead, Claim, ClaimId, EntityId, Funding, Hold, Quantity, RollupKey,
+};
 
 /// One writer of the journal: every opening of a ledger for writing is a new one, and numbers grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,6 +71,8 @@ pub enum Fact {
         payload: PayloadHash,
         /// What it came to.
         settlement: Settlement,
+        /// The claim that it was reserved with.
+        claim: Option<ClaimId>,
     },
     /// More was charged, or counted, than had been reserved (rule R5); the end before it posted the rest.
     Overage {
@@ -87,6 +91,8 @@ pub enum Fact {
         payload: PayloadHash,
         /// What it came to instead.
         settlement: Settlement,
+        /// The claim that it was reserved with.
+        claim: Option<ClaimId>,
     },
     /// A tenant got something back (rule L6).
     Refunded {
@@ -165,6 +171,8 @@ pub struct Intent {
     pub estimate: NanoUsd,
     /// What the tenant might owe at most.
     pub credit_limit: Option<NanoUsd>,
+    /// The claim that it was reserved with.
+    pub claim: Option<Box<Claim>>,
     /// The budgets that it counts against.
     pub holds: Vec<Hold>,
 }

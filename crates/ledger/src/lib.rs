@@ -61,6 +61,7 @@
 //!         amount: NanoUsd::new(5_000),
 //!         tokens: 1_200,
 //!         credit_limit: None,
+//!         claim: None,
 //!         holds: vec![Hold { account: budget, limit: Some(Quantity::new(10_000_000_000)) }],
 //!         estimate: NanoUsd::new(5_000),
 //!     })
@@ -88,6 +89,7 @@
 mod account;
 mod chain;
 mod charging;
+mod claim;
 mod codec;
 mod command;
 mod decide;
@@ -109,6 +111,7 @@ pub use account::{
 };
 pub use chain::{Auditor, RowHash, StoredRow};
 pub use charging::{charge, cost_account};
+pub use claim::{Claim, ClaimId, Holder, Standing};
 pub use codec::{DecodeError, decode, encode};
 pub use command::{
     Act, Adjust, Billing, ChainHead, Command, CommandId, End, EndFacts, Hold, MAX_HOLDS, Reserve, Seal,

@@ -1,9 +1,9 @@
-use weighbridge_units::{AttemptId, NanoUsd};
+use weighbridge_units::{AttemptId, NanoUsd, Timestamp};
 
 use crate::id_map::IdMap;
 use crate::{
-    AccountId, Act, CommandId, Ended, Entry, Fact, Funding, Intent, PayloadHash, Phase, Quantity, Rollup,
-    RollupKey, Settlement, TopUp, Transfer, Used,
+    AccountId, Act, ClaimId, CommandId, Ended, Entry, Fact, Funding, Holder, Intent, PayloadHash, Phase,
+    Quantity, Rollup, RollupKey, Settlement, Standing, TopUp, Transfer, Used,
 };
 
 /// The two halves of an account's balance, in what the account counts. Debits count up, credits down.
@@ -45,6 +45,9 @@ pub trait View {
 
     /// A top-up, by the id that it was made under.
     fn top_up(&self, id: u128) -> Option<TopUp>;
+
+    /// Who has an idempotency claim.
+    fn holder(&self, id: ClaimId) -> Option<Holder>;
 }
 
 /// The fold of a journal, or the part of it that a store has at hand.
@@ -58,6 +61,7 @@ pub struct State {
     intents: IdMap<AttemptId, Intent>,
     ended: IdMap<AttemptId, Ended>,
     top_ups: IdMap<u128, TopUp>,
+    holders: IdMap<ClaimId, Holder>,
     rollups: IdMap<RollupKey, Rollup>,
 }
 
@@ -80,6 +84,10 @@ impl View for State {
 
     fn top_up(&self, id: u128) -> Option<TopUp> {
         self.top_ups.get(&id).copied()
+    }
+
+    fn holder(&self, id: ClaimId) -> Option<Holder> {
+        self.holders.get(&id).copied()
     }
 }
 
@@ -139,6 +147,21 @@ impl State {
         self.top_ups.insert(id, top_up);
     }
 
+    /// Every idempotency claim that is known.
+    pub fn holders(&self) -> impl Iterator<Item = (ClaimId, Holder)> + '_ {
+        self.holders.iter().map(|(id, holder)| (*id, *holder))
+    }
+
+    /// Makes known who has an idempotency claim.
+    pub fn load_holder(&mut self, id: ClaimId, holder: Holder) {
+        self.holders.insert(id, holder);
+    }
+
+    /// Forgets the idempotency claims; a store that keeps them elsewhere loads what it needs.
+    pub fn forget_holders(&mut self) {
+        self.holders.clear();
+    }
+
     /// Takes the roll-ups out; what is applied afterwards adds up from zero.
     pub fn take_rollups(&mut self) -> Vec<(RollupKey, Rollup)> {
         self.rollups.drain().collect()
@@ -149,7 +172,7 @@ impl State {
         self.rollups.retain(|key, _| key.hour >= hour);
     }
 
-    /// Forgets ended attempts, top-ups and command ids; balances, open attempts and roll-ups stay.
+    /// Forgets ended attempts, top-ups and command ids; balances, open attempts, claims and roll-ups stay.
     pub fn forget_history(&mut self) {
         self.claims.clear();
         self.ended.clear();
@@ -181,6 +204,19 @@ impl State {
         }
     }
 
+    /// Lets an end take effect on the claim of its attempt, unless another one has it by now.
+    fn stand(&mut self, claim: Option<ClaimId>, attempt: AttemptId, settlement: Settlement) {
+        let holder = claim.and_then(|id| self.holders.get_mut(&id));
+        if let Some(holder) = holder.filter(|holder| holder.attempt == attempt) {
+            holder.standing = Standing::after(settlement.outcome);
+        }
+    }
+
+    /// Claims whose window is over are no more.
+    fn retire_claims(&mut self, now: Timestamp) {
+        self.holders.retain(|_, holder| now < holder.until);
+    }
+
     fn end(&mut self, attempt: AttemptId, settlement: Settlement) {
         if let Some(intent) = self.intents.remove(&attempt) {
             let used = Used::none(settlement.outcome);
@@ -198,16 +234,21 @@ pub fn apply(state: &mut State, entry: &Entry) {
         Fact::Reserved { attempt, payload, intent } => {
             state.claims.insert(CommandId::of(*attempt, Act::Reserve), *payload);
             state.intents.insert(*attempt, intent.clone());
+            if let Some(claim) = &intent.claim {
+                state.holders.insert(claim.id, Holder::new(*attempt, claim));
+            }
         }
-        Fact::Ended { attempt, payload, settlement } => {
+        Fact::Ended { attempt, payload, settlement, claim } => {
             state.claims.insert(CommandId::of(*attempt, Act::End), *payload);
             state.end(*attempt, *settlement);
+            state.stand(*claim, *attempt, *settlement);
         }
-        Fact::Late { attempt, payload, settlement } => {
+        Fact::Late { attempt, payload, settlement, claim } => {
             state.claims.insert(CommandId::of(*attempt, Act::Late), *payload);
             if let Some(ended) = state.ended.get_mut(attempt) {
                 (ended.settlement, ended.late) = (*settlement, true);
             }
+            state.stand(*claim, *attempt, *settlement);
         }
         Fact::Used { attempt, used, .. } => {
             if let Some(ended) = state.ended.get_mut(attempt) {
@@ -235,7 +276,8 @@ pub fn apply(state: &mut State, entry: &Entry) {
                 Funding::Credit(_) | Funding::Adjustment(_) => {}
             }
         }
-        Fact::Overage { .. } | Fact::Sealed { .. } => {}
+        Fact::Sealed { .. } => state.retire_claims(entry.at),
+        Fact::Overage { .. } => {}
     }
 }
 

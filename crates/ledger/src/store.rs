@@ -186,6 +186,21 @@ pub enum Refusal {
         /// What was to be reserved.
         needed: NanoUsd,
     },
+    /// Something else was asked for under the same idempotency key.
+    #[error("something else was asked for under this idempotency key: use another key")]
+    ClaimConflict,
+    /// The same is being carried out under the idempotency key.
+    #[error("the same is being carried out as attempt {attempt}: wait for its end")]
+    ClaimOpen {
+        /// The attempt that has the claim.
+        attempt: AttemptId,
+    },
+    /// The same was carried out under the idempotency key.
+    #[error("the same was carried out as attempt {attempt}: use another key to ask for it again")]
+    ClaimDone {
+        /// The attempt that has the claim.
+        attempt: AttemptId,
+    },
     /// Another command was carried out under the same id.
     #[error("another command was carried out under this id: use a fresh id")]
     Conflict,

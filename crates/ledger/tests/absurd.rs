@@ -4,9 +4,9 @@
 
 use proptest::prelude::*;
 use weighbridge_ledger::{
-    AccountId, Adjust, Billing, Book, BudgetScope, BudgetWindow, Command, Decision, End, EndFacts, Epoch,
-    Fund, Funding, Hold, Measure, Name, Quantity, Reserve, State, View, apply, budget_account, decide,
-    decide_end, decode, encode,
+    AccountId, Adjust, Billing, Book, BudgetScope, BudgetWindow, Claim, ClaimId, Command, Decision, End,
+    EndFacts, Epoch, Fund, Funding, Hold, Measure, Name, PayloadHash, Quantity, Reserve, State, View, apply,
+    budget_account, decide, decide_end, decode, encode,
 };
 use weighbridge_units::{
     AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
@@ -45,8 +45,13 @@ fn holds(billing: Billing) -> impl Strategy<Value = Vec<Hold>> {
 fn reserve() -> impl Strategy<Value = Command> {
     let billing = prop_oneof![Just(Billing::Platform), Just(Billing::OwnKey)];
     let numbers = (0..4_u128, number(), nanos(), nanos(), any::<u64>(), prop::option::of(nanos()));
+    let claim = (0..2_u128, any::<[u8; 16]>(), number()).prop_map(|(id, payload, until)| {
+        let (id, payload) = (ClaimId::from_u128(id), PayloadHash(payload));
+        Box::new(Claim { id, payload, until: Timestamp::from_micros(until) })
+    });
+    let numbers = (numbers, prop::option::of(claim));
     (numbers, name(), billing.prop_flat_map(|billing| (Just(billing), holds(billing)))).prop_map(
-        |((attempt, at, amount, estimate, tokens, credit_limit), tenant, (billing, holds))| {
+        |(((attempt, at, amount, estimate, tokens, credit_limit), claim), tenant, (billing, holds))| {
             Command::Reserve(Reserve {
                 attempt: AttemptId::from_u128(attempt),
                 at: Timestamp::from_micros(at),
@@ -60,6 +65,7 @@ fn reserve() -> impl Strategy<Value = Command> {
                 amount,
                 tokens,
                 credit_limit,
+                claim,
                 holds,
                 estimate,
             })

@@ -58,6 +58,7 @@ fn reserve(number: usize, bound: Bound) -> Reserve {
         amount: NanoUsd::new(100),
         tokens: 100,
         credit_limit: matches!(bound, Bound::Wallet).then_some(NanoUsd::new(LIMIT)),
+        claim: None,
         holds: vec![
             hold(budget(), matches!(bound, Bound::Money)),
             hold(budget().counting(Measure::Tokens), matches!(bound, Bound::Tokens)),

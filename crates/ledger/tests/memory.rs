@@ -36,6 +36,7 @@ fn runs(seeds: std::ops::Range<u64>) {
             ("refused", report.refused),
             ("refused_by_count", report.refused_by_count),
             ("rejected", report.rejected),
+            ("refused_by_claim", report.refused_by_claim),
             ("ended", report.ended),
             ("overages", report.overages),
             ("late", report.late),
@@ -70,5 +71,5 @@ fn l_and_r_rules_hold_over_1_000_000_operations() {
 /// The script asks for the last 40 attempts only; so a short journal answers as a whole one does.
 #[test]
 fn l3_a_snapshot_and_its_tail_are_the_whole() {
-    assert!(run(77, 4_000, 2_000).granted > 500);
+    assert!(run(77, 4_000, 2_600).granted > 500);
 }

@@ -42,6 +42,7 @@ fn reserve(number: u128, amount: i64, limit: i64) -> Reserve {
         amount: NanoUsd::new(amount),
         tokens: 1_000,
         credit_limit: None,
+        claim: None,
         holds: vec![Hold { account: budget(), limit: Some(Quantity::new(limit)) }],
         estimate: NanoUsd::new(amount),
     }

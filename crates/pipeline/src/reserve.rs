@@ -331,6 +331,7 @@ fn command(
         billing: Billing::Platform,
         amount: price,
         tokens,
+        claim: None,
         credit_limit,
         holds,
         estimate: cost,

@@ -117,6 +117,7 @@ async fn client(ledger: &Ledger, task: u64) -> Vec<Duration> {
             amount: NanoUsd::new(5_000_000),
             tokens: 0,
             credit_limit: None,
+            claim: None,
             holds: vec![hold(BudgetScope::Key(key)), hold(BudgetScope::Tenant("acme"))],
             estimate: NanoUsd::new(5_000_000),
         };

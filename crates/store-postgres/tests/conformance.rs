@@ -45,5 +45,6 @@ fn l_and_r_rules_hold_on_postgres() {
         println!("{report:?}");
         assert!(report.granted > 60 && report.refused > 60 && report.crashed > 10, "{report:?}");
         assert!(report.overages > 5 && report.late > 5 && report.refunds > 1, "{report:?}");
+        assert!(report.refused_by_claim > 0, "{report:?}");
     }
 }

@@ -54,6 +54,7 @@ fn reserve_within(number: u128, limit: i64) -> Reserve {
         amount: NanoUsd::new(100),
         tokens: 0,
         credit_limit: None,
+        claim: None,
         holds: vec![Hold { account: budget(), limit: Some(Quantity::new(limit)) }],
         estimate: NanoUsd::new(90),
     }

@@ -162,6 +162,7 @@ fn client(
                 amount: NanoUsd::new(5_000_000),
                 tokens: 1_000,
                 credit_limit: None,
+                claim: None,
                 holds: vec![hold(BudgetScope::Key(key)), hold(BudgetScope::Tenant("acme"))],
                 estimate: NanoUsd::new(5_000_000),
             };

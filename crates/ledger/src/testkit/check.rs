@@ -30,6 +30,8 @@ pub struct Report {
     pub refused_by_count: usize,
     /// Reservations that a wallet refused.
     pub refused_by_wallet: usize,
+    /// Reservations that were refused because another attempt had their claim, or another payload.
+    pub refused_by_claim: usize,
     /// Reservations, refunds and fundings that were refused for other reasons.
     pub rejected: usize,
     /// Ends that were entered or repeated.
@@ -171,6 +173,9 @@ impl Run {
                 self.report.refused_by_count += usize::from(account.measure() != Measure::Usd);
             }
             Expected::Wallet => self.report.refused_by_wallet += 1,
+            Expected::ClaimConflict | Expected::ClaimOpen(_) | Expected::ClaimDone(_) => {
+                self.report.refused_by_claim += 1;
+            }
             _ => self.report.rejected += 1,
         }
         for hold in holds {

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, HashMap};
 use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp};
 
 use crate::{
-    AccountId, AccountKind, Adjust, AttemptEntry, Balance, Billing, Book, End, EndFacts, EntityId, Fund,
-    Funding, Hold, LedgerError, Measure, Quantity, Refusal, Reserve, Rollup, RollupKey,
+    AccountId, AccountKind, Adjust, AttemptEntry, Balance, Billing, Book, ClaimId, End, EndFacts, EntityId,
+    Fund, Funding, Hold, LedgerError, Measure, Quantity, Refusal, Reserve, Rollup, RollupKey,
 };
 
 /// What a store is to answer.
@@ -18,6 +18,12 @@ pub enum Expected {
     Wallet,
     /// Refused as [`Refusal::UnknownTopUp`].
     UnknownTopUp,
+    /// Refused as [`Refusal::ClaimConflict`].
+    ClaimConflict,
+    /// Refused as [`Refusal::ClaimOpen`].
+    ClaimOpen(AttemptId),
+    /// Refused as [`Refusal::ClaimDone`].
+    ClaimDone(AttemptId),
     /// Refused as [`Refusal::Conflict`].
     Conflict,
     /// Refused as [`Refusal::AlreadyEnded`].
@@ -43,6 +49,9 @@ impl Expected {
             Some(Refusal::Budget { account, .. }) => Self::Budget(account),
             Some(Refusal::Wallet { .. }) => Self::Wallet,
             Some(Refusal::UnknownTopUp) => Self::UnknownTopUp,
+            Some(Refusal::ClaimConflict) => Self::ClaimConflict,
+            Some(Refusal::ClaimOpen { attempt }) => Self::ClaimOpen(attempt),
+            Some(Refusal::ClaimDone { attempt }) => Self::ClaimDone(attempt),
             Some(Refusal::Conflict) => Self::Conflict,
             Some(Refusal::AlreadyEnded) => Self::AlreadyEnded,
             Some(Refusal::UnknownAttempt) => Self::UnknownAttempt,
@@ -63,6 +72,8 @@ pub struct Model {
     attempts: HashMap<AttemptId, Attempt>,
     refunds: HashMap<u128, Adjust>,
     funds: HashMap<u128, Fund>,
+    /// The attempt that was granted each claim last.
+    claims: HashMap<ClaimId, AttemptId>,
     /// Sums over attempts that cannot change any more but by refunds or a late end.
     tally: HashMap<AccountId, (i128, i128)>,
 }
@@ -76,6 +87,8 @@ struct Attempt {
     /// As handed over; then what was entered, and whether it replaced a crash.
     ends: Vec<EndFacts>,
     refunded: i128,
+    /// It was entered late, and somebody else had its claim by then.
+    is_superseded: bool,
 }
 
 impl Attempt {
@@ -85,16 +98,14 @@ impl Attempt {
 
     fn charged(&self) -> i128 {
         match self.ended() {
-            Some(EndFacts {
-                outcome: AttemptOutcome::Success | AttemptOutcome::ClientLeft, price, ..
-            }) => i128::from(price.get()),
+            Some(end) if self.is_paid() => i128::from(end.price.get()),
             _ => 0,
         }
     }
 
     fn is_paid(&self) -> bool {
         let paid = [AttemptOutcome::Success, AttemptOutcome::ClientLeft];
-        self.ended().is_some_and(|end| paid.contains(&end.outcome))
+        !self.is_superseded && self.ended().is_some_and(|end| paid.contains(&end.outcome))
     }
 
     /// Tokens that budgets count: of whatever the tenant pays for.
@@ -191,6 +202,9 @@ impl Model {
         if reserve.amount.get() < 0 || reserve.estimate.get() < 0 {
             return Expected::Invalid;
         }
+        if let Some(refused) = self.claimed(reserve) {
+            return refused;
+        }
         for hold in &reserve.holds {
             let (posted, pending) = self.balance(hold.account);
             if let Some(limit) = hold.limit {
@@ -219,12 +233,43 @@ impl Model {
                 return Expected::Wallet;
             }
         }
-        let attempt = Attempt { reserve: reserve.clone(), ends: Vec::new(), refunded: 0 };
+        let attempt =
+            Attempt { reserve: reserve.clone(), ends: Vec::new(), refunded: 0, is_superseded: false };
         if !self.change(None, Some(&attempt)) {
             return Expected::Overflow;
         }
         self.attempts.insert(reserve.attempt, attempt);
+        if let Some(claim) = &reserve.claim {
+            self.claims.insert(claim.id, reserve.attempt);
+        }
         Expected::Done
+    }
+
+    /// Whether somebody else has what a reservation claims.
+    fn claimed(&self, reserve: &Reserve) -> Option<Expected> {
+        let claim = reserve.claim.as_ref()?;
+        if claim.until <= reserve.at {
+            return Some(Expected::Invalid);
+        }
+        let last = self.attempts.get(self.claims.get(&claim.id)?)?;
+        let held = last.reserve.claim.as_ref().filter(|held| reserve.at < held.until)?;
+        let attempt = last.reserve.attempt;
+        match last.ended() {
+            _ if held.payload != claim.payload => Some(Expected::ClaimConflict),
+            None => Some(Expected::ClaimOpen(attempt)),
+            Some(end) if end.outcome == AttemptOutcome::Success => Some(Expected::ClaimDone(attempt)),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether an attempt's claim is another one's at that time.
+    fn has_lost_its_claim(&self, attempt: &Attempt, at: Timestamp) -> bool {
+        let claim = attempt.reserve.claim.as_ref();
+        let last = claim.and_then(|claim| self.attempts.get(self.claims.get(&claim.id)?));
+        last.is_some_and(|last| {
+            let is_over = last.reserve.claim.as_ref().is_none_or(|held| held.until <= at);
+            last.reserve.attempt != attempt.reserve.attempt && !is_over
+        })
     }
 
     /// What an end comes to; it is carried out if it comes to something.
@@ -241,9 +286,11 @@ impl Model {
         if is_late && (guessed || !crashed_only(&known.ends)) {
             return Expected::AlreadyEnded;
         }
+        let is_superseded = is_late && self.has_lost_its_claim(&known, end.facts.at);
         let with = |facts: &EndFacts| {
             let mut changed = known.clone();
             changed.ends.push(facts.clone());
+            changed.is_superseded = is_superseded;
             changed
         };
         let valid = end.facts.price.get() >= 0 && end.facts.cost.get() >= 0;
@@ -380,6 +427,7 @@ impl Model {
                     && intent.holds == known.reserve.holds
                     && intent.amount == known.reserve.amount
                     && intent.credit_limit == known.reserve.credit_limit
+                    && intent.claim == known.reserve.claim
                     && intent.tokens == known.reserve.tokens.min(MOST)
             }
             (Some(known), Some(AttemptEntry::Ended(ended))) => known.ended().is_some_and(|end| {

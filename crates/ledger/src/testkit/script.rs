@@ -7,8 +7,8 @@ use weighbridge_units::{
 
 use super::Random;
 use crate::{
-    Adjust, Billing, Book, BudgetScope, BudgetWindow, End, EndFacts, Fund, Funding, Hold, Measure, Name,
-    Quantity, Reserve, budget_account,
+    Adjust, Billing, Book, BudgetScope, BudgetWindow, Claim, ClaimId, End, EndFacts, Fund, Funding, Hold,
+    Measure, Name, PayloadHash, Quantity, Reserve, budget_account,
 };
 
 /// One thing that is done to a store.
@@ -131,6 +131,7 @@ impl Script {
             amount,
             tokens: if random.chance(1) { u64::MAX } else { random.below(1_500) },
             credit_limit: credit_limit(random),
+            claim: claim(random, at),
             holds,
             estimate: NanoUsd::new(amount.get().saturating_sub(random.below(10) as i64).max(0)),
         };
@@ -139,7 +140,9 @@ impl Script {
     }
 
     fn reserve_again(&mut self) -> Reserve {
-        let Some(mut reserve) = self.known() else { return self.reserve() };
+        // A claim may have been retired since, or not: that depends on what else the store has done.
+        let known = self.known().filter(|reserve| reserve.claim.is_none());
+        let Some(mut reserve) = known else { return self.reserve() };
         if self.random.chance(50) {
             reserve.amount = NanoUsd::new(reserve.amount.get() ^ 1);
         }
@@ -271,6 +274,14 @@ fn amount(random: &mut Random, usual: u64) -> NanoUsd {
 fn limit(random: &mut Random) -> Quantity {
     let limits = [1_000, 20_000, 400_000, 8_000_000, 160_000_000];
     Quantity::new(random.pick(&limits).copied().unwrap_or(1_000))
+}
+
+/// Of a few, so that they meet; mostly for the same.
+fn claim(random: &mut Random, at: Timestamp) -> Option<Box<Claim>> {
+    let id = ClaimId::of(&[&[random.below(8) as u8]]);
+    let payload = PayloadHash::of(&[&[u8::from(random.chance(8))]]);
+    let window = Duration::from_secs(random.below(90));
+    random.chance(20).then(|| Box::new(Claim { id, payload, until: at + window }))
 }
 
 /// Mostly none, as most tenants owe more than they pay here.

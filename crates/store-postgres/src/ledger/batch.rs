@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use tokio_postgres::types::ToSql;
 use weighbridge_ledger::{
-    AccountId, Book, ChainHead, Command, CommandId, Counters, EntityId, Entry, Fact, Intent, Name,
-    PayloadHash, RollupKey, RowHash, State, View, apply, encode,
+    AccountId, Book, ChainHead, ClaimId, Command, CommandId, Counters, EntityId, Entry, Fact, Holder, Intent,
+    Name, PayloadHash, RollupKey, RowHash, Settlement, Standing, State, View, apply, encode,
 };
-use weighbridge_units::{AttemptId, NanoUsd};
+use weighbridge_units::{AttemptId, NanoUsd, Timestamp};
 
-use super::rows::{attempt_column, book_column, claim, command_column, epoch_column, id_column, refund};
+use super::rows::{
+    attempt_column, book_column, claim, claim_column, command_column, epoch_column, id_column, refund,
+    standing_column,
+};
 use crate::error::DbError;
 use crate::session::Session;
 
@@ -28,6 +31,14 @@ const DELETE_OPEN: &str = "DELETE FROM open_attempt WHERE attempt = ANY($1)";
 const SET_BALANCES: &str = "INSERT INTO balance (account, posted, pending) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) \
      ON CONFLICT (account) DO UPDATE SET posted = excluded.posted, pending = excluded.pending";
+const RETIRE_CLAIMS: &str = "DELETE FROM claim WHERE until <= $1";
+const SET_CLAIMS: &str = "INSERT INTO claim (id, attempt, payload, until, standing) \
+     SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[], $5::smallint[]) \
+     ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, payload = excluded.payload, \
+     until = excluded.until, standing = excluded.standing";
+const SET_STANDINGS: &str = "UPDATE claim SET standing = ended.standing \
+     FROM unnest($1::bytea[], $2::bytea[], $3::smallint[]) AS ended (id, attempt, standing) \
+     WHERE claim.id = ended.id AND claim.attempt = ended.attempt";
 const ADD_REFUNDS: &str = "INSERT INTO refunded (original, amount) SELECT * FROM unnest($1::bytea[], $2::bigint[]) \
      ON CONFLICT (original) DO UPDATE SET amount = refunded.amount + excluded.amount";
 /// Counts come as text, since an array of arrays would be one array. No sum overflows: that of a count takes millions
@@ -46,7 +57,7 @@ const INSERT_NAMES: &str = "INSERT INTO name (id, text) SELECT * FROM unnest($1:
      ON CONFLICT (id) DO NOTHING";
 
 /// Every statement of this file.
-pub(super) const STATEMENTS: [&str; 11] = [
+pub(super) const STATEMENTS: [&str; 14] = [
     INSERT_ENTRIES,
     SET_SEQ,
     SET_CHAINS,
@@ -55,6 +66,9 @@ pub(super) const STATEMENTS: [&str; 11] = [
     INSERT_OPEN,
     DELETE_OPEN,
     SET_BALANCES,
+    RETIRE_CLAIMS,
+    SET_CLAIMS,
+    SET_STANDINGS,
     ADD_REFUNDS,
     ADD_ROLLUPS,
     INSERT_NAMES,
@@ -78,6 +92,12 @@ pub(super) struct Batch {
     pub(super) ended: Vec<AttemptId>,
     /// By what is given back, as the table names it.
     refunds: HashMap<Vec<u8>, NanoUsd>,
+    /// Idempotency claims that are made.
+    claims: HashMap<ClaimId, Holder>,
+    /// What becomes of claims that were made before.
+    standings: HashMap<(ClaimId, AttemptId), Standing>,
+    /// Claims that end by then are no more, but for those that are made behind it.
+    retired: Option<Timestamp>,
     moved: Vec<AccountId>,
     pub(super) names: HashMap<EntityId, String>,
 }
@@ -103,6 +123,9 @@ impl Batch {
             opened: HashMap::new(),
             ended: Vec::new(),
             refunds: HashMap::new(),
+            claims: HashMap::new(),
+            standings: HashMap::new(),
+            retired: None,
             moved: Vec::new(),
             names: HashMap::new(),
         }
@@ -143,17 +166,38 @@ impl Batch {
             Fact::Reserved { attempt, intent, .. } => {
                 counters.reserved += 1;
                 self.opened.insert(*attempt, (intent.clone(), entry.book, body.to_vec()));
+                if let Some(claim) = &intent.claim {
+                    self.claims.insert(claim.id, Holder::new(*attempt, claim));
+                }
             }
-            Fact::Ended { attempt, .. } => {
+            Fact::Ended { attempt, settlement, claim, .. } => {
                 counters.ended += 1;
                 if self.opened.remove(attempt).is_none() {
                     self.ended.push(*attempt);
                 }
+                self.stand(*claim, *attempt, settlement);
             }
-            Fact::Late { .. } => counters.late += 1,
+            Fact::Late { attempt, settlement, claim, .. } => {
+                counters.late += 1;
+                self.stand(*claim, *attempt, settlement);
+            }
             Fact::Overage { .. } => counters.overages += 1,
-            Fact::Sealed { .. } => self.seals.push(id_column(seq)),
+            Fact::Sealed { .. } => {
+                self.seals.push(id_column(seq));
+                self.retired = self.retired.max(Some(entry.at));
+                self.claims.retain(|_, holder| entry.at < holder.until);
+            }
             Fact::Refunded { .. } | Fact::Funded { .. } | Fact::Used { .. } => {}
+        }
+    }
+
+    /// What an end makes of the claim of its attempt.
+    fn stand(&mut self, claim: Option<ClaimId>, attempt: AttemptId, settlement: &Settlement) {
+        let Some(id) = claim else { return };
+        let standing = Standing::after(settlement.outcome);
+        match self.claims.get_mut(&id) {
+            Some(holder) if holder.attempt == attempt => holder.standing = standing,
+            _ => drop(self.standings.insert((id, attempt), standing)),
         }
     }
 
@@ -185,7 +229,8 @@ impl Batch {
     /// Writes everything and commits, in one round trip. Each statement is on the wire before the first answer is
     /// looked at; one that fails takes those behind it along, the commit included.
     pub(super) async fn commit(&self, session: &Session, state: &mut State) -> Result<(), DbError> {
-        let Columns { entries, chains, commands, opened, refunds } = self.columns();
+        let Columns { entries, chains, commands, opened, refunds, claims, standings } = self.columns();
+        let retired = self.retired.unwrap_or_default().as_micros();
         let seq = id_column(self.last_seq);
         let first = id_column(self.first_seq);
         let ended: Vec<_> = self.ended.iter().copied().map(attempt_column).collect();
@@ -204,6 +249,19 @@ impl Batch {
             write(session, !opened.0.is_empty(), INSERT_OPEN, [&opened.0, &opened.1, &opened.2, &opened.3]),
             write(session, !ended.is_empty(), DELETE_OPEN, [&ended]),
             write(session, !balances.0.is_empty(), SET_BALANCES, [&balances.0, &balances.1, &balances.2]),
+            write(session, self.retired.is_some(), RETIRE_CLAIMS, [&retired]),
+            write(
+                session,
+                !claims.0.is_empty(),
+                SET_CLAIMS,
+                [&claims.0, &claims.1, &claims.2, &claims.3, &claims.4]
+            ),
+            write(
+                session,
+                !standings.0.is_empty(),
+                SET_STANDINGS,
+                [&standings.0, &standings.1, &standings.2]
+            ),
             write(session, !refunds.0.is_empty(), ADD_REFUNDS, [&refunds.0, &refunds.1]),
             write(session, !rollups.counts.is_empty(), ADD_ROLLUPS, rollups.values()),
             write(session, !name_ids.is_empty(), INSERT_NAMES, [&name_ids, &name_texts]),
@@ -255,6 +313,20 @@ impl Batch {
             opened.2.push(book_column(*book));
             opened.3.push(body);
         }
+        for (id, holder) in &self.claims {
+            let claims = &mut columns.claims;
+            claims.0.push(claim_column(*id));
+            claims.1.push(attempt_column(holder.attempt));
+            claims.2.push(&holder.payload.0);
+            claims.3.push(holder.until.as_micros());
+            claims.4.push(standing_column(holder.standing));
+        }
+        for ((id, attempt), standing) in &self.standings {
+            let standings = &mut columns.standings;
+            standings.0.push(claim_column(*id));
+            standings.1.push(attempt_column(*attempt));
+            standings.2.push(standing_column(*standing));
+        }
         for (original, amount) in &self.refunds {
             columns.refunds.0.push(original.clone());
             columns.refunds.1.push(amount.get());
@@ -272,6 +344,8 @@ struct Columns<'a> {
     commands: (Vec<Vec<u8>>, Vec<&'a [u8]>, Vec<i64>),
     opened: (Vec<Vec<u8>>, Vec<i32>, Vec<i16>, Vec<&'a [u8]>),
     refunds: (Vec<Vec<u8>>, Vec<i64>),
+    claims: (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<&'a [u8]>, Vec<i64>, Vec<i16>),
+    standings: (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<i16>),
 }
 
 struct RollupColumns {

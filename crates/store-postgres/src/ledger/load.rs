@@ -2,17 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures::future::try_join3;
+use futures::future::try_join4;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use weighbridge_ledger::{
-    AccountId, Act, Balance, Command, CommandId, Ended, Fact, Funding, Intent, State, TopUp, View, touches,
+    AccountId, Act, Balance, ClaimId, Command, CommandId, Ended, Fact, Funding, Intent, State, TopUp, View,
+    touches,
 };
 use weighbridge_units::{AttemptId, NanoUsd};
 
 use super::rows::{
-    attempt_column, column, command_column, id_column, read_attempt, read_balance, read_command, read_entry,
-    read_intent, read_payload, top_up_column,
+    attempt_column, claim_column, column, command_column, id_column, read_attempt, read_balance,
+    read_command, read_entry, read_holder, read_intent, read_payload, top_up_column,
 };
 use crate::error::DbError;
 use crate::session::Session;
@@ -23,11 +24,13 @@ pub(super) const SELECT_BALANCES: &str =
     "SELECT account, posted, pending FROM balance WHERE account = ANY($1)";
 pub(super) const SELECT_ENTRIES: &str =
     "SELECT seq, book, body FROM entry WHERE seq = $1 OR seq BETWEEN $2 AND $2 + 2 ORDER BY seq";
+pub(super) const SELECT_CLAIMS: &str =
+    "SELECT id, attempt, payload, until, standing FROM claim WHERE id = ANY($1)";
 pub(super) const SELECT_REFUNDED: &str = "SELECT amount FROM refunded WHERE original = $1";
 
 /// Every statement of this file.
-pub(super) const STATEMENTS: [&str; 5] =
-    [SELECT_COMMANDS, SELECT_OPEN, SELECT_BALANCES, SELECT_ENTRIES, SELECT_REFUNDED];
+pub(super) const STATEMENTS: [&str; 6] =
+    [SELECT_COMMANDS, SELECT_OPEN, SELECT_BALANCES, SELECT_ENTRIES, SELECT_CLAIMS, SELECT_REFUNDED];
 
 /// What a batch has looked at, and what its entries made of it.
 #[derive(Default)]
@@ -36,6 +39,7 @@ pub(super) struct Loaded {
     claims: HashSet<CommandId>,
     attempts: HashSet<AttemptId>,
     top_ups: HashSet<u128>,
+    holders: HashSet<ClaimId>,
     /// Attempts whose rows cannot be read: nothing can be decided on them, and others go on.
     pub(super) corrupt: HashMap<AttemptId, String>,
 }
@@ -47,12 +51,17 @@ pub(super) struct Wanted {
     attempts: Vec<AttemptId>,
     accounts: Vec<AccountId>,
     top_ups: Vec<u128>,
+    holders: Vec<ClaimId>,
 }
 
 impl Wanted {
     fn is_empty(&self) -> bool {
-        let Self { claims, attempts, accounts, top_ups } = self;
-        claims.is_empty() && attempts.is_empty() && accounts.is_empty() && top_ups.is_empty()
+        let Self { claims, attempts, accounts, top_ups, holders } = self;
+        claims.is_empty()
+            && attempts.is_empty()
+            && accounts.is_empty()
+            && top_ups.is_empty()
+            && holders.is_empty()
     }
 }
 
@@ -61,6 +70,7 @@ pub(super) struct Found {
     claims: Vec<Row>,
     attempts: Vec<Row>,
     balances: Vec<Row>,
+    holders: Vec<Row>,
 }
 
 impl Loaded {
@@ -97,7 +107,8 @@ impl Loaded {
             is_known = true;
         }
         match command {
-            Command::Reserve(_) => {
+            Command::Reserve(reserve) => {
+                self.want_holder(reserve.claim.as_ref().map(|claim| claim.id), wanted);
                 let claim = CommandId::of(attempt, Act::Reserve);
                 self.want_claim(claim, wanted);
                 if !is_known && self.state.claim(claim).is_some() {
@@ -111,7 +122,13 @@ impl Loaded {
                     self.want_history(attempt, wanted);
                 }
             }
-            Command::End(_) | Command::Fund(_) | Command::Seal(_) => {}
+            // Only what comes late looks at whose the claim is by now.
+            Command::End(_) => {
+                let ended = self.state.ended(attempt);
+                let claim = ended.and_then(|ended| Some(ended.intent.claim.as_ref()?.id));
+                self.want_holder(claim, wanted);
+            }
+            Command::Fund(_) | Command::Seal(_) => {}
         }
         self.want_accounts(touches(command, self.intent(attempt)), wanted);
     }
@@ -130,6 +147,13 @@ impl Loaded {
     fn want_attempt(&mut self, attempt: AttemptId, wanted: &mut Wanted) {
         if self.attempts.insert(attempt) {
             wanted.attempts.push(attempt);
+        }
+    }
+
+    fn want_holder(&mut self, claim: Option<ClaimId>, wanted: &mut Wanted) {
+        let Some(claim) = claim else { return };
+        if self.state.holder(claim).is_none() && self.holders.insert(claim) {
+            wanted.holders.push(claim);
         }
     }
 
@@ -179,6 +203,10 @@ impl Loaded {
                 }
             }
         }
+        for row in &found.holders {
+            let (claim, holder) = read_holder(row)?;
+            self.state.load_holder(claim, holder);
+        }
         for id in &wanted.top_ups {
             if let Some(top_up) = find_top_up(session, *id).await? {
                 self.state.load_top_up(*id, top_up);
@@ -210,13 +238,15 @@ pub(super) async fn fetch(session: &Session, wanted: &Wanted) -> Result<Found, D
     let claims: Vec<_> = wanted.claims.iter().copied().map(command_column).collect();
     let attempts: Vec<_> = wanted.attempts.iter().copied().map(attempt_column).collect();
     let accounts: Vec<_> = wanted.accounts.iter().map(|account| id_column(account.get())).collect();
-    let (claims, attempts, balances) = try_join3(
+    let holders: Vec<_> = wanted.holders.iter().copied().map(claim_column).collect();
+    let (claims, attempts, balances, holders) = try_join4(
         find_all(session, SELECT_COMMANDS, &claims),
         find_all(session, SELECT_OPEN, &attempts),
         find_all(session, SELECT_BALANCES, &accounts),
+        find_all(session, SELECT_CLAIMS, &holders),
     )
     .await?;
-    Ok(Found { claims, attempts, balances })
+    Ok(Found { claims, attempts, balances, holders })
 }
 
 async fn find_all<T: ToSql + Sync>(

@@ -3,10 +3,10 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 use weighbridge_ledger::{
-    AccountId, Act, Balance, Book, ChainHead, CommandId, EntityId, Entry, Epoch, Fact, Funding, Intent,
-    LedgerError, PayloadHash, Quantity, Rollup, RollupKey, RowHash, decode,
+    AccountId, Act, Balance, Book, ChainHead, ClaimId, CommandId, EntityId, Entry, Epoch, Fact, Funding,
+    Holder, Intent, LedgerError, PayloadHash, Quantity, Rollup, RollupKey, RowHash, Standing, decode,
 };
-use weighbridge_units::{AttemptId, KeyId, NanoUsd};
+use weighbridge_units::{AttemptId, KeyId, NanoUsd, Timestamp};
 
 use crate::error::DbError;
 
@@ -62,6 +62,28 @@ pub(super) fn read_command(bytes: &[u8]) -> Result<CommandId, DbError> {
 
 pub(super) fn read_payload(bytes: &[u8]) -> Result<PayloadHash, DbError> {
     bytes.try_into().map(PayloadHash).map_err(|_| DbError::corrupt("a payload's hash is not 16 bytes long"))
+}
+
+pub(super) fn claim_column(claim: ClaimId) -> Vec<u8> {
+    claim.get().to_be_bytes().to_vec()
+}
+
+pub(super) fn standing_column(standing: Standing) -> i16 {
+    standing as i16
+}
+
+/// The columns `id, attempt, payload, until, standing`.
+pub(super) fn read_holder(row: &Row) -> Result<(ClaimId, Holder), DbError> {
+    let id: &[u8] = column(row, 0)?;
+    let id = id.try_into().map_err(|_| DbError::corrupt("a claim's id is not 16 bytes long"))?;
+    let standing = u8::try_from(column::<i16>(row, 4)?).ok().and_then(Standing::from_code);
+    let holder = Holder {
+        attempt: read_attempt(column(row, 1)?)?,
+        payload: read_payload(column(row, 2)?)?,
+        until: Timestamp::from_micros(column(row, 3)?),
+        standing: standing.ok_or_else(|| DbError::corrupt("a claim stands in no way that is known"))?,
+    };
+    Ok((ClaimId::from_u128(u128::from_be_bytes(id)), holder))
 }
 
 /// Ids of accounts, keys and names use at most 63 bits, and no journal has more rows.

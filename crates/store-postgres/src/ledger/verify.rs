@@ -11,8 +11,8 @@ use weighbridge_ledger::{
 use super::load::SELECT_COMMANDS;
 use super::reads::{self, JOURNAL};
 use super::rows::{
-    claim, column, command_column, id_column, read_command, read_entry, read_head, read_number, read_payload,
-    refund,
+    claim, column, command_column, id_column, read_command, read_entry, read_head, read_holder, read_number,
+    read_payload, refund,
 };
 use crate::error::DbError;
 use crate::session::Session;
@@ -23,10 +23,11 @@ const LAST_SEALS: &str = "SELECT entry.seq, book, body, first FROM seal JOIN ent
 const COUNTS: &str =
     "SELECT (SELECT count(*) FROM command), (SELECT count(*) FROM seal), (SELECT seq FROM journal)";
 const REFUNDED: &str = "SELECT original, amount FROM refunded";
+const CLAIMS: &str = "SELECT id, attempt, payload, until, standing FROM claim";
 const CHAINS: &str = "SELECT book, writer, seq, hash FROM chain";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 4] = [LAST_SEALS, COUNTS, REFUNDED, CHAINS];
+pub(super) const STATEMENTS: [&str; 5] = [LAST_SEALS, COUNTS, REFUNDED, CLAIMS, CHAINS];
 
 /// Rows of the journal that are read at once.
 const PAGE: i64 = 5_000;
@@ -159,6 +160,8 @@ impl Tables {
         self.compare_table("hash chain", chains, read(session.query(CHAINS, &[]).await?, heads));
         let balances: HashMap<AccountId, Balance> = folded.balances().collect();
         self.compare_table("account", balances, or_corrupt(reads::balances(session).await)?);
+        let claims = read(session.query(CLAIMS, &[]).await?, read_holder);
+        self.compare_table("claim", folded.holders().collect(), claims);
         let rollups = or_corrupt(reads::rollups(session, RollupQuery::ALL).await)?;
         self.compare_table("roll-up", folded.rollups().collect(), rollups);
         let expected = folded.intents().map(|(attempt, intent)| (attempt, intent.clone())).collect();

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 use weighbridge_ledger::{
-    AccountId, Act, Command, CommandId, Decision, EntityId, Epoch, Fund, Funding, Name, Refusal, State, View,
-    decide, decide_end, touches,
+    AccountId, Act, ClaimId, Command, CommandId, Decision, EntityId, Epoch, Fund, Funding, Name, Refusal,
+    State, View, decide, decide_end, touches,
 };
 
 use super::rows::{
-    INSERT_NAME, StoreError, find_balance, find_command, find_ended, find_intent, find_top_up, id_column,
+    INSERT_NAME, StoreError, find_balance, find_command, find_ended, find_holder, find_intent, find_top_up,
+    id_column,
 };
 use super::writer::Order;
 
@@ -68,6 +69,18 @@ fn load(db: &Connection, state: &mut State, command: &Command) -> Result<(), Sto
                 state.load_ended(attempt, ended);
             }
         }
+        let claim = match command {
+            Command::Reserve(reserve) => reserve.claim.as_ref().map(|claim| claim.id),
+            // Its end takes effect on the claim that is at hand, and the table shows that later.
+            Command::End(_) => {
+                let intent = state.intent(attempt).or_else(|| Some(&state.ended(attempt)?.intent));
+                intent.and_then(|intent| Some(intent.claim.as_ref()?.id))
+            }
+            _ => None,
+        };
+        if let Some(claim) = claim {
+            load_holder(db, state, claim)?;
+        }
         if let Command::Adjust(adjust) = command {
             load_claim(db, state, CommandId { id: adjust.id, act: Act::Refund })?;
         }
@@ -98,6 +111,15 @@ fn load_balances(db: &Connection, state: &mut State, accounts: &[AccountId]) -> 
         if !state.knows(account) {
             state.load_balance(account, find_balance(db, account)?);
         }
+    }
+    Ok(())
+}
+
+fn load_holder(db: &Connection, state: &mut State, claim: ClaimId) -> Result<(), StoreError> {
+    if state.holder(claim).is_none()
+        && let Some(holder) = find_holder(db, claim)?
+    {
+        state.load_holder(claim, holder);
     }
     Ok(())
 }

@@ -2,13 +2,15 @@
 
 use rusqlite::{Connection, OptionalExtension};
 use weighbridge_ledger::{
-    AccountId, AttemptEntry, Balance, EntityId, Intent, JournalRow, Rollup, RollupKey, RollupQuery,
+    AccountId, AttemptEntry, Balance, ClaimId, EntityId, Holder, Intent, JournalRow, Rollup, RollupKey,
+    RollupQuery,
 };
 use weighbridge_units::AttemptId;
 
 use super::rows::{
-    SELECT_ALL_OPEN, SELECT_BALANCES, SELECT_ROLLUPS, StoreError, corrupt, find_ended, find_intent,
-    id_column, read_attempt, read_balance, read_entry, read_hash, read_intent, read_rollup,
+    SELECT_ALL_OPEN, SELECT_BALANCES, SELECT_CLAIMS, SELECT_ROLLUPS, StoreError, corrupt, find_ended,
+    find_intent, id_column, read_attempt, read_balance, read_entry, read_hash, read_holder, read_intent,
+    read_rollup,
 };
 
 pub(super) fn open_attempts(db: &Connection) -> Result<Vec<(AttemptId, Intent)>, StoreError> {
@@ -38,6 +40,16 @@ pub(super) fn balances(db: &Connection) -> Result<Vec<(AccountId, Balance)>, Sto
         balances.push(read_balance(row)?);
     }
     Ok(balances)
+}
+
+pub(super) fn claims(db: &Connection) -> Result<Vec<(ClaimId, Holder)>, StoreError> {
+    let mut statement = db.prepare_cached(SELECT_CLAIMS)?;
+    let mut rows = statement.query([])?;
+    let mut claims = Vec::new();
+    while let Some(row) = rows.next()? {
+        claims.push(read_holder(row)?);
+    }
+    Ok(claims)
 }
 
 pub(super) fn journal(db: &Connection, after: u64, limit: usize) -> Result<Vec<JournalRow>, StoreError> {

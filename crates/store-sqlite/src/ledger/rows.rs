@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use weighbridge_ledger::{
-    AccountId, Act, Balance, Book, CommandId, Ended, Entry, Fact, Funding, Intent, LedgerError, PayloadHash,
-    Quantity, Rollup, RollupKey, RowHash, TopUp, decode,
+    AccountId, Act, Balance, Book, ClaimId, CommandId, Ended, Entry, Fact, Funding, Holder, Intent,
+    LedgerError, PayloadHash, Quantity, Rollup, RollupKey, RowHash, Standing, TopUp, decode,
 };
-use weighbridge_units::{AttemptId, Bucket, KeyId, NanoUsd};
+use weighbridge_units::{AttemptId, Bucket, KeyId, NanoUsd, Timestamp};
 
 pub(super) const INSERT_ENTRY: &str = "INSERT INTO entry (seq, book, body, hash) VALUES (?1, ?2, ?3, ?4)";
 pub(super) const INSERT_SEAL: &str = "INSERT INTO seal (seq, first) VALUES (?1, ?2)";
@@ -14,6 +14,11 @@ pub(super) const INSERT_OPEN: &str = "INSERT INTO open_attempt (attempt, book, b
 pub(super) const DELETE_OPEN: &str = "DELETE FROM open_attempt WHERE attempt = ?1";
 pub(super) const SET_BALANCE: &str = "INSERT INTO balance (account, posted, pending) VALUES (?1, ?2, ?3) \
      ON CONFLICT (account) DO UPDATE SET posted = excluded.posted, pending = excluded.pending";
+pub(super) const SET_CLAIM: &str = "INSERT INTO claim (id, attempt, payload, until, standing) \
+     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, \
+     payload = excluded.payload, until = excluded.until, standing = excluded.standing";
+pub(super) const SET_STANDING: &str = "UPDATE claim SET standing = ?3 WHERE id = ?1 AND attempt = ?2";
+pub(super) const RETIRE_CLAIMS: &str = "DELETE FROM claim WHERE until <= ?1";
 pub(super) const SET_FOLDED: &str = "UPDATE folded SET seq = ?1";
 pub(super) const SELECT_FOLDED: &str = "SELECT seq, (SELECT coalesce(max(seq), 0) FROM entry) FROM folded";
 pub(super) const ADD_REFUND: &str = "INSERT INTO refunded (attempt, amount) VALUES (?1, ?2) \
@@ -45,6 +50,8 @@ pub(super) const INSERT_NAME: &str =
 const SELECT_COMMAND: &str = "SELECT payload, seq FROM command WHERE id = ?1";
 const SELECT_OPEN: &str = "SELECT book, body FROM open_attempt WHERE attempt = ?1";
 const SELECT_BALANCE: &str = "SELECT posted, pending FROM balance WHERE account = ?1";
+const SELECT_CLAIM: &str = "SELECT id, attempt, payload, until, standing FROM claim WHERE id = ?1";
+pub(super) const SELECT_CLAIMS: &str = "SELECT id, attempt, payload, until, standing FROM claim";
 const SELECT_REFUNDED: &str = "SELECT amount FROM refunded WHERE attempt = ?1";
 const SELECT_ENTRIES: &str = "SELECT book, body FROM entry WHERE seq >= ?1 ORDER BY seq LIMIT 3";
 const SELECT_ENTRY: &str = "SELECT book, body FROM entry WHERE seq = ?1";
@@ -126,6 +133,30 @@ pub(super) fn find_balance(db: &Connection, account: AccountId) -> Result<Balanc
         Ok(Balance { posted: Quantity::new(row.get(0)?), pending: Quantity::new(row.get(1)?) })
     });
     Ok(found.optional()?.unwrap_or_default())
+}
+
+pub(super) fn claim_column(claim: ClaimId) -> [u8; 16] {
+    claim.get().to_be_bytes()
+}
+
+pub(super) fn find_holder(db: &Connection, claim: ClaimId) -> Result<Option<Holder>, StoreError> {
+    let mut statement = db.prepare_cached(SELECT_CLAIM)?;
+    let mut rows = statement.query([claim_column(claim)])?;
+    rows.next()?.map(|row| Ok(read_holder(row)?.1)).transpose()
+}
+
+/// The columns `id, attempt, payload, until, standing`.
+pub(super) fn read_holder(row: &Row<'_>) -> Result<(ClaimId, Holder), StoreError> {
+    let id = row.get(0).map(u128::from_be_bytes).map_err(corrupt)?;
+    let attempt = row.get(1).map(u128::from_be_bytes).map_err(corrupt)?;
+    let standing = Standing::from_code(row.get(4).map_err(corrupt)?);
+    let holder = Holder {
+        attempt: AttemptId::from_u128(attempt),
+        payload: PayloadHash(row.get(2).map_err(corrupt)?),
+        until: Timestamp::from_micros(row.get(3).map_err(corrupt)?),
+        standing: standing.ok_or_else(|| corrupt("a claim stands in no way that is known"))?,
+    };
+    Ok((ClaimId::from_u128(id), holder))
 }
 
 pub(super) fn find_intent(db: &Connection, attempt: AttemptId) -> Result<Option<Intent>, StoreError> {

@@ -9,12 +9,16 @@
 use std::collections::HashMap;
 
 use rusqlite::Connection;
-use weighbridge_ledger::{AccountId, Act, Book, CommandId, Entry, Fact, Funding, PayloadHash, State, View};
-use weighbridge_units::{AttemptId, NanoUsd};
+use weighbridge_ledger::{
+    AccountId, Act, Book, ClaimId, CommandId, Entry, Fact, Funding, Holder, PayloadHash, Settlement,
+    Standing, State, View,
+};
+use weighbridge_units::{AttemptId, NanoUsd, Timestamp};
 
 use super::rows::{
-    ADD_REFUND, ADD_ROLLUP, DELETE_OPEN, INSERT_COMMAND, INSERT_OPEN, SET_BALANCE, SET_FOLDED, StoreError,
-    attempt_column, id_column, rollup_columns, top_up_column,
+    ADD_REFUND, ADD_ROLLUP, DELETE_OPEN, INSERT_COMMAND, INSERT_OPEN, RETIRE_CLAIMS, SET_BALANCE, SET_CLAIM,
+    SET_FOLDED, SET_STANDING, StoreError, attempt_column, claim_column, id_column, rollup_columns,
+    top_up_column,
 };
 
 /// What the rows of the tail change in the tables, but for the sums, which a [`State`] has.
@@ -28,6 +32,12 @@ pub(super) struct Tail {
     ended: Vec<AttemptId>,
     /// By the column of the original.
     refunds: Vec<(Vec<u8>, NanoUsd)>,
+    /// Idempotency claims that were made.
+    claims: HashMap<ClaimId, Holder>,
+    /// What became of claims that were made before the tail.
+    standings: Vec<(ClaimId, AttemptId, Standing)>,
+    /// Claims that end by then are no more, but for those that were made since.
+    retired: Option<Timestamp>,
     moved: Vec<AccountId>,
 }
 
@@ -43,17 +53,24 @@ impl Tail {
         self.moved.extend(entry.transfers.iter().flat_map(|t| [t.debit, t.credit]));
         let mut claim = |id, payload| self.commands.push((id, payload, seq));
         match &entry.fact {
-            Fact::Reserved { attempt, payload, .. } => {
+            Fact::Reserved { attempt, payload, intent } => {
                 claim(CommandId::of(*attempt, Act::Reserve), *payload);
                 self.opened.insert(*attempt, (entry.book, body.into()));
+                if let Some(claim) = &intent.claim {
+                    self.claims.insert(claim.id, Holder::new(*attempt, claim));
+                }
             }
-            Fact::Ended { attempt, payload, .. } => {
+            Fact::Ended { attempt, payload, settlement, claim: of } => {
                 claim(CommandId::of(*attempt, Act::End), *payload);
                 if self.opened.remove(attempt).is_none() {
                     self.ended.push(*attempt);
                 }
+                self.stand(*of, *attempt, settlement);
             }
-            Fact::Late { attempt, payload, .. } => claim(CommandId::of(*attempt, Act::Late), *payload),
+            Fact::Late { attempt, payload, settlement, claim: of } => {
+                claim(CommandId::of(*attempt, Act::Late), *payload);
+                self.stand(*of, *attempt, settlement);
+            }
             Fact::Refunded { attempt, id, payload, amount, .. } => {
                 claim(CommandId { id: *id, act: Act::Refund }, *payload);
                 self.refunds.push((attempt_column(*attempt).into(), *amount));
@@ -64,8 +81,43 @@ impl Tail {
                     self.refunds.push((top_up_column(*of).into(), *amount));
                 }
             }
-            Fact::Overage { .. } | Fact::Used { .. } | Fact::Sealed { .. } => {}
+            Fact::Sealed { .. } => {
+                self.retired = self.retired.max(Some(entry.at));
+                self.claims.retain(|_, holder| entry.at < holder.until);
+            }
+            Fact::Overage { .. } | Fact::Used { .. } => {}
         }
+    }
+
+    /// What an end makes of the claim of its attempt.
+    fn stand(&mut self, claim: Option<ClaimId>, attempt: AttemptId, settlement: &Settlement) {
+        let Some(id) = claim else { return };
+        let standing = Standing::after(settlement.outcome);
+        match self.claims.get_mut(&id) {
+            Some(holder) if holder.attempt == attempt => holder.standing = standing,
+            _ => self.standings.push((id, attempt, standing)),
+        }
+    }
+
+    /// Writes what became of claims.
+    fn fold_claims(&mut self, db: &Connection) -> Result<(), StoreError> {
+        if let Some(until) = self.retired.take() {
+            db.prepare_cached(RETIRE_CLAIMS)?.execute([until.as_micros()])?;
+        }
+        if self.claims.is_empty() && self.standings.is_empty() {
+            return Ok(());
+        }
+        let mut set = db.prepare_cached(SET_CLAIM)?;
+        for (id, holder) in self.claims.drain() {
+            let Holder { attempt, payload, until, standing } = holder;
+            let (attempt, until) = (attempt_column(attempt), until.as_micros());
+            set.execute((claim_column(id), attempt, payload.0, until, standing as u8))?;
+        }
+        let mut set = db.prepare_cached(SET_STANDING)?;
+        for (id, attempt, standing) in self.standings.drain(..) {
+            set.execute((claim_column(id), attempt_column(attempt), standing as u8))?;
+        }
+        Ok(())
     }
 
     /// Brings the tables up to the row `last`, the tail's last, and takes from `state` what they show now.
@@ -86,6 +138,7 @@ impl Tail {
         for (original, amount) in self.refunds.drain(..) {
             add.execute((original, amount.get()))?;
         }
+        self.fold_claims(db)?;
         self.moved.sort_unstable();
         self.moved.dedup();
         let mut set = db.prepare_cached(SET_BALANCE)?;
@@ -99,6 +152,7 @@ impl Tail {
         }
         db.prepare_cached(SET_FOLDED)?.execute([id_column(last)])?;
         state.forget_history();
+        state.forget_holders();
         self.rows = 0;
         Ok(())
     }

@@ -33,6 +33,7 @@ fn reserve(number: u128) -> Reserve {
         amount: NanoUsd::new(100),
         tokens: 1_000,
         credit_limit: None,
+        claim: None,
         holds: vec![Hold { account: budget(), limit: Some(Quantity::new(1_000_000)) }],
         estimate: NanoUsd::new(90),
     }

@@ -140,6 +140,8 @@ impl Tables {
         let everything = weighbridge_ledger::RollupQuery::ALL;
         let rollups = or_fault(reads::rollups(db, &everything), &mut self.faults)?;
         self.compare_table("roll-up", folded.rollups().collect(), rollups);
+        let claims = or_fault(reads::claims(db), &mut self.faults)?;
+        self.compare_table("claim", folded.holders().collect(), claims);
         let open = or_fault(reads::open_attempts(db), &mut self.faults)?;
         let expected = folded.intents().map(|(attempt, intent)| (attempt, intent.clone())).collect();
         self.compare_table("open attempt", expected, open);
