@@ -22,6 +22,7 @@ use crate::compiled::{Compiled, Deployment, ModelRoute};
 use crate::exchange::Exchange;
 use crate::in_flight::{Ending, InFlight};
 use crate::outbound;
+use crate::own_keys::Lent;
 use crate::refusal::Refusal;
 use crate::reserve::{Rejected, Reserved, reserve};
 use crate::scrub::scrub;
@@ -54,7 +55,11 @@ pub(crate) struct Failed {
 /// A client that has left while an attempt was read on gets no other.
 pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Response<AnswerBody> {
     let Travelling { mut exchange, settings, route } = request;
+    let lent = Lent::of(&exchange.core().shelf.load(), &exchange.principal, &route);
     let mut plan = Plan::new(Arc::clone(&route.route));
+    if let Some(lent) = &lent {
+        plan = plan.with_own_keys(lent.pools());
+    }
     if let Some(position) = exchange.conversation.as_ref().and_then(|said| said.home(&route)) {
         plan.prefer(position);
     }
@@ -72,7 +77,7 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
         };
         let Some(deployment) = route.deployments.get(pick.target().get()) else { break };
         keep_decision(&mut exchange, &plan, &route);
-        let reserved = match reserve(exchange, &settings, &route, deployment, pick).await {
+        let reserved = match reserve(exchange, &settings, &route, deployment, pick, lent.as_ref()).await {
             Ok(reserved) => reserved,
             Err(rejected) => {
                 let Rejected { exchange: request, pick, unfit } = *rejected;
@@ -156,13 +161,8 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     let deployment = Arc::clone(&intent.deployment);
     let timeouts = deployment.provider.timeouts;
     let provider = spoken(&intent.exchange, &deployment);
-    let request = outbound::request(
-        &intent.exchange,
-        &deployment,
-        intent.pick.key(),
-        intent.reservation.attempt(),
-        body,
-    );
+    let request =
+        outbound::request(&intent.exchange, &deployment, &intent.used, intent.reservation.attempt(), body);
     let streamed = intent.exchange.envelope.stream;
     let mut timer = AttemptTimer::start(timeouts, streamed);
     let mut in_flight = intent.dispatch();
@@ -263,11 +263,11 @@ async fn refused(
     let provider = error_protocol(provider, dialect.unwrap_or_default(), &body);
     let retry_after = retry_after(&head.headers).or_else(|| retry_delay(provider, &body));
     let mut said = said_by(provider, head, &body);
-    scrub(&mut said.message, deployment);
+    scrub(&mut said.message, deployment, in_flight.own_key());
     let class = said.class;
     let ending = Ending::refused(class);
     let cause = FailureCause::Status { class, retry_after };
-    let refusal = Refusal::Upstream { error: for_client(said), retry_after };
+    let refusal = told(said, &in_flight, deployment, retry_after);
     failed(in_flight, &ending, &Facts::default(), cause, refusal)
 }
 
@@ -282,6 +282,18 @@ fn said_by(provider: Protocol, head: &response::Parts, body: &[u8]) -> ApiError 
         }
         _ => decode_error(provider, status, body),
     }
+}
+
+/// What the client is told of a provider's error: where the provider refused a key of the client's own tenant, which
+/// one that was.
+pub(crate) fn told(
+    said: ApiError,
+    in_flight: &InFlight,
+    deployment: &Deployment,
+    retry_after: Option<Duration>,
+) -> Refusal {
+    let own = in_flight.own_key().and_then(|own| own.refused(&deployment.provider, said.class, said.status));
+    own.unwrap_or_else(|| Refusal::Upstream { error: for_client(said), retry_after })
 }
 
 /// A provider's error as the client may see it: what concerns our own account there is not the

@@ -65,18 +65,19 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Every budget that counts an attempt of a request at a deployment.
+/// Every budget that counts an attempt of a request at a deployment, in the book that the attempt is billed in.
 pub(crate) fn counting<'a>(
     exchange: &'a Exchange,
     settings: &'a Compiled,
     route: &'a ModelRoute,
     deployment: &'a Deployment,
+    book: Book,
 ) -> Vec<Counting<'a>> {
     let asked = Asked::of(exchange);
     let principal = &exchange.principal;
     let mut found = Vec::new();
     let mut add = |owner: BudgetScope<'a>, meters: &'a [BudgetMeter]| {
-        found.extend(meters.iter().filter_map(|meter| asked.counting(owner, meter)));
+        found.extend(meters.iter().filter_map(|meter| asked.counting(owner, meter, book)));
     };
     add(BudgetScope::Installation, &settings.budgets);
     add(BudgetScope::Provider(&deployment.provider.name), &deployment.provider.budgets);
@@ -90,7 +91,8 @@ pub(crate) fn counting<'a>(
     found
 }
 
-/// Every budget that counts a request whichever provider serves it, as far as it may get another model.
+/// Every budget that counts a request whichever provider serves it, as far as it may get another model: by what it
+/// counts in the platform's book, since nobody knows yet whose key will serve the request.
 pub(crate) fn downgrading<'a>(
     asked: &'a Asked<'a>,
     settings: &'a Compiled,
@@ -105,16 +107,17 @@ pub(crate) fn downgrading<'a>(
     let all = std::iter::once(installation).chain(model).chain(tenants).chain([key]);
     all.flat_map(move |(owner, meters)| {
         let soft = meters.iter().filter(|meter| matches!(meter.budget().on_exceed, OnExceed::Downgrade(_)));
-        soft.filter_map(move |meter| asked.counting(owner, meter))
+        soft.filter_map(move |meter| asked.counting(owner, meter, Book::Platform))
     })
 }
 
 impl Asked<'_> {
-    /// The budget's account for this request, if it counts it.
+    /// The budget's account for this request in a book, if it counts it.
     pub(crate) fn counting<'m>(
         &self,
         owner: BudgetScope<'m>,
         meter: &'m BudgetMeter,
+        book: Book,
     ) -> Option<Counting<'m>> {
         let budget = meter.budget();
         match &budget.counts {
@@ -122,7 +125,7 @@ impl Asked<'_> {
             Counted::EachUser => {
                 let (window, _) = meter.window(self.at, |_| 0);
                 let scope = BudgetScope::Part { whole: &owner, part: BudgetPart::User(self.user) };
-                let account = account_of(budget, entity(scope, budget, window));
+                let account = account_of(budget, book, entity(scope, budget, window));
                 return Some(Counting { budget, account, window, owner });
             }
             Counted::Model(pattern) if !pattern.matches(self.model) => return None,
@@ -139,18 +142,18 @@ impl Asked<'_> {
                 Counted::All | Counted::EachUser => entity(owner, budget, window).get(),
             }
         });
-        let account = account_of(budget, EntityId::from_bits(number));
+        let account = account_of(budget, book, EntityId::from_bits(number));
         Some(Counting { budget, account, window, owner })
     }
 }
 
-fn account_of(budget: &Budget, entity: EntityId) -> AccountId {
+fn account_of(budget: &Budget, book: Book, entity: EntityId) -> AccountId {
     let measure = match budget.limit {
         BudgetLimit::Usd(_) => Measure::Usd,
         BudgetLimit::Tokens(_) => Measure::Tokens,
         BudgetLimit::Requests(_) => Measure::Requests,
     };
-    AccountId::new(Book::Platform, AccountKind::budget(measure), entity)
+    AccountId::new(book, AccountKind::budget(measure), entity)
 }
 
 /// What the ledger calls a budget in a window; the same in every book and measure.

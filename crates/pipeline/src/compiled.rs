@@ -8,8 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 use weighbridge_access::{
     Budget, BudgetMeter, Cidr, InvalidDefinition, LimitCells, LimitOwner, Limits, LossPolicy, OnExceed,
+    OpenKey,
 };
-use weighbridge_catalogue::{ModelInfo, PathTemplate, PromptCacheInfo, Spoken, near};
+use weighbridge_catalogue::{AuthStyle, ModelInfo, PathTemplate, PromptCacheInfo, Spoken, near};
 use weighbridge_ledger::Name;
 use weighbridge_protocol::Dialect;
 use weighbridge_routing::{
@@ -37,6 +38,7 @@ pub(crate) struct Compiled {
     pub(crate) loss_policy: LossPolicy,
     pub(crate) unknown_model: UnknownModel,
     pub(crate) markups: Markups,
+    pub(crate) surcharges: Markups,
     pub(crate) answer_keeping: AnswerKeeping,
     pub(crate) trusted_proxies: Vec<Cidr>,
     pub(crate) keep_alive: Option<Duration>,
@@ -59,6 +61,7 @@ pub(crate) struct Provider {
     /// What it speaks, best first.
     spoken: Vec<Spoken>,
     base_url: String,
+    pub(crate) auth: AuthStyle,
     pub(crate) credentials: Vec<Credential>,
     /// Everything that each request carries but for the credential.
     pub(crate) headers: HeaderMap,
@@ -67,6 +70,8 @@ pub(crate) struct Provider {
     pub(crate) budgets: Arc<[BudgetMeter]>,
     limits: Limits,
     keys: Arc<KeyPool>,
+    /// The shares of the credentials.
+    weights: Vec<u32>,
 }
 
 /// A credential, ready to be sent.
@@ -140,14 +145,20 @@ pub(crate) struct ModelRoute {
 }
 
 impl Compiled {
-    /// Compiles `settings`; health and the retry budget of `former` are carried over.
-    pub(crate) fn new(settings: &Settings, former: Option<&Self>) -> Result<Self, PipelineError> {
+    /// Compiles `settings`, with keys of the installation's own from the vault; health and the retry budget of
+    /// `former` are carried over.
+    pub(crate) fn new(
+        settings: &Settings,
+        vault: &[OpenKey],
+        former: Option<&Self>,
+    ) -> Result<Self, PipelineError> {
         let mut compiled = Self {
             budgets: meters("[limits]", &settings.budgets, Budget::MOST)?,
             limits: settings.limits,
             loss_policy: settings.loss_policy,
             unknown_model: settings.unknown_model,
             markups: Markups::new(&settings.markups),
+            surcharges: Markups::new(&settings.surcharges),
             answer_keeping: settings.answer_keeping,
             trusted_proxies: settings.trusted_proxies.clone(),
             keep_alive: settings.keep_alive,
@@ -164,7 +175,8 @@ impl Compiled {
             ),
         };
         for provider in &settings.providers {
-            let ready = Arc::new(Provider::new(provider)?);
+            let kept = former.and_then(|former| former.providers.get(&provider.name));
+            let ready = Arc::new(Provider::new(provider, vault, kept)?);
             if compiled.providers.insert(provider.name.clone(), ready).is_some() {
                 return Err(PipelineError::Duplicate { name: provider.name.to_string() });
             }
@@ -272,8 +284,11 @@ impl Compiled {
                 provider: settings.provider.to_string(),
             })?;
         let kept = former.and_then(|former| former.deployments.get(&name));
-        let same_keys = kept.filter(|kept| kept.provider.credentials.len() == provider.credentials.len());
-        let target = same_keys.map(|kept| Arc::clone(&kept.target));
+        // Its health is known, whichever credentials it has by now.
+        let target = kept.map(|kept| match Arc::ptr_eq(kept.target.keys(), &provider.keys) {
+            true => Arc::clone(&kept.target),
+            false => kept.target.with_keys(Arc::clone(&provider.keys)),
+        });
         let deployment = Deployment::new(provider, settings.model.clone(), target, &self.counters)
             .map_err(|reason| PipelineError::Route { route: route.to_owned(), reason })?;
         self.deployments.insert(name, Arc::clone(&deployment));
@@ -380,7 +395,11 @@ impl Deployment {
 }
 
 impl Provider {
-    fn new(settings: &ProviderSettings) -> Result<Self, PipelineError> {
+    fn new(
+        settings: &ProviderSettings,
+        vault: &[OpenKey],
+        former: Option<&Arc<Self>>,
+    ) -> Result<Self, PipelineError> {
         let base_url = |reason: &str| PipelineError::BaseUrl {
             provider: settings.name.to_string(),
             reason: reason.to_owned(),
@@ -392,8 +411,23 @@ impl Provider {
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(base_url("credentials belong into api_keys"));
         }
-        let credentials = settings.credentials.iter().map(|credential| ready(settings, credential));
-        let credentials = credentials.collect::<Result<Vec<_>, _>>()?;
+        let vault = vault.iter().filter(|open| *open.key.provider == *settings.name && open.key.weight > 0);
+        let (mut credentials, mut weights) = (Vec::new(), Vec::new());
+        for credential in &settings.credentials {
+            credentials.push(ready(settings, credential)?);
+            weights.push(1);
+        }
+        for open in vault {
+            credentials.push(ready(settings, &ProviderCredential::key(open.secret.expose()))?);
+            weights.push(open.key.weight);
+        }
+        // What is known of the same credentials stays known; others are tried afresh.
+        let same = |former: &&Arc<Self>| {
+            former.weights == weights && same_secrets(&former.credentials, &credentials)
+        };
+        let keys = former
+            .filter(same)
+            .map_or_else(|| Arc::new(KeyPool::weighted(&weights)), |former| Arc::clone(&former.keys));
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(
@@ -412,7 +446,9 @@ impl Provider {
             timeouts: settings.timeouts,
             budgets: provider_meters(settings)?,
             limits: checked(&settings.name, settings.limits)?,
-            keys: Arc::new(KeyPool::new(credentials.len())),
+            auth: settings.auth,
+            keys,
+            weights,
             credentials,
         })
     }
@@ -437,6 +473,15 @@ impl Provider {
             beside: documented.map(|root| (format!("{}{root}", self.base_url), behind)),
         })
     }
+}
+
+fn same_secrets(some: &[Credential], others: &[Credential]) -> bool {
+    let secrets = |credentials: &[Credential]| -> Vec<SecretString> {
+        credentials.iter().flat_map(|credential| credential.secrets.iter().cloned()).collect()
+    };
+    let (some, others) = (secrets(some), secrets(others));
+    some.len() == others.len()
+        && some.iter().zip(&others).all(|(one, other)| one.expose_secret() == other.expose_secret())
 }
 
 fn ready(settings: &ProviderSettings, credential: &ProviderCredential) -> Result<Credential, PipelineError> {

@@ -19,6 +19,7 @@ use crate::compiled::Deployment;
 use crate::exchange::Exchange;
 use crate::jobs::settle_soon;
 use crate::metering::{Meter, Metered, Worst};
+use crate::own_keys::{OwnKey, Used};
 use crate::pace::Pace;
 
 /// An attempt whose reservation is committed and which has not been sent.
@@ -29,6 +30,8 @@ use crate::pace::Pace;
 pub(crate) struct Intent {
     pub(crate) deployment: Arc<Deployment>,
     pub(crate) pick: Pick,
+    /// Whose credential it is sent with.
+    pub(crate) used: Used,
     pub(crate) meter: Meter,
     pub(crate) worst: Worst,
     /// What the attempt holds of limits beside its request; given back if it is not dispatched.
@@ -144,6 +147,11 @@ impl InFlight {
         self.0.as_ref().map(|sent| sent.intent.reservation.attempt())
     }
 
+    /// The tenant's own key that was sent, if it was one.
+    pub(crate) fn own_key(&self) -> Option<&OwnKey> {
+        self.0.as_ref()?.intent.used.own()
+    }
+
     /// The request.
     pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
         self.0.as_mut().map(|sent| &mut *sent.intent.exchange)
@@ -162,7 +170,7 @@ impl Drop for InFlight {
 impl Sent {
     fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
         let Self { intent, started, first_byte, status, pace } = self;
-        let Intent { deployment, pick, meter, worst, claim, reservation, mut exchange } = *intent;
+        let Intent { deployment, pick, used: _, meter, worst, claim, reservation, mut exchange } = *intent;
         let outcome = ending.outcome;
         let attempt = reservation.attempt();
         let Metered { card, usage, provenance, exact, cost, price } = meter.read(ending, facts, worst);

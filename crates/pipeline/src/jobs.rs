@@ -5,6 +5,7 @@
 //! | `seal` | each minute | links the ledger's hash chains |
 //! | `expire` | every 10 s | ends intents whose owner is gone |
 //! | `keys` | every 250 ms | takes over keys that were made or revoked elsewhere (rule K2) |
+//! | `provider keys` | every 250 ms | takes over provider keys that were added, rotated or revoked (rule K2) |
 //! | `budgets` | every 500 ms | tells of budgets that have reached a threshold, and notes those that are exceeded |
 //! | `prices` | every 5 s, and as configured | takes over prices that were kept by a command, and fetches others |
 //! | `kept` | each minute | deletes kept answers whose time is over, and counts the others |
@@ -30,6 +31,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use weighbridge_access::KeyStore;
 
 use crate::keeping::Keeper;
+use crate::own_keys::KeyVault;
 use crate::pipeline::{Core, Pipeline};
 use crate::price_refresh::{self, PriceRefresh};
 use crate::watch::Alert;
@@ -70,6 +72,11 @@ impl Jobs {
     /// Keeps the pipeline's prices up to date from now on.
     pub fn refresh_prices(&mut self, pipeline: &Pipeline, refresh: PriceRefresh) {
         self.run(price_refresh::run(Arc::clone(&pipeline.core), refresh));
+    }
+
+    /// Keeps the pipeline's provider keys as the vault has them, from now on.
+    pub fn refresh_provider_keys(&mut self, pipeline: &Pipeline, vault: KeyVault) {
+        self.run(refresh_provider_keys(pipeline.clone(), vault));
     }
 
     /// Ends all jobs and waits until the last has ended, and the answers are written that are to be kept.
@@ -174,6 +181,14 @@ async fn refresh_keys(core: Arc<Core>, keys: Arc<dyn KeyStore>) {
     loop {
         ticks.tick().await;
         report("keys", core.directory.sync(&*keys).await);
+    }
+}
+
+async fn refresh_provider_keys(pipeline: Pipeline, vault: KeyVault) {
+    let mut ticks = ticks(KEYS_EVERY);
+    loop {
+        ticks.tick().await;
+        report("provider keys", vault.sync(&pipeline).await);
     }
 }
 

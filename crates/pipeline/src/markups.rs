@@ -1,8 +1,8 @@
-//! Which mark-up holds for a request.
+//! Which mark-up holds for a request, or which surcharge, where it goes out on a key of the tenant's own.
 
 use std::cmp::Reverse;
 
-use weighbridge_access::{Principal, TenantName};
+use weighbridge_access::{Principal, Tenant, TenantName};
 use weighbridge_pricing::Terms;
 use weighbridge_units::Charges;
 
@@ -16,7 +16,7 @@ enum Level {
     Team,
 }
 
-/// The configured mark-ups, closest first.
+/// The configured mark-ups, or surcharges, closest first.
 #[derive(Debug, Default)]
 pub(crate) struct Markups(Box<[(Level, Markup)]>);
 
@@ -36,22 +36,35 @@ impl Markups {
     }
 
     /// What the tenant of a key pays for a model, by the name that the client sent.
-    pub(crate) fn terms(&self, principal: &Principal, model: &str) -> Terms {
+    pub(crate) fn markup(&self, principal: &Principal, model: &str) -> Terms {
+        self.charges(principal, model, |tenant| tenant.markup).map_or(Terms::AT_COST, Terms::markup)
+    }
+
+    /// What the tenant of a key owes for the service, where it pays the provider itself.
+    pub(crate) fn surcharge(&self, principal: &Principal, model: &str) -> Terms {
+        self.charges(principal, model, |tenant| tenant.surcharge).map_or(Terms::NOTHING, Terms::surcharge)
+    }
+
+    fn charges(
+        &self,
+        principal: &Principal,
+        model: &str,
+        of: impl Fn(&Tenant) -> Option<Charges>,
+    ) -> Option<Charges> {
         let own = |level: Level| {
             let is_team = level == Level::Team;
             let mut nodes = principal.tenants().map(|node| node.tenant());
-            nodes.find(|tenant| tenant.name.is_team() == is_team).and_then(|tenant| tenant.markup)
+            nodes.find(|tenant| tenant.name.is_team() == is_team).and_then(|tenant| of(tenant))
         };
-        if self.0.is_empty() && principal.tenants().all(|node| node.tenant().markup.is_none()) {
-            return Terms::AT_COST;
+        if self.0.is_empty() && principal.tenants().all(|node| of(node.tenant()).is_none()) {
+            return None;
         }
         let tenant = &principal.key().tenant;
         let levels = [Level::Team, Level::Organisation, Level::Everybody];
-        let found = levels.into_iter().find_map(|level| {
+        levels.into_iter().find_map(|level| {
             let own = if level == Level::Everybody { None } else { own(level) };
             self.for_model(level, tenant, model).or(own).or_else(|| self.for_all(level, tenant))
-        });
-        found.map_or(Terms::AT_COST, Terms::markup)
+        })
     }
 
     fn for_model(&self, level: Level, tenant: &TenantName, model: &str) -> Option<Charges> {
@@ -120,7 +133,7 @@ mod tests {
             markup("other", "gpt-x", "99"),
         ];
         let holds = |count: usize, team, organisation, model: &str| {
-            let terms = Markups::new(&all[..count]).terms(&principal(team, organisation), model);
+            let terms = Markups::new(&all[..count]).markup(&principal(team, organisation), model);
             terms.charges().percent().to_string()
         };
         // Each that is closer takes the place of the one before it.
@@ -139,10 +152,10 @@ mod tests {
 
     #[test]
     fn without_any_a_price_is_the_cost() {
-        assert!(Markups::default().terms(&principal(None, None), "gpt").is_at_cost());
+        assert!(Markups::default().markup(&principal(None, None), "gpt").is_at_cost());
         let strangers = Markups::new(&[markup("other", "", "5")]);
-        assert!(strangers.terms(&principal(None, None), "gpt").is_at_cost());
-        let own = Markups::default().terms(&principal(None, Some("0")), "gpt");
+        assert!(strangers.markup(&principal(None, None), "gpt").is_at_cost());
+        let own = Markups::default().markup(&principal(None, Some("0")), "gpt");
         assert!(own.is_at_cost(), "nothing is added");
     }
 }

@@ -12,6 +12,7 @@ use weighbridge_units::{AttemptId, Loss, LossKind, Protocol};
 
 use crate::compiled::{Address, Deployment, Proof, Provider};
 use crate::exchange::Exchange;
+use crate::own_keys::Used;
 use crate::refusal::Refusal;
 use crate::reserve::Unfit;
 use crate::vectors::Vectors;
@@ -185,7 +186,7 @@ pub(crate) fn bad_request(error: &TranslateError) -> Refusal {
 pub(crate) fn request(
     exchange: &Exchange,
     deployment: &Deployment,
-    credential: usize,
+    used: &Used,
     attempt: AttemptId,
     body: Rope,
 ) -> Request<Rope> {
@@ -197,7 +198,7 @@ pub(crate) fn request(
     };
     let passes = address.protocol == exchange.client && !address.dialect.has_betas_in_body();
     let passed = passes.then_some(&exchange.client_headers);
-    let mut request = call(&deployment.provider, credential, uri, passed, body);
+    let mut request = call(&deployment.provider, used, uri, passed, body);
     if let Ok(id) = HeaderValue::try_from(attempt.to_string()) {
         request.headers_mut().insert(ATTEMPT_ID, id);
     }
@@ -208,7 +209,7 @@ pub(crate) fn request(
 /// with it.
 pub(crate) fn call(
     provider: &Provider,
-    credential: usize,
+    used: &Used,
     uri: Uri,
     passed: Option<&HeaderMap>,
     body: Rope,
@@ -224,14 +225,21 @@ pub(crate) fn call(
         }
     }
     let mut request = Request::new(body);
-    match provider.credentials.get(credential).map(|credential| &credential.proof) {
-        Some(Proof::Header(name, value)) => {
-            headers.insert(name.clone(), value.clone());
+    match used {
+        Used::Platform(at) => match provider.credentials.get(*at).map(|credential| &credential.proof) {
+            Some(Proof::Header(name, value)) => {
+                headers.insert(name.clone(), value.clone());
+            }
+            Some(Proof::Signature(signer)) => {
+                request.extensions_mut().insert(signer.clone());
+            }
+            None => {}
+        },
+        Used::Own(own) => {
+            if let Some(value) = own.header(provider) {
+                headers.insert(HeaderName::from_static(provider.auth.header()), value);
+            }
         }
-        Some(Proof::Signature(signer)) => {
-            request.extensions_mut().insert(signer.clone());
-        }
-        None => {}
     }
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri;

@@ -1,14 +1,14 @@
 //! The pipeline: what is wired, and the way from a request to its answer.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body::Body;
 use thiserror::Error;
-use weighbridge_access::Directory;
+use weighbridge_access::{Directory, KeyOwner, OpenKey};
 use weighbridge_cache::Holding;
 use weighbridge_ledger::Ledger;
 use weighbridge_pricing::PriceBook;
@@ -24,6 +24,7 @@ use crate::endpoint::{Endpoint, protocol_of};
 use crate::env::Env;
 use crate::keeping::{Keeper, Keeping};
 use crate::metering::Prices;
+use crate::own_keys::Shelf;
 use crate::receive::Received;
 use crate::refusal::Refusal;
 use crate::settings::{OnDisconnect, Settings};
@@ -120,6 +121,10 @@ pub(crate) struct Core {
     pub(crate) fetch: Option<Arc<dyn Fetch>>,
     pub(crate) keeper: Option<Arc<Keeper>>,
     pub(crate) compiled: ArcSwap<Compiled>,
+    /// What it was compiled from. Held while something else is compiled.
+    told: Mutex<Told>,
+    /// Provider keys of tenants' own.
+    pub(crate) shelf: ArcSwap<Shelf>,
     pub(crate) places: Arc<AtomicUsize>,
     /// Attempts that are read on although their clients have left.
     pub(crate) drains: Arc<AtomicUsize>,
@@ -130,6 +135,13 @@ pub(crate) struct Core {
     pub(crate) settling: AtomicBool,
 }
 
+/// What requests read is compiled from this.
+struct Told {
+    settings: Settings,
+    /// The installation's keys from the vault.
+    vault: Vec<OpenKey>,
+}
+
 impl Pipeline {
     /// Compiles `settings` over the wired parts.
     ///
@@ -137,7 +149,8 @@ impl Pipeline {
     /// A [`PipelineError`] that names what does not fit together.
     pub fn new(settings: &Settings, parts: Parts) -> Result<Self, PipelineError> {
         let Parts { env, directory, ledger, prices, log, observers, fetch, keeping } = parts;
-        let compiled = ArcSwap::from_pointee(Compiled::new(settings, None)?);
+        let compiled = ArcSwap::from_pointee(Compiled::new(settings, &[], None)?);
+        let told = Mutex::new(Told { settings: settings.clone(), vault: Vec::new() });
         let (draining, settling) = (AtomicBool::new(false), AtomicBool::new(false));
         let prices = ArcSwap::from_pointee(Prices::new(prices));
         let keeper = keeping.map(|keeping| Arc::new(Keeper::new(keeping)));
@@ -151,6 +164,8 @@ impl Pipeline {
             fetch,
             keeper,
             compiled,
+            told,
+            shelf: ArcSwap::default(),
             places: Arc::default(),
             drains: Arc::default(),
             watch: Watch::default(),
@@ -166,9 +181,32 @@ impl Pipeline {
     /// # Errors
     /// A [`PipelineError`]; the old settings then stay in force.
     pub fn reload(&self, settings: &Settings) -> Result<(), PipelineError> {
-        let old = self.core.compiled.load();
-        self.core.compiled.store(Arc::new(Compiled::new(settings, Some(&old))?));
+        let mut told = self.told();
+        self.core.compile(settings, &told.vault)?;
+        told.settings = settings.clone();
         Ok(())
+    }
+
+    /// Swaps other provider keys in, from the vault: tenants' own, and the installation's, which join those of the
+    /// settings. Requests in flight keep those that they started with (rule K1).
+    ///
+    /// # Errors
+    /// A [`PipelineError`]; the old keys then stay in use.
+    pub fn put_provider_keys(&self, keys: Vec<OpenKey>) -> Result<(), PipelineError> {
+        let (vault, own): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|open| open.key.owner == KeyOwner::Installation);
+        let mut told = self.told();
+        if vault != told.vault {
+            self.core.compile(&told.settings, &vault)?;
+            told.vault = vault;
+        }
+        let shelf = Shelf::new(own, &self.core.shelf.load());
+        self.core.shelf.store(Arc::new(shelf));
+        Ok(())
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.core.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Swaps another price book in, at once and whole: what is in flight keeps the card that it was pinned to
@@ -262,6 +300,14 @@ impl Pipeline {
     }
 }
 
+impl Core {
+    fn compile(&self, settings: &Settings, vault: &[OpenKey]) -> Result<(), PipelineError> {
+        let old = self.compiled.load();
+        self.compiled.store(Arc::new(Compiled::new(settings, vault, Some(&old))?));
+        Ok(())
+    }
+}
+
 /// What becomes of a request before any provider is asked.
 enum Served {
     /// It may be sent.
@@ -305,5 +351,5 @@ where
 /// # Errors
 /// As [`Pipeline::new`].
 pub fn check(settings: &Settings) -> Result<(), PipelineError> {
-    Compiled::new(settings, None).map(drop)
+    Compiled::new(settings, &[], None).map(drop)
 }

@@ -1,9 +1,10 @@
 //! Every refusal of our own, in one place: what the client is told, and with which headers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use weighbridge_access::LimitRefusal;
+use weighbridge_access::{Fingerprint, LimitRefusal, ProviderKeyId, TenantName};
 use weighbridge_ledger::{Measure, Quantity};
 use weighbridge_protocol::Body;
 use weighbridge_protocol::json::ReadError;
@@ -58,6 +59,19 @@ pub(crate) enum Refusal {
     Budget { measure: Measure, available: Quantity, reset: Option<Duration> },
     /// The wallet of whoever pays has no room.
     Wallet { available: NanoUsd },
+    /// The provider refused a key of the tenant's own. It is told whose it was, and nothing of the key but the little
+    /// that may be shown.
+    OwnKey {
+        provider: Arc<str>,
+        owner: TenantName,
+        key: ProviderKeyId,
+        label: Box<str>,
+        fingerprint: Fingerprint,
+        class: ErrorClass,
+        status: u16,
+    },
+    /// Only keys of the tenant's own may be used, and it has none at the provider.
+    NoOwnKey { provider: Arc<str> },
     /// The ledger cannot be written: nothing may be dispatched (rule C4).
     LedgerUnavailable,
     /// More requests than the gateway takes at once.
@@ -111,6 +125,8 @@ impl Refusal {
             Self::Limit(refused) => refused.kind.as_str(),
             Self::Budget { reset, .. } => budget_kind(*reset),
             Self::Wallet { .. } => WALLET,
+            Self::OwnKey { .. } => "own-key-refused",
+            Self::NoOwnKey { .. } => "no-own-key",
             Self::LedgerUnavailable => "ledger-unavailable",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
@@ -187,6 +203,21 @@ impl Refusal {
                 402,
                 format!("The wallet has no room for this request: {available} USD are left. Top it up."),
             ),
+            Self::OwnKey { provider, owner, key, label, fingerprint, class, status } => {
+                let message = own_key_refused(provider, owner, *key, label, fingerprint, *class, *status);
+                match class {
+                    Class::Billing => (Class::Billing, 402, message),
+                    _ => (Class::Permission, 403, message),
+                }
+            }
+            Self::NoOwnKey { provider } => (
+                Class::Permission,
+                403,
+                format!(
+                    "Your organisation requires provider keys of its own, and has none at `{provider}`: ask whoever \
+                     administers it to add one."
+                ),
+            ),
             Self::LedgerUnavailable => (
                 Class::Overloaded,
                 503,
@@ -211,7 +242,12 @@ impl Refusal {
 
     /// Whether nothing but more money helps.
     pub(crate) const fn asks_for_payment(&self) -> bool {
-        matches!(self, Self::Budget { reset: None, .. } | Self::Wallet { .. })
+        matches!(
+            self,
+            Self::Budget { reset: None, .. }
+                | Self::Wallet { .. }
+                | Self::OwnKey { class: ErrorClass::Billing, .. }
+        )
     }
 
     /// Machine-readable codes that OpenAI's clients know, and our own.
@@ -221,6 +257,8 @@ impl Refusal {
             Self::UnknownModel { .. } => "model_not_found",
             Self::Limit(_) => "rate_limit_exceeded",
             Self::Budget { .. } | Self::Wallet { .. } => "insufficient_quota",
+            Self::OwnKey { .. } => "provider_key_refused",
+            Self::NoOwnKey { .. } => "provider_key_missing",
             Self::LedgerUnavailable => "ledger_unavailable",
             Self::LossRejected { .. } => "translation_loss",
             Self::Unpriced { .. } => "model_not_priced",
@@ -257,6 +295,9 @@ impl Refusal {
                 headers.insert(LIMIT_KIND, HeaderValue::from_static(WALLET));
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
+            Self::OwnKey { .. } | Self::NoOwnKey { .. } => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
             Self::Upstream { error, .. } if error.status == 429 => {
                 headers.insert(LIMIT_KIND, HeaderValue::from_static("upstream"));
             }
@@ -278,6 +319,28 @@ impl Refusal {
             _ => None,
         }
     }
+}
+
+/// Whose key was refused, where, and why.
+fn own_key_refused(
+    provider: &str,
+    owner: &TenantName,
+    key: ProviderKeyId,
+    label: &str,
+    fingerprint: &Fingerprint,
+    class: ErrorClass,
+    status: u16,
+) -> String {
+    let why = match class {
+        ErrorClass::Billing => "as out of credit",
+        ErrorClass::Permission => "as not permitted to do this",
+        _ => "as not valid",
+    };
+    format!(
+        "`{provider}` refused your organisation's own key `{label}` ({fingerprint}, {key}, of `{owner}`) {why} \
+         (status {status}). Your gateway key is fine: ask whoever administers `{owner}` to look at the key, or to \
+         rotate it."
+    )
 }
 
 /// The kind of a refusal by a wallet.

@@ -24,6 +24,7 @@ use crate::in_flight::Intent;
 use crate::media;
 use crate::metering::{Meter, Worst};
 use crate::outbound::{self, Additions, Outbound};
+use crate::own_keys::{Lent, Used};
 use crate::refusal::Refusal;
 use crate::settings::UnknownModel;
 
@@ -72,16 +73,25 @@ pub(crate) async fn reserve(
     route: &ModelRoute,
     deployment: &Arc<Deployment>,
     pick: Pick,
+    lent: Option<&Lent>,
 ) -> Result<Reserved, Box<Rejected>> {
+    let used = match Used::picked(lent, &pick, &deployment.provider) {
+        Ok(used) => used,
+        Err(refusal) => {
+            let unfit = Unfit::here(Rejection::OwnKey, refusal);
+            return Err(Box::new(Rejected { exchange, pick, unfit }));
+        }
+    };
     if let Err(unfit) = media::fetch(&mut exchange, deployment).await {
         return Err(Box::new(Rejected { exchange, pick, unfit }));
     }
-    match prepare(&exchange, settings, route, deployment).await {
+    match prepare(&exchange, settings, route, deployment, used.billing()).await {
         Ok(Prepared { meter, worst, outbound, claim, reservation }) => {
             exchange.deployment = Some(Arc::clone(deployment));
             exchange.draft.record.losses = outbound.losses;
             let deployment = Arc::clone(deployment);
-            let intent = Box::new(Intent { deployment, pick, meter, worst, claim, reservation, exchange });
+            let intent =
+                Box::new(Intent { deployment, pick, used, meter, worst, claim, reservation, exchange });
             Ok(Reserved { intent, body: outbound.body })
         }
         Err(unfit) => Err(Box::new(Rejected { exchange, pick, unfit })),
@@ -101,6 +111,7 @@ async fn prepare(
     settings: &Compiled,
     route: &ModelRoute,
     deployment: &Deployment,
+    billing: Billing,
 ) -> Result<Prepared, Unfit> {
     // What is sent, priced and bounded has the whole conversation, not only what the client wrote.
     let said = match &exchange.conversation {
@@ -108,9 +119,9 @@ async fn prepare(
         None => None,
     };
     let said = said.as_ref().unwrap_or(&exchange.body);
-    let counting = counting(exchange, settings, route, deployment);
+    let counting = counting(exchange, settings, route, deployment, billing.book());
     let is_bounded = bounds_money(&counting) || exchange.principal.payer().1.is_some();
-    let meter = meter(exchange, said, settings, route, deployment, is_bounded)?;
+    let meter = meter(exchange, said, settings, route, deployment, billing, is_bounded)?;
     let caching = prompt_caching(exchange, deployment, meter.card.as_deref());
     let mut outbound = outbound::write(exchange, said, deployment, Additions { cap: None, caching })?;
     check_losses(exchange, &outbound)?;
@@ -125,10 +136,10 @@ async fn prepare(
     let mut cap = outbound::output_cap(exchange, deployment);
     let mut worst = at_worst(cap).ok_or_else(unpriceable)?;
     // Limits per minute first, money in the ledger last. What is not dispatched after all is given back.
-    let mut claim = claim(exchange, deployment, worst)?;
+    let mut claim = claim(exchange, deployment, billing, worst)?;
     let reserve = |worst: Worst| {
         let holds = counting.iter().map(Counting::hold).collect();
-        exchange.core().ledger.reserve(command(exchange, deployment, &meter, worst, holds))
+        exchange.core().ledger.reserve(command(exchange, deployment, &meter, billing, worst, holds))
     };
     let mut reservation = reserve(worst).await;
     // A request without an output limit gets one that fits. What has no room is asked for one by one, so that there
@@ -145,7 +156,7 @@ async fn prepare(
         outbound = outbound::write(exchange, said, deployment, Additions { cap: Some(cap), caching })?;
         worst = at_worst(cap).ok_or_else(unpriceable)?;
         drop(claim);
-        claim = self::claim(exchange, deployment, worst)?;
+        claim = self::claim(exchange, deployment, billing, worst)?;
         reservation = reserve(worst).await;
     }
     match reservation {
@@ -203,6 +214,7 @@ fn meter(
     settings: &Compiled,
     route: &ModelRoute,
     deployment: &Deployment,
+    billing: Billing,
     is_bounded: bool,
 ) -> Result<Meter, Unfit> {
     let tier = ServiceTier::from_wire(exchange.envelope.service_tier.as_deref());
@@ -226,7 +238,10 @@ fn meter(
     }
     let prompt_estimate = weighbridge_tokens::estimate(said.bytes().len() as u64);
     let asked = route.name.as_deref().unwrap_or(&exchange.envelope.model);
-    let terms = settings.markups.terms(&exchange.principal, asked);
+    let terms = match billing {
+        Billing::Platform => settings.markups.markup(&exchange.principal, asked),
+        Billing::OwnKey => settings.surcharges.surcharge(&exchange.principal, asked),
+    };
     Ok(Meter { prices, card, tier, terms, at, prompt_estimate })
 }
 
@@ -284,12 +299,20 @@ fn cap_that_fits(most: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
 
 /// Takes the attempt out of the target's limits, and its money out of everybody's limits per minute. A target
 /// without room is passed over; whoever else has none refuses the request (rule R8).
-fn claim(exchange: &Exchange, deployment: &Deployment, worst: Worst) -> Result<AttemptClaim, Unfit> {
+///
+/// A target's limits are those of the installation's account there: who brings a key has another.
+fn claim(
+    exchange: &Exchange,
+    deployment: &Deployment,
+    billing: Billing,
+    worst: Worst,
+) -> Result<AttemptClaim, Unfit> {
     let Some(admission) = &exchange.admission else {
         return Err(Unfit::anywhere(Rejection::Limit, Refusal::Internal));
     };
     let money = AttemptMoney { cost: worst.cost, price: worst.price };
-    let claimed = admission.attempt(Some(&deployment.limits), money, exchange.now());
+    let target = (billing == Billing::Platform).then_some(&deployment.limits);
+    let claimed = admission.attempt(target, money, exchange.now());
     claimed.map_err(|refused| {
         let unfit = match refused.whose {
             LimitOwner::Deployment => Unfit::here,
@@ -312,6 +335,7 @@ fn command(
     exchange: &Exchange,
     deployment: &Deployment,
     meter: &Meter,
+    billing: Billing,
     worst: Worst,
     holds: Vec<Hold>,
 ) -> Reserve {
@@ -328,7 +352,7 @@ fn command(
         provider: deployment.provider.ledger_name.clone(),
         model: deployment.ledger_name.clone(),
         price_version: meter.prices.version.clone(),
-        billing: Billing::Platform,
+        billing,
         amount: price,
         tokens,
         claim: None,

@@ -3,14 +3,16 @@
 use secrecy::ExposeSecret;
 
 use crate::compiled::Deployment;
+use crate::own_keys::OwnKey;
 
 const MASK: &str = "[credential removed]";
 
-/// Replaces every credential of the deployment's provider in a text that a client will see:
+/// Replaces every credential of the deployment's provider, and the tenant's own that was sent, in a text that a client will see:
 /// providers echo keys in their error messages.
-pub(crate) fn scrub(text: &mut String, deployment: &Deployment) {
-    for secret in deployment.provider.credentials.iter().flat_map(|credential| &credential.secrets) {
-        let secret = secret.expose_secret();
+pub(crate) fn scrub(text: &mut String, deployment: &Deployment, own: Option<&OwnKey>) {
+    let platform = deployment.provider.credentials.iter().flat_map(|credential| &credential.secrets);
+    let own = own.and_then(OwnKey::secret);
+    for secret in platform.map(|secret| secret.expose_secret()).chain(own) {
         if !secret.is_empty() && text.contains(secret) {
             *text = text.replace(secret, MASK);
         }

@@ -26,6 +26,9 @@ pub struct Settings {
     pub budgets: Vec<Budget>,
     /// What tenants pay beside the provider's cost; see [`Markup`].
     pub markups: Vec<Markup>,
+    /// What tenants owe for requests on keys of their own: as mark-ups, but instead of the provider's cost. Of
+    /// nobody, nothing.
+    pub surcharges: Vec<Markup>,
     /// Bounds on what a request may take.
     pub limits: RequestLimits,
     /// What happens when a translation loses something and neither key nor request says.

@@ -10,7 +10,7 @@ use weighbridge_stream::{Framing, Relay, RelayOptions, RelayState};
 use weighbridge_units::{AttemptOutcome, ErrorClass};
 
 use crate::answer::{AnswerBody, StreamBody};
-use crate::attempt::{Attempted, error, failed, for_client, timed_out, upstream_error};
+use crate::attempt::{Attempted, error, failed, timed_out, told, upstream_error};
 use crate::compiled::{Compiled, Deployment};
 use crate::exchange::Exchange;
 use crate::in_flight::{Ending, InFlight};
@@ -92,8 +92,9 @@ fn broken(in_flight: InFlight, deployment: &Deployment, relay: &Relay) -> Attemp
         return early(in_flight, relay, StreamFailure::Broken);
     };
     let class = said.class;
-    let mut shown = for_client(said);
-    scrub(&mut shown.message, deployment);
+    let mut said = said;
+    scrub(&mut said.message, deployment, in_flight.own_key());
+    let refusal = told(said, &in_flight, deployment, None);
     // A provider that has told usage has begun to work, whether or not there was content.
     let outcome = if facts.usage.is_some() {
         AttemptOutcome::FailedMidStream
@@ -101,7 +102,7 @@ fn broken(in_flight: InFlight, deployment: &Deployment, relay: &Relay) -> Attemp
         AttemptOutcome::FailedBeforeOutput
     };
     let ending = Ending::failed(outcome, class);
-    failed(in_flight, &ending, facts, FailureCause::InBand { class }, upstream_error(shown))
+    failed(in_flight, &ending, facts, FailureCause::InBand { class }, refusal)
 }
 
 /// The stream ended or stalled before any content.

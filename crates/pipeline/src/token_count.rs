@@ -4,7 +4,7 @@
 //! key's requests per minute.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use http_body::Body as HttpBody;
 use weighbridge_protocol::json::Raw;
 use weighbridge_protocol::{Body, envelope_at};
@@ -22,6 +22,7 @@ use crate::conversation::Conversation;
 use crate::draft::Draft;
 use crate::endpoint::Inference;
 use crate::outbound::{self, bad_request, json_string};
+use crate::own_keys::Lent;
 use crate::receive::Authenticated;
 use crate::refusal::Refusal;
 use crate::respond;
@@ -63,12 +64,21 @@ where
         None => Ok(None),
     };
 
+    let lent = Lent::of(&draft.core.shelf.load(), &caller.principal, &route);
     let mut count = None;
-    for deployment in &route.deployments {
+    for (position, deployment) in route.deployments.iter().enumerate() {
         let Some((call, address, uri)) = way(deployment) else { continue };
+        let Some(used) = Lent::first(lent.as_ref(), position) else { continue };
         let said = said(deployment)?;
         let question = question(client, call, address, deployment, said.as_ref().unwrap_or(&body))?;
-        count = ask(deployment, uri, question, &caller.head.headers, call, client, transport).await;
+        let outbound = outbound::call(
+            &deployment.provider,
+            &used,
+            uri,
+            (call.protocol() == client).then_some(&caller.head.headers),
+            question,
+        );
+        count = ask(deployment, outbound, call, transport).await;
         break;
     }
     admission.true_up(0, draft.core.env.monotonic());
@@ -118,16 +128,11 @@ fn question(
 /// a refusal.
 async fn ask(
     deployment: &Deployment,
-    uri: Uri,
-    question: Rope,
-    client_headers: &HeaderMap,
+    request: Request<Rope>,
     call: Call,
-    client: Protocol,
     transport: &dyn Transport,
 ) -> Option<TokenCount> {
     let provider = &deployment.provider;
-    let passed = (call.protocol() == client).then_some(client_headers);
-    let request = outbound::call(provider, 0, uri, passed, question);
     let timeouts = provider.timeouts;
     let answer = tokio::time::timeout(timeouts.first_byte, transport.send(request, timeouts.connect)).await;
     let failed = |why: &str| {

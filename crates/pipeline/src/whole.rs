@@ -6,7 +6,7 @@ use weighbridge_stream::Facts;
 use weighbridge_translate::{AnswerFacts, AnswerTarget, ApiError, TranslateError, answer_facts, response};
 use weighbridge_units::{AttemptOutcome, ErrorClass, Loss};
 
-use crate::attempt::{Attempted, Unread, collect, error, failed, for_client, timed_out, upstream_error};
+use crate::attempt::{Attempted, Unread, collect, error, failed, timed_out, told, upstream_error};
 use crate::compiled::{Compiled, Deployment};
 use crate::in_flight::{Ending, InFlight};
 use crate::scrub::scrub;
@@ -84,16 +84,11 @@ fn whole_facts(facts: AnswerFacts, losses: Vec<Loss>, bytes: usize) -> Facts {
 
 /// An error under status 200, before any output.
 pub(crate) fn in_band(in_flight: InFlight, deployment: &Deployment, mut said: ApiError) -> Attempted {
-    scrub(&mut said.message, deployment);
+    scrub(&mut said.message, deployment, in_flight.own_key());
     let class = said.class;
     let ending = Ending::failed(AttemptOutcome::FailedBeforeOutput, class);
-    failed(
-        in_flight,
-        &ending,
-        &Facts::default(),
-        FailureCause::InBand { class },
-        upstream_error(for_client(said)),
-    )
+    let refusal = told(said, &in_flight, deployment, None);
+    failed(in_flight, &ending, &Facts::default(), FailureCause::InBand { class }, refusal)
 }
 
 /// HTML, nothing, or JSON that is no answer.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use weighbridge_ledger::{AccountId, AccountKind, Book, EntityId, Extent, Fact, LedgerStore, Quantity, Used};
 use weighbridge_simulator::{AnswerEnd, Fault, FaultMix};
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance};
-use world::{CHAT, MESSAGES, World, post};
+use world::{CHAT, MESSAGES, World, open_key, post};
 
 const ATTEMPTS: u64 = 10_000;
 
@@ -242,24 +242,46 @@ async fn used(world: &World) -> HashMap<AttemptId, (KeyId, Used)> {
     }
 }
 
-/// Tenants, and what each pays beside the cost: thousandths of the cost, then nano-dollars per request, per million
+/// Tenants, and what each pays: thousandths of the cost, then nano-dollars per request, per million
 /// tokens of prompts, per million of answers.
-const TERMS: [(&str, &str, [i128; 4]); 4] = [
-    ("acme", "", [1_000, 0, 0, 0]),
+///
+/// Those in the surcharge book have keys of their own at every provider.
+const TERMS: [(&str, Book, &str, [i128; 4]); 6] = [
+    ("acme", Book::Platform, "", [1_000, 0, 0, 0]),
     (
         "reseller",
+        Book::Platform,
         "20% + 0.000001/request + 0.5/Mprompt + 1.5/Manswer",
         [1_200, 1_000, 500_000_000, 1_500_000_000],
     ),
-    ("reseller/vip", "-7.5%", [925, 0, 0, 0]),
-    ("guest", "-100%", [0, 0, 0, 0]),
+    ("reseller/vip", Book::Platform, "-7.5%", [925, 0, 0, 0]),
+    ("guest", Book::Platform, "-100%", [0, 0, 0, 0]),
+    (
+        "own",
+        Book::Surcharge,
+        "5% + 0.000002/request + 0.1/Mprompt + 0.2/Manswer",
+        [50, 2_000, 100_000_000, 200_000_000],
+    ),
+    ("flat", Book::Surcharge, "", [0, 0, 0, 0]),
 ];
 
 /// A key of each tenant.
 fn tenants(world: &mut World) -> Vec<String> {
-    let key = |(name, markup, _): (&str, &str, _)| {
+    let own = TERMS.iter().filter(|(_, book, ..)| *book == Book::Surcharge);
+    let at_all = |(name, ..): &(&str, Book, &str, [i128; 4])| {
+        let providers = world.settings.providers.iter().map(|provider| provider.name.to_string());
+        let key =
+            |provider: String| open_key(0, name, &provider, &format!("sk-{name}-{provider}-0123456789"));
+        providers.map(key).collect::<Vec<_>>()
+    };
+    world.pipeline.put_provider_keys(own.flat_map(at_all).collect()).unwrap();
+    let key = |(name, book, charges, _): (&str, Book, &str, _)| {
         world.add_tenant(name, |tenant| {
-            tenant.markup = (!markup.is_empty()).then(|| markup.parse().unwrap());
+            let charges = (!charges.is_empty()).then(|| charges.parse().unwrap());
+            match book {
+                Book::Platform => tenant.markup = charges,
+                _ => tenant.surcharge = charges,
+            }
         });
         world.add_key(|key| key.tenant = name.parse().unwrap())
     };
@@ -268,13 +290,13 @@ fn tenants(world: &mut World) -> Vec<String> {
 
 /// What tenants were charged is what their terms make of what providers charge, and all of it is owed.
 async fn prices_follow_the_terms(world: &World, entries: &HashMap<AttemptId, (KeyId, Used)>) {
-    let mut owed: HashMap<&str, i64> = HashMap::new();
-    let mut marked_up = 0;
+    let mut owed: HashMap<(&str, Book), i64> = HashMap::new();
+    let (mut marked_up, mut surcharged) = (0, 0);
     for (attempt, (key, used)) in entries {
         let tenant = world.keys.iter().find(|other| other.id == *key).unwrap().tenant.as_str();
-        let (name, _, [share, request, prompt, answer]) =
+        let (name, book, _, [share, request, prompt, answer]) =
             TERMS.into_iter().find(|(name, ..)| *name == tenant).unwrap();
-        *owed.entry(name).or_default() += used.charged.get();
+        *owed.entry((name, book)).or_default() += used.charged.get();
         if used.charged == NanoUsd::ZERO {
             continue;
         }
@@ -285,12 +307,20 @@ async fn prices_follow_the_terms(world: &World, entries: &HashMap<AttemptId, (Ke
         let expected = cost * share + request * 1_000_000_000_000 + tokens * 1_000_000;
         let off = expected - i128::from(used.charged.get()) * 1_000_000_000_000;
         assert!(off.abs() * 2 <= 1_000_000_000_000, "{attempt} of {tenant}: off by {off}: {used:?}");
+        assert!(
+            matches!(used.outcome, AttemptOutcome::Success | AttemptOutcome::ClientLeft),
+            "A2, A4: {used:?}"
+        );
         marked_up += usize::from(used.charged > used.cost);
+        surcharged += usize::from(book == Book::Surcharge);
     }
     assert!(marked_up > 100, "{marked_up} of {} attempts have a margin", entries.len());
-    for (tenant, charged) in owed {
-        let account = AccountId::new(Book::Platform, AccountKind::Receivable, EntityId::of(tenant));
-        let balance = world.store.balance(account).await.unwrap();
-        assert_eq!(balance.posted.get(), charged, "{tenant}");
+    assert!(surcharged > 100, "{surcharged} of {} attempts have a surcharge", entries.len());
+    for ((tenant, own), charged) in owed {
+        for book in [Book::Platform, Book::Surcharge] {
+            let account = AccountId::new(book, AccountKind::Receivable, EntityId::of(tenant));
+            let balance = world.store.balance(account).await.unwrap();
+            assert_eq!(balance.posted.get(), if book == own { charged } else { 0 }, "{tenant}, {book}");
+        }
     }
 }

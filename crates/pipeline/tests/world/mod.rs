@@ -14,7 +14,8 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use weighbridge_access::{
-    Budget, Directory, KEY_RANDOM_BYTES, Limits, Pepper, Tenant, TenantName, VirtualKey, mint_key,
+    Budget, Directory, KEY_RANDOM_BYTES, KeyOwner, KeySecret, Limits, OpenKey, Pepper, ProviderKey,
+    ProviderKeyId, ProviderSecret, Tenant, TenantName, VirtualKey, mint_key,
 };
 use weighbridge_cache::{
     CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
@@ -348,4 +349,28 @@ pub(crate) fn keeping(store: Arc<dyn CacheStore>, terms: KeepingTerms) -> Keepin
 /// A budget of so many nano-dollars a month.
 pub(crate) fn monthly(nanos: i64) -> Vec<Budget> {
     vec![Budget::per_month(NanoUsd::new(nanos))]
+}
+
+fn owner(name: &str) -> KeyOwner {
+    match name {
+        "" => KeyOwner::Installation,
+        name => KeyOwner::Tenant(TenantName::new(name).unwrap()),
+    }
+}
+
+/// A key that is open already: of `owner`, or of the installation where that is empty.
+pub(crate) fn open_key(id: u64, of: &str, provider: &str, secret: &str) -> OpenKey {
+    let secret = ProviderSecret::new(secret).unwrap();
+    let key = ProviderKey {
+        id: ProviderKeyId::from_bits(id),
+        owner: owner(of),
+        provider: provider.to_owned(),
+        label: format!("key {id}"),
+        weight: 1,
+        fingerprint: secret.fingerprint(),
+        secret: KeySecret::Revoked(Timestamp::default()),
+        created: Timestamp::default(),
+        rotated: None,
+    };
+    OpenKey { secret, key }
 }
