@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use weighbridge_access::{Cidr, TenantName};
+use weighbridge_access::{Cidr, MasterKeys, TenantName};
 use weighbridge_pipeline::settings::Settings;
 use weighbridge_pricing::{Factor, LeftOut, PriceBook, PriceSources};
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where ledger, keys and records are kept.
     pub storage: StorageConfig,
+    /// What providers' keys of tenants are sealed under; `None` where there is no vault.
+    pub vault: Option<MasterKeys>,
     /// Media that requests name by address.
     pub media: MediaConfig,
     /// How answers of OpenAI Responses are kept. Whether they are is told to the pipeline.

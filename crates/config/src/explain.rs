@@ -28,6 +28,9 @@ impl Config {
             }
             StorageConfig::Postgres { url } => writeln!(text, "storage    {url}")?,
         }
+        if let Some(vault) = &self.vault {
+            writeln!(text, "vault      sealed under the master key {}", vault.current())?;
+        }
         writeln!(text, "prices     version {}", self.prices.version())?;
         if !self.price_updates.left_out.is_empty() {
             let count = self.price_updates.left_out.len();

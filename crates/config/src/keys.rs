@@ -43,6 +43,7 @@ pub(crate) static ROOT: Section = Section {
         key("server", "[server]"),
         key("admins", "[admins.acme]"),
         key("storage", "[storage]"),
+        key("vault", "[vault]"),
         key("providers", "[providers.openai]"),
         key("models", "[models.support]"),
         key("limits", "[limits]"),
@@ -89,6 +90,15 @@ pub(crate) static ADMIN: Section = Section {
 pub(crate) static STORAGE: Section = Section {
     name: "storage",
     keys: &[key("url", r#""sqlite:weighbridge.db""#), key("durability", r#""process""#)],
+};
+
+/// `[vault]`
+pub(crate) static VAULT: Section = Section {
+    name: "vault",
+    keys: &[
+        secret("master_key", r#""${file:/run/secrets/vault_key}""#),
+        secret("old_master_keys", r#"["${file:/run/secrets/former_vault_key}"]"#),
+    ],
 };
 
 /// `[providers.NAME]`
@@ -187,6 +197,7 @@ pub(crate) static PRICES: Section = Section {
         key("updates", r#""weighbridge.prices.toml""#),
         key("refresh", "[prices.refresh]"),
         key("markup", "[prices.markup]"),
+        key("surcharge", "[prices.surcharge]"),
     ],
 };
 
@@ -201,6 +212,13 @@ pub(crate) static MARKUP: Section = Section {
         key("rules", r#"[{ tenant = "acme", percent = "10" }]"#),
     ],
 };
+
+/// `[prices.surcharge]`
+pub(crate) static SURCHARGE: Section = Section { name: "prices.surcharge", keys: MARKUP.keys };
+
+/// An entry of its `rules`.
+pub(crate) static SURCHARGE_RULE: Section =
+    Section { name: "prices.surcharge.rules", keys: MARKUP_RULE.keys };
 
 /// An entry of `rules`.
 pub(crate) static MARKUP_RULE: Section = Section {
@@ -259,11 +277,12 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 20] = [
+pub static SECTIONS: [&Section; 23] = [
     &ROOT,
     &SERVER,
     &ADMIN,
     &STORAGE,
+    &VAULT,
     &PROVIDER,
     &AWS,
     &TIMEOUTS,
@@ -278,6 +297,8 @@ pub static SECTIONS: [&Section; 20] = [
     &PRICE_REFRESH,
     &MARKUP,
     &MARKUP_RULE,
+    &SURCHARGE,
+    &SURCHARGE_RULE,
     &RESPONSES,
     &LOG,
 ];

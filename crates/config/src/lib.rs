@@ -62,6 +62,7 @@ mod routes;
 mod said;
 mod spoken;
 mod surroundings;
+mod vault;
 
 use std::path::Path;
 

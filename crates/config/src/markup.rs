@@ -1,4 +1,5 @@
-//! `[prices.markup]`: what tenants pay beside the provider's cost.
+//! `[prices.markup]`: what tenants pay beside the provider's cost; `[prices.surcharge]`: what they owe for requests on
+//! provider keys of their own.
 
 use std::ops::Range;
 
@@ -10,9 +11,34 @@ use crate::keys;
 use crate::problem::Problems;
 use crate::reader::{Given, Item, Mismatch, Reader, Said, Table};
 
-/// What the section says.
+/// Which of the two sections it is.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Kind {
+    #[default]
+    Markup,
+    Surcharge,
+}
+
+impl Kind {
+    const fn section(self) -> &'static str {
+        match self {
+            Self::Markup => "prices.markup",
+            Self::Surcharge => "prices.surcharge",
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Markup => "mark-up",
+            Self::Surcharge => "surcharge",
+        }
+    }
+}
+
+/// What a section says.
 #[derive(Default)]
 pub(crate) struct SaidMarkup {
+    kind: Kind,
     all: SaidCharges,
     rules: Vec<SaidRule>,
 }
@@ -33,9 +59,13 @@ struct SaidRule {
 }
 
 impl SaidMarkup {
-    pub(crate) fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+    pub(crate) fn read(reader: &mut Reader<'_>, table: &Table<'_>, kind: Kind) -> Self {
+        let (word, keys) = match kind {
+            Kind::Markup => (kind.word(), &keys::MARKUP_RULE),
+            Kind::Surcharge => (kind.word(), &keys::SURCHARGE_RULE),
+        };
         let mut rules = Vec::new();
-        if let Given::Said(Said { value: items, .. }) = reader.items(table, "rules", &keys::MARKUP_RULE) {
+        if let Given::Said(Said { value: items, .. }) = reader.items(table, "rules", keys) {
             for (span, item) in items {
                 match item {
                     Item::Table(rule) => rules.push(SaidRule {
@@ -44,17 +74,18 @@ impl SaidMarkup {
                         model: reader.parsed(&rule, "model", model),
                         charges: SaidCharges::read(reader, &rule),
                     }),
-                    Item::Text(_) => reader.problems.at(span, "a rule of mark-ups is a table").hint(
+                    Item::Text(_) => reader.problems.at(span, format!("a rule of {word}s is a table")).hint(
                         r#"write it like this: { tenant = "acme", model = "openai/*", percent = "10" }"#,
                     ),
                 }
             }
         }
-        Self { all: SaidCharges::read(reader, table), rules }
+        Self { kind, all: SaidCharges::read(reader, table), rules }
     }
 
     /// What is meant.
     pub(crate) fn markups(&self, problems: &mut Problems) -> Vec<Markup> {
+        let (word, section) = (self.kind.word(), self.kind.section());
         let mut markups: Vec<Markup> = Vec::new();
         if self.all.is_said() {
             markups.push(Markup { tenant: None, model: None, charges: self.all.charges() });
@@ -64,8 +95,8 @@ impl SaidMarkup {
             let is_wrong = rule.tenant.is_wrong() || rule.model.is_wrong();
             if tenant.is_none() && model.is_none() && !is_wrong {
                 problems
-                    .at(rule.span.clone(), "this rule of mark-ups names neither a tenant nor a model")
-                    .hint("what holds for all stands under [prices.markup] itself");
+                    .at(rule.span.clone(), format!("this rule of {word}s names neither a tenant nor a model"))
+                    .hint(format!("what holds for all stands under [{section}] itself"));
             }
             let markup = Markup {
                 tenant: tenant.map(|said| said.value.clone()),
@@ -76,7 +107,10 @@ impl SaidMarkup {
                 && !is_wrong
             {
                 problems
-                    .at(rule.span.clone(), "there is a mark-up for this tenant and this model already")
+                    .at(
+                        rule.span.clone(),
+                        format!("there is a {word} for this tenant and this model already"),
+                    )
                     .hint("one holds, alone: leave one of them out");
             }
             markups.push(markup);

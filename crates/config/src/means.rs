@@ -16,7 +16,7 @@ use crate::config::{
 };
 use crate::problem::Problems;
 use crate::reader::Given;
-use crate::{Surroundings, prices, providers, routes, said};
+use crate::{Surroundings, prices, providers, routes, said, vault};
 
 /// The variables that give the two secrets of the server where the file does not.
 const ADMIN_TOKEN: &str = "WEIGHBRIDGE_ADMIN_TOKEN";
@@ -87,12 +87,14 @@ pub(crate) fn config(
         loss_policy: said.server.loss_policy.said().map_or_else(Default::default, |said| said.value),
         unknown_model,
         markups: said.prices.markup.markups(problems),
+        surcharges: said.prices.surcharge.markups(problems),
         answer_keeping,
         trusted_proxies: trusted_proxies.unwrap_or_default(),
         keep_alive: said.server.stream_keep_alive.said().map_or(Some(KEEP_ALIVE), |said| said.value),
         on_disconnect: said.server.on_disconnect.said().map_or_else(Default::default, |said| said.value),
         drain: drain_limits(&said.server),
     };
+    let vault = vault::master_keys(&said.vault, surroundings, problems);
     let server = server(said.server, &said.admins, surroundings, problems);
     if let (Some(StorageConfig::Postgres { .. }), None, Some(url)) =
         (&storage, &server.key_pepper, said.storage.url.said())
@@ -103,7 +105,7 @@ pub(crate) fn config(
         problems.at(url.span.clone(), message).hint(hint);
     }
     let (prices, price_updates) = prices?;
-    Some(Config { settings, prices, price_updates, server, storage: storage?, media, responses, log })
+    Some(Config { settings, prices, price_updates, server, storage: storage?, vault, media, responses, log })
 }
 
 fn server(
@@ -220,7 +222,7 @@ fn tenant_admins(said: &[said::Admin], installation: &str, problems: &mut Proble
 }
 
 /// A secret and where it was said; from the environment, where the file says nothing about it.
-fn secret(
+pub(crate) fn secret(
     given: &Given<String>,
     variable: &str,
     surroundings: &dyn Surroundings,

@@ -15,7 +15,7 @@ use weighbridge_units::{NanoUsd, Protocol, Timestamp};
 use crate::config::{Durability, LogFormat, LogLevel};
 use crate::duration;
 use crate::keys;
-use crate::markup::SaidMarkup;
+use crate::markup::{Kind, SaidMarkup};
 use crate::providers;
 use crate::reader::{Given, Item, Mismatch, Reader, Said, Table};
 
@@ -23,6 +23,7 @@ pub(crate) struct File {
     pub(crate) server: Server,
     pub(crate) admins: Vec<Admin>,
     pub(crate) storage: Storage,
+    pub(crate) vault: Vault,
     pub(crate) providers: Vec<Provider>,
     pub(crate) models: Vec<Model>,
     pub(crate) budgets: Budgets,
@@ -118,6 +119,12 @@ pub(crate) struct Storage {
     pub(crate) durability: Given<Durability>,
 }
 
+#[derive(Default)]
+pub(crate) struct Vault {
+    pub(crate) master_key: Given<String>,
+    pub(crate) old_master_keys: Given<Vec<Said<String>>>,
+}
+
 pub(crate) struct Provider {
     pub(crate) name: Said<String>,
     pub(crate) preset: Given<String>,
@@ -184,6 +191,7 @@ pub(crate) struct Prices {
     pub(crate) updates: Given<String>,
     pub(crate) refresh: Option<PriceRefresh>,
     pub(crate) markup: SaidMarkup,
+    pub(crate) surcharge: SaidMarkup,
 }
 
 /// What happens to a model without a price.
@@ -235,6 +243,7 @@ impl File {
             server: Server::default(),
             admins: Vec::new(),
             storage: Storage::default(),
+            vault: Vault::default(),
             providers: Vec::new(),
             models: Vec::new(),
             budgets: Given::Absent,
@@ -250,6 +259,7 @@ impl File {
         let server = reader.table(root, "server", &keys::SERVER);
         let admins = reader.named_tables(root, "admins", &keys::ADMIN);
         let storage = reader.table(root, "storage", &keys::STORAGE);
+        let vault = reader.table(root, "vault", &keys::VAULT);
         let limits = reader.table(root, "limits", &keys::LIMITS);
         let media = reader.table(root, "media", &keys::MEDIA);
         let prices = reader.table(root, "prices", &keys::PRICES);
@@ -261,6 +271,7 @@ impl File {
             server: server.map(|table| Server::read(reader, &table)).unwrap_or_default(),
             admins: admins.into_iter().map(|(name, table)| Admin::read(reader, name, &table)).collect(),
             storage: storage.map(|table| Storage::read(reader, &table)).unwrap_or_default(),
+            vault: vault.map(|table| Vault::read(reader, &table)).unwrap_or_default(),
             providers: providers
                 .into_iter()
                 .map(|(name, table)| Provider::read(reader, name, &table))
@@ -322,6 +333,15 @@ impl Storage {
         let durability = [("process", Durability::Process), ("fsync", Durability::Fsync)];
         let url = reader.text(table, "url");
         Self { url, durability: reader.choice(table, "durability", &durability) }
+    }
+}
+
+impl Vault {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            master_key: reader.text(table, "master_key"),
+            old_master_keys: reader.list(table, "old_master_keys", |text| Ok(text.to_owned())),
+        }
     }
 }
 
@@ -443,8 +463,12 @@ impl Prices {
     fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
         let refresh = reader.table(table, "refresh", &keys::PRICE_REFRESH);
         let markup = reader.table(table, "markup", &keys::MARKUP);
+        let surcharge = reader.table(table, "surcharge", &keys::SURCHARGE);
         Self {
-            markup: markup.map(|markup| SaidMarkup::read(reader, &markup)).unwrap_or_default(),
+            markup: markup.map(|markup| SaidMarkup::read(reader, &markup, Kind::Markup)).unwrap_or_default(),
+            surcharge: surcharge
+                .map(|surcharge| SaidMarkup::read(reader, &surcharge, Kind::Surcharge))
+                .unwrap_or_default(),
             files: reader.list(table, "files", |text| Ok(text.to_owned())),
             builtin: reader.flag(table, "builtin"),
             unknown_model: Unknown::read(reader, table),

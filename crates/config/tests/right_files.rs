@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use fixed::{Fixed, NOTHING, read};
 use secrecy::ExposeSecret;
-use weighbridge_access::{Budget, Limits, LossPolicy};
+use weighbridge_access::{Budget, Limits, LossPolicy, MasterKey};
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
-    AnswerKeeping, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings, RouteSettings, Settings,
-    UnknownModel,
+    AnswerKeeping, DrainLimits, Markup, OnDisconnect, ProviderCredential, ProviderSettings, RouteSettings,
+    Settings, UnknownModel,
 };
 use weighbridge_pricing::ServiceTier;
 use weighbridge_units::{Bucket, Protocol, Timestamp};
@@ -120,6 +120,7 @@ fn every_key_has_its_effect() {
             ("/run/pepper", "0123456789abcdef0123456789abcdef\n"),
             ("/etc/wb/keys/one", "sk-one\n"),
             ("/etc/wb/keys/admin", "fedcba9876543210\n"),
+            ("/etc/wb/keys/vault", "fedcba9876543210fedcba9876543210\n"),
             ("/etc/wb/own.toml", include_str!("own_prices.toml")),
         ],
     };
@@ -131,6 +132,8 @@ fn every_key_has_its_effect() {
         (admin.listen.to_string().as_str(), admin.token.expose_secret()),
         ("[::1]:9001", "0123456789abcdef")
     );
+    let vault = config.vault.as_ref().unwrap();
+    assert_eq!(vault.current(), MasterKey::new(b"fedcba9876543210fedcba9876543210").unwrap().id());
     let own = &admin.tenants[0];
     assert_eq!(
         (own.name.as_str(), own.tenant.as_str(), own.token.expose_secret()),
@@ -163,24 +166,30 @@ fn every_key_has_its_effect() {
         (LogLevel::Debug, LogFormat::Text, false)
     );
     assert_eq!(config.prices.models(), [("own", "m")]);
-    let markups = &config.settings.markups;
-    let told = markups.iter().map(|markup| {
+    let told = |markups: &[Markup]| -> Vec<(String, String, String)> {
         let text = |text: Option<String>| text.unwrap_or_default();
-        let (tenant, model) = (markup.tenant.as_ref(), markup.model.as_ref());
-        (
-            text(tenant.map(ToString::to_string)),
-            text(model.map(ToString::to_string)),
-            markup.charges.to_string(),
-        )
-    });
+        let one = |markup: &Markup| {
+            let (tenant, model) = (markup.tenant.as_ref(), markup.model.as_ref());
+            (
+                text(tenant.map(ToString::to_string)),
+                text(model.map(ToString::to_string)),
+                markup.charges.to_string(),
+            )
+        };
+        markups.iter().map(one).collect()
+    };
     let expected = [
         ("", "", "20% + 0.001/request + 0.1/Mprompt + 0.2/Manswer"),
         ("acme/search", "own/*", "-2.5% + 0.002/request + 0.3/Mprompt + 0.4/Manswer"),
     ];
-    assert_eq!(
-        told.collect::<Vec<_>>(),
-        expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()))
-    );
+    let owned =
+        |list: [(&str, &str, &str); 2]| list.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()));
+    assert_eq!(told(&config.settings.markups), owned(expected));
+    let expected = [
+        ("", "", "5% + 0.003/request + 0.01/Mprompt + 0.02/Manswer"),
+        ("acme", "own/*", "0% + 0.004/request + 0.03/Mprompt + 0.04/Manswer"),
+    ];
+    assert_eq!(told(&config.settings.surcharges), owned(expected));
     let updates = &config.price_updates;
     assert_eq!(updates.file.as_deref(), Some(Path::new("/etc/wb/updates.prices.toml")));
     let refresh = updates.refresh.as_ref().unwrap();

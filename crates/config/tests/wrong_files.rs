@@ -123,6 +123,23 @@ fn storage_and_log() {
 }
 
 #[test]
+fn a_vault() {
+    let long = "0123456789abcdef0123456789abcdef";
+    for (text, expected) in [
+        ("[vault]\nmaster_key = \"geheim\"".to_owned(), "fewer than 32 bytes"),
+        (format!("[vault]\nmaster_key = \"{long}\"\nold_master_keys = [\"geheim\"]"), "fewer than 32 bytes"),
+        (
+            format!("[vault]\nold_master_keys = [\"{long}\"]"),
+            "`vault.old_master_keys` needs `vault.master_key`",
+        ),
+    ] {
+        let files = Fixed { variables: &[("OPENAI_API_KEY", "k")], files: &[] };
+        let shown = error(&text, &files).to_string();
+        assert!(shown.contains(expected) && !shown.contains("geheim") && !shown.contains(long), "{shown}");
+    }
+}
+
+#[test]
 fn providers() {
     insta::assert_snapshot!(titles(&[
         "[providers.opnai]\napi_keys = [\"k\"]",
