@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use weighbridge_access::{Cidr, Directory, KeyStore, MemoryKeyStore, Pepper};
+use weighbridge_access::{Cidr, Directory, KeyStore, MemoryKeyStore, Pepper, ProviderKeyStore};
 use weighbridge_admin::{Actor, AdminCredential, AdminService, Credentials};
 use weighbridge_cache::{
     CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
@@ -16,7 +16,7 @@ use weighbridge_cache::{
 use weighbridge_config::{AdminConfig, Config, Durability, PriceUpdates, StorageConfig};
 use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
 use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
-use weighbridge_pipeline::{Env, Fetched, Jobs, Keeping, Parts, Pipeline, PriceRefresh, SystemEnv};
+use weighbridge_pipeline::{Env, Fetched, Jobs, Keeping, KeyVault, Parts, Pipeline, PriceRefresh, SystemEnv};
 use weighbridge_records::{AuditLog, MemoryAuditLog, MemoryRequestLog, Observer, RequestLog};
 use weighbridge_store_postgres::{
     Database, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore, PostgresLedger, PostgresRequestLog,
@@ -44,6 +44,7 @@ const ACCESS_LOG_LINES: usize = 65_536;
 /// What is kept, and where.
 pub(crate) struct Stores {
     pub(crate) keys: Arc<dyn KeyStore>,
+    pub(crate) provider_keys: Arc<dyn ProviderKeyStore>,
     pub(crate) ledger: Arc<dyn LedgerStore>,
     pub(crate) audit: Arc<dyn AuditLog>,
     pub(crate) log: Arc<dyn RequestLog>,
@@ -63,9 +64,12 @@ impl Stores {
                         Durability::Process => SqliteDurability::Process,
                     },
                 };
+                let ledger = Arc::new(SqliteLedger::with_options(&options)?);
+                let keys = Arc::new(SqliteKeyStore::open(path)?);
                 Ok(Self {
-                    ledger: Arc::new(SqliteLedger::with_options(&options)?),
-                    keys: Arc::new(SqliteKeyStore::open(path)?),
+                    ledger,
+                    provider_keys: Arc::clone(&keys) as Arc<dyn ProviderKeyStore>,
+                    keys,
                     audit: Arc::new(SqliteAuditLog::open(path)?),
                     log: Arc::new(SqliteRequestLog::open(
                         &sources::beside(path, "log.db"),
@@ -76,27 +80,41 @@ impl Stores {
             }
             StorageConfig::Postgres { url } => {
                 let database = Database::open(url.expose())?;
+                let keys = Arc::new(PostgresKeyStore::open(&database));
                 Ok(Self {
                     ledger: Arc::new(PostgresLedger::open(&database)),
-                    keys: Arc::new(PostgresKeyStore::open(&database)),
+                    provider_keys: Arc::clone(&keys) as Arc<dyn ProviderKeyStore>,
+                    keys,
                     audit: Arc::new(PostgresAuditLog::open(&database)),
                     log: Arc::new(PostgresRequestLog::open(&database, PostgresRetention::default())),
                     database: Some(database),
                 })
             }
-            _ => Ok(Self {
-                ledger: Arc::new(MemoryLedger::new()),
-                keys: Arc::new(MemoryKeyStore::new()),
-                audit: Arc::new(MemoryAuditLog::new(MEMORY_RECORDS)),
-                log: Arc::new(MemoryRequestLog::new(MEMORY_RECORDS)),
-                database: None,
-            }),
+            _ => {
+                let keys = Arc::new(MemoryKeyStore::new());
+                Ok(Self {
+                    ledger: Arc::new(MemoryLedger::new()),
+                    provider_keys: Arc::clone(&keys) as Arc<dyn ProviderKeyStore>,
+                    keys,
+                    audit: Arc::new(MemoryAuditLog::new(MEMORY_RECORDS)),
+                    log: Arc::new(MemoryRequestLog::new(MEMORY_RECORDS)),
+                    database: None,
+                })
+            }
         }
     }
 
-    /// The admin service over these stores, which makes keys with `pepper`.
-    pub(crate) fn admin(&self, pepper: Pepper) -> AdminService {
-        AdminService::new(Arc::clone(&self.keys), Arc::clone(&self.ledger), Arc::clone(&self.audit), pepper)
+    /// The admin service over these stores, which makes keys with `pepper` and seals those of providers as the
+    /// configuration says.
+    pub(crate) fn admin(&self, pepper: Pepper, config: &Config) -> AdminService {
+        let (keys, ledger, audit) =
+            (Arc::clone(&self.keys), Arc::clone(&self.ledger), Arc::clone(&self.audit));
+        let providers = config.settings.providers.iter().map(|provider| provider.name.to_string()).collect();
+        AdminService::new(keys, ledger, audit, pepper).with_provider_keys(
+            Arc::clone(&self.provider_keys),
+            config.vault.clone(),
+            providers,
+        )
     }
 }
 
@@ -123,7 +141,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     let keeping = keeping(&config, &stores, &pepper)?;
     let directory = Arc::new(Directory::new(pepper.clone()));
     directory.sync(&*stores.keys).await?;
-    let admin = Arc::new(stores.admin(pepper).with_directory(Arc::clone(&directory)));
+    let admin = Arc::new(stores.admin(pepper, &config).with_directory(Arc::clone(&directory)));
 
     let ledger = Ledger::new(Arc::clone(&stores.ledger), config.settings.limits.open_requests);
     let metrics = metrics(&ledger, &stores);
@@ -144,8 +162,13 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         keeping: Some(keeping),
     };
     let pipeline = Pipeline::new(&config.settings, parts)?;
+    let vault = KeyVault::new(Arc::clone(&stores.provider_keys), config.vault);
+    vault.sync(&pipeline).await?;
     count_pipeline(&metrics, &pipeline);
     let mut jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
+    if vault.is_open() {
+        jobs.refresh_provider_keys(&pipeline, vault);
+    }
     if let Some(refresh) = price_refresh(config.price_updates) {
         jobs.refresh_prices(&pipeline, refresh);
     }

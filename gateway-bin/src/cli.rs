@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod ledger;
+mod provider_keys;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -10,12 +11,14 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use weighbridge_access::LossPolicy;
 use weighbridge_translate::Dialect;
-use weighbridge_units::{Protocol, Timestamp};
+use weighbridge_units::{Charges, ChargesError, Protocol, Timestamp};
 
 pub(crate) use ledger::{
     BalanceArgs, ExportArgs, ExportProvider, FundArgs, JournalFormat, LedgerCommand, ReconcileArgs,
     RefundArgs, StatementArgs, StatementFormat, VerifyArgs,
 };
+
+pub(crate) use provider_keys::{AddArgs, ProviderKeysCommand, SecretArgs};
 
 /// One endpoint in front of every model provider, with a ledger that equals the invoice.
 #[derive(Parser)]
@@ -38,6 +41,9 @@ pub(crate) enum Command {
     /// Define, show, change and block organisations and teams
     #[command(subcommand)]
     Tenants(TenantsCommand),
+    /// Keep keys at providers, sealed: those of tenants, used for nobody else, and one's own
+    #[command(subcommand)]
+    ProviderKeys(ProviderKeysCommand),
     /// Verify the ledger, show what it has, move wallets, compare it with a provider's figures
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -173,6 +179,14 @@ pub(crate) struct TenantArgs {
     /// A wallet, and how many dollars it may owe: 0 for prepaid. `none` for no wallet
     #[arg(long, value_name = "USD")]
     pub(crate) credit_limit_usd: Option<String>,
+    /// Whether its requests go out on provider keys of its own: prefer, require (on no others) or off; `none` leaves
+    /// it to its organisation
+    #[arg(long, value_name = "POLICY", value_parser = ["prefer", "require", "off", "none"])]
+    pub(crate) own_keys: Option<String>,
+    /// What it owes for requests on provider keys of its own, such as "5% + 0.001/request + 0.1/Mprompt + 0.2/Manswer";
+    /// `none` for what the configuration says
+    #[arg(long, value_name = "CHARGES", value_parser = charges_or_none)]
+    pub(crate) surcharge: Option<Said<Charges>>,
     /// What requests cost beside the provider's cost: a percentage of it, such as 20, or -5 for a discount.
     /// This and the other three say all of the mark-up together: what is not said is zero
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
@@ -237,6 +251,13 @@ pub(crate) struct ChangeArgs {
 /// A value, or that there is to be none.
 #[derive(Clone, Copy)]
 pub(crate) struct Said<T>(pub(crate) Option<T>);
+
+fn charges_or_none(text: &str) -> Result<Said<Charges>, ChargesError> {
+    match text {
+        "none" => Ok(Said(None)),
+        _ => text.parse().map(|charges| Said(Some(charges))),
+    }
+}
 
 fn number_or_none(text: &str) -> Result<Said<u64>, String> {
     match text {

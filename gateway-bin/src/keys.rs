@@ -34,7 +34,7 @@ pub(crate) fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
         config.storage != StorageConfig::Memory,
         "storage.url is `memory:`, which another process cannot reach: use the admin API of the running gateway"
     );
-    Ok(Stores::open(&config.storage)?.admin(sources::pepper(&config)?))
+    Ok(Stores::open(&config.storage)?.admin(sources::pepper(&config)?, &config))
 }
 
 async fn create(args: CreateArgs) -> anyhow::Result<()> {
@@ -126,7 +126,9 @@ pub(crate) fn changed(said: ChangeArgs) -> Change {
         concurrency: said.concurrency.map(|most| most.0),
         budgets: unless("none", said.budgets).map(Option::unwrap_or_default),
         credit_limit_usd: None,
+        own_keys: None,
         markup: None,
+        surcharge: None,
         expires: said.expires.map(text),
         blocked: None,
     }

@@ -49,7 +49,7 @@ fn changing(args: &ConfigArgs) -> anyhow::Result<AdminService> {
 
 fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
     let config = sources::config(args)?;
-    Ok(Stores::open(&config.storage)?.admin(sources::pepper(&config)?))
+    Ok(Stores::open(&config.storage)?.admin(sources::pepper(&config)?, &config))
 }
 
 async fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {

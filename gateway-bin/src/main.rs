@@ -8,6 +8,7 @@ mod keys;
 mod ledger;
 mod price_file;
 mod prices;
+mod provider_keys;
 mod serve;
 mod sources;
 mod tenants;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Keys(command) => keys::run(command),
         Command::Tenants(command) => tenants::run(command),
+        Command::ProviderKeys(command) => provider_keys::run(command),
         Command::Ledger(command) => ledger::run(command),
         Command::Prices(command) => prices::run(command),
         Command::Translate(args) => translate::run(&args),

@@ -44,6 +44,8 @@ async fn create(args: TenantArgs) -> anyhow::Result<()> {
 fn wanted(args: TenantArgs) -> (String, Change) {
     let text = |said: String| (said != "none").then_some(said);
     let credit_limit_usd = args.credit_limit_usd.map(text);
+    let own_keys = args.own_keys.map(text);
+    let surcharge = args.surcharge.map(|said| said.0.map(ChargesText::of));
     let said = ChargesText {
         percent: args.markup_percent,
         per_request_usd: args.markup_per_request_usd,
@@ -54,7 +56,7 @@ fn wanted(args: TenantArgs) -> (String, Change) {
         true => Some(None),
         false => (said != ChargesText::default()).then_some(Some(said)),
     };
-    (args.name, Change { credit_limit_usd, markup, ..changed(args.change) })
+    (args.name, Change { credit_limit_usd, own_keys, markup, surcharge, ..changed(args.change) })
 }
 
 fn shown(tenant: &TenantView) -> anyhow::Result<()> {

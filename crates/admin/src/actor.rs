@@ -1,4 +1,4 @@
-use weighbridge_access::TenantName;
+use weighbridge_access::{KeyOwner, TenantName};
 
 use crate::AdminError;
 
@@ -36,6 +36,11 @@ impl Actor {
     /// Whether a tenant, and what belongs to it, is there for this actor.
     pub(crate) fn may_see(&self, tenant: &TenantName) -> bool {
         self.tenant.as_ref().is_none_or(|own| tenant.is_within(own))
+    }
+
+    /// Whether a provider's key of that owner is there for this actor.
+    pub(crate) fn may_see_owner(&self, owner: &KeyOwner) -> bool {
+        owner.tenant().map_or(self.is_of_installation(), |tenant| self.may_see(tenant))
     }
 
     /// Whether the actor may make and change keys of a tenant.

@@ -13,11 +13,11 @@ use axum::{Extension, Json, Router};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use weighbridge_access::PresentedKey;
+use weighbridge_access::{PresentedKey, ProviderKeyId};
 use weighbridge_ledger::{Extent, Refusal as LedgerRefusal};
 use weighbridge_units::{AttemptId, KeyId, RequestId};
 
-use crate::{Actor, AdminError, AdminService, CreatedKey, Credentials, KeyView};
+use crate::{Actor, AdminError, AdminService, CreatedKey, Credentials, GivenSecret, KeyView};
 
 /// The largest request body. Definitions of keys are small.
 const BODY_BYTES: usize = 64 * 1024;
@@ -26,7 +26,7 @@ const GRACE_SECS: u64 = 90 * 24 * 60 * 60;
 /// The most rows of the journal in one answer.
 const JOURNAL_ROWS: usize = 1_000;
 /// What administrators of tenants may ask for at all. Each route looks at what of it is theirs.
-const OF_TENANTS: [&str; 2] = ["/admin/v1/keys", "/admin/v1/tenants"];
+const OF_TENANTS: [&str; 3] = ["/admin/v1/keys", "/admin/v1/provider-keys", "/admin/v1/tenants"];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The admin API: JSON in and out, every route behind the credential.
@@ -41,6 +41,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// | `GET /admin/v1/tenants` | every organisation and team that is defined |
 /// | `PUT /admin/v1/tenants/{name}` | defines one, by a [`crate::Change`] from no restriction: `acme`, `acme/search` |
 /// | `GET`, `PATCH /admin/v1/tenants/{name}` | shows one, changes it |
+/// | `POST /admin/v1/provider-keys` | seals and keeps a provider's key: a [`crate::NewProviderKey`] |
+/// | `GET /admin/v1/provider-keys` | every provider's key, by the last characters of its secret |
+/// | `PATCH /admin/v1/provider-keys/{id}` | changes its label or share: a [`crate::ProviderKeyChange`] |
+/// | `DELETE /admin/v1/provider-keys/{id}` | throws it away |
+/// | `POST /admin/v1/provider-keys/{id}/rotate` | gives it another secret: `{"secret": "…"}` |
+/// | `POST /admin/v1/provider-keys/reseal` | seals all under the present master key |
 /// | `GET /admin/v1/ledger/verify` | checks the whole journal; `?extent=since-seal` its end |
 /// | `GET /admin/v1/ledger/balances` | all accounts |
 /// | `GET /admin/v1/ledger/attempts` | what each ended attempt used and cost |
@@ -50,7 +56,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// | `GET /admin/v1/ledger/journal?after=&limit=` | rows of the journal, decoded |
 ///
 /// Refusals read `{"error": {"type", "message", "field"}}`. No or a wrong credential is 401 on any
-/// path, a virtual key 403. An administrator of a tenant sees and changes keys and tenants within it; what is
+/// path, a virtual key 403. An administrator of a tenant sees and changes keys, provider keys and tenants within it; what is
 /// not theirs is 404, and every route but those is 403.
 pub fn router(service: Arc<AdminService>, credentials: impl Into<Credentials>) -> Router {
     let gate = Gate { credentials: credentials.into(), service: Arc::clone(&service) };
@@ -60,6 +66,10 @@ pub fn router(service: Arc<AdminService>, credentials: impl Into<Credentials>) -
         .route("/admin/v1/tenants", get(list_tenants))
         .route("/admin/v1/tenants/{*name}", get(show_tenant).put(create_tenant).patch(update_tenant))
         .route("/admin/v1/keys/{id}/rotate", post(rotate_key))
+        .route("/admin/v1/provider-keys", post(add_provider_key).get(list_provider_keys))
+        .route("/admin/v1/provider-keys/reseal", post(reseal_provider_keys))
+        .route("/admin/v1/provider-keys/{id}", delete(revoke_provider_key).patch(update_provider_key))
+        .route("/admin/v1/provider-keys/{id}/rotate", post(rotate_provider_key))
         .route("/admin/v1/ledger/verify", get(verify_ledger))
         .route("/admin/v1/ledger/balances", get(balances))
         .route("/admin/v1/ledger/attempts", get(attempts))
@@ -240,6 +250,51 @@ async fn rotate_key(
     Ok(Json(Created::new(&rotated)).into_response())
 }
 
+async fn add_provider_key(
+    State(service): Service,
+    Extension(actor): Who,
+    body: Sent,
+) -> Result<Response, Refusal> {
+    let added = service.add_provider_key(&actor, &read_secret(body)?).await?;
+    Ok((StatusCode::CREATED, Json(added)).into_response())
+}
+
+async fn list_provider_keys(State(service): Service, Extension(actor): Who) -> Result<Response, Refusal> {
+    Ok(Json(Listed { data: service.list_provider_keys(&actor).await? }).into_response())
+}
+
+async fn rotate_provider_key(
+    State(service): Service,
+    Extension(actor): Who,
+    Path(id): Path<String>,
+    body: Sent,
+) -> Result<Response, Refusal> {
+    let NewSecret { secret } = read_secret(body)?;
+    Ok(Json(service.rotate_provider_key(&actor, provider_key_id(&id)?, &secret).await?).into_response())
+}
+
+async fn update_provider_key(
+    State(service): Service,
+    Extension(actor): Who,
+    Path(id): Path<String>,
+    body: Sent,
+) -> Result<Response, Refusal> {
+    let change = read_secret(body)?;
+    Ok(Json(service.update_provider_key(&actor, provider_key_id(&id)?, &change).await?).into_response())
+}
+
+async fn revoke_provider_key(
+    State(service): Service,
+    Extension(actor): Who,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    Ok(Json(service.revoke_provider_key(&actor, provider_key_id(&id)?).await?).into_response())
+}
+
+async fn reseal_provider_keys(State(service): Service, Extension(actor): Who) -> Result<Response, Refusal> {
+    Ok(Json(service.reseal_provider_keys(&actor).await?).into_response())
+}
+
 async fn verify_ledger(
     State(service): Service,
     query: Result<Query<VerifyQuery>, QueryRejection>,
@@ -341,6 +396,12 @@ struct Rotation {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct NewSecret {
+    secret: GivenSecret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct VerifyQuery {
     extent: Option<String>,
 }
@@ -350,18 +411,37 @@ fn key_id(text: &str) -> Result<KeyId, Refusal> {
     text.parse().map_err(|_| Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such key"))
 }
 
+fn provider_key_id(text: &str) -> Result<ProviderKeyId, Refusal> {
+    let missing = "there is no such provider key";
+    text.parse().map_err(|_| Refusal::new(StatusCode::NOT_FOUND, "not_found", missing))
+}
+
+/// Reads a body that may hold a secret, wherever in it: what is wrong is told by its place, without a word of it.
+fn read_secret<T: for<'de> Deserialize<'de>>(body: Sent) -> Result<T, Refusal> {
+    serde_json::from_slice(&received(body)?).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let message = format!(
+            "the body is not right at line {line}, column {column}: a field is missing, unknown or of another type"
+        );
+        Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", message)
+    })
+}
+
 fn read<T: for<'de> Deserialize<'de>>(body: Sent) -> Result<T, Refusal> {
-    let body = body.map_err(|rejection| match rejection.status() {
+    // serde_json's message tells field, line and column.
+    serde_json::from_slice(&received(body)?).map_err(|error| {
+        Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", format!("the body is not right: {error}"))
+    })
+}
+
+fn received(body: Sent) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             format!("the body has more than {BODY_BYTES} bytes"),
         ),
         _ => Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", "the body could not be read"),
-    })?;
-    // serde_json's message tells field, line and column.
-    serde_json::from_slice(&body).map_err(|error| {
-        Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", format!("the body is not right: {error}"))
     })
 }
 
@@ -390,6 +470,7 @@ impl From<AdminError> for Refusal {
             AdminError::Invalid { field, .. } => Self::field(field, message),
             AdminError::NotFound(_)
             | AdminError::NoTenant(_)
+            | AdminError::NoProviderKey(_)
             | AdminError::Refused(LedgerRefusal::UnknownTopUp) => {
                 Self::new(StatusCode::NOT_FOUND, "not_found", message)
             }
@@ -398,6 +479,9 @@ impl From<AdminError> for Refusal {
                 Self { field: Some(field), ..Self::new(StatusCode::FORBIDDEN, "exceeds_parent", message) }
             }
             AdminError::Revoked(_)
+            | AdminError::RevokedProviderKey(_)
+            | AdminError::NoVault
+            | AdminError::Vault(_)
             | AdminError::TenantExists(_)
             | AdminError::Changed(_)
             | AdminError::Refused(LedgerRefusal::Conflict) => {

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Deserializer};
-use weighbridge_access::{Budget, Limits, ModelScope, Tenant, VirtualKey};
+use weighbridge_access::{Budget, Limits, ModelScope, OwnKeys, Tenant, VirtualKey};
 use weighbridge_units::{Charges, NanoUsd, Timestamp};
 
 use crate::new_key::{instant_after, money, read_all};
@@ -31,10 +31,18 @@ pub struct Change {
     /// What a tenant's wallet may owe, in dollars: `0` for prepaid, `null` for no wallet. Keys have none.
     #[serde(default, deserialize_with = "said")]
     pub credit_limit_usd: Option<Option<String>>,
+    /// Whether a tenant's requests go out on provider keys of its own: `prefer`, `require`, `off`; `null` leaves it to
+    /// its organisation. Keys have none.
+    #[serde(default, deserialize_with = "said")]
+    pub own_keys: Option<Option<String>>,
     /// What a tenant's requests cost beside the provider's cost, `null` for what the configuration says. All of it:
     /// what is absent in it is zero. Keys have none.
     #[serde(default, deserialize_with = "said")]
     pub markup: Option<Option<ChargesText>>,
+    /// What a tenant owes for requests on provider keys of its own, `null` for what the configuration says. All of it:
+    /// what is absent in it is zero. Keys have none.
+    #[serde(default, deserialize_with = "said")]
+    pub surcharge: Option<Option<ChargesText>>,
     /// When it ends: `2027-01-31` or `2027-01-31T12:00:00Z`.
     #[serde(default, deserialize_with = "said")]
     pub expires: Option<Option<String>>,
@@ -56,7 +64,11 @@ pub(crate) struct Changed<'a> {
     /// Of tenants only.
     credit_limit: Option<&'a mut Option<NanoUsd>>,
     /// Of tenants only.
+    own_keys: Option<&'a mut Option<OwnKeys>>,
+    /// Of tenants only.
     markup: Option<&'a mut Option<Charges>>,
+    /// Of tenants only.
+    surcharge: Option<&'a mut Option<Charges>>,
     expires: &'a mut Option<Timestamp>,
     blocked: &'a mut bool,
 }
@@ -64,15 +76,17 @@ pub(crate) struct Changed<'a> {
 impl<'a> From<&'a mut VirtualKey> for Changed<'a> {
     fn from(key: &'a mut VirtualKey) -> Self {
         let VirtualKey { models, limits, budgets, expires, blocked, .. } = key;
-        Self { models, limits, budgets, credit_limit: None, markup: None, expires, blocked }
+        let (credit_limit, own_keys, markup, surcharge) = (None, None, None, None);
+        Self { models, limits, budgets, credit_limit, own_keys, markup, surcharge, expires, blocked }
     }
 }
 
 impl<'a> From<&'a mut Tenant> for Changed<'a> {
     fn from(tenant: &'a mut Tenant) -> Self {
-        let Tenant { models, limits, budgets, credit_limit, markup, expires, blocked, .. } = tenant;
-        let (credit_limit, markup) = (Some(credit_limit), Some(markup));
-        Self { models, limits, budgets, credit_limit, markup, expires, blocked }
+        let Tenant { models, limits, budgets, credit_limit, own_keys, expires, blocked, .. } = tenant;
+        let (credit_limit, own_keys) = (Some(credit_limit), Some(own_keys));
+        let (markup, surcharge) = (Some(&mut tenant.markup), Some(&mut tenant.surcharge));
+        Self { models, limits, budgets, credit_limit, own_keys, markup, surcharge, expires, blocked }
     }
 }
 
@@ -84,7 +98,8 @@ impl Change {
 
     /// Applies it to a definition, which is checked by whoever owns it.
     pub(crate) fn apply<'a>(&self, to: impl Into<Changed<'a>>, now: Timestamp) -> Result<(), AdminError> {
-        let Changed { models, limits, budgets, credit_limit, markup, expires, blocked } = to.into();
+        let Changed { models, limits, budgets, credit_limit, own_keys, markup, surcharge, expires, blocked } =
+            to.into();
         match &self.models {
             Some(Some(patterns)) => {
                 *models = ModelScope::Only(read_all(patterns).map_err(AdminError::definition)?)
@@ -111,11 +126,27 @@ impl Change {
             })?;
             *whose = said.as_deref().map(|text| money("credit_limit_usd", text)).transpose()?;
         }
+        if let Some(said) = &self.own_keys {
+            let whose = own_keys.ok_or_else(|| {
+                AdminError::invalid("own_keys", "a key has no provider keys: say it of its tenant")
+            })?;
+            let policy = |name: &str| {
+                let known = OwnKeys::from_name(name);
+                known.ok_or_else(|| AdminError::invalid("own_keys", "write prefer, require or off"))
+            };
+            *whose = said.as_deref().map(policy).transpose()?;
+        }
         if let Some(said) = &self.markup {
             let whose = markup.ok_or_else(|| {
                 AdminError::invalid("markup", "a key has no mark-up: give one to its tenant")
             })?;
             *whose = said.as_ref().map(|text| text.read("markup")).transpose()?;
+        }
+        if let Some(said) = &self.surcharge {
+            let whose = surcharge.ok_or_else(|| {
+                AdminError::invalid("surcharge", "a key has no surcharge: give one to its tenant")
+            })?;
+            *whose = said.as_ref().map(|text| text.read("surcharge")).transpose()?;
         }
         if let Some(said) = &self.expires {
             *expires = said.as_deref().map(|text| instant_after(text, now)).transpose()?;
@@ -134,6 +165,7 @@ impl Change {
         let text =
             |text: &ChargesText| text.read("markup").map_or_else(|why| why.to_string(), |c| c.to_string());
         let markup = self.markup.as_ref().map(|said| said.as_ref().map(text));
+        let surcharge = self.surcharge.as_ref().map(|said| said.as_ref().map(text));
         let fields = [
             ("models", shown(models.as_ref())),
             ("rpm", shown(self.rpm.as_ref())),
@@ -142,7 +174,9 @@ impl Change {
             ("concurrency", shown(self.concurrency.as_ref())),
             ("budgets", self.budgets.as_ref().map(|budgets| budgets.join("; "))),
             ("credit_limit_usd", shown(self.credit_limit_usd.as_ref())),
+            ("own_keys", shown(self.own_keys.as_ref())),
             ("markup", shown(markup.as_ref())),
+            ("surcharge", shown(surcharge.as_ref())),
             ("expires", shown(self.expires.as_ref())),
             ("blocked", self.blocked.map(|blocked| blocked.to_string())),
         ];

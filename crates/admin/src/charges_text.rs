@@ -24,7 +24,7 @@ pub struct ChargesText {
 
 impl ChargesText {
     /// As it is shown.
-    pub(crate) fn of(charges: Charges) -> Self {
+    pub fn of(charges: Charges) -> Self {
         let amount = |amount: NanoUsd| (amount != NanoUsd::ZERO).then(|| Usd::from(amount).to_string());
         Self {
             percent: Some(charges.percent().to_string()),

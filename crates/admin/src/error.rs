@@ -1,5 +1,7 @@
 use thiserror::Error;
-use weighbridge_access::{InvalidDefinition, KeyStoreError, TenantName};
+use weighbridge_access::{
+    InvalidDefinition, KeyStoreError, ProviderKeyError, ProviderKeyId, TenantName, VaultError,
+};
 use weighbridge_ledger::{LedgerError, Refusal};
 use weighbridge_records::LogError;
 use weighbridge_units::KeyId;
@@ -46,6 +48,24 @@ pub enum AdminError {
     /// The key is in no state for this.
     #[error("the key {0} is revoked: make another one")]
     Revoked(KeyId),
+    /// Nothing to seal providers' keys under.
+    #[error(
+        "no master key is configured, so that no provider key can be sealed: set vault.master_key, such as \
+         \"${{file:/run/secrets/vault_key}}\", made with `openssl rand -hex 32`"
+    )]
+    NoVault,
+    /// There is no such provider's key.
+    #[error("there is no provider key {0}")]
+    NoProviderKey(ProviderKeyId),
+    /// The provider's key is thrown away.
+    #[error("the provider key {0} is revoked: add another one")]
+    RevokedProviderKey(ProviderKeyId),
+    /// A provider's key could not be sealed or opened.
+    #[error("{0}")]
+    Vault(#[source] VaultError),
+    /// The store of providers' keys failed.
+    #[error("the store of provider keys failed: nothing was changed; try again")]
+    ProviderKeys(#[source] ProviderKeyError),
     /// The store of keys failed.
     #[error("the store of keys failed: nothing was changed; try again")]
     Keys(#[source] KeyStoreError),
@@ -102,6 +122,16 @@ impl AdminError {
             other => Self::Keys(other),
         }
     }
+
+    /// What went wrong with a provider's key, as far as the caller can do something about it.
+    pub(crate) fn from_provider_keys(error: ProviderKeyError) -> Self {
+        match error {
+            ProviderKeyError::NotFound(id) => Self::NoProviderKey(id),
+            ProviderKeyError::Changed(id) => Self::Changed(format!("the provider key {id}")),
+            ProviderKeyError::Invalid(why) => Self::definition(why),
+            other => Self::ProviderKeys(other),
+        }
+    }
 }
 
 /// The field of [`crate::NewKey`] that a refusal is about.
@@ -117,6 +147,10 @@ const fn field_of(why: &InvalidDefinition) -> &'static str {
         InvalidDefinition::NegativeLimit => "usd_per_minute",
         InvalidDefinition::Budget(_) | InvalidDefinition::Zone(_) => "budgets",
         InvalidDefinition::Tags(_) => "tags",
+        InvalidDefinition::ProviderSecret => "secret",
+        InvalidDefinition::ProviderName => "provider",
+        InvalidDefinition::Label => "label",
+        InvalidDefinition::Weight => "weight",
         _ => "key",
     }
 }

@@ -11,6 +11,7 @@ use weighbridge_records::{AuditLog, AuditRecord};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
 
 use crate::bounds::Grant;
+use crate::provider_keys::ProviderKeys;
 use crate::reconcile::{Export, ExportFormat, LedgerSide, ReconciliationView, reconcile};
 use crate::statement::Statement;
 use crate::wallet::{BOOKS, read_tenant, receivable, shown_id};
@@ -30,6 +31,7 @@ pub struct AdminService {
     pepper: Pepper,
     directory: Option<Arc<Directory>>,
     clock: Box<dyn Clock>,
+    pub(crate) provider_keys: Option<ProviderKeys>,
 }
 
 impl AdminService {
@@ -40,7 +42,8 @@ impl AdminService {
         audit: Arc<dyn AuditLog>,
         pepper: Pepper,
     ) -> Self {
-        Self { keys, ledger, audit, pepper, directory: None, clock: Box::new(SystemClock) }
+        let clock = Box::new(SystemClock);
+        Self { keys, ledger, audit, pepper, directory: None, clock, provider_keys: None }
     }
 
     /// Makes changes known to a gateway of the same process at once. Others take notice by the
@@ -369,7 +372,7 @@ fn created(key: &VirtualKey, minted: MintedKey, now: Timestamp) -> CreatedKey {
     CreatedKey { view: KeyView::new(key, now), secret: minted.into_secret() }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], AdminError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], AdminError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| AdminError::Random)?;
     Ok(bytes)

@@ -79,6 +79,9 @@ impl AdminService {
         if change.markup.is_some() && !actor.is_of_installation() {
             return Err(AdminError::forbidden("mark-ups are for the administrator of the installation"));
         }
+        if change.surcharge.is_some() && !actor.is_of_installation() {
+            return Err(AdminError::forbidden("surcharges are for the administrator of the installation"));
+        }
         tenant.check().map_err(AdminError::definition)?;
         let mut parents = self.around(&tenant.name).await?;
         parents.retain(|parent| parent.name != tenant.name);

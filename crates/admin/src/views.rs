@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use weighbridge_access::{Budget, BudgetLimit, ModelScope, Tenant, VirtualKey};
+use weighbridge_access::{Budget, BudgetLimit, ModelScope, OwnKeys, Tenant, VirtualKey};
 use weighbridge_ledger::{AccountId, Balance, Measure, Quantity, Used, Verification};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
 
@@ -160,10 +160,15 @@ pub struct TenantView {
     pub budgets: Vec<BudgetView>,
     /// What it may owe, in dollars, if it has a wallet.
     pub credit_limit_usd: Option<String>,
+    /// Whether its requests go out on provider keys of its own: `prefer`, `require` or `off`; `null` leaves it to its
+    /// organisation.
+    pub own_keys: Option<&'static str>,
     /// What its requests cost beside the provider's cost, where that is not as configured. Shown to whoever
     /// administers the installation only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub markup: Option<ChargesText>,
+    /// What it owes for requests on provider keys of its own, where that is not as configured.
+    pub surcharge: Option<ChargesText>,
     /// When it was made, in RFC 3339.
     pub created: String,
     /// From when on its keys are refused.
@@ -190,7 +195,9 @@ impl TenantView {
             concurrency: tenant.limits.concurrency,
             budgets: tenant.budgets.iter().map(BudgetView::new).collect(),
             credit_limit_usd: tenant.credit_limit.map(|limit| limit.to_string()),
+            own_keys: tenant.own_keys.map(OwnKeys::as_str),
             markup: tenant.markup.map(ChargesText::of),
+            surcharge: tenant.surcharge.map(ChargesText::of),
             created: tenant.created.to_string(),
             expires: tenant.expires.map(|at| at.to_string()),
         }
