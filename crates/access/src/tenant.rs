@@ -147,6 +147,9 @@ pub struct Tenant {
     /// What its keys' requests cost beside the provider's cost; `None` is what the configuration says. A team's
     /// goes before its organisation's.
     pub markup: Option<Charges>,
+    /// What it owes for requests on provider keys of its own; `None` is what the configuration says. A team's goes
+    /// before its organisation's.
+    pub surcharge: Option<Charges>,
     /// Whether its keys are refused until further notice.
     pub blocked: bool,
     /// When it was made.
@@ -166,6 +169,7 @@ impl Tenant {
             credit_limit: None,
             own_keys: None,
             markup: None,
+            surcharge: None,
             blocked: false,
             created,
             expires: None,

@@ -226,6 +226,8 @@ fn changes() -> impl Strategy<Value = Change> {
             usd_per_minute,
             credit_limit_usd: None,
             markup: None,
+            surcharge: None,
+            own_keys: None,
             concurrency,
             budgets,
             expires,

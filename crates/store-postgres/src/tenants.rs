@@ -12,9 +12,10 @@ use crate::session::Session;
 const ALL: &str = "SELECT * FROM tenant ORDER BY name";
 const FIND: &str = "SELECT * FROM tenant WHERE name = $1";
 const WRITE: &str = "INSERT INTO tenant (name, models, rpm, tpm, usd_per_minute, concurrency, budgets, blocked, created, \
-     expires, credit_limit, own_keys, markup) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+     expires, credit_limit, markup, own_keys, surcharge) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
      ON CONFLICT (name) DO UPDATE SET models = $2, rpm = $3, tpm = $4, usd_per_minute = $5, concurrency = $6, \
-     budgets = $7, blocked = $8, created = $9, expires = $10, credit_limit = $11, own_keys = $12, markup = $13";
+     budgets = $7, blocked = $8, created = $9, expires = $10, credit_limit = $11, markup = $12, own_keys = $13, \
+     surcharge = $14";
 
 #[cfg(test)]
 pub(crate) const STATEMENTS: [&str; 3] = [ALL, FIND, WRITE];
@@ -50,8 +51,9 @@ pub(crate) async fn write(session: &mut Session, tenant: &Tenant) -> Result<u64,
                 &tenant.created.as_micros(),
                 &tenant.expires.map(Timestamp::as_micros),
                 &tenant.credit_limit.map(NanoUsd::get),
-                &tenant.own_keys.map(OwnKeys::as_str),
                 &tenant.markup.map(|charges| charges.to_string()),
+                &tenant.own_keys.map(OwnKeys::as_str),
+                &tenant.surcharge.map(|charges| charges.to_string()),
             ],
         )
         .await
@@ -85,6 +87,7 @@ impl TenantRow<'_> {
         let markup = self.get::<Option<String>>("markup")?;
         let read = |text: String| text.parse().map_err(|error: ChargesError| self.corrupt(error));
         tenant.markup = markup.map(read).transpose()?;
+        tenant.surcharge = self.get::<Option<String>>("surcharge")?.map(read).transpose()?;
         tenant.blocked = self.get("blocked")?;
         tenant.expires = self.get::<Option<i64>>("expires")?.map(Timestamp::from_micros);
         if let Some(name) = self.get::<Option<String>>("own_keys")? {

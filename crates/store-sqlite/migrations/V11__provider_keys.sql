@@ -23,3 +23,5 @@ INSERT INTO provider_key_version (only, version) VALUES (1, 0);
 
 -- Whether a tenant's requests go out on provider keys of its own; NULL leaves it to its organisation.
 ALTER TABLE tenant ADD COLUMN own_keys TEXT;
+-- What it owes for those, where that is not as configured: "5% + 0.002/request".
+ALTER TABLE tenant ADD COLUMN surcharge TEXT;
