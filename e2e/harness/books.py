@@ -87,3 +87,12 @@ def assert_equal(gateway: Gateway, simulator: Simulator) -> list[dict[str, Any]]
     assert not wrong, "\n".join(wrong)
     gateway.command("ledger", "verify")
     return found
+
+
+def assert_nothing_pending(gateway: Gateway) -> None:
+    """With no request in flight, nothing is reserved (rule R6), and tenants owe what they were charged."""
+    balances = json.loads(gateway.command("ledger", "balances", "--json").stdout)
+    assert not [it for it in balances if decimal.Decimal(it["pending"])], balances
+    owed = sum(decimal.Decimal(it["posted"]) for it in balances if it["kind"] == "receivable")
+    charged = sum(decimal.Decimal(entry["charged_usd"]) for entry in entries(gateway))
+    assert owed == charged, f"owed {owed}, charged {charged}"

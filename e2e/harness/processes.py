@@ -196,10 +196,17 @@ fallbacks = ["anthropic/claude-haiku-4-5"]
 requests = false
 """
 
-    def start(self) -> Gateway:
-        """Serves, and waits until it is ready."""
+    def launch(self, **options: Any) -> Gateway:
+        """Serves; it may die before it is ready. `options` are those of `Popen`."""
         with (self.folder / "gateway.log").open("ab") as log:
-            self.process = subprocess.Popen([self.program, "serve", "--config", self.config], stdout=log, stderr=log)
+            arguments = [self.program, "serve", "--config", self.config]
+            self.process = subprocess.Popen(arguments, stdout=log, stderr=log, **options)
+        return self
+
+    def start(self, **options: Any) -> Gateway:
+        """Serves, and waits until it is ready."""
+        self.launch(**options)
+        assert self.process
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -228,10 +235,10 @@ requests = false
         path = self.folder / "gateway.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Runs a subcommand with the same configuration."""
+    def command(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Runs a subcommand with the same configuration. `options` are those of `run`."""
         done = subprocess.run(
-            [self.program, *arguments, "--config", self.config], capture_output=True, text=True, timeout=60
+            [self.program, *arguments, "--config", self.config], capture_output=True, text=True, timeout=60, **options
         )
         assert not check or done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
         return done

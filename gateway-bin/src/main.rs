@@ -4,6 +4,8 @@ mod assembly;
 mod check;
 mod cli;
 mod demo;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod keys;
 mod ledger;
 mod price_file;
@@ -24,6 +26,11 @@ use crate::cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    if let Err(error) = failpoints::arm() {
+        cli::complain(&error);
+        return ExitCode::FAILURE;
+    }
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args),

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,8 +13,10 @@ use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use weighbridge_routing::FailureCause;
 use weighbridge_stream::{AnswerTap, End, Relay, RelayState};
-use weighbridge_units::AttemptOutcome;
+use weighbridge_translate::{StreamForm, encode_stream_error};
+use weighbridge_units::{AttemptOutcome, ErrorClass, Protocol, RequestId};
 
+use crate::attempt::error;
 use crate::conversation;
 use crate::departure::{read_on, read_out};
 use crate::exchange::Exchange;
@@ -62,7 +65,11 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Stream(stream) => stream.poll(cx).map(|frame| frame.map(Ok)),
+            Kind::Stream(stream) => match catch_unwind(AssertUnwindSafe(|| stream.poll(cx))) {
+                Ok(polled) => polled.map(|frame| frame.map(Ok)),
+                // The panic itself was reported by its hook.
+                Err(_) => Poll::Ready(stream.panicked().map(Ok)),
+            },
         }
     }
 
@@ -86,10 +93,11 @@ pub(crate) struct StreamBody {
     stage: Stage,
     /// Reads the answer off what leaves, where it is kept.
     tap: Option<Box<AnswerTap>>,
+    /// Whom an error in the middle of the stream is told to.
+    client: Option<(Protocol, RequestId)>,
 }
 
 /// Who answers for the money while the body is polled.
-#[expect(clippy::large_enum_variant, reason = "it lies in a box, and changes once in the life of a stream")]
 enum Stage {
     /// The provider is still writing; dropping this means that the client has left.
     Running(InFlight),
@@ -108,7 +116,9 @@ impl StreamBody {
     ) -> Self {
         let said = attempt.exchange().and_then(|exchange| exchange.conversation.as_ref());
         let tap = said.filter(|said| said.keeps()).map(|_| Box::default());
-        let mut body = Self { upstream, relay, ready, stage: Stage::Running(attempt), tap };
+        let events = attempt.exchange().filter(|exchange| exchange.form == StreamForm::Events);
+        let client = events.map(|exchange| (exchange.client, exchange.id().clone()));
+        let mut body = Self { upstream, relay, ready, stage: Stage::Running(attempt), tap, client };
         body.end_if_told();
         body
     }
@@ -188,6 +198,21 @@ impl StreamBody {
         if let Some(exchange) = exchange {
             self.stage = Stage::Ending(exchange);
         }
+    }
+
+    /// Something panicked: the attempt has ended, or ends here, as a crash. What waited to leave may hold the
+    /// end of a good answer, and is not sent; the client is told of the failure, and nothing follows.
+    fn panicked(&mut self) -> Option<Frame<Bytes>> {
+        self.ready.clear();
+        self.tap = None;
+        if let Stage::Running(attempt) = std::mem::replace(&mut self.stage, Stage::Done) {
+            attempt.crash(self.relay.facts());
+        }
+        let (client, id) = self.client.take()?;
+        let failed = error(ErrorClass::Server, 500, "The gateway failed.");
+        // Whatever frame the client has the beginning of ends here.
+        let event = [&b"\n\n"[..], &encode_stream_error(client, &failed, id.as_str())].concat();
+        Some(Frame::data(event.into()))
     }
 
     /// The trailer with the cost, where it is wanted; then nothing.

@@ -13,7 +13,8 @@ use weighbridge_stream::{Facts, Framing};
 use weighbridge_translate::bedrock_converse::named_error;
 use weighbridge_translate::{ApiError, decode_error, error_protocol, retry_delay};
 use weighbridge_transport::{Consumed, Phase, Transport, TransportError};
-use weighbridge_units::{AttemptOutcome, ErrorClass, Protocol};
+use weighbridge_units::failpoint::reach;
+use weighbridge_units::{AttemptOutcome, ErrorClass, Failpoint, Protocol};
 
 use crate::admit::Travelling;
 use crate::answer::AnswerBody;
@@ -158,6 +159,7 @@ fn keep_decision(exchange: &mut Exchange, plan: &Plan, route: &ModelRoute) {
 /// Sends one attempt and waits until it answers, up to the commit point, or fails.
 async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Transport) -> Attempted {
     let Reserved { intent, body } = reserved;
+    reach(Failpoint::Reserved);
     let deployment = Arc::clone(&intent.deployment);
     let timeouts = deployment.provider.timeouts;
     let provider = spoken(&intent.exchange, &deployment);
@@ -169,7 +171,10 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     let mut sending = transport.send(request, timeouts.connect);
     let head = std::future::poll_fn(|cx| match sending.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(Ok(result)),
-        Poll::Pending => timer.poll_expired(cx).map(Err),
+        Poll::Pending => {
+            reach(Failpoint::Sending);
+            timer.poll_expired(cx).map(Err)
+        }
     })
     .await;
     drop(sending);
@@ -180,6 +185,7 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     };
     let (head, body) = response.into_parts();
     in_flight.head_came(head.status.as_u16());
+    reach(Failpoint::HeadCame);
     timer.piece_came();
     let upstream = Upstream::new(body, timer);
     if !head.status.is_success() {

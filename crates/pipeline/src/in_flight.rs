@@ -13,7 +13,8 @@ use weighbridge_ledger::{EndFacts, Name, Reservation};
 use weighbridge_records::{AttemptRecord, PricedBy};
 use weighbridge_routing::{FailureCause, Pick};
 use weighbridge_stream::Facts;
-use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Monotonic, NanoUsd};
+use weighbridge_units::failpoint::reach;
+use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Failpoint, Monotonic, NanoUsd};
 
 use crate::compiled::Deployment;
 use crate::exchange::Exchange;
@@ -142,6 +143,11 @@ impl InFlight {
         drop(self.end(&Ending::CLIENT_LEFT, facts));
     }
 
+    /// Ends an attempt in whose way something panicked.
+    pub(crate) fn crash(self, facts: &Facts) {
+        drop(self.end(&Ending::of(AttemptOutcome::Crashed), facts));
+    }
+
     /// The attempt's id.
     pub(crate) fn attempt(&self) -> Option<AttemptId> {
         self.0.as_ref().map(|sent| sent.intent.reservation.attempt())
@@ -175,6 +181,7 @@ impl Sent {
         let attempt = reservation.attempt();
         let Metered { card, usage, provenance, exact, cost, price } = meter.read(ending, facts, worst);
         let charged = if outcome.tenant_pays() { price } else { NanoUsd::ZERO };
+        reach(Failpoint::Metered);
         reservation.end(EndFacts {
             at: exchange.wall(),
             outcome,
@@ -185,6 +192,7 @@ impl Sent {
             exact,
             reason: absorbed_reason(outcome),
         });
+        reach(Failpoint::HandedOver);
         claim.settle(usage.total(), cost, charged, exchange.now());
         if exchange.core().ledger.wants_flush() {
             settle_soon(&exchange.draft.core);

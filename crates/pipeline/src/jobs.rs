@@ -29,6 +29,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use weighbridge_access::KeyStore;
+use weighbridge_units::Failpoint;
+use weighbridge_units::failpoint::reach;
 
 use crate::keeping::Keeper;
 use crate::own_keys::KeyVault;
@@ -124,6 +126,7 @@ impl Turn {
     fn settle(self) {
         let ledger = self.0.ledger.clone();
         drop(self); // What is handed over from now on gets a turn of its own.
+        reach(Failpoint::Settling);
         ledger.flush();
     }
 }

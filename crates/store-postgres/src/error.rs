@@ -13,6 +13,12 @@ pub(crate) enum DbError {
     /// A row is not what it must be.
     #[error("{0}")]
     Corrupt(String),
+    /// The writer panicked, which is a bug; its transaction is rolled back.
+    #[error("the ledger's writer panicked")]
+    Panicked,
+    /// A test wants it so.
+    #[error(transparent)]
+    Injected(#[from] weighbridge_units::failpoint::Injected),
     /// The store's thread has died.
     #[error("the store's thread has ended")]
     Ended,
@@ -26,7 +32,7 @@ impl DbError {
     /// Whether the same may succeed on another connection at once: the connection broke, or somebody else's
     /// transaction was in the way.
     pub(crate) fn is_worth_a_retry(&self) -> bool {
-        let Self::Postgres(error) = self else { return false };
+        let Self::Postgres(error) = self else { return matches!(self, Self::Injected(_)) };
         let Some(state) = error.code() else { return error.is_closed() || error.as_db_error().is_none() };
         // Connection exceptions, rolled back transactions, and a server that goes down or comes up.
         let classes = ["08", "40", "57"];

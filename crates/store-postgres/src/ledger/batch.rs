@@ -7,7 +7,8 @@ use weighbridge_ledger::{
     AccountId, Book, ChainHead, ClaimId, Command, CommandId, Counters, EntityId, Entry, Fact, Holder, Intent,
     Name, PayloadHash, RollupKey, RowHash, Settlement, Standing, State, View, apply, encode,
 };
-use weighbridge_units::{AttemptId, NanoUsd, Timestamp};
+use weighbridge_units::failpoint::pass;
+use weighbridge_units::{AttemptId, Failpoint, NanoUsd, Timestamp};
 
 use super::rows::{
     attempt_column, book_column, claim, claim_column, command_column, epoch_column, id_column, refund,
@@ -265,6 +266,7 @@ impl Batch {
             write(session, !refunds.0.is_empty(), ADD_REFUNDS, [&refunds.0, &refunds.1]),
             write(session, !rollups.counts.is_empty(), ADD_ROLLUPS, rollups.values()),
             write(session, !name_ids.is_empty(), INSERT_NAMES, [&name_ids, &name_texts]),
+            async { Ok(pass(Failpoint::PostgresWritten)?) },
             session.run("COMMIT"),
         )?;
         Ok(())

@@ -8,7 +8,8 @@ use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use weighbridge_ledger::{Command, Counters, End, Epoch, LedgerError, Name, Permit, Recovery};
-use weighbridge_units::Timestamp;
+use weighbridge_units::failpoint::pass;
+use weighbridge_units::{Failpoint, Timestamp};
 
 use super::queue::{Answer, Queue};
 use super::rows::{column, epoch_column, read_epoch};
@@ -148,6 +149,9 @@ impl Shared {
                 _ => break,
             }
         }
+        if matches!(committed, Err(DbError::Panicked)) {
+            committed = commit_one_by_one(&mut writer, &orders.commands).await;
+        }
         self.note(&writer, &committed);
         match committed {
             Ok(answers) => {
@@ -247,6 +251,7 @@ impl Shared {
             let closed = writer.close_dead(&dead).await;
             self.note(&writer, &closed);
             recovery.writers = closed?;
+            pass(Failpoint::PostgresDeadClosed)?;
         }
         let mut after = self.is_left_open().await?.then(Vec::new);
         while let Some(from) = after {
@@ -256,6 +261,7 @@ impl Shared {
             let (ended, last) = ended?;
             recovery.crashed += ended;
             after = last;
+            pass(Failpoint::PostgresRecovered)?;
         }
         self.recovered.store(true, Ordering::Release);
         Ok(recovery)
@@ -285,6 +291,25 @@ impl Shared {
         lent.give_back();
         column(&row, 0)
     }
+}
+
+/// After a panic: whatever brings it about must not hold up the rest, nor take it along.
+async fn commit_one_by_one(
+    writer: &mut Writer,
+    commands: &[Option<Command>],
+) -> Result<Vec<Answer>, DbError> {
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands {
+        match writer.commit(std::slice::from_ref(command)).await {
+            Ok(one) => answers.extend(one),
+            Err(DbError::Panicked) => {
+                tracing::error!(?command, "the ledger's writer panics over this, which is a bug");
+                answers.push(Err(LedgerError::Corrupt { what: DbError::Panicked.to_string() }));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answers)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

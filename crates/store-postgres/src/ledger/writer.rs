@@ -1,15 +1,17 @@
 //! The one who writes: loads what a batch touches, decides, and commits it in one transaction.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::try_join;
+use futures::{FutureExt, try_join};
 use weighbridge_ledger::{
     ChainHead, Command, Counters, Decision, End, EndFacts, EntityId, Epoch, Intent, LedgerError, Name,
     Refusal, Seal, decide, decide_end,
 };
-use weighbridge_units::{AttemptId, Timestamp};
+use weighbridge_units::failpoint::pass;
+use weighbridge_units::{AttemptId, Failpoint, Timestamp};
 
 use super::batch::{self, Batch, Heads};
 use super::load::{self, Found, Loaded, Wanted, fetch};
@@ -104,8 +106,9 @@ impl Writer {
         if commands.iter().all(Option::is_none) && !commands.is_empty() {
             return Ok(commands.iter().map(|_| Ok(())).collect());
         }
-        let committed = within(COMMIT_WITHIN, self.try_commit(commands)).await;
-        self.remember(committed)
+        let committed =
+            AssertUnwindSafe(within(COMMIT_WITHIN, self.try_commit(commands))).catch_unwind().await;
+        self.remember(committed.unwrap_or(Err(DbError::Panicked)))
     }
 
     /// What failed leaves nothing behind that could be wrong: the connection goes, and with it the transaction, if
@@ -159,6 +162,7 @@ impl Writer {
             if is_open {
                 self.heads = Some(heads);
                 loaded.absorb(self.session()?, &wanted, found).await?;
+                pass(Failpoint::PostgresBegun)?;
                 let batch = Batch::new(seq, heads, self.counters);
                 return Ok(Begun { batch, loaded, epoch, stale });
             }
@@ -209,6 +213,7 @@ impl Writer {
         let opened = self.session()?.ask(OPEN_EPOCH, &[]).await?;
         let row = opened.first().ok_or_else(|| DbError::corrupt("no epoch was opened"))?;
         let epoch = read_epoch(column(row, 0)?)?;
+        pass(Failpoint::PostgresEpoch)?;
         self.heads = None;
         self.own.clear();
         self.epoch = Some(epoch);
@@ -261,6 +266,7 @@ impl Writer {
         let Begun { mut batch, mut loaded, .. } = begun;
         batch.names.retain(|id, _| !self.names.contains(id));
         batch.commit(self.session()?, &mut loaded.state).await?;
+        pass(Failpoint::PostgresCommitted)?;
         self.counters = batch.counters;
         self.heads = Some(batch.heads);
         if self.names.len() > Self::NAMES {
@@ -345,6 +351,7 @@ impl Writer {
             for answer in self.carry_out(&mut begun, &seal).await? {
                 answer.map_err(DbError::corrupt)?;
             }
+            pass(Failpoint::PostgresSealed)?;
         }
         self.confirm(begun).await
     }

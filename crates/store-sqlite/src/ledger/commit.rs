@@ -20,7 +20,7 @@ use weighbridge_units::Timestamp;
 
 use super::queue::{Hears, Queue, Slot};
 use super::rows::StoreError;
-use super::writer::{Answer, Writer};
+use super::writer::{Answer, Order, Writer};
 use crate::Durability;
 
 /// What all handles and threads of one opened ledger share.
@@ -158,7 +158,10 @@ impl Shared {
         if orders.is_empty() {
             return Ok(());
         }
-        let committed = writer.commit(&orders);
+        let mut committed = writer.commit(&orders);
+        if matches!(committed, Err(StoreError::Panicked)) {
+            committed = commit_one_by_one(writer, &orders);
+        }
         self.note(writer, &committed);
         match committed {
             Ok(answers) => {
@@ -202,7 +205,9 @@ impl Shared {
         let mut health = lock(&self.health);
         health.counters = writer.counters();
         health.failure = match done {
-            Err(error @ (StoreError::Sqlite(_) | StoreError::File(_))) => Some(unavailable(error)),
+            Err(error @ (StoreError::Sqlite(_) | StoreError::File(_) | StoreError::Panicked)) => {
+                Some(unavailable(error))
+            }
             _ => None,
         };
     }
@@ -245,6 +250,22 @@ impl Shared {
         signal.work = false;
         if signal.stop { Woken::Stop } else { Woken::Work }
     }
+}
+
+/// After a panic: whatever brings it about must not hold up the rest, nor take it along.
+fn commit_one_by_one(writer: &mut Writer, orders: &[Order]) -> Result<Vec<Answer>, StoreError> {
+    let mut answers = Vec::with_capacity(orders.len());
+    for order in orders {
+        match writer.commit(std::slice::from_ref(order)) {
+            Ok(one) => answers.extend(one),
+            Err(StoreError::Panicked) => {
+                tracing::error!(?order, "the ledger's writer panics over this, which is a bug");
+                answers.push(Err(LedgerError::Corrupt { what: StoreError::Panicked.to_string() }));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answers)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -5,6 +5,7 @@ use weighbridge_ledger::{
     AccountId, Act, Balance, Book, ClaimId, CommandId, Ended, Entry, Fact, Funding, Holder, Intent,
     LedgerError, PayloadHash, Quantity, Rollup, RollupKey, RowHash, Standing, TopUp, decode,
 };
+use weighbridge_units::failpoint::Injected;
 use weighbridge_units::{AttemptId, Bucket, KeyId, NanoUsd, Timestamp};
 
 pub(super) const INSERT_ENTRY: &str = "INSERT INTO entry (seq, book, body, hash) VALUES (?1, ?2, ?3, ?4)";
@@ -78,6 +79,15 @@ pub(super) enum StoreError {
     /// A row is not what it must be.
     #[error("{0}")]
     Corrupt(String),
+    /// The writer panicked, which is a bug; its transaction is rolled back.
+    #[error("the ledger's writer panicked")]
+    Panicked,
+}
+
+impl From<Injected> for StoreError {
+    fn from(injected: Injected) -> Self {
+        Self::File(std::io::Error::other(injected))
+    }
 }
 
 impl From<StoreError> for LedgerError {

@@ -1,6 +1,7 @@
 //! The one who writes: loads what a batch touches, decides, and commits it in one transaction.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use rusqlite::Connection;
@@ -8,7 +9,8 @@ use weighbridge_ledger::{
     Command, Counters, Decision, End, EndFacts, EntityId, Epoch, LedgerError, Name, Recovery, Refusal, Seal,
     State, apply,
 };
-use weighbridge_units::Timestamp;
+use weighbridge_units::failpoint::pass;
+use weighbridge_units::{Failpoint, Timestamp};
 
 use super::batch::{Batch, Position};
 use super::epoch::{Claim, close_dead};
@@ -81,8 +83,22 @@ impl Writer {
     /// # Errors
     /// Nothing was written, or it is unknown whether it was; the same orders may be given again.
     pub(super) fn commit(&mut self, orders: &[Order]) -> Result<Vec<Answer>, StoreError> {
+        match catch_unwind(AssertUnwindSafe(|| self.try_commit(orders))) {
+            Ok(done) => done,
+            Err(_) => {
+                self.confirmed.counters.failed_commits += 1;
+                self.abandon();
+                Err(StoreError::Panicked)
+            }
+        }
+    }
+
+    fn try_commit(&mut self, orders: &[Order]) -> Result<Vec<Answer>, StoreError> {
         let stale = self.begin()?;
-        let answers = self.carry_out(orders, stale);
+        let answers = self.carry_out(orders, stale).and_then(|answers| {
+            pass(Failpoint::SqliteWritten)?;
+            Ok(answers)
+        });
         self.confirm(answers)
     }
 
@@ -97,6 +113,7 @@ impl Writer {
             self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             self.in_transaction = true;
             let version = self.db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+            pass(Failpoint::SqliteBegun)?;
             if self.data_version == Some(version) {
                 return Ok(stale);
             }
@@ -114,6 +131,7 @@ impl Writer {
     /// Becomes a new writer, whose chains have no rows yet.
     fn open_epoch(&mut self) -> Result<(), StoreError> {
         self.claim = Some(Claim::new(&self.db, &self.path)?);
+        pass(Failpoint::SqliteEpoch)?;
         let (folded, last_seq) = find_folded(&self.db)?;
         let counters = self.confirmed.counters;
         self.confirmed = Position { last_seq, folded, counters, ..Position::default() };
@@ -174,6 +192,7 @@ impl Writer {
         if self.tail.rows() > 0 {
             self.tail.fold(&self.db, &mut self.state, self.at.last_seq)?;
             self.at.folded = self.at.last_seq;
+            pass(Failpoint::SqliteFolded)?;
             if self.state.balances().len() > Self::BALANCES {
                 self.state = State::new();
             }
@@ -197,6 +216,7 @@ impl Writer {
     fn confirm<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
         let committed = done.and_then(|done| {
             self.db.prepare_cached("COMMIT")?.execute([])?;
+            pass(Failpoint::SqliteCommitted)?;
             Ok(done)
         });
         match committed {
@@ -284,6 +304,7 @@ impl Writer {
             Ok((dead, self.db.prepare_cached(closed)?.query_row([], |row| row.get(0))?))
         });
         let (dead, closed): (u64, i64) = self.confirm(dead)?;
+        pass(Failpoint::SqliteDeadClosed)?;
         let mut recovery = Recovery { crashed: 0, writers: dead };
         // A closed writer opens nothing: if there are no more of them, nothing can have been left open since.
         if self.recovered == Some(closed) {
@@ -301,6 +322,7 @@ impl Writer {
             let (ended, last) = self.confirm(done)?;
             recovery.crashed += ended as u64;
             after = last;
+            pass(Failpoint::SqliteRecovered)?;
         }
         self.recovered = Some(closed);
         Ok(recovery)
@@ -365,6 +387,7 @@ impl Writer {
             self.db.prepare_cached(INSERT_SEAL)?.execute((id_column(seq), id_column(last_seq + 1)))?;
         }
         self.at.sealed_seq = Some(self.at.last_seq);
+        pass(Failpoint::SqliteSealed)?;
         Ok(())
     }
 
