@@ -5,6 +5,7 @@ use std::sync::Arc;
 use weighbridge_ledger::Name;
 use weighbridge_pricing::{Breakdown, PriceBook, PriceCard, PriceError, ServiceTier, Terms};
 use weighbridge_stream::Facts;
+use weighbridge_tokens::Searches;
 use weighbridge_units::{AttemptOutcome, Bucket, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
 use crate::in_flight::Ending;
@@ -61,6 +62,24 @@ pub(crate) struct Worst {
     pub(crate) tokens: u64,
 }
 
+/// What a request cannot go beyond, whatever its answers are (rule R4).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Tokens of the prompt.
+    pub(crate) prompt: u64,
+    /// What the provider may search on its side.
+    pub(crate) searches: Searches,
+}
+
+impl Bounds {
+    /// The kinds of searches that the provider may make, and how many of each at most.
+    fn searched(&self) -> impl Iterator<Item = (Bucket, u64)> {
+        let Searches { web, files, maps, .. } = self.searches;
+        let all = [(Bucket::WebSearch, web), (Bucket::FileSearch, files), (Bucket::MapSearch, maps)];
+        all.into_iter().filter(|(_, most)| *most > 0)
+    }
+}
+
 impl Meter {
     /// Reads the meter at the end of an attempt. `reserved` stands in where a usage is beyond pricing.
     pub(crate) fn read(&self, ending: &Ending, facts: &Facts, reserved: Worst) -> Metered {
@@ -94,17 +113,28 @@ impl Meter {
         Ok((cost, price))
     }
 
-    /// The worst that a prompt of at most so many tokens can come to, with so many answers of at most so many each
-    /// (rule R4); `None` where it has no bound.
-    pub(crate) fn worst(&self, prompt: u64, cap: u64, candidates: u64) -> Option<Worst> {
+    /// The worst that a request can come to, with so many answers of at most so many tokens each (rule R4); `None`
+    /// where it has no bound.
+    pub(crate) fn worst(&self, bounds: &Bounds, cap: u64, candidates: u64) -> Option<Worst> {
+        let prompt = bounds.prompt;
         let answer = cap.saturating_mul(candidates);
         let tokens = prompt.saturating_add(answer);
         let Some(card) = &self.card else {
             return Some(Worst { cost: NanoUsd::ZERO, price: NanoUsd::ZERO, tokens });
         };
-        let cost = card.worst(prompt, cap, candidates).ok()?;
+        let mut searches = Usage::new();
+        for (bucket, most) in bounds.searched().filter(|(bucket, _)| card.rate(*bucket, prompt).is_some()) {
+            searches.set(bucket, most);
+        }
+        let cost = card.worst_with(prompt, cap, candidates, &searches).ok()?;
         let price = self.terms.worst(cost, prompt, answer).ok()?;
         Some(Worst { cost, price, tokens })
+    }
+
+    /// Whether the provider may search in a way that has no known price.
+    pub(crate) fn lacks_price_of(&self, bounds: &Bounds) -> bool {
+        let Some(card) = &self.card else { return false };
+        bounds.searched().any(|(bucket, _)| card.rate(bucket, bounds.prompt).is_none())
     }
 
     /// The version of the price book, as records show it.
@@ -202,5 +232,28 @@ mod tests {
     fn a2_a_time_out_estimates_the_prompt() {
         let (usage, provenance) = metered(&failed(AttemptOutcome::TimedOut), &facts(None, None, 0), 25);
         assert_eq!((usage.get(Bucket::Input), provenance), (25, Provenance::Estimated));
+    }
+
+    #[test]
+    fn r4_searches_are_reserved_where_they_have_a_price_and_missed_where_they_have_none() {
+        let file = "provider = \"p\"\n[[price]]\nmodels = [\"m\"]\nfrom = \"start\"\nsource = \"s\"\ndate = \"2026-11-26\"\n\
+                    rates = [{ tier = \"standard\", input = \"1\", output = \"2\", web_search = \"10000\" }]\n";
+        let book = Arc::new(PriceBook::from_toml(&[("p.toml", file)]).unwrap());
+        let (tier, at) = (ServiceTier::Standard, Timestamp::default());
+        let card = book.find("p", "m", tier, at);
+        let prices = Arc::new(Prices::new(book));
+        let meter = Meter { prices, card, tier, at, prompt_estimate: 0, terms: Terms::NOTHING };
+        let bounds = |body| Bounds {
+            prompt: 100,
+            searches: weighbridge_tokens::media(weighbridge_units::Protocol::OpenAiResponses, body).searches,
+        };
+        let cost = |body| meter.worst(&bounds(body), 10, 1).unwrap().cost.get();
+        assert_eq!(cost("{}"), 120_000);
+        let web = r#"{"tools":[{"type":"web_search"}],"max_tool_calls":20}"#;
+        assert_eq!(cost(web), 120_000 + 20 * 10_000_000);
+        assert!(!meter.lacks_price_of(&bounds(web)));
+        let files = r#"{"tools":[{"type":"file_search"}]}"#;
+        assert!(meter.lacks_price_of(&bounds(files)));
+        assert_eq!(cost(files), 120_000, "what has no price is not taken for free, but told");
     }
 }

@@ -12,6 +12,7 @@ use weighbridge_ledger::{
 use weighbridge_pricing::{PriceCard, ServiceTier};
 use weighbridge_protocol::Body;
 use weighbridge_routing::{Pick, Rejection};
+use weighbridge_tokens::Searches;
 use weighbridge_translate::PromptCaching;
 use weighbridge_translate::conversation::CacheTtl;
 use weighbridge_transport::Rope;
@@ -22,7 +23,7 @@ use crate::compiled::{Compiled, Deployment, ModelRoute};
 use crate::exchange::Exchange;
 use crate::in_flight::Intent;
 use crate::media;
-use crate::metering::{Meter, Worst};
+use crate::metering::{Bounds, Meter, Worst};
 use crate::outbound::{self, Additions, Outbound};
 use crate::own_keys::{Lent, Used};
 use crate::refusal::Refusal;
@@ -126,13 +127,19 @@ async fn prepare(
     let mut outbound = outbound::write(exchange, said, deployment, Additions { cap: None, caching })?;
     check_losses(exchange, &outbound)?;
 
-    let bound = prompt_bound(exchange, said, deployment);
+    let bounds = bounds(exchange, said, deployment);
+    if is_bounded && meter.lacks_price_of(&bounds) {
+        let message = "The provider may search for this request, and what a search costs with this model is not \
+                       known: leave the tool out, or have its price added.";
+        let refusal = Refusal::BadBody { message: message.into(), param: Some("tools".into()) };
+        return Err(Unfit::here(Rejection::Price, refusal));
+    }
     let unpriceable = || {
         let message = "The cost of this request has no bound: name an output limit, and leave out what \
                        cannot be bounded, such as documents by URL.";
         Unfit::here(Rejection::Price, Refusal::BadBody { message: message.into(), param: None })
     };
-    let at_worst = |cap: u64| meter.worst(bound, cap, exchange.envelope.candidates);
+    let at_worst = |cap: u64| meter.worst(&bounds, cap, exchange.envelope.candidates);
     let mut cap = outbound::output_cap(exchange, deployment);
     let mut worst = at_worst(cap).ok_or_else(unpriceable)?;
     // Limits per minute first, money in the ledger last. What is not dispatched after all is given back.
@@ -271,17 +278,19 @@ fn check_losses(exchange: &Exchange, outbound: &Outbound) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// Tokens that the prompt certainly does not exceed (rule R4).
-fn prompt_bound(exchange: &Exchange, said: &Body, deployment: &Deployment) -> u64 {
+/// What the prompt, and the provider's own searches, certainly do not exceed (rule R4).
+fn bounds(exchange: &Exchange, said: &Body, deployment: &Deployment) -> Bounds {
     let text = said.text();
     if let Some(vectors) = &exchange.vectors {
         // A model's window bounds each of the inputs, not their sum.
-        return if vectors.asked.is_bounded { text.len() as u64 } else { weighbridge_tokens::UNBOUNDED };
+        let prompt = if vectors.asked.is_bounded { text.len() as u64 } else { weighbridge_tokens::UNBOUNDED };
+        return Bounds { prompt, searches: Searches::default() };
     }
     let provider = deployment.address(exchange.client).protocol;
     let media = weighbridge_tokens::media(exchange.client, text);
     let bound = weighbridge_tokens::prompt_bound(provider, text.len() as u64, media);
-    weighbridge_tokens::within_context(bound, deployment.info.map(|info| info.context_window))
+    let prompt = weighbridge_tokens::within_context(bound, deployment.info.map(|info| info.context_window));
+    Bounds { prompt, searches: media.searches }
 }
 
 /// The largest output, up to `most`, whose worst fits into what is left.

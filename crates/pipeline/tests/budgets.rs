@@ -375,3 +375,20 @@ async fn a_blocked_team_is_told_so_and_moves_no_money() {
     world.add_tenant("acme/search", |_| {});
     assert_eq!(ask(&world, &key, &[]).await.status, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn r4_searches_that_the_provider_may_make_are_reserved() {
+    let mut world = World::new();
+    let ask = |tools: serde_json::Value| {
+        let messages = json!([{ "role": "user", "content": "echo:Hi" }]);
+        json!({ "model": "only-claude", "max_tokens": 50, "messages": messages, "tools": tools })
+    };
+    let search =
+        |uses: u64| json!([{ "type": "web_search_20250305", "name": "web_search", "max_uses": uses }]);
+    // A prompt of unknown length, up to the model's window, and sixteen searches for a cent each.
+    for (usd, uses, status) in [("0.5", 16, 429), ("0.6", 16, 200), ("0.6", 30, 429), ("0.8", 30, 200)] {
+        let key = world.add_key(|key| key.budgets = budgets(&[&format!("usd={usd}")]));
+        let answer = world.send(post("/v1/messages", &key, &ask(search(uses)))).await;
+        assert_eq!(answer.status, status, "{usd} {uses}: {}", answer.text());
+    }
+}

@@ -24,6 +24,8 @@
 //!   body: [`TOOLS_OVERHEAD`].
 //! - **Images** are compressed, so their bytes say nothing: each counts as the provider's documented
 //!   maximum ([`image_bound`]), inline or by URL.
+//! - **Searches** of a provider that have a price of their own are counted apart ([`Searches`]): by the bound that
+//!   the request names, and by sixteen of each kind where it names less or none.
 //! - **What cannot be seen** (documents, audio, stored files, searches and other work that the
 //!   provider does on its side) is bounded by nothing but the model's context window:
 //!   [`UNBOUNDED`], to be cut by [`within_context`].
@@ -34,7 +36,7 @@
 
 mod media;
 
-pub use media::{Media, media};
+pub use media::{Media, Searches, media};
 
 use weighbridge_units::Protocol;
 
@@ -128,7 +130,7 @@ mod tests {
             protocol in prop::sample::select(&Protocol::ALL[..]),
             bytes in any::<u64>(), images in any::<u64>(), tools in any::<bool>(), window in any::<u64>(),
         ) {
-            let seen = Media { images, tools, unseen: false };
+            let seen = Media { images, tools, ..Media::default() };
             let bound = prompt_bound(protocol, bytes, seen);
             prop_assert!(bound >= bytes);
             prop_assert!(bound >= images.min(1 << 40));

@@ -12,7 +12,25 @@ pub struct Media {
     /// Whether there may be anything whose tokens nothing but the context window bounds: documents,
     /// audio, stored files, work that the provider does on its side.
     pub unseen: bool,
+    /// The searches that the provider may run on its side.
+    pub searches: Searches,
 }
+
+/// How many searches a provider may run for one request, of each kind that has a price of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub struct Searches {
+    /// Of the web.
+    pub web: u64,
+    /// In files that the provider keeps.
+    pub files: u64,
+    /// Of maps.
+    pub maps: u64,
+}
+
+/// The searches of one kind that a request is taken to need where it names no bound. No provider documents
+/// one; what goes beyond is an overage (rule R5).
+const SEARCHES_UNBOUNDED: u64 = 16;
 
 /// Finds what the body of a request holds, in two passes that stop at quotes and at escapes only.
 ///
@@ -24,15 +42,68 @@ pub fn media(client: Protocol, body: &str) -> Media {
     let mut escapes = memmem::find_iter(bytes, br"\u00");
     let disguised = escapes.any(|at| bytes.get(at + 4..).is_some_and(writes_a_word));
     let mut found = Media { unseen: disguised, ..Media::default() };
+    let mut searched =
+        if disguised { Kinds { web: true, files: true, maps: true } } else { Kinds::default() };
+    let mut most = SEARCHES_UNBOUNDED;
     let mut word_start = 0;
     for quote in memchr_iter(b'"', bytes) {
         // A word of the protocol lies between two quotes with nothing else in between. Escaped quotes
         // need no care: in a text, a word between them has a backslash at its end.
         let (word, rest) = (bytes.get(word_start..quote), bytes.get(quote + 1..));
-        look_up(client, word.unwrap_or_default(), rest.unwrap_or_default(), &mut found);
+        let (word, rest) = (word.unwrap_or_default(), rest.unwrap_or_default());
+        look_up(client, word, rest, &mut found);
+        searched.look_up(client, word, rest);
+        if matches!(word, b"max_uses" | b"max_tool_calls") {
+            most = most.max(number(rest));
+        }
         word_start = quote + 1;
     }
+    let bound = |may: bool| if may { most } else { 0 };
+    let Kinds { web, files, maps } = searched;
+    found.searches = Searches { web: bound(web), files: bound(files), maps: bound(maps) };
     found
+}
+
+/// The kinds of searches that a body may ask for.
+#[derive(Default)]
+struct Kinds {
+    web: bool,
+    files: bool,
+    maps: bool,
+}
+
+impl Kinds {
+    /// Adds what a word of the client's protocol means. The words are those of `look_up`.
+    fn look_up(&mut self, client: Protocol, word: &[u8], rest: &[u8]) {
+        match client {
+            Protocol::AnthropicMessages => {
+                self.web |= word.starts_with(b"web_search_") && runs_at_provider(word)
+            }
+            Protocol::OpenAiResponses if is_key(rest) => {}
+            Protocol::OpenAiResponses => {
+                self.web |= word.starts_with(b"web_search");
+                self.files |= word.starts_with(b"file_search");
+            }
+            Protocol::GeminiGenerateContent if is_key(rest) => match word {
+                b"googleMaps" | b"google_maps" => self.maps = true,
+                b"fileSearch" | b"file_search" => self.files = true,
+                b"retrieval" => self.web = true,
+                word => {
+                    let names = [&b"googleSearch"[..], b"google_search", b"enterpriseWeb", b"enterprise_web"];
+                    self.web |= names.iter().any(|name| word.starts_with(name));
+                }
+            },
+            Protocol::GeminiGenerateContent => {}
+            _ => self.web |= matches!(word, b"web_search_options" | b"plugins" | b"openrouter:web_search"),
+        }
+    }
+}
+
+/// The whole number of the field whose name stands before `rest`; 0 where there is none.
+fn number(rest: &[u8]) -> u64 {
+    let value = rest.trim_ascii_start().strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
 }
 
 /// Whether the two hexadecimal digits of an escape write a letter, a digit or an underscore.
@@ -154,7 +225,32 @@ mod tests {
     use Protocol::{AnthropicMessages as Anthropic, OpenAiChat as OpenAi};
 
     fn found(images: u64, tools: bool, unseen: bool) -> Media {
-        Media { images, tools, unseen }
+        Media { images, tools, unseen, ..Media::default() }
+    }
+
+    #[test]
+    fn r4_searches_are_bounded_by_what_the_request_says_and_never_by_less() {
+        let searches = |web, files, maps| Searches { web, files, maps };
+        let anthropic = |uses: &str| {
+            format!(r#"{{"tools":[{{"type":"web_search_20250305","name":"web_search"{uses}}}]}}"#)
+        };
+        assert_eq!(media(Anthropic, &anthropic("")).searches, searches(SEARCHES_UNBOUNDED, 0, 0));
+        assert_eq!(media(Anthropic, &anthropic(r#","max_uses": 40"#)).searches, searches(40, 0, 0));
+        assert_eq!(
+            media(Anthropic, &anthropic(r#","max_uses":2"#)).searches,
+            searches(SEARCHES_UNBOUNDED, 0, 0)
+        );
+        let huge = anthropic(&format!(r#","max_uses":{}"#, "9".repeat(40)));
+        assert_eq!(media(Anthropic, &huge).searches.web, u64::MAX);
+        let responses = r#"{"tools":[{"type":"web_search"},{"type":"file_search"}],"max_tool_calls":20}"#;
+        assert_eq!(media(Protocol::OpenAiResponses, responses).searches, searches(20, 20, 0));
+        let gemini = r#"{"tools":[{"google_search":{}},{"googleMaps":{}}]}"#;
+        let most = SEARCHES_UNBOUNDED;
+        assert_eq!(media(Protocol::GeminiGenerateContent, gemini).searches, searches(most, 0, most));
+        assert_eq!(media(OpenAi, r#"{"web_search_options":{}}"#).searches, searches(most, 0, 0));
+        assert_eq!(media(OpenAi, r#"{"content":"\"web_search_options\":"}"#).searches, searches(0, 0, 0));
+        // Where names are disguised, anything may be asked for.
+        assert_eq!(media(OpenAi, r#"{"\u0061":1}"#).searches, searches(most, most, most));
     }
 
     #[test]
