@@ -187,6 +187,9 @@ pub(crate) struct TenantArgs {
     /// `none` for what the configuration says
     #[arg(long, value_name = "CHARGES", value_parser = charges_or_none)]
     pub(crate) surcharge: Option<Said<Charges>>,
+    /// Dollars that it owes for the service each month (UTC), whatever it uses, from this month on; `none` for nothing
+    #[arg(long, value_name = "USD")]
+    pub(crate) subscription_usd: Option<String>,
     /// What requests cost beside the provider's cost: a percentage of it, such as 20, or -5 for a discount.
     /// This and the other three say all of the mark-up together: what is not said is zero
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]

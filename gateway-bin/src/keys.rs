@@ -129,6 +129,7 @@ pub(crate) fn changed(said: ChangeArgs) -> Change {
         own_keys: None,
         markup: None,
         surcharge: None,
+        subscription_usd: None,
         expires: said.expires.map(text),
         blocked: None,
     }

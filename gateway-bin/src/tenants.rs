@@ -45,6 +45,7 @@ fn wanted(args: TenantArgs) -> (String, Change) {
     let text = |said: String| (said != "none").then_some(said);
     let credit_limit_usd = args.credit_limit_usd.map(text);
     let own_keys = args.own_keys.map(text);
+    let subscription_usd = args.subscription_usd.map(text);
     let surcharge = args.surcharge.map(|said| said.0.map(ChargesText::of));
     let said = ChargesText {
         percent: args.markup_percent,
@@ -56,7 +57,10 @@ fn wanted(args: TenantArgs) -> (String, Change) {
         true => Some(None),
         false => (said != ChargesText::default()).then_some(Some(said)),
     };
-    (args.name, Change { credit_limit_usd, own_keys, markup, surcharge, ..changed(args.change) })
+    (
+        args.name,
+        Change { credit_limit_usd, own_keys, markup, surcharge, subscription_usd, ..changed(args.change) },
+    )
 }
 
 fn shown(tenant: &TenantView) -> anyhow::Result<()> {

@@ -78,6 +78,11 @@ impl Directory {
         self.compiled.load().principals.len()
     }
 
+    /// Every tenant that is defined, in no order.
+    pub fn tenants(&self) -> Vec<Arc<TenantNode>> {
+        self.compiled.load().tenants.values().cloned().collect()
+    }
+
     /// A tenant that is defined.
     pub fn tenant(&self, name: &TenantName) -> Option<Arc<TenantNode>> {
         self.compiled.load().tenants.get(name).cloned()

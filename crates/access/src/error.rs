@@ -70,6 +70,9 @@ pub enum InvalidDefinition {
     /// A wallet that would have to be filled beyond what it owes.
     #[error("a credit limit is 0 or more: 0 for a wallet that is filled in advance")]
     CreditLimit,
+    /// A subscription that pays the tenant.
+    #[error("a subscription is 0 or more dollars a month")]
+    Subscription,
     /// Not a key's name.
     #[error("a key's name has 1 to 128 characters and no control characters")]
     Name,

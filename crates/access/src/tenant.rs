@@ -150,6 +150,8 @@ pub struct Tenant {
     /// What it owes for requests on provider keys of its own; `None` is what the configuration says. A team's goes
     /// before its organisation's.
     pub surcharge: Option<Charges>,
+    /// What it owes for the service each month, whatever it uses; `None` is nothing.
+    pub subscription: Option<NanoUsd>,
     /// Whether its keys are refused until further notice.
     pub blocked: bool,
     /// When it was made.
@@ -170,6 +172,7 @@ impl Tenant {
             own_keys: None,
             markup: None,
             surcharge: None,
+            subscription: None,
             blocked: false,
             created,
             expires: None,
@@ -187,6 +190,9 @@ impl Tenant {
         self.limits.check()?;
         if self.credit_limit.is_some_and(NanoUsd::is_negative) {
             return Err(InvalidDefinition::CreditLimit);
+        }
+        if self.subscription.is_some_and(NanoUsd::is_negative) {
+            return Err(InvalidDefinition::Subscription);
         }
         Budget::check_all(&self.budgets, Budget::MOST)
     }

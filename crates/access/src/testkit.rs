@@ -64,6 +64,7 @@ pub fn full_tenant(name: &str) -> Result<Tenant, crate::InvalidDefinition> {
     tenant.own_keys = Some(OwnKeys::Require);
     tenant.markup = "-2.5% + 0.001/request + 0.1/Mprompt + 0.2/Manswer".parse().ok();
     tenant.surcharge = "5% + 0.002/request".parse().ok();
+    tenant.subscription = Some(NanoUsd::MAX);
     tenant.blocked = true;
     tenant.expires = Some(Timestamp::from_micros(i64::MAX));
     Ok(tenant)

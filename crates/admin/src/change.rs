@@ -43,6 +43,9 @@ pub struct Change {
     /// what is absent in it is zero. Keys have none.
     #[serde(default, deserialize_with = "said")]
     pub surcharge: Option<Option<ChargesText>>,
+    /// What a tenant owes for the service each month, in dollars, whatever it uses; `null` for nothing. Keys have none.
+    #[serde(default, deserialize_with = "said")]
+    pub subscription_usd: Option<Option<String>>,
     /// When it ends: `2027-01-31` or `2027-01-31T12:00:00Z`.
     #[serde(default, deserialize_with = "said")]
     pub expires: Option<Option<String>>,
@@ -69,6 +72,8 @@ pub(crate) struct Changed<'a> {
     markup: Option<&'a mut Option<Charges>>,
     /// Of tenants only.
     surcharge: Option<&'a mut Option<Charges>>,
+    /// Of tenants only.
+    subscription: Option<&'a mut Option<NanoUsd>>,
     expires: &'a mut Option<Timestamp>,
     blocked: &'a mut bool,
 }
@@ -76,17 +81,35 @@ pub(crate) struct Changed<'a> {
 impl<'a> From<&'a mut VirtualKey> for Changed<'a> {
     fn from(key: &'a mut VirtualKey) -> Self {
         let VirtualKey { models, limits, budgets, expires, blocked, .. } = key;
-        let (credit_limit, own_keys, markup, surcharge) = (None, None, None, None);
-        Self { models, limits, budgets, credit_limit, own_keys, markup, surcharge, expires, blocked }
+        Self {
+            models,
+            limits,
+            budgets,
+            credit_limit: None,
+            own_keys: None,
+            markup: None,
+            surcharge: None,
+            subscription: None,
+            expires,
+            blocked,
+        }
     }
 }
 
 impl<'a> From<&'a mut Tenant> for Changed<'a> {
     fn from(tenant: &'a mut Tenant) -> Self {
-        let Tenant { models, limits, budgets, credit_limit, own_keys, expires, blocked, .. } = tenant;
-        let (credit_limit, own_keys) = (Some(credit_limit), Some(own_keys));
-        let (markup, surcharge) = (Some(&mut tenant.markup), Some(&mut tenant.surcharge));
-        Self { models, limits, budgets, credit_limit, own_keys, markup, surcharge, expires, blocked }
+        Self {
+            models: &mut tenant.models,
+            limits: &mut tenant.limits,
+            budgets: &mut tenant.budgets,
+            credit_limit: Some(&mut tenant.credit_limit),
+            own_keys: Some(&mut tenant.own_keys),
+            markup: Some(&mut tenant.markup),
+            surcharge: Some(&mut tenant.surcharge),
+            subscription: Some(&mut tenant.subscription),
+            expires: &mut tenant.expires,
+            blocked: &mut tenant.blocked,
+        }
     }
 }
 
@@ -98,8 +121,18 @@ impl Change {
 
     /// Applies it to a definition, which is checked by whoever owns it.
     pub(crate) fn apply<'a>(&self, to: impl Into<Changed<'a>>, now: Timestamp) -> Result<(), AdminError> {
-        let Changed { models, limits, budgets, credit_limit, own_keys, markup, surcharge, expires, blocked } =
-            to.into();
+        let Changed {
+            models,
+            limits,
+            budgets,
+            credit_limit,
+            own_keys,
+            markup,
+            surcharge,
+            subscription,
+            expires,
+            blocked,
+        } = to.into();
         match &self.models {
             Some(Some(patterns)) => {
                 *models = ModelScope::Only(read_all(patterns).map_err(AdminError::definition)?)
@@ -148,6 +181,12 @@ impl Change {
             })?;
             *whose = said.as_ref().map(|text| text.read("surcharge")).transpose()?;
         }
+        if let Some(said) = &self.subscription_usd {
+            let whose = subscription.ok_or_else(|| {
+                AdminError::invalid("subscription_usd", "a key has no subscription: give one to its tenant")
+            })?;
+            *whose = said.as_deref().map(|text| money("subscription_usd", text)).transpose()?;
+        }
         if let Some(said) = &self.expires {
             *expires = said.as_deref().map(|text| instant_after(text, now)).transpose()?;
         }
@@ -177,6 +216,7 @@ impl Change {
             ("own_keys", shown(self.own_keys.as_ref())),
             ("markup", shown(markup.as_ref())),
             ("surcharge", shown(surcharge.as_ref())),
+            ("subscription_usd", shown(self.subscription_usd.as_ref())),
             ("expires", shown(self.expires.as_ref())),
             ("blocked", self.blocked.map(|blocked| blocked.to_string())),
         ];

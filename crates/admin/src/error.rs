@@ -142,6 +142,7 @@ const fn field_of(why: &InvalidDefinition) -> &'static str {
         InvalidDefinition::ReferrerPattern(_) => "referrers",
         InvalidDefinition::Tenant(_) | InvalidDefinition::TenantPath(_) => "tenant",
         InvalidDefinition::CreditLimit => "credit_limit_usd",
+        InvalidDefinition::Subscription => "subscription_usd",
         InvalidDefinition::Name => "name",
         InvalidDefinition::Limit(_) => "rpm, tpm, concurrency",
         InvalidDefinition::NegativeLimit => "usd_per_minute",

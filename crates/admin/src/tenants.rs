@@ -79,8 +79,10 @@ impl AdminService {
         if change.markup.is_some() && !actor.is_of_installation() {
             return Err(AdminError::forbidden("mark-ups are for the administrator of the installation"));
         }
-        if change.surcharge.is_some() && !actor.is_of_installation() {
-            return Err(AdminError::forbidden("surcharges are for the administrator of the installation"));
+        let charges = change.surcharge.is_some() || change.subscription_usd.is_some();
+        if charges && !actor.is_of_installation() {
+            let why = "surcharges and subscriptions are for the administrator of the installation";
+            return Err(AdminError::forbidden(why));
         }
         tenant.check().map_err(AdminError::definition)?;
         let mut parents = self.around(&tenant.name).await?;

@@ -169,6 +169,8 @@ pub struct TenantView {
     pub markup: Option<ChargesText>,
     /// What it owes for requests on provider keys of its own, where that is not as configured.
     pub surcharge: Option<ChargesText>,
+    /// What it owes for the service each month, in dollars.
+    pub subscription_usd: Option<String>,
     /// When it was made, in RFC 3339.
     pub created: String,
     /// From when on its keys are refused.
@@ -198,6 +200,7 @@ impl TenantView {
             own_keys: tenant.own_keys.map(OwnKeys::as_str),
             markup: tenant.markup.map(ChargesText::of),
             surcharge: tenant.surcharge.map(ChargesText::of),
+            subscription_usd: tenant.subscription.map(|amount| amount.to_string()),
             created: tenant.created.to_string(),
             expires: tenant.expires.map(|at| at.to_string()),
         }

@@ -176,7 +176,7 @@ impl Drop for InFlight {
 impl Sent {
     fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
         let Self { intent, started, first_byte, status, pace } = self;
-        let Intent { deployment, pick, used: _, meter, worst, claim, reservation, mut exchange } = *intent;
+        let Intent { deployment, pick, used, meter, worst, claim, reservation, mut exchange } = *intent;
         let outcome = ending.outcome;
         let attempt = reservation.attempt();
         let Metered { card, usage, provenance, exact, cost, price } = meter.read(ending, facts, worst);
@@ -223,6 +223,7 @@ impl Sent {
         });
         record.cost = cost;
         record.terms = (!meter.terms.is_at_cost()).then(|| meter.terms.to_string().into());
+        record.own_key = used.own().and_then(OwnKey::id).map(|id| id.to_string().into());
         record.charged = charged;
         record.first_byte_us = first_byte.map(|at| draft.offset(at));
         record.first_token_us = pace.first().map(|after| draft.offset(started + after));

@@ -6,6 +6,7 @@
 //! | `expire` | every 10 s | ends intents whose owner is gone |
 //! | `keys` | every 250 ms | takes over keys that were made or revoked elsewhere (rule K2) |
 //! | `provider keys` | every 250 ms | takes over provider keys that were added, rotated or revoked (rule K2) |
+//! | `subscriptions` | every 10 min | posts what tenants owe for the month, once |
 //! | `budgets` | every 500 ms | tells of budgets that have reached a threshold, and notes those that are exceeded |
 //! | `prices` | every 5 s, and as configured | takes over prices that were kept by a command, and fetches others |
 //! | `kept` | each minute | deletes kept answers whose time is over, and counts the others |
@@ -36,6 +37,7 @@ use crate::keeping::Keeper;
 use crate::own_keys::KeyVault;
 use crate::pipeline::{Core, Pipeline};
 use crate::price_refresh::{self, PriceRefresh};
+use crate::subscriptions;
 use crate::watch::Alert;
 
 const SEAL_EVERY: Duration = Duration::from_secs(60);
@@ -44,6 +46,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long the end waits for answers that are being kept.
 const KEPT_WITHIN: Duration = Duration::from_secs(10);
 const BUDGETS_EVERY: Duration = Duration::from_millis(500);
+const SUBSCRIPTIONS_EVERY: Duration = Duration::from_secs(600);
 const KEYS_EVERY: Duration = Duration::from_millis(250);
 
 /// The running jobs of a pipeline. [`Jobs::stop`] ends them in order; dropping aborts them.
@@ -68,6 +71,7 @@ impl Jobs {
         jobs.run(expire(Arc::clone(core)));
         jobs.run(watch_budgets(Arc::clone(core)));
         jobs.run(refresh_keys(Arc::clone(core), keys));
+        jobs.run(post_subscriptions(Arc::clone(core)));
         jobs
     }
 
@@ -184,6 +188,16 @@ async fn refresh_keys(core: Arc<Core>, keys: Arc<dyn KeyStore>) {
     loop {
         ticks.tick().await;
         report("keys", core.directory.sync(&*keys).await);
+    }
+}
+
+async fn post_subscriptions(core: Arc<Core>) {
+    let mut ticks = ticks(SUBSCRIPTIONS_EVERY);
+    loop {
+        ticks.tick().await;
+        let tenants = core.directory.tenants();
+        let tenants = tenants.iter().map(|node| (**node.tenant()).clone());
+        report("subscriptions", subscriptions::post(tenants, &**core.ledger.store(), core.env.now()).await);
     }
 }
 

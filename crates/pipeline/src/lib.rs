@@ -74,6 +74,7 @@ mod respond;
 mod scrub;
 pub mod settings;
 mod streamed;
+mod subscriptions;
 mod token_count;
 mod upstream;
 mod vectors;

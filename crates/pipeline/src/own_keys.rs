@@ -12,7 +12,7 @@ use http::HeaderValue;
 use thiserror::Error;
 use weighbridge_access::{
     KeyOwner, KeySecret, MasterKeys, OpenKey, OwnKeys, Principal, ProviderKey, ProviderKeyError,
-    ProviderKeyStore, TenantName, VaultError,
+    ProviderKeyId, ProviderKeyStore, TenantName, VaultError,
 };
 use weighbridge_ledger::Billing;
 use weighbridge_routing::{KeyPool, Pick};
@@ -165,6 +165,11 @@ pub(crate) struct OwnKey {
 impl OwnKey {
     fn open(&self) -> Option<&OpenKey> {
         self.set.keys.get(self.at)
+    }
+
+    /// Its id, for the record.
+    pub(crate) fn id(&self) -> Option<ProviderKeyId> {
+        self.open().map(|open| open.key.id)
     }
 
     /// The credential, as the provider wants it.

@@ -267,6 +267,14 @@ async fn a4_a_surcharge_is_due_where_an_own_attempt_succeeded_or_its_client_left
     let answer = world.send(post(CHAT, &key, &chat("only-gpt"))).await;
     let mut owed: i64 = billed(&world).iter().map(|cost| surcharge(*cost)).sum();
     assert_eq!((answer.status, owes(&world, Book::Surcharge).await), (200, (owed, 0)));
+    let attempt = &world.record_by(&key, &answer).await["attempts"][0];
+    let said = |name: &str| attempt[name].as_str().unwrap().to_owned();
+    assert_eq!(said("own_key"), "pk-000000000001");
+    assert_eq!(said("cost_usd"), NanoUsd::new(billed(&world)[0]).to_string());
+    assert_eq!(
+        (said("charged_usd"), said("terms")),
+        (NanoUsd::new(owed).to_string(), "10% + 0.001/request of the cost".into())
+    );
     let told: NanoUsd = answer.header("x-gateway-cost-usd").unwrap().parse().unwrap();
     assert_eq!(told.get(), owed, "the client is told what is asked for, not what the provider charges");
 
@@ -439,7 +447,7 @@ const HOUSES: [(&str, &str); 5] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(8))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Whoever asks, whatever fails, and however keys come and go: what a provider sees is a key for it, of the
     /// tenant that asks or of a tenant that it belongs to, the nearest first; or the installation's.

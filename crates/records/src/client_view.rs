@@ -1,7 +1,8 @@
 use serde_json::Value;
 
 /// A record as the tenant whose request it was may see it: where the tenant is asked for something else than the
-/// provider's cost, that cost is not its business, and what it is asked for stands in its place.
+/// provider's cost, that cost is not its business, and what it is asked for stands in its place. Where it pays the
+/// provider itself, it sees both.
 ///
 /// A text that is no record is nothing to show.
 pub fn for_client(record: String) -> Option<String> {
@@ -11,7 +12,7 @@ pub fn for_client(record: String) -> Option<String> {
     let mut record: Value = serde_json::from_str(&record).ok()?;
     for attempt in record.get_mut("attempts")?.as_array_mut()? {
         let attempt = attempt.as_object_mut()?;
-        if attempt.remove("terms").is_some() {
+        if !attempt.contains_key("own_key") && attempt.remove("terms").is_some() {
             let charged = attempt.get("charged_usd")?.clone();
             attempt.insert("cost_usd".to_owned(), charged);
             attempt.remove("baseline");
@@ -44,6 +45,10 @@ mod tests {
         let shown = for_client(record(Some("cost + 30%"))).unwrap();
         assert!(shown.contains(r#""cost_usd":"0.000000130""#), "{shown}");
         assert!(!shown.contains("30%") && !shown.contains("0.000000100"), "{shown}");
+        let own =
+            record(Some("30% of the cost")).replace(r#""started_us""#, r#""own_key":"pk-1","started_us""#);
+        assert!(own.contains("own_key") && own.contains("0.000000100"), "{own}");
+        assert_eq!(for_client(own.clone()).map(|shown| shown.len()), Some(own.len()));
         let at_cost = record(None);
         assert_eq!(for_client(at_cost.clone()), Some(at_cost));
     }

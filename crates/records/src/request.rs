@@ -115,6 +115,9 @@ pub struct AttemptRecord {
     /// What the tenant is asked for what the provider charges, where that is not the cost: `cost + 20%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms: Option<Box<str>>,
+    /// The id of the tenant's own key that it was sent with, if it was one: the provider bills the tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_key: Option<Box<str>>,
     /// When it was sent.
     pub started_us: u64,
     /// When the first byte of its answer came.
@@ -233,6 +236,7 @@ impl AttemptRecord {
             cost: NanoUsd::ZERO,
             charged: NanoUsd::ZERO,
             terms: None,
+            own_key: None,
             started_us,
             first_byte_us: None,
             first_token_us: None,

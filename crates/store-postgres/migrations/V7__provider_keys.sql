@@ -25,3 +25,5 @@ INSERT INTO provider_key_version (version) VALUES (0);
 ALTER TABLE tenant ADD COLUMN own_keys text;
 -- What it owes for those, where that is not as configured: "5% + 0.002/request".
 ALTER TABLE tenant ADD COLUMN surcharge text;
+-- What it owes for the service each month, in nano-dollars.
+ALTER TABLE tenant ADD COLUMN subscription bigint;

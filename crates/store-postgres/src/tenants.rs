@@ -12,10 +12,11 @@ use crate::session::Session;
 const ALL: &str = "SELECT * FROM tenant ORDER BY name";
 const FIND: &str = "SELECT * FROM tenant WHERE name = $1";
 const WRITE: &str = "INSERT INTO tenant (name, models, rpm, tpm, usd_per_minute, concurrency, budgets, blocked, created, \
-     expires, credit_limit, markup, own_keys, surcharge) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+     expires, credit_limit, markup, own_keys, surcharge, subscription) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
      ON CONFLICT (name) DO UPDATE SET models = $2, rpm = $3, tpm = $4, usd_per_minute = $5, concurrency = $6, \
      budgets = $7, blocked = $8, created = $9, expires = $10, credit_limit = $11, markup = $12, own_keys = $13, \
-     surcharge = $14";
+     surcharge = $14, subscription = $15";
 
 #[cfg(test)]
 pub(crate) const STATEMENTS: [&str; 3] = [ALL, FIND, WRITE];
@@ -54,6 +55,7 @@ pub(crate) async fn write(session: &mut Session, tenant: &Tenant) -> Result<u64,
                 &tenant.markup.map(|charges| charges.to_string()),
                 &tenant.own_keys.map(OwnKeys::as_str),
                 &tenant.surcharge.map(|charges| charges.to_string()),
+                &tenant.subscription.map(NanoUsd::get),
             ],
         )
         .await
@@ -88,6 +90,7 @@ impl TenantRow<'_> {
         let read = |text: String| text.parse().map_err(|error: ChargesError| self.corrupt(error));
         tenant.markup = markup.map(read).transpose()?;
         tenant.surcharge = self.get::<Option<String>>("surcharge")?.map(read).transpose()?;
+        tenant.subscription = self.get::<Option<i64>>("subscription")?.map(NanoUsd::new);
         tenant.blocked = self.get("blocked")?;
         tenant.expires = self.get::<Option<i64>>("expires")?.map(Timestamp::from_micros);
         if let Some(name) = self.get::<Option<String>>("own_keys")? {

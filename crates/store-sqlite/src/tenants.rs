@@ -8,11 +8,11 @@ use weighbridge_units::{ChargesError, NanoUsd, Timestamp};
 use crate::keys::{limit_column, lines, unavailable};
 
 const COLUMNS: &str = "name, models, rpm, tpm, usd_per_minute, concurrency, budgets, credit_limit, markup, blocked, \
-     created, expires, own_keys, surcharge";
+     created, expires, own_keys, surcharge, subscription";
 const WRITE: &str = "INSERT OR REPLACE INTO tenant (name, models, rpm, tpm, usd_per_minute, concurrency, budgets, \
-     credit_limit, markup, blocked, created, expires, own_keys, surcharge) \
+     credit_limit, markup, blocked, created, expires, own_keys, surcharge, subscription) \
      VALUES (:name, :models, :rpm, :tpm, :usd_per_minute, :concurrency, :budgets, :credit_limit, :markup, :blocked, \
-     :created, :expires, :own_keys, :surcharge)";
+     :created, :expires, :own_keys, :surcharge, :subscription)";
 
 /// Every tenant, by name.
 pub(crate) fn load(connection: &Connection) -> Result<Vec<Tenant>, KeyStoreError> {
@@ -56,6 +56,7 @@ pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<(), KeyS
         ":expires": tenant.expires.map(Timestamp::as_micros),
         ":own_keys": tenant.own_keys.map(OwnKeys::as_str),
         ":surcharge": tenant.surcharge.map(|charges| charges.to_string()),
+        ":subscription": tenant.subscription.map(NanoUsd::get),
     };
     connection.execute(WRITE, parameters).map(|_| ()).map_err(unavailable)
 }
@@ -89,6 +90,7 @@ impl<'r> TenantRow<'r> {
         let read = |text: String| text.parse().map_err(|error: ChargesError| self.corrupt(error));
         tenant.markup = markup.map(read).transpose()?;
         tenant.surcharge = self.get::<Option<String>>("surcharge")?.map(read).transpose()?;
+        tenant.subscription = self.get::<Option<i64>>("subscription")?.map(NanoUsd::new);
         tenant.blocked = self.get("blocked")?;
         tenant.expires = self.get::<Option<i64>>("expires")?.map(Timestamp::from_micros);
         if let Some(name) = self.get::<Option<String>>("own_keys")? {

@@ -231,6 +231,12 @@ impl World {
         [&self.openai, &self.anthropic, &self.google, &self.aws, &self.azure]
     }
 
+    /// The record of a request, as the owner of `key` sees it.
+    pub(crate) async fn record_by(&self, key: &str, answer: &Answer) -> Value {
+        let path = format!("/v1/requests/{}", answer.header("x-request-id").unwrap());
+        self.ask(Method::GET, &path, key).await.json()
+    }
+
     /// The record of the request that `answer` belongs to.
     pub(crate) async fn record(&self, answer: &Answer) -> Value {
         self.get(&format!("/v1/requests/{}", answer.header("x-request-id").unwrap())).await.json()
