@@ -104,6 +104,7 @@ fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
         fetch: None,
         observers: Vec::new(),
         keeping: None,
+        fleet: None,
     };
     Ok(Pipeline::new(&settings, parts)?)
 }

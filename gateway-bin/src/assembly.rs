@@ -159,6 +159,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         log: Arc::clone(&stores.log),
         observers,
         fetch: config.media.fetch.then(|| fetcher(config.media.allowed_networks)),
+        fleet: None,
         keeping: Some(keeping),
     };
     let pipeline = Pipeline::new(&config.settings, parts)?;

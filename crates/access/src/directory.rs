@@ -7,8 +7,8 @@ use arc_swap::ArcSwap;
 use weighbridge_units::{KeyId, Timestamp};
 
 use crate::{
-    AccessError, ClientOrigin, KeyHash, KeyStore, KeyStoreError, Pepper, PresentedKey, Principal, Tenant,
-    TenantName, TenantNode, VirtualKey,
+    AccessError, ClientOrigin, KeyHash, KeyStore, KeyStoreError, LimitCells, Pepper, PresentedKey, Principal,
+    Tenant, TenantName, TenantNode, VirtualKey,
 };
 
 /// What requests read, swapped as a whole.
@@ -81,6 +81,14 @@ impl Directory {
     /// Every tenant that is defined, in no order.
     pub fn tenants(&self) -> Vec<Arc<TenantNode>> {
         self.compiled.load().tenants.values().cloned().collect()
+    }
+
+    /// The limits of all keys and tenants, as far as they have any.
+    pub fn limits(&self) -> Vec<Arc<LimitCells>> {
+        let compiled = self.compiled.load();
+        let keys = compiled.principals.values().map(|principal| principal.limits());
+        let tenants = compiled.tenants.values().map(|node| node.limits());
+        keys.chain(tenants).filter(|cells| !cells.is_unlimited()).map(Arc::clone).collect()
     }
 
     /// A tenant that is defined.

@@ -171,6 +171,25 @@ pub trait FleetLimits: Send + Sync + fmt::Debug {
 
     /// How the count stands.
     fn standing(&self) -> FleetStanding;
+
+    /// Joins the count where that can be done at once, so that the first request is counted together already.
+    async fn begin(&self, world: &dyn FleetWorld);
+
+    /// Keeps this instance in the count, for ever: the job `quota-sync`. Without it nobody is asked.
+    async fn run(&self, world: &dyn FleetWorld);
+
+    /// Leaves the count: what was not used is given back, and places are free.
+    async fn leave(&self);
+}
+
+/// What keeping an instance in the common count needs to know of it.
+pub trait FleetWorld: Send + Sync {
+    /// Everybody's limits.
+    fn cells(&self) -> Vec<Arc<LimitCells>>;
+    /// The clock that requests are admitted by.
+    fn now(&self) -> Monotonic;
+    /// 64 random bits.
+    fn random(&self) -> u64;
 }
 
 /// What a request, or one attempt, holds of the common count. Its places are free when it is dropped; what it

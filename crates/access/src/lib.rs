@@ -77,7 +77,9 @@ pub use calendar::{BudgetPeriod, Window, Zone};
 pub use cidr::Cidr;
 pub use directory::Directory;
 pub use error::{AccessError, InvalidDefinition};
-pub use fleet::{Decision, FleetHold, FleetLimits, FleetReturn, FleetStanding, FleetTake, Held, Want};
+pub use fleet::{
+    Decision, FleetHold, FleetLimits, FleetReturn, FleetStanding, FleetTake, FleetWorld, Held, Want,
+};
 pub use key::{Limits, LossPolicy, PromptCache, RetiredSecret, VirtualKey};
 pub use limit_cells::LimitCells;
 pub use limits::{LimitKind, LimitOwner, LimitRefusal};

@@ -227,6 +227,7 @@ fn changes() -> impl Strategy<Value = Change> {
             credit_limit_usd: None,
             markup: None,
             surcharge: None,
+            subscription_usd: None,
             own_keys: None,
             concurrency,
             budgets,

@@ -150,7 +150,8 @@ impl Authenticated {
         draft: &Draft,
     ) -> Result<Admission, Refusal> {
         let now = draft.core.env.monotonic();
-        self.principal.admit_for(Some(&route.limits), Share::WHOLE, now, tokens).map_err(Refusal::Limit)
+        let share = draft.core.fleet.as_ref().map_or(Share::WHOLE, |fleet| fleet.share());
+        self.principal.admit_for(Some(&route.limits), share, now, tokens).map_err(Refusal::Limit)
     }
 }
 

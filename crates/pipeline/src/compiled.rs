@@ -48,7 +48,7 @@ pub(crate) struct Compiled {
     routes: HashMap<Arc<str>, Arc<ModelRoute>>,
     direct: Mutex<HashMap<Arc<str>, Arc<ModelRoute>>>,
     deployments: HashMap<Arc<str>, Arc<Deployment>>,
-    counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
     retry_budget: Arc<RetryBudget>,
 }
 

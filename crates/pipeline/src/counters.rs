@@ -38,6 +38,12 @@ impl Counters {
         cells(&mut all, LimitOwner::Deployment, name, limits)
     }
 
+    /// The cells of everything that is limited.
+    pub(crate) fn limits(&self) -> Vec<Arc<LimitCells>> {
+        let all = self.all();
+        all.values().filter(|it| it.limits != Limits::NONE).map(|it| Arc::clone(&it.cells)).collect()
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<(LimitOwner, Arc<str>), Counter>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

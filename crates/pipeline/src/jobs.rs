@@ -9,6 +9,7 @@
 //! | `subscriptions` | every 10 min | posts what tenants owe for the month, once |
 //! | `budgets` | every 500 ms | tells of budgets that have reached a threshold, and notes those that are exceeded |
 //! | `prices` | every 5 s, and as configured | takes over prices that were kept by a command, and fetches others |
+//! | `quota-sync` | each second, and as configured | keeps the instance in the count of limits that all share, compares and repairs it |
 //! | `kept` | each minute | deletes kept answers whose time is over, and counts the others |
 //!
 //! A job that fails says so in the log and tries again at its next turn: none of them may end the
@@ -29,9 +30,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use weighbridge_access::KeyStore;
-use weighbridge_units::Failpoint;
+use weighbridge_access::{FleetLimits, FleetWorld, KeyStore, LimitCells};
 use weighbridge_units::failpoint::reach;
+use weighbridge_units::{Failpoint, Monotonic};
 
 use crate::keeping::Keeper;
 use crate::own_keys::KeyVault;
@@ -55,17 +56,21 @@ pub struct Jobs {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     keeper: Option<Arc<Keeper>>,
+    fleet: Option<Arc<dyn FleetLimits>>,
 }
 
 impl Jobs {
     /// Starts all jobs on the current tokio runtime.
     pub fn start(pipeline: &Pipeline, keys: Arc<dyn KeyStore>) -> Self {
         let core = &pipeline.core;
-        let keeper = core.keeper.clone();
-        let mut jobs = Self { stop: watch::channel(false).0, tasks: JoinSet::new(), keeper };
+        let (keeper, fleet) = (core.keeper.clone(), core.fleet.clone());
+        let mut jobs = Self { stop: watch::channel(false).0, tasks: JoinSet::new(), keeper, fleet };
         if let Some(keeper) = &core.keeper {
             keeper.write_here();
             jobs.run(sweep(Arc::clone(core), Arc::clone(keeper)));
+        }
+        if let Some(fleet) = &core.fleet {
+            jobs.run(quota_sync(Arc::clone(core), Arc::clone(fleet)));
         }
         jobs.run(seal(Arc::clone(core)));
         jobs.run(expire(Arc::clone(core)));
@@ -94,6 +99,9 @@ impl Jobs {
         }
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
+        if let Some(fleet) = &self.fleet {
+            fleet.leave().await;
+        }
     }
 
     fn run(&mut self, job: impl Future<Output = ()> + Send + 'static) {
@@ -181,6 +189,26 @@ fn tell(alert: &Alert) {
     let Alert { owner, budget, percent, used } = alert;
     let of = budget.limit.amount();
     tracing::warn!(%owner, %budget, percent, used, of, "a budget has reached a threshold");
+}
+
+async fn quota_sync(core: Arc<Core>, fleet: Arc<dyn FleetLimits>) {
+    fleet.run(&*core).await;
+}
+
+impl FleetWorld for Core {
+    fn cells(&self) -> Vec<Arc<LimitCells>> {
+        let mut cells = self.directory.limits();
+        cells.extend(self.compiled.load().counters.limits());
+        cells
+    }
+
+    fn now(&self) -> Monotonic {
+        self.env.monotonic()
+    }
+
+    fn random(&self) -> u64 {
+        self.env.random()
+    }
 }
 
 async fn refresh_keys(core: Arc<Core>, keys: Arc<dyn KeyStore>) {

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body::Body;
 use thiserror::Error;
-use weighbridge_access::{Directory, KeyOwner, OpenKey};
+use weighbridge_access::{Directory, FleetLimits, FleetStanding, KeyOwner, OpenKey};
 use weighbridge_cache::Holding;
 use weighbridge_ledger::Ledger;
 use weighbridge_pricing::PriceBook;
@@ -100,6 +100,8 @@ pub struct Parts {
     pub fetch: Option<Arc<dyn Fetch>>,
     /// Where answers of OpenAI Responses are kept. Without it none is, nor can one be gone on from.
     pub keeping: Option<Keeping>,
+    /// What counts limits for all instances together. Without it each instance counts for itself.
+    pub fleet: Option<Arc<dyn FleetLimits>>,
 }
 
 /// The way of a request, from its bytes to its answer, with everything that is kept of it.
@@ -120,6 +122,7 @@ pub(crate) struct Core {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) fetch: Option<Arc<dyn Fetch>>,
     pub(crate) keeper: Option<Arc<Keeper>>,
+    pub(crate) fleet: Option<Arc<dyn FleetLimits>>,
     pub(crate) compiled: ArcSwap<Compiled>,
     /// What it was compiled from. Held while something else is compiled.
     told: Mutex<Told>,
@@ -148,7 +151,7 @@ impl Pipeline {
     /// # Errors
     /// A [`PipelineError`] that names what does not fit together.
     pub fn new(settings: &Settings, parts: Parts) -> Result<Self, PipelineError> {
-        let Parts { env, directory, ledger, prices, log, observers, fetch, keeping } = parts;
+        let Parts { env, directory, ledger, prices, log, observers, fetch, keeping, fleet } = parts;
         let compiled = ArcSwap::from_pointee(Compiled::new(settings, &[], None)?);
         let told = Mutex::new(Told { settings: settings.clone(), vault: Vec::new() });
         let (draining, settling) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -163,6 +166,7 @@ impl Pipeline {
             observers,
             fetch,
             keeper,
+            fleet,
             compiled,
             told,
             shelf: ArcSwap::default(),
@@ -173,6 +177,14 @@ impl Pipeline {
             settling,
         };
         Ok(Self { core: Arc::new(core) })
+    }
+
+    /// Joins the instances that count limits together, where that can be done at once; else the job does
+    /// (`quota-sync`). Called before the first request.
+    pub async fn join_fleet(&self) {
+        if let Some(fleet) = &self.core.fleet {
+            fleet.begin(&*self.core).await;
+        }
     }
 
     /// Swaps in other settings; requests in flight keep those that they started with, and targets
@@ -248,6 +260,11 @@ impl Pipeline {
     /// Thresholds that budgets have reached, each once in its window.
     pub fn budget_alerts(&self) -> u64 {
         self.core.watch.alerts()
+    }
+
+    /// How the limits stand that all instances count together; `None` where each counts for itself.
+    pub fn fleet(&self) -> Option<FleetStanding> {
+        self.core.fleet.as_ref().map(|fleet| fleet.standing())
     }
 
     /// The ledger behind the pipeline.

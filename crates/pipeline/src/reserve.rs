@@ -87,7 +87,10 @@ pub(crate) async fn reserve(
         return Err(Box::new(Rejected { exchange, pick, unfit }));
     }
     match prepare(&exchange, settings, route, deployment, used.billing()).await {
-        Ok(Prepared { meter, worst, outbound, claim, reservation }) => {
+        Ok(Prepared { meter, worst, outbound, mut claim, reservation }) => {
+            if let Some(admission) = &mut exchange.admission {
+                admission.adopt(&mut claim);
+            }
             exchange.deployment = Some(Arc::clone(deployment));
             exchange.draft.record.losses = outbound.losses;
             let deployment = Arc::clone(deployment);
@@ -143,7 +146,7 @@ async fn prepare(
     let mut cap = outbound::output_cap(exchange, deployment);
     let mut worst = at_worst(cap).ok_or_else(unpriceable)?;
     // Limits per minute first, money in the ledger last. What is not dispatched after all is given back.
-    let mut claim = claim(exchange, deployment, billing, worst)?;
+    let mut claim = claim(exchange, deployment, billing, worst).await?;
     let reserve = |worst: Worst| {
         let holds = counting.iter().map(Counting::hold).collect();
         exchange.core().ledger.reserve(command(exchange, deployment, &meter, billing, worst, holds))
@@ -163,7 +166,7 @@ async fn prepare(
         outbound = outbound::write(exchange, said, deployment, Additions { cap: Some(cap), caching })?;
         worst = at_worst(cap).ok_or_else(unpriceable)?;
         drop(claim);
-        claim = self::claim(exchange, deployment, billing, worst)?;
+        claim = self::claim(exchange, deployment, billing, worst).await?;
         reservation = reserve(worst).await;
     }
     match reservation {
@@ -310,7 +313,10 @@ fn cap_that_fits(most: u64, fits: impl Fn(u64) -> bool) -> Option<u64> {
 /// without room is passed over; whoever else has none refuses the request (rule R8).
 ///
 /// A target's limits are those of the installation's account there: who brings a key has another.
-fn claim(
+///
+/// Where instances count together, all of them are asked here, in one question: what the request took at its
+/// admission was so far taken of this instance only.
+async fn claim(
     exchange: &Exchange,
     deployment: &Deployment,
     billing: Billing,
@@ -321,7 +327,12 @@ fn claim(
     };
     let money = AttemptMoney { cost: worst.cost, price: worst.price };
     let target = (billing == Billing::Platform).then_some(&deployment.limits);
-    let claimed = admission.attempt(target, money, exchange.now());
+    let now = exchange.now();
+    let claimed = match exchange.core().fleet.as_ref().filter(|_| admission.is_limited(target)) {
+        // On the heap, so that requests carry no room for it where nobody is asked.
+        Some(fleet) => Box::pin(admission.attempt_among(fleet, target, money, now)).await,
+        None => admission.attempt(target, money, now),
+    };
     claimed.map_err(|refused| {
         let unfit = match refused.whose {
             LimitOwner::Deployment => Unfit::here,

@@ -50,7 +50,11 @@ where
     let envelope =
         envelope_at(client, &body, asked.addressed).map_err(|error| Refusal::bad_field(&error, &body))?;
     let route = caller.route(&settings, &envelope.model, draft)?;
-    let admission = caller.admission(&route, 0, draft)?;
+    let mut admission = caller.admission(&route, 0, draft)?;
+    if let Some(fleet) = draft.core.fleet.as_ref().filter(|_| admission.is_limited(None)) {
+        let now = draft.core.env.monotonic();
+        Box::pin(admission.confirm(fleet, now)).await.map_err(Refusal::Limit)?;
+    }
 
     let conversation = match client {
         Protocol::OpenAiResponses => {

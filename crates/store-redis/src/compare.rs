@@ -6,14 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use weighbridge_access::{FleetReturn, LimitCells, RateCell};
+use weighbridge_access::{FleetReturn, FleetWorld, LimitCells, RateCell};
 use weighbridge_units::Monotonic;
 
 use crate::error::Fault;
 use crate::keys::{self, RATES};
 use crate::limits::RedisLimits;
 use crate::link::Link;
-use crate::sync::World;
 
 /// How long the job waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -36,9 +35,9 @@ type Entered = (Arc<LimitCells>, u64);
 
 impl RedisLimits {
     /// Raises every rate in Redis to what this instance knows of it.
-    pub(crate) async fn enter_rates(&self, link: &Link, world: World<'_>) -> Result<(), Fault> {
-        let now = (world.clock)();
-        let known = aheads((world.cells)(), |cell| cell.known_ahead(now), 0);
+    pub(crate) async fn enter_rates(&self, link: &Link, world: &dyn FleetWorld) -> Result<(), Fault> {
+        let now = world.now();
+        let known = aheads(world.cells(), |cell| cell.known_ahead(now), 0);
         self.merge(link, &known).await.map(drop)
     }
 
@@ -83,15 +82,15 @@ impl RedisLimits {
 
     /// Compares what Redis counts with what this instance has taken itself, repairs what is missing, and says how
     /// much it was. Everybody together have taken at least as much as one of them.
-    pub(crate) async fn compare(&self, link: &Link, world: World<'_>) -> Result<(), Fault> {
+    pub(crate) async fn compare(&self, link: &Link, world: &dyn FleetWorld) -> Result<(), Fault> {
         let own = |now: Monotonic| move |cell: &RateCell| cell.own_ahead(now);
-        let first = aheads((world.cells)(), own((world.clock)()), TOLERANCE);
+        let first = aheads(world.cells(), own(world.now()), TOLERANCE);
         let suspects: HashSet<String> = self.behind(link, &first).await?.into_keys().collect();
         let (_, before) = self.enter_places(link).await?;
         sleep(SECOND_LOOK).await;
         let mut second = HashMap::new();
         if !suspects.is_empty() {
-            second = aheads((world.cells)(), own((world.clock)()), TOLERANCE);
+            second = aheads(world.cells(), own(world.now()), TOLERANCE);
             second.retain(|key, _| suspects.contains(key));
         }
         let behind = self.behind(link, &second).await?;
@@ -102,7 +101,7 @@ impl RedisLimits {
         after.free.retain(|(_, place)| was_free.contains(place));
 
         let nanos: u64 = behind.values().copied().fold(0, u64::saturating_add);
-        let places = before.missing + after.free.len() as u64;
+        let places = before.missing + after.missing + after.free.len() as u64;
         self.drift_nanos.store(nanos, Ordering::Relaxed);
         self.drift_places.store(places, Ordering::Relaxed);
         if nanos > 0 || places > 0 {

@@ -1,7 +1,5 @@
 //! The scripts against the cells of `weighbridge-access`, step by step under a clock that the test moves.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
-
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 

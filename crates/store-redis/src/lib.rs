@@ -28,6 +28,7 @@ mod returns;
 mod scripts;
 #[cfg(test)]
 #[path = "../tests/server/mod.rs"]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may")]
 mod server;
 mod sync;
 

@@ -9,7 +9,7 @@ use redis::{Client, ScriptInvocation, TlsCertificates};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 use weighbridge_access::{
-    Decision, FleetLimits, FleetReturn, FleetStanding, Held, LimitCells, LimitKind, Share, Want,
+    Decision, FleetLimits, FleetReturn, FleetStanding, FleetWorld, Held, LimitCells, LimitKind, Share, Want,
 };
 use weighbridge_units::Monotonic;
 
@@ -51,7 +51,7 @@ pub(crate) struct Known {
     pub(crate) former_epoch: u64,
 }
 
-/// Limits that all instances count together in Redis. [`RedisLimits::run`] has to run beside it: until then, and
+/// Limits that all instances count together in Redis. [`FleetLimits::run`] has to run beside it: until then, and
 /// whenever Redis cannot be asked, each instance gives its share of the limits out by itself.
 pub struct RedisLimits {
     pub(crate) client: Client,
@@ -137,10 +137,10 @@ impl RedisLimits {
     }
 
     /// What is known of the count, with an epoch for this instance.
-    pub(crate) fn known(&self, random: &(dyn Fn() -> u64 + Send + Sync)) -> Known {
+    pub(crate) fn known(&self, world: &dyn FleetWorld) -> Known {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.epoch == 0 {
-            known.epoch = safe(random());
+            known.epoch = safe(world.random());
         }
         *known
     }
@@ -247,7 +247,15 @@ impl FleetLimits for RedisLimits {
 
     async fn take(&self, wants: &[Want], now: Monotonic) -> Decision {
         let Some(link) = self.link.load_full() else { return Decision::Away(self.part()) };
-        match self.ask(&link, wants, now).await {
+        let were_returns_pending = self.returns.is_pending();
+        let mut decision = self.ask(&link, wants, now).await;
+        if were_returns_pending && matches!(decision, Ok(Decision::Refused(_))) {
+            // Nobody is refused for what is on its way back: the next request of a client comes right after the
+            // end of the one before.
+            let _ = tokio::time::timeout(self.timeout, self.returns.settled()).await;
+            decision = self.ask(&link, wants, now).await;
+        }
+        match decision {
             Ok(decision) => decision,
             Err(fault) => {
                 self.cut(&link, &fault);
@@ -282,6 +290,18 @@ impl FleetLimits for RedisLimits {
             drift_places: self.drift_places.load(Ordering::Relaxed),
             dropped: self.returns.dropped(),
         }
+    }
+
+    async fn begin(&self, world: &dyn FleetWorld) {
+        self.join_at_once(world).await;
+    }
+
+    async fn run(&self, world: &dyn FleetWorld) {
+        self.keep(world).await;
+    }
+
+    async fn leave(&self) {
+        self.give_up().await;
     }
 }
 

@@ -15,6 +15,10 @@ const BATCH: usize = 200;
 pub(crate) struct Returns {
     waiting: Mutex<VecDeque<FleetReturn>>,
     arrived: Notify,
+    /// How many have arrived, and how many of those Redis knows of or never will.
+    pushed: AtomicU64,
+    done: AtomicU64,
+    is_done: Notify,
     dropped: AtomicU64,
 }
 
@@ -26,6 +30,7 @@ impl Returns {
             return;
         }
         waiting.push_back(back);
+        self.pushed.fetch_add(1, Ordering::AcqRel);
         let is_first = waiting.len() == 1;
         drop(waiting);
         if is_first {
@@ -47,9 +52,36 @@ impl Returns {
         waiting.drain(..most).collect()
     }
 
+    /// Says that a batch is over and done with.
+    pub(crate) fn done(&self, batch: usize) {
+        self.done.fetch_add(batch as u64, Ordering::AcqRel);
+        self.is_done.notify_waiters();
+    }
+
+    /// Whether there is anything that Redis does not know of yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.done.load(Ordering::Acquire) < self.pushed.load(Ordering::Acquire)
+    }
+
+    /// Waits until everything that has arrived so far is done with.
+    pub(crate) async fn settled(&self) {
+        let pushed = self.pushed.load(Ordering::Acquire);
+        loop {
+            let notified = self.is_done.notified();
+            if self.done.load(Ordering::Acquire) >= pushed {
+                return;
+            }
+            notified.await;
+        }
+    }
+
     /// Forgets what waits: the count that it belongs to is not asked any more.
     pub(crate) fn clear(&self) {
-        self.lock().clear();
+        let mut waiting = self.lock();
+        let forgotten = waiting.len();
+        waiting.clear();
+        drop(waiting);
+        self.done(forgotten);
     }
 
     /// How much found no room.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use weighbridge_access::{FleetReturn, LimitCells};
+use weighbridge_access::{FleetReturn, FleetWorld, LimitCells};
 use weighbridge_units::Monotonic;
 
 use crate::error::Fault;
@@ -25,14 +25,6 @@ const LEASE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(3);
 /// How long the job waits for Redis.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Whose limits there are, and what time it is.
-#[derive(Clone, Copy)]
-pub(crate) struct World<'a> {
-    pub(crate) cells: &'a (dyn Fn() -> Vec<Arc<LimitCells>> + Send + Sync),
-    pub(crate) clock: &'a (dyn Fn() -> Monotonic + Send + Sync),
-    random: &'a (dyn Fn() -> u64 + Send + Sync),
-}
-
 /// An instance that takes part in a count, which it may ask after a while.
 struct Joined {
     link: Arc<Link>,
@@ -40,34 +32,20 @@ struct Joined {
 }
 
 impl RedisLimits {
-    /// Keeps the instance in the common count, for ever: joins, gives signs of life, takes back what was not used,
-    /// compares, and comes back after a loss. `cells` names whoever's limits there are, `clock` is the one that
-    /// requests are admitted by, `random` draws 64 random bits.
-    pub async fn run(
-        &self,
-        cells: &(dyn Fn() -> Vec<Arc<LimitCells>> + Send + Sync),
-        clock: &(dyn Fn() -> Monotonic + Send + Sync),
-        random: &(dyn Fn() -> u64 + Send + Sync),
-    ) {
-        let world = World { cells, clock, random };
-        tokio::join!(self.turns(world), self.take_back(clock));
+    /// Keeps the instance in the common count, for ever.
+    pub(crate) async fn keep(&self, world: &dyn FleetWorld) {
+        tokio::join!(self.turns(world), self.take_back(world));
     }
 
-    /// Joins at once where Redis is there, so that the first request is counted together already.
-    pub async fn begin(
-        &self,
-        cells: &(dyn Fn() -> Vec<Arc<LimitCells>> + Send + Sync),
-        clock: &(dyn Fn() -> Monotonic + Send + Sync),
-        random: &(dyn Fn() -> u64 + Send + Sync),
-    ) {
-        // Longer only where the count is new: then the job goes on.
+    /// Joins where that can be done at once.
+    pub(crate) async fn join_at_once(&self, world: &dyn FleetWorld) {
         let mut compared = Instant::now();
-        let joining = self.turn(World { cells, clock, random }, &mut compared);
-        let _ = tokio::time::timeout(PATIENCE, joining).await;
+        // A new count takes longer: then the job goes on.
+        let _ = tokio::time::timeout(PATIENCE, self.turn(world, &mut compared)).await;
     }
 
-    /// Gives up this instance's part in the count: what it took of rates stays, its places are free.
-    pub async fn leave(&self) {
+    /// Gives up this instance's part in the count.
+    pub(crate) async fn give_up(&self) {
         let Some(link) = self.link.load_full() else { return };
         while let batch @ [_, ..] = self.returns.batch().as_slice() {
             if self.settle(&link, batch, None).await.is_err() {
@@ -79,24 +57,24 @@ impl RedisLimits {
         let _ = self.end_epoch(&link, link.epoch).await;
     }
 
-    async fn turns(&self, world: World<'_>) {
+    async fn turns(&self, world: &dyn FleetWorld) {
         let mut ticks = interval(BEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut compared = Instant::now();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = self.cut.notified() => self.circuit().failed((world.clock)()),
+                () = self.cut.notified() => self.circuit().failed(world.now()),
             }
             self.turn(world, &mut compared).await;
         }
     }
 
-    async fn turn(&self, world: World<'_>, compared: &mut Instant) {
+    async fn turn(&self, world: &dyn FleetWorld, compared: &mut Instant) {
         let Some(link) = self.link.load_full() else {
-            let is_due = self.circuit().is_due((world.clock)());
+            let is_due = self.circuit().is_due(world.now());
             if is_due && let Err(fault) = self.join(world).await {
-                self.circuit().failed((world.clock)());
+                self.circuit().failed(world.now());
                 tracing::debug!(%fault, "Redis cannot be asked for limits yet");
             }
             return;
@@ -134,13 +112,13 @@ impl RedisLimits {
     }
 
     /// Connects, takes part in the count that there is or begins one, enters what is known, and asks from then on.
-    async fn join(&self, world: World<'_>) -> Result<(), Fault> {
+    async fn join(&self, world: &dyn FleetWorld) -> Result<(), Fault> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(None);
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         let connection = tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| Fault::Slow)??;
-        let known = self.known(world.random);
-        let Joined { link, wait } = self.make_known(connection, known, (world.random)()).await?;
+        let known = self.known(world);
+        let Joined { link, wait } = self.make_known(connection, known, world.random()).await?;
         self.enter_rates(&link, world).await?;
         if !wait.is_zero() {
             let begun = Instant::now();
@@ -154,7 +132,7 @@ impl RedisLimits {
         let (entered, _) = self.enter_places(&link).await?;
         self.returns.clear();
         self.link.store(Some(Arc::clone(&link)));
-        self.circuit().joined((world.clock)());
+        self.circuit().joined(world.now());
         // What was taken and given back while the rest was entered.
         let settled = async {
             self.enter_rates(&link, world).await?;
@@ -208,14 +186,16 @@ impl RedisLimits {
     }
 
     /// Takes back what was not used, as long as there is anything.
-    async fn take_back(&self, clock: &(dyn Fn() -> Monotonic + Send + Sync)) {
+    async fn take_back(&self, world: &dyn FleetWorld) {
         loop {
             self.returns.arrived().await;
             let batch = self.returns.batch();
-            let Some(link) = self.link.load_full() else { continue };
-            if let Err(fault) = self.settle(&link, &batch, Some(clock())).await {
+            if let Some(link) = self.link.load_full()
+                && let Err(fault) = self.settle(&link, &batch, Some(world.now())).await
+            {
                 self.cut(&link, &fault);
             }
+            self.returns.done(batch.len());
         }
     }
 

@@ -137,6 +137,7 @@ impl World {
                 observers: Vec::new(),
                 fetch: Some(Arc::new(Pictures)),
                 keeping,
+                fleet: None,
             },
         )
         .unwrap();

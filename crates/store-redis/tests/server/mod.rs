@@ -2,7 +2,7 @@
 //!
 //! Where Redis is not installed, tests skip and say so. With `WEIGHBRIDGE_REQUIRE_REDIS=1` that is a failure.
 
-#![allow(dead_code, unreachable_pub, reason = "every user uses another part")]
+#![allow(dead_code, reason = "every user uses another part")]
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -11,13 +11,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A server that runs.
-pub struct Server {
+pub(crate) struct Server {
     folder: tempfile::TempDir,
     process: Mutex<Option<Child>>,
 }
 
 /// A server of one's own; `None` where Redis is not installed.
-pub fn own() -> Option<Server> {
+pub(crate) fn own() -> Option<Server> {
     let there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
     if there.is_err() {
         let required = std::env::var_os("WEIGHBRIDGE_REQUIRE_REDIS").is_some_and(|value| value == "1");
@@ -39,11 +39,11 @@ impl Server {
     }
 
     /// Its address.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}", self.socket())
     }
 
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         // A server must not outlive the tests, however these end.
         let mut command = Command::new("setpriv");
         command.args([
@@ -76,14 +76,14 @@ impl Server {
     }
 
     /// A connection of an onlooker's.
-    pub fn connection(&self) -> Option<redis::Connection> {
+    pub(crate) fn connection(&self) -> Option<redis::Connection> {
         let mut connection = redis::Client::open(self.url()).unwrap().get_connection().ok()?;
         redis::cmd("PING").query::<String>(&mut connection).ok()?;
         Some(connection)
     }
 
     /// Carries a command out as an onlooker.
-    pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+    pub(crate) fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut command = redis::Cmd::new();
         words.iter().for_each(|word| {
             command.arg(*word);
@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// Ends it at once; what it had is gone.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         if let Some(mut process) = self.process.lock().unwrap().take() {
             process.kill().unwrap();
             process.wait().unwrap();
@@ -100,12 +100,12 @@ impl Server {
     }
 
     /// It keeps its connections and answers nobody.
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.signal("-STOP");
     }
 
     /// It goes on.
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.signal("-CONT");
     }
 
