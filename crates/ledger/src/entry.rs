@@ -142,6 +142,21 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// The attempt that it is about, if it is about one.
+    pub const fn attempt(&self) -> Option<AttemptId> {
+        match self {
+            Self::Reserved { attempt, .. }
+            | Self::Ended { attempt, .. }
+            | Self::Overage { attempt, .. }
+            | Self::Late { attempt, .. }
+            | Self::Refunded { attempt, .. }
+            | Self::Used { attempt, .. } => Some(*attempt),
+            Self::Funded { .. } | Self::Sealed { .. } => None,
+        }
+    }
+}
+
 /// An open attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {

@@ -104,6 +104,7 @@ mod rollup;
 mod state;
 mod store;
 pub mod testkit;
+mod usage;
 
 pub use account::{
     AccountId, AccountKind, Book, BudgetPart, BudgetScope, BudgetSpan, BudgetWindow, EntityId, Name,
@@ -129,3 +130,4 @@ pub use store::{
     AttemptEntry, Counters, Extent, Fault, JournalRow, LedgerError, LedgerStore, Recovery, Refusal,
     RollupQuery, Verification,
 };
+pub use usage::{UsageBy, UsageKey, UsageQuery, add_up};

@@ -47,6 +47,19 @@ impl Rollup {
         usage
     }
 
+    /// Adds another sum; saturates.
+    pub fn add(&mut self, other: &Self) {
+        let add = |sum: &mut i64, by: i64| *sum = sum.saturating_add(by);
+        add(&mut self.attempts, other.attempts);
+        add(&mut self.succeeded, other.succeeded);
+        add(&mut self.estimated, other.estimated);
+        for (count, by) in self.counts.iter_mut().zip(other.counts) {
+            add(count, by);
+        }
+        self.cost = sum(self.cost, other.cost.get());
+        self.charged = sum(self.charged, other.charged.get());
+    }
+
     /// Adds an attempt (`sign` 1), or takes it off (`sign` −1).
     pub(crate) fn count(&mut self, used: &Used, sign: i64) {
         let add = |sum: &mut i64, by: i64| *sum = sum.saturating_add(by.saturating_mul(sign));

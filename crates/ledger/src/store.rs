@@ -4,9 +4,12 @@ use thiserror::Error;
 use weighbridge_units::{AttemptId, KeyId, NanoUsd, Timestamp};
 
 use crate::{
-    AccountId, Adjust, Balance, Book, End, Ended, EntityId, Entry, Fund, Intent, Measure, Name, Permit,
-    Quantity, Reserve, Rollup, RollupKey, RowHash,
+    AccountId, Adjust, Balance, Book, End, Ended, EntityId, Entry, Fact, Fund, Intent, Measure, Name, Permit,
+    Quantity, Reserve, Rollup, RollupKey, RowHash, UsageKey, UsageQuery,
 };
+
+/// Rows of the journal that are read at once.
+const JOURNAL_PAGE: usize = 10_000;
 
 /// Keeps a ledger. Every store runs the same pure functions ([`crate::touches`], [`crate::decide`],
 /// [`crate::apply`]) and passes [`crate::testkit::check_store`].
@@ -96,6 +99,33 @@ pub trait LedgerStore: Send + Sync {
     /// # Errors
     /// [`LedgerError::Unavailable`] or [`LedgerError::Corrupt`].
     async fn rollups(&self, query: RollupQuery) -> Result<Vec<(RollupKey, Rollup)>, LedgerError>;
+
+    /// Usage of a period by key and what the query says beside it, in that order ([`crate::add_up`]). What was
+    /// settled is in it at once (rule Q1).
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] or [`LedgerError::Corrupt`].
+    async fn usage(&self, query: UsageQuery) -> Result<Vec<(UsageKey, Rollup)>, LedgerError> {
+        Ok(crate::add_up(self.rollups(query.of).await?, query.by))
+    }
+
+    /// The rows that opening and ending an attempt wrote, in order. Its refunds are not among them: they are rows of
+    /// other commands, and [`Self::attempt`] has their sum.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] or [`LedgerError::Corrupt`].
+    async fn attempt_rows(&self, attempt: AttemptId) -> Result<Vec<JournalRow>, LedgerError> {
+        let (mut found, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.journal(after, JOURNAL_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = last.seq;
+            let is_of = |row: &JournalRow| {
+                row.entry.fact.attempt() == Some(attempt) && !matches!(row.entry.fact, Fact::Refunded { .. })
+            };
+            found.extend(page.into_iter().filter(is_of));
+        }
+    }
 
     /// Links the hash chains, if anything was written since they were linked last. A job does it each minute.
     ///

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use weighbridge_ledger::{
     AccountId, Adjust, AttemptEntry, Balance, Command, Counters, End, EntityId, Extent, Fund, Intent,
     JournalRow, LedgerError, LedgerStore, Name, Permit, Recovery, Reserve, Rollup, RollupKey, RollupQuery,
-    Verification,
+    UsageKey, UsageQuery, Verification,
 };
 use weighbridge_units::{AttemptId, Timestamp};
 
@@ -177,6 +177,14 @@ impl LedgerStore for PostgresLedger {
 
     async fn rollups(&self, query: RollupQuery) -> Result<Vec<(RollupKey, Rollup)>, LedgerError> {
         self.read(move |session| reads::rollups(session, query).boxed()).await
+    }
+
+    async fn usage(&self, query: UsageQuery) -> Result<Vec<(UsageKey, Rollup)>, LedgerError> {
+        self.read(move |session| reads::usage(session, query).boxed()).await
+    }
+
+    async fn attempt_rows(&self, attempt: AttemptId) -> Result<Vec<JournalRow>, LedgerError> {
+        self.read(move |session| reads::attempt_rows(session, attempt).boxed()).await
     }
 
     async fn seal(&self, now: Timestamp) -> Result<(), LedgerError> {

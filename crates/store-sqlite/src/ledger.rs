@@ -27,7 +27,7 @@ use futures::future::BoxFuture;
 use weighbridge_ledger::{
     AccountId, Adjust, AttemptEntry, Balance, Command, Counters, End, EntityId, Extent, Fund, Intent,
     JournalRow, LedgerError, LedgerStore, Name, Permit, Recovery, Reserve, Rollup, RollupKey, RollupQuery,
-    Verification,
+    UsageKey, UsageQuery, Verification,
 };
 use weighbridge_units::{AttemptId, Timestamp};
 
@@ -198,6 +198,14 @@ impl LedgerStore for SqliteLedger {
 
     async fn rollups(&self, query: RollupQuery) -> Result<Vec<(RollupKey, Rollup)>, LedgerError> {
         self.read(move |db| reads::rollups(db, &query)).await
+    }
+
+    async fn usage(&self, query: UsageQuery) -> Result<Vec<(UsageKey, Rollup)>, LedgerError> {
+        self.read(move |db| reads::usage(db, &query)).await
+    }
+
+    async fn attempt_rows(&self, attempt: AttemptId) -> Result<Vec<JournalRow>, LedgerError> {
+        self.read(move |db| reads::attempt_rows(db, attempt)).await
     }
 
     async fn seal(&self, now: Timestamp) -> Result<(), LedgerError> {

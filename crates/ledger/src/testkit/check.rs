@@ -4,8 +4,8 @@ use weighbridge_units::{AttemptId, Timestamp};
 use super::{Expected, Model, Script, Step};
 use crate::permit::Permits;
 use crate::{
-    AccountId, AccountKind, End, EndFacts, Extent, LedgerError, LedgerStore, Measure, Quantity, Reserve,
-    RollupQuery,
+    AccountId, AccountKind, End, EndFacts, Extent, Fact, LedgerError, LedgerStore, Measure, Quantity,
+    Reserve, RollupQuery, UsageBy, UsageQuery, add_up,
 };
 
 /// A store under test.
@@ -271,6 +271,11 @@ impl Run {
             })?;
         }
         self.right(found.len() == right.len(), || "L5: a roll-up is missing".into())?;
+        for by in [UsageBy::Key, UsageBy::Model, UsageBy::Day] {
+            let sums = self.read(store.usage(UsageQuery { of: RollupQuery::ALL, by }).await)?;
+            let right = add_up(found.iter().copied(), by);
+            self.right(sums == right, || format!("L5: usage by {by:?} is {sums:?}, and must be {right:?}"))?;
+        }
 
         for extent in [Extent::All, Extent::SinceSeal] {
             let verification = self.read(store.verify(extent).await)?;
@@ -284,6 +289,27 @@ impl Run {
             self.end(store, End { attempt, facts: EndFacts::not_dispatched(now) }).await?;
         }
         self.compare(store).await?;
+        self.compare_rows(store).await?;
         self.nothing_is_pending(store).await
+    }
+
+    /// What is found of one attempt in the journal is what the journal says of it.
+    async fn compare_rows(&self, store: &dyn LedgerStore) -> Result<(), Violation> {
+        let journal = self.read(store.journal(0, 2_000).await)?;
+        let opened = journal.iter().filter_map(|row| match row.entry.fact {
+            Fact::Reserved { attempt, .. } => Some(attempt),
+            _ => None,
+        });
+        for attempt in opened.take(20) {
+            let of_attempt = journal.iter().filter(|row| row.entry.fact.attempt() == Some(attempt));
+            let right: Vec<_> =
+                of_attempt.filter(|row| !matches!(row.entry.fact, Fact::Refunded { .. })).cloned().collect();
+            let found = self.read(store.attempt_rows(attempt).await)?;
+            // The journal may go on behind what was read of it.
+            self.right(found.starts_with(&right), || {
+                format!("the rows of {attempt} are {found:?}, and must begin with {right:?}")
+            })?;
+        }
+        Ok(())
     }
 }

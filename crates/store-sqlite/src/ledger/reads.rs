@@ -2,16 +2,19 @@
 
 use rusqlite::{Connection, OptionalExtension};
 use weighbridge_ledger::{
-    AccountId, AttemptEntry, Balance, ClaimId, EntityId, Holder, Intent, JournalRow, Rollup, RollupKey,
-    RollupQuery,
+    AccountId, Act, AttemptEntry, Balance, ClaimId, CommandId, EntityId, Fact, Holder, Intent, JournalRow,
+    Rollup, RollupKey, RollupQuery, UsageKey, UsageQuery,
 };
 use weighbridge_units::AttemptId;
 
 use super::rows::{
-    SELECT_ALL_OPEN, SELECT_BALANCES, SELECT_CLAIMS, SELECT_ROLLUPS, StoreError, corrupt, find_ended,
-    find_intent, id_column, read_attempt, read_balance, read_entry, read_hash, read_holder, read_intent,
-    read_rollup,
+    SELECT_ALL_OPEN, SELECT_BALANCES, SELECT_CLAIMS, SELECT_ROLLUPS, StoreError, corrupt, find_command,
+    find_ended, find_intent, id_column, read_attempt, read_balance, read_entry, read_hash, read_holder,
+    read_intent, read_rollup, select_usage,
 };
+
+/// The most rows that one command writes.
+const COMMAND_ROWS: usize = 3;
 
 pub(super) fn open_attempts(db: &Connection) -> Result<Vec<(AttemptId, Intent)>, StoreError> {
     let mut statement = db.prepare_cached(SELECT_ALL_OPEN)?;
@@ -67,13 +70,43 @@ pub(super) fn journal(db: &Connection, after: u64, limit: usize) -> Result<Vec<J
 }
 
 pub(super) fn rollups(db: &Connection, query: &RollupQuery) -> Result<Vec<(RollupKey, Rollup)>, StoreError> {
+    select_rollups(db, SELECT_ROLLUPS, query)
+}
+
+fn select_rollups(
+    db: &Connection,
+    select: &str,
+    query: &RollupQuery,
+) -> Result<Vec<(RollupKey, Rollup)>, StoreError> {
     let (first, last) = match query.key {
         Some(key) => (id_column(key.get()), id_column(key.get())),
         None => (0, i64::MAX),
     };
-    let mut statement = db.prepare_cached(SELECT_ROLLUPS)?;
+    let mut statement = db.prepare_cached(select)?;
     let rollups = statement.query_map((first, last, query.from_hour, query.until_hour), read_rollup)?;
     Ok(rollups.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn usage(db: &Connection, query: &UsageQuery) -> Result<Vec<(UsageKey, Rollup)>, StoreError> {
+    let sums = select_rollups(db, select_usage(query.by), &query.of)?;
+    Ok(sums.into_iter().map(|(key, rollup)| (UsageKey::of(&key, query.by), rollup)).collect())
+}
+
+/// A command's rows are neighbours: an end writes at most three.
+pub(super) fn attempt_rows(db: &Connection, attempt: AttemptId) -> Result<Vec<JournalRow>, StoreError> {
+    let mut found: Vec<JournalRow> = Vec::new();
+    for act in [Act::Reserve, Act::End, Act::Late] {
+        let Some((_, seq)) = find_command(db, CommandId::of(attempt, act))? else { continue };
+        let before = u64::try_from(seq).unwrap_or_default().saturating_sub(1);
+        for row in journal(db, before, COMMAND_ROWS)? {
+            if row.entry.fact.attempt() == Some(attempt) && found.iter().all(|other| other.seq != row.seq) {
+                found.push(row);
+            }
+        }
+    }
+    found.sort_by_key(|row| row.seq);
+    found.retain(|row| !matches!(row.entry.fact, Fact::Refunded { .. }));
+    Ok(found)
 }
 
 pub(super) fn name(db: &Connection, id: EntityId) -> Result<Option<String>, StoreError> {
