@@ -49,6 +49,7 @@ pub(crate) static ROOT: Section = Section {
         key("limits", "[limits]"),
         key("media", "[media]"),
         key("prices", "[prices]"),
+        key("count_alarm", "[count_alarm]"),
         key("responses", "[responses]"),
         key("log", "[log]"),
     ],
@@ -168,6 +169,7 @@ pub(crate) static MODEL: Section = Section {
         key("strategy", r#""weighted-round-robin""#),
         key("targets", r#"[{ model = "openai/gpt-4o-mini", weight = 3 }]"#),
         key("fallbacks", r#"["claude/claude-haiku-4-5"]"#),
+        key("baseline", r#""openai/gpt-4o""#),
         key("fallback_on_context", "true"),
         key("fallback_on_content", "true"),
         key("on_disconnect", r#""drain""#),
@@ -264,6 +266,12 @@ pub(crate) static PRICE_REFRESH: Section = Section {
     ],
 };
 
+/// `[count_alarm]`
+pub(crate) static COUNT_ALARM: Section = Section {
+    name: "count_alarm",
+    keys: &[key("enabled", "true"), key("ratio", "4"), key("minimum", "5000")],
+};
+
 /// `[responses]`
 pub(crate) static RESPONSES: Section = Section {
     name: "responses",
@@ -277,7 +285,7 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 23] = [
+pub static SECTIONS: [&Section; 24] = [
     &ROOT,
     &SERVER,
     &ADMIN,
@@ -299,6 +307,7 @@ pub static SECTIONS: [&Section; 23] = [
     &MARKUP_RULE,
     &SURCHARGE,
     &SURCHARGE_RULE,
+    &COUNT_ALARM,
     &RESPONSES,
     &LOG,
 ];

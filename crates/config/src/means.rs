@@ -88,6 +88,7 @@ pub(crate) fn config(
         unknown_model,
         markups: said.prices.markup.markups(problems),
         surcharges: said.prices.surcharge.markups(problems),
+        count_alarm: said.count_alarm.alarm(),
         answer_keeping,
         trusted_proxies: trusted_proxies.unwrap_or_default(),
         keep_alive: said.server.stream_keep_alive.said().map_or(Some(KEEP_ALIVE), |said| said.value),

@@ -28,6 +28,7 @@ pub(crate) fn settings(
             strategy: model.strategy.said().map_or_else(Default::default, |strategy| strategy.value),
             targets: route.targets,
             fallbacks,
+            baseline: route.baseline,
             fallback_on_context: model.fallback_on_context.said().is_some_and(|flag| flag.value),
             fallback_on_content: model.fallback_on_content.said().is_some_and(|flag| flag.value),
             on_disconnect: model.on_disconnect.said().map(|said| said.value),
@@ -43,6 +44,7 @@ struct Route {
     name: Arc<str>,
     targets: Vec<TargetSettings>,
     fallbacks: Vec<Fallback>,
+    baseline: Option<TargetSettings>,
 }
 
 enum Fallback {
@@ -70,7 +72,8 @@ impl Names<'_> {
         self.check_name(&model.name);
         let targets = self.targets(model);
         let fallbacks = self.fallbacks(model, &targets);
-        Route { name: model.name.value.as_str().into(), targets, fallbacks }
+        let baseline = model.baseline.said().and_then(|said| self.target(said, false));
+        Route { name: model.name.value.as_str().into(), targets, fallbacks, baseline }
     }
 
     fn check_name(&mut self, name: &Said<String>) {

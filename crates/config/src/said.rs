@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 use weighbridge_access::{Budget, Cidr, InvalidDefinition, Limits, LossPolicy, RateCell, TenantName};
 use weighbridge_catalogue::{AuthStyle, presets};
-use weighbridge_pipeline::settings::{OnDisconnect, StrategyKind, UnknownModel};
+use weighbridge_pipeline::settings::{CountAlarm, OnDisconnect, StrategyKind, UnknownModel};
 use weighbridge_pricing::{COUNT_LIMIT, Factor};
 use weighbridge_units::{NanoUsd, Protocol, Timestamp};
 
@@ -29,6 +29,7 @@ pub(crate) struct File {
     pub(crate) budgets: Budgets,
     pub(crate) media: Media,
     pub(crate) prices: Prices,
+    pub(crate) count_alarm: SaidCountAlarm,
     pub(crate) responses: Responses,
     pub(crate) log: Log,
 }
@@ -164,6 +165,7 @@ pub(crate) struct Model {
     pub(crate) strategy: Given<StrategyKind>,
     pub(crate) targets: Given<Vec<Target>>,
     pub(crate) fallbacks: Given<Vec<Target>>,
+    pub(crate) baseline: Given<String>,
     pub(crate) fallback_on_context: Given<bool>,
     pub(crate) fallback_on_content: Given<bool>,
     pub(crate) on_disconnect: Given<OnDisconnect>,
@@ -249,6 +251,7 @@ impl File {
             budgets: Given::Absent,
             media: Media::default(),
             prices: Prices::default(),
+            count_alarm: SaidCountAlarm::default(),
             responses: Responses::default(),
             log: Log::default(),
         }
@@ -263,6 +266,7 @@ impl File {
         let limits = reader.table(root, "limits", &keys::LIMITS);
         let media = reader.table(root, "media", &keys::MEDIA);
         let prices = reader.table(root, "prices", &keys::PRICES);
+        let alarm = reader.table(root, "count_alarm", &keys::COUNT_ALARM);
         let responses = reader.table(root, "responses", &keys::RESPONSES);
         let log = reader.table(root, "log", &keys::LOG);
         let providers = reader.named_tables(root, "providers", &keys::PROVIDER);
@@ -280,6 +284,7 @@ impl File {
             budgets: limits.map(|table| budgets(reader, &table)).unwrap_or_default(),
             media: media.map(|table| Media::read(reader, &table)).unwrap_or_default(),
             prices: prices.map(|table| Prices::read(reader, &table)).unwrap_or_default(),
+            count_alarm: alarm.map(|table| SaidCountAlarm::read(reader, &table)).unwrap_or_default(),
             responses: responses.map(|table| Responses::read(reader, &table)).unwrap_or_default(),
             log: log.map(|table| Log::read(reader, &table)).unwrap_or_default(),
         }
@@ -410,6 +415,7 @@ impl Model {
             strategy: reader.choice(table, "strategy", &strategies),
             targets: Target::read_all(reader, table, "targets"),
             fallbacks: Target::read_all(reader, table, "fallbacks"),
+            baseline: reader.text(table, "baseline"),
             fallback_on_context: reader.flag(table, "fallback_on_context"),
             fallback_on_content: reader.flag(table, "fallback_on_content"),
             on_disconnect: reader.choice(table, "on_disconnect", &ON_DISCONNECT),
@@ -553,6 +559,34 @@ impl PriceRefresh {
             }),
             allowed_networks: reader.list(table, "allowed_networks", cidr),
         }
+    }
+}
+
+/// When a provider's counts of tokens raise an alarm.
+#[derive(Default)]
+pub(crate) struct SaidCountAlarm {
+    enabled: Given<bool>,
+    ratio: Given<u64>,
+    minimum: Given<u64>,
+}
+
+impl SaidCountAlarm {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            enabled: reader.flag(table, "enabled"),
+            ratio: reader.integer(table, "ratio", 2..=1_000_000),
+            minimum: reader.integer(table, "minimum", 1..=COUNT_LIMIT),
+        }
+    }
+
+    /// What is meant: the default, but for what is said.
+    pub(crate) fn alarm(&self) -> Option<CountAlarm> {
+        let default = CountAlarm::default();
+        let is_on = self.enabled.said().is_none_or(|said| said.value);
+        is_on.then(|| CountAlarm {
+            ratio: self.ratio.said().map_or(default.ratio, |said| said.value),
+            minimum: self.minimum.said().map_or(default.minimum, |said| said.value),
+        })
     }
 }
 

@@ -12,8 +12,8 @@ use secrecy::ExposeSecret;
 use weighbridge_access::{Budget, Limits, LossPolicy, MasterKey};
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
-    AnswerKeeping, DrainLimits, Markup, OnDisconnect, ProviderCredential, ProviderSettings, RouteSettings,
-    Settings, UnknownModel,
+    AnswerKeeping, CountAlarm, DrainLimits, Markup, OnDisconnect, ProviderCredential, ProviderSettings,
+    RouteSettings, Settings, UnknownModel,
 };
 use weighbridge_pricing::ServiceTier;
 use weighbridge_units::{Bucket, Protocol, Timestamp};
@@ -166,6 +166,9 @@ fn every_key_has_its_effect() {
         (LogLevel::Debug, LogFormat::Text, false)
     );
     assert_eq!(config.prices.models(), [("own", "m")]);
+    assert_eq!(config.settings.count_alarm, Some(CountAlarm { ratio: 6, minimum: 700 }));
+    let baseline = route(&config, "main").baseline.as_ref().unwrap();
+    assert_eq!((&*baseline.provider, &*baseline.model), ("own", "p"));
     let told = |markups: &[Markup]| -> Vec<(String, String, String)> {
         let text = |text: Option<String>| text.unwrap_or_default();
         let one = |markup: &Markup| {

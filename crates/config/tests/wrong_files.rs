@@ -265,6 +265,7 @@ fn all_at_once() {
         "refresh",
         "overrides",
         "markup",
+        "count_alarm",
         "rules",
         "responses",
         "log",

@@ -24,8 +24,9 @@ use crate::counters::Counters;
 use crate::markups::Markups;
 use crate::pipeline::PipelineError;
 use crate::settings::{
-    AnswerKeeping, BUDGETS_BESIDE, DrainLimits, OnDisconnect, ProviderCredential, ProviderSettings,
-    RequestLimits, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
+    AnswerKeeping, BUDGETS_BESIDE, CountAlarm, DrainLimits, OnDisconnect, ProviderCredential,
+    ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
+    UnknownModel,
 };
 
 /// `provider/model` names that are remembered; further ones are compiled for each request.
@@ -39,6 +40,7 @@ pub(crate) struct Compiled {
     pub(crate) unknown_model: UnknownModel,
     pub(crate) markups: Markups,
     pub(crate) surcharges: Markups,
+    pub(crate) count_alarm: Option<CountAlarm>,
     pub(crate) answer_keeping: AnswerKeeping,
     pub(crate) trusted_proxies: Vec<Cidr>,
     pub(crate) keep_alive: Option<Duration>,
@@ -139,9 +141,19 @@ pub(crate) struct ModelRoute {
     pub(crate) limits: Arc<LimitCells>,
     pub(crate) budgets: Arc<[BudgetMeter]>,
     pub(crate) route: Arc<Route>,
+    /// What its requests are compared with.
+    pub(crate) baseline: Option<Arc<Baseline>>,
     /// In the order of the route's targets.
     pub(crate) deployments: Box<[Arc<Deployment>]>,
     pub(crate) on_disconnect: OnDisconnect,
+}
+
+/// A model that requests are compared with, as the price book knows it.
+pub(crate) struct Baseline {
+    /// `provider/model`.
+    pub(crate) name: Arc<str>,
+    pub(crate) price_as: Arc<str>,
+    pub(crate) model: Arc<str>,
 }
 
 impl Compiled {
@@ -159,6 +171,7 @@ impl Compiled {
             unknown_model: settings.unknown_model,
             markups: Markups::new(&settings.markups),
             surcharges: Markups::new(&settings.surcharges),
+            count_alarm: settings.count_alarm,
             answer_keeping: settings.answer_keeping,
             trusted_proxies: settings.trusted_proxies.clone(),
             keep_alive: settings.keep_alive,
@@ -264,7 +277,19 @@ impl Compiled {
         checked(&settings.name, settings.limits)?;
         let name = Some(settings.name.clone());
         let limits = self.counters.model(&settings.name, &settings.limits);
-        Ok(Arc::new(ModelRoute { name, limits, budgets, route, deployments, on_disconnect }))
+        let baseline =
+            settings.baseline.as_ref().map(|target| self.baseline(&settings.name, target)).transpose()?;
+        Ok(Arc::new(ModelRoute { name, limits, budgets, route, baseline, deployments, on_disconnect }))
+    }
+
+    fn baseline(&self, route: &str, target: &TargetSettings) -> Result<Arc<Baseline>, PipelineError> {
+        let TargetSettings { provider, model, .. } = target;
+        let known = self.providers.get(provider).ok_or_else(|| PipelineError::UnknownProvider {
+            route: route.to_owned(),
+            provider: provider.to_string(),
+        })?;
+        let name = format!("{provider}/{model}").into();
+        Ok(Arc::new(Baseline { name, price_as: Arc::clone(&known.price_as), model: Arc::clone(model) }))
     }
 
     /// Routes that name the same model at the same provider share one deployment and its health.
@@ -339,6 +364,7 @@ impl ModelRoute {
             limits: Arc::new(LimitCells::new(LimitOwner::Model, "", &Limits::NONE, None)),
             budgets: Arc::default(),
             route: Route::new(parts).ok()?,
+            baseline: None,
             deployments: Box::new([deployment]),
             on_disconnect,
         })

@@ -5,16 +5,17 @@
 //! makes it [`InFlight`]; that ends exactly once, also when it is dropped: because the client has
 //! left, or because something panicked.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use weighbridge_access::AttemptClaim;
 use weighbridge_ledger::{EndFacts, Name, Reservation};
-use weighbridge_records::{AttemptRecord, PricedBy};
+use weighbridge_records::{AttemptRecord, CountsDiffer, PricedBy};
 use weighbridge_routing::{FailureCause, Pick};
 use weighbridge_stream::Facts;
 use weighbridge_units::failpoint::reach;
-use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Failpoint, Monotonic, NanoUsd};
+use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Failpoint, Monotonic, NanoUsd, Provenance};
 
 use crate::compiled::Deployment;
 use crate::exchange::Exchange;
@@ -225,6 +226,17 @@ impl Sent {
         record.terms = (!meter.terms.is_at_cost()).then(|| meter.terms.to_string().into());
         record.own_key = used.own().and_then(OwnKey::id).map(|id| id.to_string().into());
         record.charged = charged;
+        if outcome.tenant_pays() {
+            record.baseline = meter.baseline(&usage);
+        }
+        if outcome == AttemptOutcome::Success && provenance == Provenance::Reported {
+            record.counts_differ = meter.differing(&usage, facts, exchange.envelope.stream);
+        }
+        if let Some(CountsDiffer { side, told, estimated }) = record.counts_differ {
+            draft.core.count_alarms.fetch_add(1, Ordering::Relaxed);
+            let side = side.as_str();
+            tracing::warn!(%attempt, side, told, estimated, "a provider's count of tokens is far from ours");
+        }
         record.first_byte_us = first_byte.map(|at| draft.offset(at));
         record.first_token_us = pace.first().map(|after| draft.offset(started + after));
         record.token_gaps = pace.gaps();

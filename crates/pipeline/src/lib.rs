@@ -47,6 +47,7 @@ mod attributes;
 mod budgets;
 mod compiled;
 mod conversation;
+mod count_alarm;
 mod counters;
 mod departure;
 mod draft;

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use weighbridge_ledger::Name;
 use weighbridge_pricing::{Breakdown, PriceBook, PriceCard, PriceError, ServiceTier, Terms};
+use weighbridge_records::{BaselineCost, CountsDiffer};
 use weighbridge_stream::Facts;
 use weighbridge_tokens::Searches;
 use weighbridge_units::{AttemptOutcome, Bucket, NanoUsd, Provenance, Timestamp, Usage, Usd};
 
+use crate::compiled::Baseline;
+use crate::count_alarm::Estimates;
 use crate::in_flight::Ending;
+use crate::settings::CountAlarm;
 
 /// A price book and its name in the ledger, swapped together.
 pub(crate) struct Prices {
@@ -35,6 +39,12 @@ pub(crate) struct Meter {
     pub(crate) at: Timestamp,
     /// The best guess at the prompt's tokens.
     pub(crate) prompt_estimate: u64,
+    /// Whether the prompt is text whose tokens its bytes tell something of.
+    pub(crate) prompt_is_text: bool,
+    /// When counts differ too much, where that is to be known.
+    pub(crate) alarm: Option<CountAlarm>,
+    /// What the attempt is compared with, if it is.
+    pub(crate) baseline: Option<Arc<Baseline>>,
 }
 
 /// What an attempt consumed, how we know, and what it costs.
@@ -135,6 +145,31 @@ impl Meter {
     pub(crate) fn lacks_price_of(&self, bounds: &Bounds) -> bool {
         let Some(card) = &self.card else { return false };
         bounds.searched().any(|(bucket, _)| card.rate(bucket, bounds.prompt).is_none())
+    }
+
+    /// Whether the provider's counts of a whole answer differ from ours by more than they may.
+    pub(crate) fn differing(&self, usage: &Usage, facts: &Facts, is_streamed: bool) -> Option<CountsDiffer> {
+        let ours = Estimates {
+            prompt: self.prompt_is_text.then_some(self.prompt_estimate),
+            answer: weighbridge_tokens::estimate(facts.output_bytes),
+            // Of a whole answer all bytes are counted.
+            is_of_content: is_streamed,
+        };
+        self.alarm?.compare(usage, ours)
+    }
+
+    /// What the same usage costs at the baseline, by the same book; `None` without one, and where it has no price
+    /// for it.
+    pub(crate) fn baseline(&self, usage: &Usage) -> Option<BaselineCost> {
+        let Baseline { name, price_as, model } = &**self.baseline.as_ref()?;
+        let find = |tier| self.prices.book.find(price_as, model, tier, self.at);
+        let card = find(self.tier).or_else(|| find(ServiceTier::Standard))?;
+        let mut usage = *usage;
+        if card.rate(Bucket::Calls, usage.prompt()).is_none() {
+            usage.set(Bucket::Calls, 0);
+        }
+        let cost = card.cost(&usage).ok()?.posted;
+        Some(BaselineCost { model: Arc::clone(name), cost })
     }
 
     /// The version of the price book, as records show it.
@@ -242,7 +277,17 @@ mod tests {
         let (tier, at) = (ServiceTier::Standard, Timestamp::default());
         let card = book.find("p", "m", tier, at);
         let prices = Arc::new(Prices::new(book));
-        let meter = Meter { prices, card, tier, at, prompt_estimate: 0, terms: Terms::NOTHING };
+        let meter = Meter {
+            prices,
+            card,
+            tier,
+            at,
+            prompt_estimate: 0,
+            terms: Terms::NOTHING,
+            prompt_is_text: true,
+            alarm: None,
+            baseline: None,
+        };
         let bounds = |body| Bounds {
             prompt: 100,
             searches: weighbridge_tokens::media(weighbridge_units::Protocol::OpenAiResponses, body).searches,

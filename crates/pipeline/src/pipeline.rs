@@ -1,7 +1,7 @@
 //! The pipeline: what is wired, and the way from a request to its answer.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -134,6 +134,8 @@ pub(crate) struct Core {
     pub(crate) draining: AtomicBool,
     /// Budgets that somebody wants to know of.
     pub(crate) watch: Watch,
+    /// Attempts whose provider counted tokens far from our estimates.
+    pub(crate) count_alarms: AtomicU64,
     /// Whether a commit of ends that were handed to the ledger is about to be made.
     pub(crate) settling: AtomicBool,
 }
@@ -173,6 +175,7 @@ impl Pipeline {
             places: Arc::default(),
             drains: Arc::default(),
             watch: Watch::default(),
+            count_alarms: AtomicU64::new(0),
             draining,
             settling,
         };
@@ -185,6 +188,11 @@ impl Pipeline {
         if let Some(fleet) = &self.core.fleet {
             fleet.begin(&*self.core).await;
         }
+    }
+
+    /// How many attempts there were whose provider's count of tokens was far from our estimate.
+    pub fn count_alarms(&self) -> u64 {
+        self.core.count_alarms.load(Ordering::Relaxed)
     }
 
     /// Swaps in other settings; requests in flight keep those that they started with, and targets

@@ -12,7 +12,7 @@ use weighbridge_ledger::{
 use weighbridge_pricing::{PriceCard, ServiceTier};
 use weighbridge_protocol::Body;
 use weighbridge_routing::{Pick, Rejection};
-use weighbridge_tokens::Searches;
+use weighbridge_tokens::{Media, Searches};
 use weighbridge_translate::PromptCaching;
 use weighbridge_translate::conversation::CacheTtl;
 use weighbridge_transport::Rope;
@@ -125,12 +125,18 @@ async fn prepare(
     let said = said.as_ref().unwrap_or(&exchange.body);
     let counting = counting(exchange, settings, route, deployment, billing.book());
     let is_bounded = bounds_money(&counting) || exchange.principal.payer().1.is_some();
-    let meter = meter(exchange, said, settings, route, deployment, billing, is_bounded)?;
+    // What vectors are asked for is bounded without looking at it.
+    let media = match &exchange.vectors {
+        Some(_) => Media::default(),
+        None => weighbridge_tokens::media(exchange.client, said.text()),
+    };
+    let mut meter = meter(exchange, said, settings, route, deployment, billing, is_bounded)?;
+    meter.prompt_is_text = exchange.vectors.is_none() && !media.unseen && media.images == 0;
     let caching = prompt_caching(exchange, deployment, meter.card.as_deref());
     let mut outbound = outbound::write(exchange, said, deployment, Additions { cap: None, caching })?;
     check_losses(exchange, &outbound)?;
 
-    let bounds = bounds(exchange, said, deployment);
+    let bounds = bounds(exchange, said, media, deployment);
     if is_bounded && meter.lacks_price_of(&bounds) {
         let message = "The provider may search for this request, and what a search costs with this model is not \
                        known: leave the tool out, or have its price added.";
@@ -252,7 +258,9 @@ fn meter(
         Billing::Platform => settings.markups.markup(&exchange.principal, asked),
         Billing::OwnKey => settings.surcharges.surcharge(&exchange.principal, asked),
     };
-    Ok(Meter { prices, card, tier, terms, at, prompt_estimate })
+    let (alarm, baseline) = (settings.count_alarm, route.baseline.clone());
+    let prompt_is_text = false;
+    Ok(Meter { prices, card, tier, terms, at, prompt_estimate, prompt_is_text, alarm, baseline })
 }
 
 /// How the prompt is to be marked for the provider's cache, if the key wants it and the model has marks.
@@ -282,7 +290,7 @@ fn check_losses(exchange: &Exchange, outbound: &Outbound) -> Result<(), Unfit> {
 }
 
 /// What the prompt, and the provider's own searches, certainly do not exceed (rule R4).
-fn bounds(exchange: &Exchange, said: &Body, deployment: &Deployment) -> Bounds {
+fn bounds(exchange: &Exchange, said: &Body, media: Media, deployment: &Deployment) -> Bounds {
     let text = said.text();
     if let Some(vectors) = &exchange.vectors {
         // A model's window bounds each of the inputs, not their sum.
@@ -290,7 +298,6 @@ fn bounds(exchange: &Exchange, said: &Body, deployment: &Deployment) -> Bounds {
         return Bounds { prompt, searches: Searches::default() };
     }
     let provider = deployment.address(exchange.client).protocol;
-    let media = weighbridge_tokens::media(exchange.client, text);
     let bound = weighbridge_tokens::prompt_bound(provider, text.len() as u64, media);
     let prompt = weighbridge_tokens::within_context(bound, deployment.info.map(|info| info.context_window));
     Bounds { prompt, searches: media.searches }

@@ -29,6 +29,8 @@ pub struct Settings {
     /// What tenants owe for requests on keys of their own: as mark-ups, but instead of the provider's cost. Of
     /// nobody, nothing.
     pub surcharges: Vec<Markup>,
+    /// How far a provider's counts of tokens and our estimates may lie apart; `None` compares nothing.
+    pub count_alarm: Option<CountAlarm>,
     /// Bounds on what a request may take.
     pub limits: RequestLimits,
     /// What happens when a translation loses something and neither key nor request says.
@@ -62,6 +64,28 @@ pub struct Markup {
     pub model: Option<ModelPattern>,
     /// What is added.
     pub charges: Charges,
+}
+
+/// From where on a provider's count of tokens and our estimate from bytes disagree: the larger is more than `ratio`
+/// times the smaller, and at least `minimum` tokens lie between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountAlarm {
+    /// At least 2.
+    pub ratio: u64,
+    /// Tokens.
+    pub minimum: u64,
+}
+
+impl Default for CountAlarm {
+    /// Four times, and 5,000 tokens.
+    ///
+    /// We take four bytes for a token. Tokenisers in use take 1 to 2 bytes of text that they know nothing of (random
+    /// letters, rare scripts), about 3 of Chinese or Japanese, 3 to 5 of prose and code, and up to 8 where much
+    /// repeats: all within a factor of four. What providers add to a prompt for tools, at most 4,096 tokens, is less than the
+    /// minimum.
+    fn default() -> Self {
+        Self { ratio: 4, minimum: 5_000 }
+    }
 }
 
 /// What happens to an attempt whose client leaves.
@@ -176,6 +200,8 @@ pub struct RouteSettings {
     pub targets: Vec<TargetSettings>,
     /// Tried in order once no target is left.
     pub fallbacks: Vec<TargetSettings>,
+    /// The model that requests are compared with: what they would have cost there is noted beside what they cost.
+    pub baseline: Option<TargetSettings>,
     /// Fallbacks serve a prompt that is too long for the target as well.
     pub fallback_on_context: bool,
     /// Fallbacks serve a prompt that the target's content policy refused as well.

@@ -203,6 +203,7 @@ fn route(name: &str, targets: &[&str], fallbacks: &[&str]) -> RouteSettings {
         strategy: StrategyKind::default(),
         targets: targets.iter().map(target).collect(),
         fallbacks: fallbacks.iter().map(target).collect(),
+        baseline: None,
         fallback_on_context: false,
         fallback_on_content: false,
         on_disconnect: None,

@@ -49,6 +49,7 @@ fn world(model: &str) -> World {
             strategy: StrategyKind::default(),
             targets: vec![target(model)],
             fallbacks: vec![target("anthropic/claude-haiku-4-5")],
+            baseline: None,
             fallback_on_context: false,
             fallback_on_content: false,
             on_disconnect: None,

@@ -127,6 +127,17 @@ impl PriceBook {
         self.find(ANY, ANY, ServiceTier::Standard, at)
     }
 
+    /// The card that a log names as the one that priced an attempt ([`crate::PricedBy`]).
+    pub fn find_as_priced(
+        &self,
+        provider: &str,
+        model: &str,
+        tier: ServiceTier,
+        at: Timestamp,
+    ) -> Option<Arc<PriceCard>> {
+        if provider == ANY { self.find_default(at) } else { self.find(provider, model, tier, at) }
+    }
+
     /// Every card that holds at an instant: by provider, model and tier.
     pub fn cards(&self, at: Timestamp) -> Vec<Arc<PriceCard>> {
         let names = self.models();

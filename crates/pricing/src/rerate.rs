@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use weighbridge_units::{MoneyError, NanoUsd, Timestamp, Usage};
 
-use crate::book::{ANY, PriceBook};
+use crate::book::PriceBook;
 use crate::tier::ServiceTier;
 
 /// An attempt as a log has it.
@@ -117,9 +117,6 @@ impl Rerating {
 
 fn reprice(book: &PriceBook, by: &PricedBy, usage: &Usage) -> Option<NanoUsd> {
     let tier = ServiceTier::from_name(&by.tier)?;
-    let card = match &*by.provider {
-        ANY => book.find_default(by.at),
-        provider => book.find(provider, &by.model, tier, by.at),
-    };
+    let card = book.find_as_priced(&by.provider, &by.model, tier, by.at);
     card?.cost(usage).ok().map(|cost| cost.posted)
 }

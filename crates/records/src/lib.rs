@@ -41,7 +41,10 @@ pub use audit::{AuditLog, AuditRecord, MemoryAuditLog};
 pub use backlog::Backlog;
 pub use client_view::for_client;
 pub use log::{LogError, Observer, RequestLog, Scope};
-pub use logged::{LoggedAttempt, LoggedPrice, LoggedRequest, NotARecord};
+pub use logged::{LoggedAttempt, LoggedBaseline, LoggedExclusion, LoggedPrice, LoggedRequest, NotARecord};
 pub use memory::MemoryRequestLog;
 pub use redaction::{Redactor, redact};
-pub use request::{AttemptRecord, Caller, ExcludedTarget, PricedBy, RequestRecord, TokenGaps};
+pub use request::{
+    AttemptRecord, BaselineCost, Caller, CountedSide, CountsDiffer, ExcludedTarget, PricedBy, RequestRecord,
+    TokenGaps,
+};

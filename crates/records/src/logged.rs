@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use thiserror::Error;
-use weighbridge_units::{Bucket, NanoUsd, Timestamp, Usage};
+use weighbridge_units::{AttemptId, Bucket, NanoUsd, Timestamp, Usage};
 
 /// A text of a log is not a record, or one of a release that is not known here.
 #[derive(Debug, Error)]
@@ -13,38 +13,106 @@ pub struct NotARecord(#[from] serde_json::Error);
 /// What a log's JSON tells of a request and its money; whatever else it tells is passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LoggedRequest {
+    /// The id that the client saw.
+    pub id: String,
     /// When it arrived.
     #[serde(deserialize_with = "parsed")]
     pub at: Timestamp,
     /// Whose it was; `None` without a valid key.
     #[serde(default)]
     caller: Option<LoggedCaller>,
+    /// The model that was asked for.
+    #[serde(default)]
+    pub model: String,
+    /// The status that the client was answered with.
+    #[serde(default)]
+    pub status: u16,
+    /// Why the gateway refused it.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// Every attempt, in order.
     #[serde(default)]
     pub attempts: Vec<LoggedAttempt>,
+    /// What chose the targets.
+    #[serde(default)]
+    pub strategy: String,
+    /// Targets that were passed over.
+    #[serde(default)]
+    pub excluded: Vec<LoggedExclusion>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// The end user that was named.
+    #[serde(default)]
+    pub end_user: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct LoggedCaller {
+    key: String,
     tenant: String,
+}
+
+/// A target that was passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LoggedExclusion {
+    /// The target.
+    pub target: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// An attempt of a [`LoggedRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LoggedAttempt {
+    /// The id in the ledger.
+    #[serde(deserialize_with = "parsed")]
+    pub attempt: AttemptId,
     /// The provider's name.
     pub provider: String,
     /// The model's name at the provider.
     pub model: String,
+    /// How it ended.
+    pub outcome: String,
+    /// The provider's status, if it answered.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// What kind of error it ended with.
+    #[serde(default)]
+    pub error: Option<String>,
     /// What was used.
     #[serde(deserialize_with = "usage")]
     pub usage: Usage,
+    /// Where the usage is from.
+    pub provenance: String,
     /// The version of the price book.
     pub price_version: String,
     /// What in it priced the attempt.
     #[serde(default)]
     pub priced: Option<LoggedPrice>,
     /// What was posted.
+    #[serde(rename = "cost_usd", deserialize_with = "parsed")]
+    pub cost: NanoUsd,
+    /// What the tenant was charged.
+    #[serde(rename = "charged_usd", deserialize_with = "parsed")]
+    pub charged: NanoUsd,
+    /// What the tenant is asked for the cost, where that is not the cost.
+    #[serde(default)]
+    pub terms: Option<String>,
+    /// What it would have cost at the baseline.
+    #[serde(default)]
+    pub baseline: Option<LoggedBaseline>,
+    /// Whether the provider's count of tokens was far from ours.
+    #[serde(default)]
+    pub counts_differ: Option<Value>,
+}
+
+/// What an attempt would have cost elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LoggedBaseline {
+    /// Where: `provider/model`.
+    pub model: String,
+    /// What it would have cost.
     #[serde(rename = "cost_usd", deserialize_with = "parsed")]
     pub cost: NanoUsd,
 }
@@ -75,6 +143,11 @@ impl LoggedRequest {
     /// The tenant, if a valid key was presented.
     pub fn tenant(&self) -> Option<&str> {
         self.caller.as_ref().map(|caller| &*caller.tenant)
+    }
+
+    /// The key's public id, if a valid one was presented.
+    pub fn key(&self) -> Option<&str> {
+        self.caller.as_ref().map(|caller| &*caller.key)
     }
 }
 
@@ -146,8 +219,12 @@ mod tests {
     #[test]
     fn m7_a_bucket_that_is_not_known_is_an_error() {
         let record = |usage: &str| {
-            let attempt = r#""provider":"p","model":"m","price_version":"v","cost_usd":"1.000000000""#;
-            format!(r#"{{"at":"2026-11-21","attempts":[{{{attempt},"usage":{usage}}}],"new":[1.5]}}"#)
+            let attempt = r#""attempt":"00000000-0000-0000-0000-000000000001","provider":"p","model":"m",
+                "outcome":"success","provenance":"reported","price_version":"v","cost_usd":"1.000000000",
+                "charged_usd":"1.000000000""#;
+            format!(
+                r#"{{"id":"r","at":"2026-11-21","attempts":[{{{attempt},"usage":{usage}}}],"new":[1.5]}}"#
+            )
         };
         assert!(LoggedRequest::read(&record(r#"{"input":1}"#)).is_ok());
         for usage in [r#"{"bread":1}"#, r#"{"input":-1}"#, r#"{"input":1.5}"#, r#"{"input":true}"#, "[]"] {

@@ -118,6 +118,12 @@ pub struct AttemptRecord {
     /// The id of the tenant's own key that it was sent with, if it was one: the provider bills the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_key: Option<Box<str>>,
+    /// What the same usage would have cost at the model that the route is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineCost>,
+    /// Where the provider's count of tokens is far from our own estimate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts_differ: Option<CountsDiffer>,
     /// When it was sent.
     pub started_us: u64,
     /// When the first byte of its answer came.
@@ -147,6 +153,48 @@ pub struct PricedBy {
     /// The instant that it was priced at.
     #[serde(serialize_with = "text::displayed")]
     pub at: Timestamp,
+}
+
+/// What a usage would have cost elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BaselineCost {
+    /// Where: `provider/model`.
+    #[serde(serialize_with = "text::displayed")]
+    pub model: Arc<str>,
+    /// What the provider would have charged.
+    #[serde(rename = "cost_usd", serialize_with = "text::displayed")]
+    pub cost: NanoUsd,
+}
+
+/// A provider's count of tokens that is far from our own estimate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CountsDiffer {
+    /// Which tokens.
+    pub side: CountedSide,
+    /// As the provider told it.
+    pub told: u64,
+    /// As we estimate it from bytes.
+    pub estimated: u64,
+}
+
+/// Which tokens are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CountedSide {
+    /// Those of the prompt.
+    Prompt,
+    /// Those of the answer, without reasoning.
+    Answer,
+}
+
+impl CountedSide {
+    /// The name in logs and records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Answer => "answer",
+        }
+    }
 }
 
 /// The gaps between the pieces of content of a streamed answer, as they came from the provider.
@@ -237,6 +285,8 @@ impl AttemptRecord {
             charged: NanoUsd::ZERO,
             terms: None,
             own_key: None,
+            baseline: None,
+            counts_differ: None,
             started_us,
             first_byte_us: None,
             first_token_us: None,

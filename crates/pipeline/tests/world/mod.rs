@@ -275,6 +275,7 @@ fn settings() -> Settings {
         strategy: StrategyKind::default(),
         targets,
         fallbacks,
+        baseline: None,
         fallback_on_context: false,
         fallback_on_content: false,
         on_disconnect: None,
