@@ -110,7 +110,7 @@ impl Stores {
         let (keys, ledger, audit) =
             (Arc::clone(&self.keys), Arc::clone(&self.ledger), Arc::clone(&self.audit));
         let providers = config.settings.providers.iter().map(|provider| provider.name.to_string()).collect();
-        AdminService::new(keys, ledger, audit, pepper).with_provider_keys(
+        AdminService::new(keys, ledger, audit, pepper).with_log(Arc::clone(&self.log)).with_provider_keys(
             Arc::clone(&self.provider_keys),
             config.vault.clone(),
             providers,
@@ -141,7 +141,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     let keeping = keeping(&config, &stores, &pepper)?;
     let directory = Arc::new(Directory::new(pepper.clone()));
     directory.sync(&*stores.keys).await?;
-    let admin = Arc::new(stores.admin(pepper, &config).with_directory(Arc::clone(&directory)));
+    let admin = stores.admin(pepper, &config).with_directory(Arc::clone(&directory));
 
     let ledger = Ledger::new(Arc::clone(&stores.ledger), config.settings.limits.open_requests);
     let metrics = metrics(&ledger, &stores);
@@ -153,7 +153,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     }
     let parts = Parts {
         env,
-        directory,
+        directory: Arc::clone(&directory),
         ledger: ledger.clone(),
         prices: Arc::new(config.prices),
         log: Arc::clone(&stores.log),
@@ -165,6 +165,8 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     let pipeline = Pipeline::new(&config.settings, parts)?;
     let vault = KeyVault::new(Arc::clone(&stores.provider_keys), config.vault);
     vault.sync(&pipeline).await?;
+    let priced = pipeline.clone();
+    let admin = Arc::new(admin.with_prices(move || priced.prices()));
     count_pipeline(&metrics, &pipeline);
     let mut jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
     if vault.is_open() {
@@ -287,6 +289,12 @@ fn count_pipeline(metrics: &Metrics, pipeline: &Pipeline) {
         "weighbridge_budget_alerts",
         "Thresholds that budgets have reached, each once in its window",
         move || watched.budget_alerts(),
+    );
+    let counted = pipeline.clone();
+    metrics.add_counter(
+        "weighbridge_count_alarms",
+        "Attempts whose provider counted tokens far from our estimates",
+        move || counted.count_alarms(),
     );
     let kept = pipeline.clone();
     metrics.add_gauge("weighbridge_kept_answers", "Answers of OpenAI Responses that are kept", move || {

@@ -2,6 +2,7 @@
 
 mod ledger;
 mod provider_keys;
+mod usage;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub(crate) use ledger::{
 };
 
 pub(crate) use provider_keys::{AddArgs, ProviderKeysCommand, SecretArgs};
+pub(crate) use usage::{ExplainArgs, UsageArgs};
 
 /// One endpoint in front of every model provider, with a ledger that equals the invoice.
 #[derive(Parser)]
@@ -47,6 +49,10 @@ pub(crate) enum Command {
     /// Verify the ledger, show what it has, move wallets, compare it with a provider's figures
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Show who used how much, and what that cost
+    Usage(UsageArgs),
+    /// Explain one request: its attempts, rates, arithmetic, postings and routing
+    Explain(ExplainArgs),
     /// Show, compare and update prices, or price a period again
     #[command(subcommand)]
     Prices(PricesCommand),

@@ -1,14 +1,16 @@
 //! `weighbridge ledger`, through the admin service.
 
 mod reconcile;
-mod reports;
+pub(crate) mod reports;
 mod wallet;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use weighbridge_admin::{AdminService, FundingKind};
+use weighbridge_admin::{AdminService, BalanceView, FundingKind};
 use weighbridge_config::StorageConfig;
 use weighbridge_ledger::Extent;
+use weighbridge_units::NanoUsd;
 
 use crate::assembly::Stores;
 use crate::cli::{ConfigArgs, LedgerCommand, ListArgs, VerifyArgs, say};
@@ -47,9 +49,11 @@ fn changing(args: &ConfigArgs) -> anyhow::Result<AdminService> {
     service(args)
 }
 
-fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
+pub(crate) fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
     let config = sources::config(args)?;
-    Ok(Stores::open(&config.storage)?.admin(sources::pepper(&config)?, &config))
+    let service = Stores::open(&config.storage)?.admin(sources::pepper(&config)?, &config);
+    let prices = Arc::new(config.prices);
+    Ok(service.with_prices(move || Arc::clone(&prices)))
 }
 
 async fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
@@ -75,6 +79,7 @@ async fn balances(args: &ListArgs) -> anyhow::Result<ExitCode> {
         "{:10}  {:24}  {:28}  {:8}  {:>18}  {:>18}",
         "BOOK", "ACCOUNT", "WHOSE", "IN", "POSTED", "PENDING"
     ));
+    let margin = margin(&balances)?;
     for balance in balances {
         let whose = balance.name.as_deref().unwrap_or(&balance.account);
         say(format_args!(
@@ -82,7 +87,35 @@ async fn balances(args: &ListArgs) -> anyhow::Result<ExitCode> {
             balance.book, balance.kind, balance.measure, balance.posted, balance.pending
         ));
     }
+    let Margin { sales, cost, absorbed } = margin;
+    let earned = sales.minus(cost)?;
+    say(format_args!(
+        "margin of the platform book: {earned} USD, of sales of {sales} that cost {cost}; absorbed beside it: {absorbed}"
+    ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was sold, what that cost, and what nobody pays for.
+#[derive(Default)]
+struct Margin {
+    sales: NanoUsd,
+    cost: NanoUsd,
+    absorbed: NanoUsd,
+}
+
+fn margin(balances: &[BalanceView]) -> anyhow::Result<Margin> {
+    let mut margin = Margin::default();
+    for balance in balances.iter().filter(|balance| balance.book == "platform" && balance.measure == "usd") {
+        let posted: NanoUsd = balance.posted.parse()?;
+        match balance.kind {
+            // Credits count down.
+            "sales" => margin.sales = margin.sales.minus(posted)?,
+            "cost_of_sales" => margin.cost = margin.cost.plus(posted)?,
+            "absorbed" => margin.absorbed = margin.absorbed.plus(posted)?,
+            _ => {}
+        }
+    }
+    Ok(margin)
 }
 
 async fn attempts(args: &ListArgs) -> anyhow::Result<ExitCode> {

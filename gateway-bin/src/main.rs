@@ -4,6 +4,7 @@ mod assembly;
 mod check;
 mod cli;
 mod demo;
+mod explain;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod keys;
@@ -15,6 +16,7 @@ mod serve;
 mod sources;
 mod tenants;
 mod translate;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::ProviderKeys(command) => provider_keys::run(command),
         Command::Ledger(command) => ledger::run(command),
         Command::Prices(command) => prices::run(command),
+        Command::Usage(args) => usage::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Translate(args) => translate::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

@@ -17,7 +17,7 @@ use weighbridge_access::{PresentedKey, ProviderKeyId};
 use weighbridge_ledger::{Extent, Refusal as LedgerRefusal};
 use weighbridge_units::{AttemptId, KeyId, RequestId};
 
-use crate::{Actor, AdminError, AdminService, CreatedKey, Credentials, GivenSecret, KeyView};
+use crate::{Actor, AdminError, AdminService, CreatedKey, Credentials, GivenSecret, KeyView, UsageQuestion};
 
 /// The largest request body. Definitions of keys are small.
 const BODY_BYTES: usize = 64 * 1024;
@@ -26,7 +26,8 @@ const GRACE_SECS: u64 = 90 * 24 * 60 * 60;
 /// The most rows of the journal in one answer.
 const JOURNAL_ROWS: usize = 1_000;
 /// What administrators of tenants may ask for at all. Each route looks at what of it is theirs.
-const OF_TENANTS: [&str; 3] = ["/admin/v1/keys", "/admin/v1/provider-keys", "/admin/v1/tenants"];
+const OF_TENANTS: [&str; 4] =
+    ["/admin/v1/keys", "/admin/v1/provider-keys", "/admin/v1/tenants", "/admin/v1/usage"];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The admin API: JSON in and out, every route behind the credential.
@@ -47,6 +48,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// | `DELETE /admin/v1/provider-keys/{id}` | throws it away |
 /// | `POST /admin/v1/provider-keys/{id}/rotate` | gives it another secret: `{"secret": "…"}` |
 /// | `POST /admin/v1/provider-keys/reseal` | seals all under the present master key |
+/// | `GET /admin/v1/usage?by=&from=&to=&key=` | who used how much: a [`crate::UsageQuestion`] |
+/// | `GET /admin/v1/savings?by=&from=&to=&key=` | what routes with a baseline saved |
+/// | `GET /admin/v1/requests/{id}/explanation` | one request: attempts, arithmetic, postings, routing |
 /// | `GET /admin/v1/ledger/verify` | checks the whole journal; `?extent=since-seal` its end |
 /// | `GET /admin/v1/ledger/balances` | all accounts |
 /// | `GET /admin/v1/ledger/attempts` | what each ended attempt used and cost |
@@ -70,6 +74,9 @@ pub fn router(service: Arc<AdminService>, credentials: impl Into<Credentials>) -
         .route("/admin/v1/provider-keys/reseal", post(reseal_provider_keys))
         .route("/admin/v1/provider-keys/{id}", delete(revoke_provider_key).patch(update_provider_key))
         .route("/admin/v1/provider-keys/{id}/rotate", post(rotate_provider_key))
+        .route("/admin/v1/usage", get(usage))
+        .route("/admin/v1/savings", get(savings))
+        .route("/admin/v1/requests/{id}/explanation", get(explain))
         .route("/admin/v1/ledger/verify", get(verify_ledger))
         .route("/admin/v1/ledger/balances", get(balances))
         .route("/admin/v1/ledger/attempts", get(attempts))
@@ -295,6 +302,36 @@ async fn reseal_provider_keys(State(service): Service, Extension(actor): Who) ->
     Ok(Json(service.reseal_provider_keys(&actor).await?).into_response())
 }
 
+async fn usage(
+    State(service): Service,
+    Extension(actor): Who,
+    query: Result<Query<UsageQuestion>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    Ok(Json(service.usage(&actor, &question(query)?).await?).into_response())
+}
+
+async fn savings(
+    State(service): Service,
+    Extension(actor): Who,
+    query: Result<Query<UsageQuestion>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    Ok(Json(service.savings(&actor, &question(query)?).await?).into_response())
+}
+
+fn question(query: Result<Query<UsageQuestion>, QueryRejection>) -> Result<UsageQuestion, Refusal> {
+    let Query(question) =
+        query.map_err(|_| Refusal::field("by, from, to, key", "each at most once, and no others"))?;
+    Ok(question)
+}
+
+async fn explain(
+    State(service): Service,
+    Extension(actor): Who,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    Ok(Json(service.explain(&actor, &id).await?).into_response())
+}
+
 async fn verify_ledger(
     State(service): Service,
     query: Result<Query<VerifyQuery>, QueryRejection>,
@@ -471,6 +508,7 @@ impl From<AdminError> for Refusal {
             AdminError::NotFound(_)
             | AdminError::NoTenant(_)
             | AdminError::NoProviderKey(_)
+            | AdminError::NoRequest(_)
             | AdminError::Refused(LedgerRefusal::UnknownTopUp) => {
                 Self::new(StatusCode::NOT_FOUND, "not_found", message)
             }

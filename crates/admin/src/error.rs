@@ -3,7 +3,7 @@ use weighbridge_access::{
     InvalidDefinition, KeyStoreError, ProviderKeyError, ProviderKeyId, TenantName, VaultError,
 };
 use weighbridge_ledger::{LedgerError, Refusal};
-use weighbridge_records::LogError;
+use weighbridge_records::{LogError, NotARecord};
 use weighbridge_units::KeyId;
 
 use crate::ExportError;
@@ -45,6 +45,18 @@ pub enum AdminError {
     /// There is no such key.
     #[error("there is no key {0}")]
     NotFound(KeyId),
+    /// The request log has no such request.
+    #[error("there is no request `{0}` in the log, or not any more")]
+    NoRequest(String),
+    /// There is no request log here.
+    #[error("there is no request log here: ask the gateway that has one")]
+    NoLog,
+    /// The request log failed.
+    #[error("the request log cannot be read: try again")]
+    Log(#[source] LogError),
+    /// A record of the log is not one of this release.
+    #[error("a record of the request log cannot be understood: is this release older than the gateway's?")]
+    Record(#[source] NotARecord),
     /// The key is in no state for this.
     #[error("the key {0} is revoked: make another one")]
     Revoked(KeyId),

@@ -101,6 +101,20 @@ impl JournalView {
         view
     }
 
+    /// The same, with the names of those whose accounts were moved.
+    pub(crate) fn with_names(row: &JournalRow, name: impl Fn(EntityId) -> Option<String>) -> Self {
+        let mut view = Self::new(row, &name);
+        let shown = |account: AccountId| match name(account.entity()) {
+            Some(name) => format!("{} ({name})", account.kind().as_str()),
+            None if account.entity() == EntityId::NONE => account.kind().as_str().to_owned(),
+            None => account.to_string(),
+        };
+        for (transfer, view) in row.entry.transfers.iter().zip(&mut view.transfers) {
+            (view.debit, view.credit) = (shown(transfer.debit), shown(transfer.credit));
+        }
+        view
+    }
+
     fn tell(&mut self, fact: &Fact) {
         let dollars = |amount: NanoUsd| Some(amount.to_string());
         match fact {

@@ -44,6 +44,7 @@ mod charges_text;
 mod clock;
 mod credential;
 mod error;
+mod explain;
 mod export;
 mod new_key;
 mod provider_keys;
@@ -51,6 +52,7 @@ mod reconcile;
 mod service;
 mod statement;
 mod tenants;
+mod usage;
 mod views;
 mod wallet;
 
@@ -61,12 +63,17 @@ pub use charges_text::ChargesText;
 pub use clock::{Clock, SystemClock};
 pub use credential::{AdminCredential, Credentials};
 pub use error::AdminError;
+pub use explain::{
+    BaselineView, CostLine, ExplainedAttempt, ExplanationView, PassedOverView, PriceLine, PriceView,
+    RoutingView,
+};
 pub use export::{JournalView, TransferView};
 pub use new_key::NewKey;
 pub use provider_keys::{GivenSecret, NewProviderKey, ProviderKeyChange, ProviderKeyView, ResealedView};
 pub use reconcile::{ExportError, ExportFormat, ReconciledLine, ReconciliationView, Verdict};
 pub use service::AdminService;
 pub use statement::{StatementBook, StatementLine, StatementView};
+pub use usage::{SavingsLine, SavingsView, UsageLine, UsageQuestion, UsageView};
 pub use views::{
     AttemptView, BalanceView, BudgetView, CreatedKey, KeyState, KeyView, TenantView, VerificationView,
 };

@@ -7,7 +7,8 @@ use weighbridge_access::{
     Budget, Directory, KEY_RANDOM_BYTES, KeyStore, MintedKey, Pepper, VirtualKey, mint_key, mint_secret,
 };
 use weighbridge_ledger::{EntityId, Extent, Fact, JournalRow, LedgerStore};
-use weighbridge_records::{AuditLog, AuditRecord};
+use weighbridge_pricing::PriceBook;
+use weighbridge_records::{AuditLog, AuditRecord, RequestLog};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
 
 use crate::bounds::Grant;
@@ -30,9 +31,14 @@ pub struct AdminService {
     audit: Arc<dyn AuditLog>,
     pepper: Pepper,
     directory: Option<Arc<Directory>>,
+    log: Option<Arc<dyn RequestLog>>,
+    prices: Option<Prices>,
     clock: Box<dyn Clock>,
     pub(crate) provider_keys: Option<ProviderKeys>,
 }
+
+/// Where the present price book is had from.
+type Prices = Box<dyn Fn() -> Arc<PriceBook> + Send + Sync>;
 
 impl AdminService {
     /// Over the stores. The pepper is the one that the gateway checks keys with.
@@ -43,7 +49,17 @@ impl AdminService {
         pepper: Pepper,
     ) -> Self {
         let clock = Box::new(SystemClock);
-        Self { keys, ledger, audit, pepper, directory: None, clock, provider_keys: None }
+        Self {
+            keys,
+            ledger,
+            audit,
+            pepper,
+            directory: None,
+            log: None,
+            prices: None,
+            clock,
+            provider_keys: None,
+        }
     }
 
     /// Makes changes known to a gateway of the same process at once. Others take notice by the
@@ -51,6 +67,19 @@ impl AdminService {
     #[must_use]
     pub fn with_directory(self, directory: Arc<Directory>) -> Self {
         Self { directory: Some(directory), ..self }
+    }
+
+    /// Answers questions that only the request log can: what became of a request, and usage by what requests say of
+    /// themselves.
+    #[must_use]
+    pub fn with_log(self, log: Arc<dyn RequestLog>) -> Self {
+        Self { log: Some(log), ..self }
+    }
+
+    /// Explains costs by the price book that `prices` gives.
+    #[must_use]
+    pub fn with_prices(self, prices: impl Fn() -> Arc<PriceBook> + Send + Sync + 'static) -> Self {
+        Self { prices: Some(Box::new(prices)), ..self }
     }
 
     /// Takes the time from elsewhere.
@@ -305,6 +334,19 @@ impl AdminService {
         Ok(views)
     }
 
+    pub(crate) fn log(&self) -> Result<&dyn RequestLog, AdminError> {
+        self.log.as_deref().ok_or(AdminError::NoLog)
+    }
+
+    pub(crate) fn ledger(&self) -> &dyn LedgerStore {
+        &*self.ledger
+    }
+
+    /// The present price book.
+    pub(crate) fn prices(&self) -> Option<Arc<PriceBook>> {
+        self.prices.as_ref().map(|prices| prices())
+    }
+
     /// The time that acts are done at.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
@@ -344,10 +386,14 @@ impl AdminService {
 
 /// Names that were looked up already: a journal mentions few, and each often.
 #[derive(Default)]
-struct Names(HashMap<EntityId, Option<String>>);
+pub(crate) struct Names(HashMap<EntityId, Option<String>>);
 
 impl Names {
-    async fn of(&mut self, ledger: &dyn LedgerStore, id: EntityId) -> Result<Option<String>, AdminError> {
+    pub(crate) async fn of(
+        &mut self,
+        ledger: &dyn LedgerStore,
+        id: EntityId,
+    ) -> Result<Option<String>, AdminError> {
         if let Some(known) = self.0.get(&id) {
             return Ok(known.clone());
         }
@@ -357,7 +403,7 @@ impl Names {
     }
 
     /// A name that was looked up.
-    fn known(&self, id: EntityId) -> Option<String> {
+    pub(crate) fn known(&self, id: EntityId) -> Option<String> {
         self.0.get(&id).cloned().flatten()
     }
 }

@@ -128,7 +128,7 @@ fn journal_csv(row: &JournalView) -> Vec<String> {
 /// A line of comma-separated values (RFC 4180).
 ///
 /// What a spreadsheet would take for a formula is led by an apostrophe: names and reasons come from people.
-fn csv(columns: &[&str]) -> String {
+pub(crate) fn csv(columns: &[&str]) -> String {
     let quoted = columns.iter().map(|column| {
         let digits = column.strip_prefix('-').unwrap_or(column);
         let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
