@@ -13,10 +13,12 @@ use weighbridge_admin::{Actor, AdminCredential, AdminService, Credentials};
 use weighbridge_cache::{
     CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
 };
-use weighbridge_config::{AdminConfig, Config, Durability, PriceUpdates, StorageConfig};
+use weighbridge_config::{AdminConfig, AlertsConfig, Config, Durability, PriceUpdates, StorageConfig};
 use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
 use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
-use weighbridge_pipeline::{Env, Fetched, Jobs, Keeping, KeyVault, Parts, Pipeline, PriceRefresh, SystemEnv};
+use weighbridge_pipeline::{
+    AlertDelivery, Env, Fetched, Jobs, Keeping, KeyVault, Parts, Pipeline, PriceRefresh, SystemEnv,
+};
 use weighbridge_records::{AuditLog, MemoryAuditLog, MemoryRequestLog, Observer, RequestLog};
 use weighbridge_store_postgres::{
     Database, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore, PostgresLedger, PostgresRequestLog,
@@ -176,6 +178,10 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         jobs.refresh_prices(&pipeline, refresh);
     }
 
+    if let Some(alerts) = config.alerts {
+        jobs.deliver_alerts(&pipeline, alert_delivery(alerts));
+    }
+
     let origins =
         AllowedOrigins::of(config.settings.providers.iter().map(|provider| provider.base_url.as_str()))?;
     let options = TransportOptions::default();
@@ -296,6 +302,16 @@ fn count_pipeline(metrics: &Metrics, pipeline: &Pipeline) {
         "Attempts whose provider counted tokens far from our estimates",
         move || counted.count_alarms(),
     );
+    let watched = pipeline.clone();
+    metrics.add_counter("weighbridge_alert_deliveries", "Alerts that a webhook has taken", move || {
+        watched.alert_deliveries().0
+    });
+    let watched = pipeline.clone();
+    metrics.add_counter(
+        "weighbridge_alert_delivery_failures",
+        "Alerts that were given up for a webhook, or that had no room to wait for it",
+        move || watched.alert_deliveries().1,
+    );
     let kept = pipeline.clone();
     metrics.add_gauge("weighbridge_kept_answers", "Answers of OpenAI Responses that are kept", move || {
         i64::try_from(kept.kept_answers().entries).unwrap_or(i64::MAX)
@@ -372,6 +388,16 @@ fn price_refresh(updates: PriceUpdates) -> Option<PriceRefresh> {
         by: fetcher(allowed_networks),
     });
     Some(PriceRefresh { sources, keeper: Arc::new(PriceFile::new(file?)), fetched, max_jump })
+}
+
+/// Delivers alerts to the webhooks of the configuration, at whichever ports it names.
+fn alert_delivery(alerts: AlertsConfig) -> AlertDelivery {
+    let AlertsConfig { webhooks, secret, allowed_networks } = alerts;
+    let addresses = AddressPolicy::allowing(allowed_networks);
+    let mut options = FetchOptions { addresses, ..FetchOptions::default() };
+    let ports = webhooks.iter().filter_map(|webhook| webhook.parse::<http::Uri>().ok()?.port_u16());
+    options.ports.extend(ports);
+    AlertDelivery { webhooks, secret, by: Arc::new(GuardedFetch::new(options)) }
 }
 
 /// Fetches what is named by address: from public addresses, and from the operator's word.

@@ -70,6 +70,7 @@ mod tags;
 mod tenant;
 pub mod testkit;
 mod vault;
+mod webhook;
 
 pub use admission::{Admission, AttemptClaim, AttemptMoney};
 pub use budget::{Budget, BudgetLimit, BudgetMeter, Counted, OnExceed};
@@ -98,3 +99,4 @@ pub use vault::{
     ProviderKeyError, ProviderKeyId, ProviderKeyStore, ProviderSecret, SECRET_NONCE_BYTES, SealPlace,
     SealedSecret, VaultError,
 };
+pub use webhook::WebhookSecret;

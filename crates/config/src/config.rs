@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use weighbridge_access::{Cidr, MasterKeys, TenantName};
+use weighbridge_access::{Cidr, MasterKeys, TenantName, WebhookSecret};
 use weighbridge_pipeline::settings::Settings;
 use weighbridge_pricing::{Factor, LeftOut, PriceBook, PriceSources};
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// How answers of OpenAI Responses are kept. Whether they are is told to the pipeline.
     pub responses: ResponsesConfig,
+    /// Where alerts of budgets are delivered; `None` where they are in the log only.
+    pub alerts: Option<AlertsConfig>,
     /// What is written to standard error.
     pub log: LogConfig,
 }
@@ -64,6 +66,16 @@ pub struct MediaConfig {
     /// Whether they are fetched; else they are reported as lost.
     pub fetch: bool,
     /// Networks of one's own that may be fetched from, beside public addresses.
+    pub allowed_networks: Vec<Cidr>,
+}
+
+/// Where alerts of budgets are delivered. It holds a secret and has no `Debug`.
+pub struct AlertsConfig {
+    /// The addresses.
+    pub webhooks: Vec<String>,
+    /// What each delivery is signed with.
+    pub secret: WebhookSecret,
+    /// Networks of one's own that may be called, beside public addresses.
     pub allowed_networks: Vec<Cidr>,
 }
 

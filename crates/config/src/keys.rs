@@ -51,6 +51,8 @@ pub(crate) static ROOT: Section = Section {
         key("prices", "[prices]"),
         key("count_alarm", "[count_alarm]"),
         key("responses", "[responses]"),
+        key("idempotency", "[idempotency]"),
+        key("alerts", "[alerts]"),
         key("log", "[log]"),
     ],
 };
@@ -278,6 +280,22 @@ pub(crate) static RESPONSES: Section = Section {
     keys: &[key("store", "true"), key("ttl", r#""30d""#), key("max_bytes", "1073741824")],
 };
 
+/// `[idempotency]`
+pub(crate) static IDEMPOTENCY: Section = Section {
+    name: "idempotency",
+    keys: &[key("enabled", "true"), key("window", r#""24h""#), key("max_body", "8388608")],
+};
+
+/// `[alerts]`
+pub(crate) static ALERTS: Section = Section {
+    name: "alerts",
+    keys: &[
+        key("webhooks", r#"["https://example.com/hooks/budgets"]"#),
+        key("secret", r#""${file:/run/secrets/webhooks}""#),
+        key("allowed_networks", r#"["10.20.0.0/16"]"#),
+    ],
+};
+
 /// `[log]`
 pub(crate) static LOG: Section = Section {
     name: "log",
@@ -285,7 +303,7 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 24] = [
+pub static SECTIONS: [&Section; 26] = [
     &ROOT,
     &SERVER,
     &ADMIN,
@@ -309,5 +327,7 @@ pub static SECTIONS: [&Section; 24] = [
     &SURCHARGE_RULE,
     &COUNT_ALARM,
     &RESPONSES,
+    &IDEMPOTENCY,
+    &ALERTS,
     &LOG,
 ];

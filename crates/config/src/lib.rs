@@ -69,8 +69,8 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use config::{
-    AdminConfig, Config, Durability, LogConfig, LogFormat, LogLevel, MediaConfig, PostgresUrl, PriceRefresh,
-    PriceUpdates, ResponsesConfig, ServerConfig, StorageConfig, TenantAdmin,
+    AdminConfig, AlertsConfig, Config, Durability, LogConfig, LogFormat, LogLevel, MediaConfig, PostgresUrl,
+    PriceRefresh, PriceUpdates, ResponsesConfig, ServerConfig, StorageConfig, TenantAdmin,
 };
 pub use keys::{Key, SECTIONS, Section};
 pub use problem::{ConfigError, Problem};

@@ -7,12 +7,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use weighbridge_access::{Budget, Pepper};
-use weighbridge_pipeline::settings::{AnswerKeeping, DrainLimits, RequestLimits, Settings};
+use weighbridge_access::{Budget, Pepper, WebhookSecret};
+use weighbridge_pipeline::settings::{
+    AnswerKeeping, DrainLimits, IdempotencySettings, RequestLimits, Settings,
+};
 
 use crate::config::{
-    AdminConfig, Config, Durability, LogConfig, MediaConfig, PostgresUrl, ResponsesConfig, ServerConfig,
-    StorageConfig, TenantAdmin,
+    AdminConfig, AlertsConfig, Config, Durability, LogConfig, MediaConfig, PostgresUrl, ResponsesConfig,
+    ServerConfig, StorageConfig, TenantAdmin,
 };
 use crate::problem::Problems;
 use crate::reader::Given;
@@ -69,6 +71,7 @@ pub(crate) fn config(
         Some(false) => AnswerKeeping::Never,
         _ => AnswerKeeping::AsAsked,
     };
+    let alerts = alerts(&said.alerts, problems);
     let limits = limits(&said.server);
     let trusted_proxies =
         said.server.trusted_proxies.said().map(|ranges| ranges.value.iter().map(|r| r.value).collect());
@@ -90,6 +93,7 @@ pub(crate) fn config(
         surcharges: said.prices.surcharge.markups(problems),
         count_alarm: said.count_alarm.alarm(),
         answer_keeping,
+        idempotency: idempotency(&said.idempotency),
         trusted_proxies: trusted_proxies.unwrap_or_default(),
         keep_alive: said.server.stream_keep_alive.said().map_or(Some(KEEP_ALIVE), |said| said.value),
         on_disconnect: said.server.on_disconnect.said().map_or_else(Default::default, |said| said.value),
@@ -106,7 +110,40 @@ pub(crate) fn config(
         problems.at(url.span.clone(), message).hint(hint);
     }
     let (prices, price_updates) = prices?;
-    Some(Config { settings, prices, price_updates, server, storage: storage?, vault, media, responses, log })
+    let storage = storage?;
+    Some(Config { settings, prices, price_updates, server, storage, vault, media, responses, alerts, log })
+}
+
+fn idempotency(said: &said::Idempotency) -> IdempotencySettings {
+    let default = IdempotencySettings::default();
+    let bytes = said.max_body.said().and_then(|said| usize::try_from(said.value).ok());
+    IdempotencySettings {
+        enabled: said.enabled.said().map_or(default.enabled, |said| said.value),
+        window: said.window.said().map_or(default.window, |said| said.value),
+        max_body: bytes.unwrap_or(default.max_body),
+    }
+}
+
+fn alerts(said: &said::Alerts, problems: &mut Problems) -> Option<AlertsConfig> {
+    let webhooks = said.webhooks.said().filter(|webhooks| !webhooks.value.is_empty())?;
+    let hint = "secret = \"${file:/run/secrets/webhooks}\", with at least 16 random characters";
+    let Some(secret) = said.secret.said() else {
+        let message = "`alerts.webhooks` needs `alerts.secret`: what is delivered is signed";
+        problems.at(webhooks.span.clone(), message).hint(hint);
+        return None;
+    };
+    let text = SecretString::from(secret.value.clone());
+    let Some(signing) = WebhookSecret::new(text) else {
+        problems.at(secret.span.clone(), "`alerts.secret` is too short to be one").hint(hint);
+        return None;
+    };
+    let allowed = said.allowed_networks.said();
+    let allowed = allowed.map(|ranges| ranges.value.iter().map(|range| range.value).collect());
+    Some(AlertsConfig {
+        webhooks: webhooks.value.iter().map(|webhook| webhook.value.clone()).collect(),
+        secret: signing,
+        allowed_networks: allowed.unwrap_or_default(),
+    })
 }
 
 fn server(

@@ -31,6 +31,8 @@ pub(crate) struct File {
     pub(crate) prices: Prices,
     pub(crate) count_alarm: SaidCountAlarm,
     pub(crate) responses: Responses,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) alerts: Alerts,
     pub(crate) log: Log,
 }
 
@@ -232,6 +234,20 @@ pub(crate) struct Responses {
 }
 
 #[derive(Default)]
+pub(crate) struct Idempotency {
+    pub(crate) enabled: Given<bool>,
+    pub(crate) window: Given<Duration>,
+    pub(crate) max_body: Given<u64>,
+}
+
+#[derive(Default)]
+pub(crate) struct Alerts {
+    pub(crate) webhooks: Given<Vec<Said<String>>>,
+    pub(crate) secret: Given<String>,
+    pub(crate) allowed_networks: Given<Vec<Said<Cidr>>>,
+}
+
+#[derive(Default)]
 pub(crate) struct Log {
     pub(crate) level: Given<LogLevel>,
     pub(crate) format: Given<LogFormat>,
@@ -253,6 +269,8 @@ impl File {
             prices: Prices::default(),
             count_alarm: SaidCountAlarm::default(),
             responses: Responses::default(),
+            idempotency: Idempotency::default(),
+            alerts: Alerts::default(),
             log: Log::default(),
         }
     }
@@ -268,6 +286,8 @@ impl File {
         let prices = reader.table(root, "prices", &keys::PRICES);
         let alarm = reader.table(root, "count_alarm", &keys::COUNT_ALARM);
         let responses = reader.table(root, "responses", &keys::RESPONSES);
+        let idempotency = reader.table(root, "idempotency", &keys::IDEMPOTENCY);
+        let alerts = reader.table(root, "alerts", &keys::ALERTS);
         let log = reader.table(root, "log", &keys::LOG);
         let providers = reader.named_tables(root, "providers", &keys::PROVIDER);
         let models = reader.named_tables(root, "models", &keys::MODEL);
@@ -286,6 +306,8 @@ impl File {
             prices: prices.map(|table| Prices::read(reader, &table)).unwrap_or_default(),
             count_alarm: alarm.map(|table| SaidCountAlarm::read(reader, &table)).unwrap_or_default(),
             responses: responses.map(|table| Responses::read(reader, &table)).unwrap_or_default(),
+            idempotency: idempotency.map(|table| Idempotency::read(reader, &table)).unwrap_or_default(),
+            alerts: alerts.map(|table| Alerts::read(reader, &table)).unwrap_or_default(),
             log: log.map(|table| Log::read(reader, &table)).unwrap_or_default(),
         }
     }
@@ -621,6 +643,33 @@ impl Responses {
             store: reader.flag(table, "store"),
             ttl: reader.parsed(table, "ttl", ttl),
             max_bytes: reader.integer(table, "max_bytes", 1 << 20..=1 << 44),
+        }
+    }
+}
+
+/// The longest time for which idempotency keys are remembered.
+const WINDOW_MOST: Duration = Duration::from_secs(30 * 86_400);
+
+impl Idempotency {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        let window = |text: &str| {
+            let why = "a duration such as 1h, 24h or 7d, above zero and at most 30d";
+            duration::parse(text, WINDOW_MOST).ok_or_else(|| Mismatch::new(why))
+        };
+        Self {
+            enabled: reader.flag(table, "enabled"),
+            window: reader.parsed(table, "window", window),
+            max_body: reader.integer(table, "max_body", 1_024..=32 << 20),
+        }
+    }
+}
+
+impl Alerts {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            webhooks: reader.list(table, "webhooks", fetched_url),
+            secret: reader.text(table, "secret"),
+            allowed_networks: reader.list(table, "allowed_networks", cidr),
         }
     }
 }

@@ -12,8 +12,8 @@ use secrecy::ExposeSecret;
 use weighbridge_access::{Budget, Limits, LossPolicy, MasterKey};
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
-    AnswerKeeping, CountAlarm, DrainLimits, Markup, OnDisconnect, ProviderCredential, ProviderSettings,
-    RouteSettings, Settings, UnknownModel,
+    AnswerKeeping, CountAlarm, DrainLimits, IdempotencySettings, Markup, OnDisconnect, ProviderCredential,
+    ProviderSettings, RouteSettings, Settings, UnknownModel,
 };
 use weighbridge_pricing::ServiceTier;
 use weighbridge_units::{Bucket, Protocol, Timestamp};
@@ -459,5 +459,38 @@ fn answers_are_kept_as_told() {
         ["store = 1", "ttl = \"367d\"", "ttl = \"0d\"", "ttl = 30", "max_bytes = 1000", "keep = true"]
     {
         assert!(read(&format!("[providers.openai]\n[responses]\n{wrong}\n"), &KEYS).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn idempotency_keys_are_remembered_as_told() {
+    let config = right("[providers.openai]", &KEYS);
+    assert_eq!(config.settings.idempotency, IdempotencySettings::default());
+    let text = "[providers.openai]\n[idempotency]\nenabled = false\nwindow = \"7d\"\nmax_body = 4096\n";
+    let told = IdempotencySettings { enabled: false, window: Duration::from_secs(604_800), max_body: 4_096 };
+    assert_eq!(right(text, &KEYS).settings.idempotency, told);
+    for wrong in ["enabled = 1", "window = \"31d\"", "window = \"0s\"", "max_body = 100", "keep = true"] {
+        assert!(read(&format!("[providers.openai]\n[idempotency]\n{wrong}\n"), &KEYS).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn alerts_are_delivered_as_told() {
+    assert!(right("[providers.openai]\n[alerts]\n", &KEYS).alerts.is_none());
+    let text = "[providers.openai]\n[alerts]\nwebhooks = [\"https://one.test/a\", \"http://two.test:8080/b\"]\n\
+                secret = \"sixteen letters!\"\nallowed_networks = [\"10.0.0.0/8\"]\n";
+    let alerts = right(text, &KEYS).alerts.unwrap();
+    assert_eq!(alerts.webhooks, ["https://one.test/a", "http://two.test:8080/b"]);
+    assert_eq!(alerts.allowed_networks.len(), 1);
+    for wrong in [
+        "webhooks = [\"https://one.test\"]",
+        "webhooks = [\"https://one.test\"]\nsecret = \"too short\"",
+        "webhooks = [\"ftp://one.test\"]\nsecret = \"sixteen letters!\"",
+        "webhooks = \"https://one.test\"\nsecret = \"sixteen letters!\"",
+        "allowed_networks = [\"10\"]",
+    ] {
+        let error = read(&format!("[providers.openai]\n[alerts]\n{wrong}\n"), &KEYS).err();
+        let error = error.unwrap_or_else(|| panic!("{wrong}")).to_string();
+        assert!(!error.contains("too short\"") && !error.contains("sixteen"), "{error}");
     }
 }

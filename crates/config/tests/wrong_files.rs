@@ -268,6 +268,8 @@ fn all_at_once() {
         "count_alarm",
         "rules",
         "responses",
+        "idempotency",
+        "alerts",
         "log",
         "timeouts",
         "aws",

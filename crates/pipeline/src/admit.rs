@@ -20,6 +20,8 @@ use crate::departure::Presence;
 use crate::draft::Draft;
 use crate::endpoint::Inference;
 use crate::exchange::{Exchange, Place};
+use crate::idempotency::{self, CarriedOut, Joined, Leading};
+use crate::pipeline::Served;
 use crate::read_body::read_body;
 use crate::receive::Authenticated;
 use crate::refusal::Refusal;
@@ -38,6 +40,8 @@ pub(crate) struct Admitted {
     body: Body,
     admission: Admission,
     place: Place,
+    /// That it carries out what its idempotency key stands for.
+    pub(crate) leading: Option<Leading>,
 }
 
 impl Authenticated {
@@ -47,11 +51,12 @@ impl Authenticated {
         asked: Inference,
         body: B,
         draft: &mut Draft,
-    ) -> Result<Admitted, Refusal>
+    ) -> Result<Served, Refusal>
     where
         B: HttpBody<Data = Bytes>,
     {
-        let Reading { settings, body, place } = self.read(body, draft).await?;
+        let Reading { settings, body, mut place } = self.read(body, draft).await?;
+        let key = idempotency::Asked::read(&self, &asked, &body, &settings, draft)?;
         let Inference { protocol: client, addressed, form, vectors } = asked;
         let (envelope, vectors) = match vectors {
             Some(format) => Vectors::read(format, addressed, &body)?,
@@ -62,6 +67,14 @@ impl Authenticated {
         };
         draft.record.stream = envelope.stream;
         let route = self.route(&settings, &envelope.model, draft)?;
+        let mut leading = None;
+        if let Some(key) = key {
+            // On the heap, so that requests without a key do not carry it around.
+            match Box::pin(idempotency::join(key, client, draft, place)).await? {
+                Joined::Answered(response) => return Ok(Served::Answer(response)),
+                Joined::Leads(leads, at) => (leading, place) = (Some(leads), at),
+            }
+        }
         let route = self.downgraded(&settings, route, &envelope, draft)?;
         let expected = tokens_expected(&body, &envelope);
         let mut admission = self.admission(&route, expected, draft)?;
@@ -77,7 +90,7 @@ impl Authenticated {
             }
             _ => None,
         };
-        Ok(Admitted {
+        Ok(Served::Admitted(Box::new(Admitted {
             settings,
             route,
             authenticated: self,
@@ -89,7 +102,8 @@ impl Authenticated {
             body,
             admission,
             place,
-        })
+            leading,
+        })))
     }
 
     /// Takes a place, and reads and checks the body.
@@ -164,13 +178,13 @@ pub(crate) struct Reading {
 
 impl Admitted {
     /// The request as it travels from here on.
-    pub(crate) fn into_exchange(self, mut draft: Draft) -> Travelling {
+    pub(crate) fn into_exchange(self, mut draft: Draft, carried_out: Option<Arc<CarriedOut>>) -> Travelling {
         let Self { settings, route, authenticated, client, form, envelope, vectors, .. } = self;
         let Self { conversation, body, admission, place, .. } = self;
         let Authenticated { head, principal, attributes } = authenticated;
         draft.record.tags = attributes.tags.into_pairs();
         draft.record.end_user = attributes.user.or_else(|| envelope.end_user.as_deref().map(Into::into));
-        draft.presence = Presence::new(route.on_disconnect, settings.drain);
+        draft.presence = Presence::new(route.on_disconnect, settings.drain, carried_out.as_ref());
         let said = attributes.loss_policy.or(principal.key().loss_policy);
         let exchange = Box::new(Exchange {
             loss_policy: said.unwrap_or(settings.loss_policy),
@@ -187,6 +201,7 @@ impl Admitted {
             media: Vec::new(),
             deployment: None,
             admission: Some(admission),
+            carried_out,
             _place: place,
         });
         Travelling { exchange, settings, route }

@@ -18,40 +18,100 @@ use weighbridge_units::{AttemptOutcome, ErrorClass, Protocol, RequestId};
 
 use crate::attempt::error;
 use crate::conversation;
-use crate::departure::{read_on, read_out};
-use crate::exchange::Exchange;
+use crate::departure::{Rest, read_on, read_out};
+use crate::exchange::{Exchange, Place};
+use crate::idempotency::Leading;
 use crate::in_flight::{Ending, InFlight};
 use crate::pipeline::Core;
+use crate::refusal::Refusal;
 use crate::respond::COST;
-use crate::settings::DrainLimits;
+use crate::tape::{Ended, Follower, Next};
 use crate::upstream::{Piece, StreamFailure, Upstream};
 
 /// The body of an answer: whole, or a stream that is bridged as it is polled.
-pub struct AnswerBody(Kind);
+pub struct AnswerBody {
+    kind: Kind,
+    /// Who takes the answer down as it leaves, where it is that of an idempotency key.
+    leading: Option<Box<Leading>>,
+}
 
 enum Kind {
     Whole(Option<Bytes>),
     Stream(Box<StreamBody>),
+    Following(Box<Following>),
 }
 
 impl AnswerBody {
     /// A body that is there already.
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self(Kind::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty())))
+        Self::of(Kind::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty())))
     }
 
     pub(crate) fn stream(stream: StreamBody) -> Self {
-        Self(Kind::Stream(Box::new(stream)))
+        Self::of(Kind::Stream(Box::new(stream)))
+    }
+
+    /// The answer of another request, read along with whoever asked first.
+    pub(crate) fn following(follower: Follower, client: Protocol, id: RequestId, place: Place) -> Self {
+        Self::of(Kind::Following(Box::new(Following {
+            follower,
+            client,
+            id,
+            has_ended: false,
+            _place: place,
+        })))
+    }
+
+    const fn of(kind: Kind) -> Self {
+        Self { kind, leading: None }
+    }
+
+    /// Has what leaves taken down from now on.
+    pub(crate) fn record(&mut self, leading: Leading) {
+        self.leading = Some(Box::new(leading));
+    }
+
+    /// The answer, where it is there already.
+    pub(crate) const fn whole_bytes(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Whole(bytes) => bytes.as_ref(),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        matches!(self.kind, Kind::Whole(None))
+    }
+
+    /// Takes down what leaves; with the last of it, the answer has ended.
+    fn take_down(&mut self, frame: Option<&Frame<Bytes>>) {
+        let Some(leading) = &self.leading else { return };
+        if let Some(bytes) = frame.and_then(Frame::data_ref) {
+            leading.push(bytes);
+        }
+        let has_ended = match &self.kind {
+            Kind::Stream(stream) => stream.has_left(),
+            _ => true,
+        };
+        if (frame.is_none() || has_ended)
+            && let Some(leading) = self.leading.take()
+        {
+            leading.ended();
+        }
     }
 }
 
 impl Drop for AnswerBody {
     /// Where a client leaves in mid-stream, a job may read on.
     fn drop(&mut self) {
-        let Kind::Stream(stream) = &mut self.0 else { return };
-        let Some((core, limits)) = stream.left() else { return };
-        let rest = Self(std::mem::replace(&mut self.0, Kind::Whole(None)));
-        read_on(&core, limits, read_out(rest));
+        let Kind::Stream(stream) = &mut self.kind else { return };
+        if let Some(leading) = self.leading.take_if(|_| stream.has_ended()) {
+            stream.ready.iter().for_each(|bytes| leading.push(bytes));
+            leading.ended();
+        }
+        let Some((core, rest)) = stream.left() else { return };
+        let (kind, leading) = (std::mem::replace(&mut self.kind, Kind::Whole(None)), self.leading.take());
+        read_on(&core, rest, read_out(Self { kind, leading }));
     }
 }
 
@@ -63,25 +123,58 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut self.0 {
-            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        let frame = std::task::ready!(match &mut self.kind {
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(Frame::data)),
             Kind::Stream(stream) => match catch_unwind(AssertUnwindSafe(|| stream.poll(cx))) {
-                Ok(polled) => polled.map(|frame| frame.map(Ok)),
+                Ok(polled) => polled,
                 // The panic itself was reported by its hook.
-                Err(_) => Poll::Ready(stream.panicked().map(Ok)),
+                Err(_) => Poll::Ready(stream.panicked()),
             },
+            Kind::Following(following) => following.poll(cx).map(|bytes| bytes.map(Frame::data)),
+        });
+        if self.leading.is_some() {
+            self.take_down(frame.as_ref());
         }
+        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Kind::Whole(None))
+        matches!(&self.kind, Kind::Whole(None))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Kind::Stream(_) => SizeHint::default(),
+            Kind::Stream(_) | Kind::Following(_) => SizeHint::default(),
         }
+    }
+}
+
+/// The answer of another request, on its way to somebody who asked for the same.
+struct Following {
+    follower: Follower,
+    client: Protocol,
+    id: RequestId,
+    has_ended: bool,
+    _place: Place,
+}
+
+impl Following {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match std::task::ready!(self.follower.poll_next(cx)) {
+            Next::Piece(piece) => Some(piece),
+            Next::End(how) => {
+                self.has_ended = true;
+                // What was read along can only be a stream: an answer that is whole is on the tape before its head.
+                (how != Ended::Whole).then(|| {
+                    let error = Refusal::IdempotencyBusy.to_api_error();
+                    encode_stream_error(self.client, &error, self.id.as_str()).into()
+                })
+            }
+        })
     }
 }
 
@@ -147,8 +240,18 @@ impl StreamBody {
         }
     }
 
+    /// Whether the attempt has ended, and all that is still to leave is there.
+    const fn has_ended(&self) -> bool {
+        !matches!(self.stage, Stage::Running(_))
+    }
+
+    /// Whether the last of the answer has left.
+    fn has_left(&self) -> bool {
+        self.has_ended() && self.ready.is_empty()
+    }
+
     /// The client has left. Gives what a job needs that is to read on, if one may.
-    fn left(&mut self) -> Option<(Arc<Core>, DrainLimits)> {
+    fn left(&mut self) -> Option<(Arc<Core>, Rest)> {
         let Stage::Running(attempt) = &mut self.stage else { return None };
         let draft = &attempt.exchange()?.draft;
         Some((Arc::clone(&draft.core), draft.presence.leave()?))

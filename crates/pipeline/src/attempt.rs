@@ -21,6 +21,7 @@ use crate::answer::AnswerBody;
 use crate::attempt_timer::AttemptTimer;
 use crate::compiled::{Compiled, Deployment, ModelRoute};
 use crate::exchange::Exchange;
+use crate::idempotency::{Elsewhere, elsewhere};
 use crate::in_flight::{Ending, InFlight};
 use crate::outbound;
 use crate::own_keys::Lent;
@@ -66,6 +67,7 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
     }
     let mut refusal = None;
     let mut repeated = None;
+    let mut waits_since = None;
     loop {
         let pick = match repeated.take() {
             Some(pick) => pick,
@@ -81,8 +83,19 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
         let reserved = match reserve(exchange, &settings, &route, deployment, pick, lent.as_ref()).await {
             Ok(reserved) => reserved,
             Err(rejected) => {
-                let Rejected { exchange: request, pick, unfit } = *rejected;
+                let Rejected { exchange: request, pick, mut unfit } = *rejected;
                 exchange = request;
+                if let Refusal::ClaimHeld { attempt } = unfit.refusal {
+                    let since = *waits_since.get_or_insert(exchange.now());
+                    match Box::pin(elsewhere(&exchange, attempt, since)).await {
+                        Elsewhere::Again => {
+                            repeated = Some(pick);
+                            continue;
+                        }
+                        Elsewhere::Replayed(replay) => return respond::replayed_to(exchange, replay),
+                        Elsewhere::Refused(why) => unfit.refusal = why,
+                    }
+                }
                 // A budget never triggers failover; where one has no room for a fallback, the fallback is
                 // skipped and the failure before it counts (rule R9).
                 let ends = unfit.ends || (unfit.why == Rejection::Budget && plan.tries() <= 1);

@@ -24,9 +24,9 @@ use crate::counters::Counters;
 use crate::markups::Markups;
 use crate::pipeline::PipelineError;
 use crate::settings::{
-    AnswerKeeping, BUDGETS_BESIDE, CountAlarm, DrainLimits, OnDisconnect, ProviderCredential,
-    ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
-    UnknownModel,
+    AnswerKeeping, BUDGETS_BESIDE, CountAlarm, DrainLimits, IdempotencySettings, OnDisconnect,
+    ProviderCredential, ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind,
+    TargetSettings, Timeouts, UnknownModel,
 };
 
 /// `provider/model` names that are remembered; further ones are compiled for each request.
@@ -42,6 +42,7 @@ pub(crate) struct Compiled {
     pub(crate) surcharges: Markups,
     pub(crate) count_alarm: Option<CountAlarm>,
     pub(crate) answer_keeping: AnswerKeeping,
+    pub(crate) idempotency: IdempotencySettings,
     pub(crate) trusted_proxies: Vec<Cidr>,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) drain: DrainLimits,
@@ -173,6 +174,7 @@ impl Compiled {
             surcharges: Markups::new(&settings.surcharges),
             count_alarm: settings.count_alarm,
             answer_keeping: settings.answer_keeping,
+            idempotency: settings.idempotency,
             trusted_proxies: settings.trusted_proxies.clone(),
             keep_alive: settings.keep_alive,
             drain: settings.drain,

@@ -6,7 +6,7 @@
 //! and cancelled like any other when its runtime ends.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
@@ -18,6 +18,7 @@ use weighbridge_transport::BoxFuture;
 
 use crate::answer::AnswerBody;
 use crate::exchange::Place;
+use crate::idempotency::CarriedOut;
 use crate::pipeline::Core;
 use crate::settings::{DrainLimits, OnDisconnect};
 
@@ -35,13 +36,27 @@ pub(crate) struct Presence(Option<Arc<Watched>>);
 struct Watched {
     state: AtomicU8,
     limits: DrainLimits,
+    /// What the request's idempotency key stands for.
+    carried_out: Option<Arc<CarriedOut>>,
+}
+
+/// What a job needs that reads on.
+pub(crate) struct Rest {
+    limits: DrainLimits,
+    carried_out: Option<Arc<CarriedOut>>,
 }
 
 impl Presence {
-    pub(crate) fn new(on_disconnect: OnDisconnect, limits: DrainLimits) -> Self {
-        match on_disconnect {
-            OnDisconnect::Cancel => Self(None),
-            OnDisconnect::Drain => Self(Some(Arc::new(Watched { state: AtomicU8::new(IDLE), limits }))),
+    /// Under an idempotency key an answer is read to its end in any case, for whoever asks once more.
+    pub(crate) fn new(
+        on_disconnect: OnDisconnect,
+        limits: DrainLimits,
+        carried_out: Option<&Arc<CarriedOut>>,
+    ) -> Self {
+        let carried_out = carried_out.cloned();
+        match (on_disconnect, &carried_out) {
+            (OnDisconnect::Cancel, None) => Self(None),
+            _ => Self(Some(Arc::new(Watched { state: AtomicU8::new(IDLE), limits, carried_out }))),
         }
     }
 
@@ -58,11 +73,12 @@ impl Presence {
         self.0.as_ref().is_some_and(|watched| watched.state.load(Ordering::Acquire) == LEFT)
     }
 
-    /// The client has left. Gives, once, the bounds of the job that is to read on, if anything is to be read.
-    pub(crate) fn leave(&self) -> Option<DrainLimits> {
+    /// The client has left. Gives, once, what the job needs that is to read on, if anything is to be read.
+    pub(crate) fn leave(&self) -> Option<Rest> {
         let watched = self.0.as_ref()?;
         let left = watched.state.compare_exchange(SENT, LEFT, Ordering::AcqRel, Ordering::Acquire);
-        left.is_ok().then_some(watched.limits)
+        let carried_out = watched.carried_out.clone();
+        left.is_ok().then_some(Rest { limits: watched.limits, carried_out })
     }
 }
 
@@ -98,24 +114,25 @@ impl Drop for Attended {
     /// The client has left before the head of its answer.
     fn drop(&mut self) {
         let Some(work) = self.work.take() else { return };
-        let Some(limits) = self.presence.leave() else { return };
-        read_on(&self.core, limits, async { read_out(work.await.into_body()).await });
+        let Some(rest) = self.presence.leave() else { return };
+        read_on(&self.core, rest, async { read_out(work.await.into_body()).await });
     }
 }
 
-/// The client has left: lets `rest` run as a job, within `limits`. Where it is dropped instead, the attempt is
-/// cancelled.
-pub(crate) fn read_on(
-    core: &Arc<Core>,
-    limits: DrainLimits,
-    rest: impl Future<Output = ()> + Send + 'static,
-) {
+/// The client has left: lets `reading` run as a job, within its limits, and for as long as somebody reads along
+/// under its idempotency key. Where it is dropped instead, the attempt is cancelled.
+pub(crate) fn read_on(core: &Arc<Core>, rest: Rest, reading: impl Future<Output = ()> + Send + 'static) {
+    let Rest { limits, carried_out } = rest;
     let Ok(runtime) = Handle::try_current() else { return };
     let Some(place) = Place::take(&core.drains, limits.most) else { return };
     runtime.spawn(async move {
         let _place = place;
-        if tokio::time::timeout(limits.time, rest).await.is_err() {
-            tracing::debug!("an attempt whose client had left was cancelled: it took too long");
+        let mut reading = pin!(reading);
+        while tokio::time::timeout(limits.time, reading.as_mut()).await.is_err() {
+            if !carried_out.as_ref().is_some_and(|carried_out| carried_out.is_followed()) {
+                tracing::debug!("an attempt whose client had left was cancelled: it took too long");
+                return;
+            }
         }
     });
 }

@@ -16,6 +16,7 @@ use weighbridge_units::{Monotonic, NanoUsd, Protocol, RequestId, Timestamp};
 use crate::compiled::Deployment;
 use crate::conversation::Conversation;
 use crate::draft::Draft;
+use crate::idempotency::CarriedOut;
 use crate::pipeline::Core;
 use crate::vectors::Vectors;
 
@@ -36,6 +37,8 @@ pub(crate) struct Exchange {
     /// What was fetched of the media that the body names by address.
     pub(crate) media: Vec<FetchedMedia>,
     pub(crate) loss_policy: LossPolicy,
+    /// What its idempotency key stands for.
+    pub(crate) carried_out: Option<Arc<CarriedOut>>,
     /// The client takes trailers.
     pub(crate) wants_trailers: bool,
     /// Where the latest attempt went.

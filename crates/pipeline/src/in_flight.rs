@@ -125,10 +125,15 @@ impl InFlight {
 
     /// Ends an attempt with a whole answer; its client may have left before the end.
     pub(crate) fn succeed(mut self, facts: &Facts) -> Option<Box<Exchange>> {
-        let has_left = self.exchange()?.draft.presence.has_left();
-        let ending = if has_left { Ending::CLIENT_LEFT } else { Ending::SUCCESS };
+        let exchange = self.exchange()?;
+        // Under an idempotency key, the answer is for whoever asks once more.
+        let is_for_nobody = exchange.carried_out.is_none() && exchange.draft.presence.has_left();
+        let ending = if is_for_nobody { Ending::CLIENT_LEFT } else { Ending::SUCCESS };
         let (exchange, pick) = self.end(&ending, facts)?;
         pick.succeeded(exchange.now());
+        if let Some(carried_out) = &exchange.carried_out {
+            carried_out.succeeded();
+        }
         Some(exchange)
     }
 

@@ -8,6 +8,7 @@
 //! | `provider keys` | every 250 ms | takes over provider keys that were added, rotated or revoked (rule K2) |
 //! | `subscriptions` | every 10 min | posts what tenants owe for the month, once |
 //! | `budgets` | every 500 ms | tells of budgets that have reached a threshold, and notes those that are exceeded |
+//! | `alerts` | as they come | delivers each of them to one webhook, of which each has such a job |
 //! | `prices` | every 5 s, and as configured | takes over prices that were kept by a command, and fetches others |
 //! | `quota-sync` | each second, and as configured | keeps the instance in the count of limits that all share, compares and repairs it |
 //! | `kept` | each minute | deletes kept answers whose time is over, and counts the others |
@@ -34,6 +35,7 @@ use weighbridge_access::{FleetLimits, FleetWorld, KeyStore, LimitCells};
 use weighbridge_units::failpoint::reach;
 use weighbridge_units::{Failpoint, Monotonic};
 
+use crate::alerts::{self, AlertDelivery, Notice};
 use crate::keeping::Keeper;
 use crate::own_keys::KeyVault;
 use crate::pipeline::{Core, Pipeline};
@@ -88,6 +90,11 @@ impl Jobs {
     /// Keeps the pipeline's provider keys as the vault has them, from now on.
     pub fn refresh_provider_keys(&mut self, pipeline: &Pipeline, vault: KeyVault) {
         self.run(refresh_provider_keys(pipeline.clone(), vault));
+    }
+
+    /// Delivers alerts of budgets from now on.
+    pub fn deliver_alerts(&mut self, pipeline: &Pipeline, delivery: AlertDelivery) {
+        alerts::jobs(&pipeline.core, delivery).for_each(|job| self.run(job));
     }
 
     /// Ends all jobs and waits until the last has ended, and the answers are written that are to be kept.
@@ -178,7 +185,10 @@ async fn watch_budgets(core: Arc<Core>) {
     loop {
         ticks.tick().await;
         match core.watch.look(&**core.ledger.store(), core.env.now()).await {
-            Ok(alerts) => alerts.iter().for_each(tell),
+            Ok(alerts) => alerts.iter().for_each(|alert| {
+                tell(alert);
+                core.watch.send(&Notice::new(alert, core.env.now()));
+            }),
             Err(error) => report("budgets", Err::<(), _>(error)),
         }
     }
@@ -186,7 +196,7 @@ async fn watch_budgets(core: Arc<Core>) {
 
 /// Says that a budget has reached a threshold.
 fn tell(alert: &Alert) {
-    let Alert { owner, budget, percent, used } = alert;
+    let Alert { owner, budget, percent, used, .. } = alert;
     let of = budget.limit.amount();
     tracing::warn!(%owner, %budget, percent, used, of, "a budget has reached a threshold");
 }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use weighbridge_cache::{
-    Cited, EntryKey, Holding, KeptAnswer, KeptAnswers, KeptError, KeptId, NONCE_BYTES, Purpose, StoreError,
-    Tenant,
+    Cited, EntryKey, Holding, KeptAnswer, KeptAnswers, KeptError, KeptId, KeptReplay, NONCE_BYTES, Purpose,
+    Replays, StoreError, Tenant,
 };
 use weighbridge_units::Timestamp;
 
@@ -43,6 +43,7 @@ impl Keeping {
 /// The kept answers, as requests see them.
 pub(crate) struct Keeper {
     answers: KeptAnswers,
+    replays: Replays,
     nonces: Arc<Nonces>,
     waiting: Mutex<Waiting>,
     /// Answers that were to be kept, and are not.
@@ -73,7 +74,8 @@ impl Keeper {
     pub(crate) fn new(keeping: Keeping) -> Self {
         let Keeping { answers, nonces } = keeping;
         let (waiting, lost, holding) = (Mutex::default(), AtomicU64::new(0), Mutex::default());
-        Self { answers, nonces, waiting, lost, holding, runtime: OnceLock::new() }
+        let replays = answers.replays();
+        Self { answers, replays, nonces, waiting, lost, holding, runtime: OnceLock::new() }
     }
 
     /// Answers are written on the current runtime from now on, whichever one their requests are served by.
@@ -89,27 +91,74 @@ impl Keeper {
     pub(crate) fn keep(self: &Arc<Self>, answer: KeptAnswer, items: Vec<String>, earlier: Vec<KeptId>) {
         let runtime = self.runtime.get().cloned().or_else(|| Handle::try_current().ok());
         let items: Arc<[String]> = items.into();
-        let (Some(runtime), Some(turn)) = (runtime, Turn::take(self, &answer, &items)) else {
-            return self.lose(&answer, &"too much waits to be written");
+        let key = EntryKey::new(Purpose::Response, answer.tenant.clone(), answer.id.clone());
+        let bytes = answer.input.len() + answer.answer.len();
+        let (Some(runtime), Some(turn)) = (runtime, Turn::take(self, key, bytes, &items)) else {
+            return self.lose(&answer.id, &answer.tenant, &"too much waits to be written");
         };
         runtime.spawn(async move {
             let keeper = &turn.keeper;
             let Some(nonce) = (keeper.nonces)() else {
-                return keeper.lose(&answer, &"there are no random numbers to seal it with");
+                return keeper.lose(
+                    &answer.id,
+                    &answer.tenant,
+                    &"there are no random numbers to seal it with",
+                );
             };
             match keeper.answers.keep(&answer, &items, &earlier, &nonce).await {
                 Ok(0) => {}
                 Ok(made_room) => {
                     tracing::info!(made_room, "the store of kept answers is full: the oldest made room");
                 }
-                Err(error) => keeper.lose(&answer, &error),
+                Err(error) => keeper.lose(&answer.id, &answer.tenant, &error),
             }
         });
     }
 
-    fn lose(&self, answer: &KeptAnswer, why: &dyn std::fmt::Display) {
+    /// Keeps what an idempotency key was answered with, and lets `leading` go once it is written. Returns at once.
+    pub(crate) fn keep_replay(
+        self: &Arc<Self>,
+        replay: KeptReplay,
+        until: Timestamp,
+        leading: impl Send + 'static,
+    ) {
+        let runtime = self.runtime.get().cloned().or_else(|| Handle::try_current().ok());
+        let key = EntryKey::new(Purpose::Replay, replay.tenant.clone(), replay.id.clone());
+        let turn = Turn::take(self, key, replay.body.len(), &Arc::default());
+        let (Some(runtime), Some(turn)) = (runtime, turn) else {
+            return self.lose(&replay.id, &replay.tenant, &"too much waits to be written");
+        };
+        runtime.spawn(async move {
+            let keeper = &turn.keeper;
+            match (keeper.nonces)() {
+                None => {
+                    keeper.lose(&replay.id, &replay.tenant, &"there are no random numbers to seal it with");
+                }
+                Some(nonce) => match keeper.replays.keep(&replay, until, &nonce).await {
+                    Ok(0) => {}
+                    Ok(made_room) => {
+                        tracing::info!(made_room, "the store of kept answers is full: the oldest made room");
+                    }
+                    Err(error) => keeper.lose(&replay.id, &replay.tenant, &error),
+                },
+            }
+            drop(leading);
+        });
+    }
+
+    /// What an idempotency key was answered with.
+    pub(crate) async fn replay(
+        &self,
+        tenant: &Tenant,
+        id: &KeptId,
+        now: Timestamp,
+    ) -> Result<Option<KeptReplay>, KeptError> {
+        self.replays.get(tenant, id, now).await
+    }
+
+    fn lose(&self, id: &KeptId, tenant: &Tenant, why: &dyn std::fmt::Display) {
         self.lost.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(id = %answer.id, tenant = %answer.tenant, %why, "an answer is not kept");
+        tracing::warn!(%id, %tenant, %why, "an answer is not kept");
     }
 
     pub(crate) async fn get(
@@ -216,9 +265,7 @@ struct Turn {
 
 impl Turn {
     /// `None` where too much waits already. One answer alone always may.
-    fn take(keeper: &Arc<Keeper>, answer: &KeptAnswer, items: &Arc<[String]>) -> Option<Self> {
-        let bytes = answer.input.len() + answer.answer.len();
-        let key = EntryKey::new(Purpose::Response, answer.tenant.clone(), answer.id.clone());
+    fn take(keeper: &Arc<Keeper>, key: EntryKey, bytes: usize, items: &Arc<[String]>) -> Option<Self> {
         let (sender, written) = watch::channel(());
         let mut waiting = keeper.waiting();
         if waiting.bytes > 0 && waiting.bytes + bytes > WAITING_BYTES {

@@ -40,6 +40,7 @@
 //! ```
 
 mod admit;
+mod alerts;
 mod answer;
 mod attempt;
 mod attempt_timer;
@@ -54,6 +55,7 @@ mod draft;
 mod endpoint;
 mod env;
 mod exchange;
+mod idempotency;
 mod in_flight;
 mod jobs;
 mod keeping;
@@ -76,12 +78,14 @@ mod scrub;
 pub mod settings;
 mod streamed;
 mod subscriptions;
+mod tape;
 mod token_count;
 mod upstream;
 mod vectors;
 mod watch;
 mod whole;
 
+pub use alerts::AlertDelivery;
 pub use answer::AnswerBody;
 pub use env::{Env, SystemEnv};
 pub use jobs::Jobs;

@@ -22,6 +22,7 @@ use crate::departure::Attended;
 use crate::draft::Draft;
 use crate::endpoint::{Endpoint, protocol_of};
 use crate::env::Env;
+use crate::idempotency::{Leading, Running};
 use crate::keeping::{Keeper, Keeping};
 use crate::metering::Prices;
 use crate::own_keys::Shelf;
@@ -129,6 +130,8 @@ pub(crate) struct Core {
     /// Provider keys of tenants' own.
     pub(crate) shelf: ArcSwap<Shelf>,
     pub(crate) places: Arc<AtomicUsize>,
+    /// Requests under idempotency keys that are being carried out.
+    pub(crate) running: Running,
     /// Attempts that are read on although their clients have left.
     pub(crate) drains: Arc<AtomicUsize>,
     pub(crate) draining: AtomicBool,
@@ -173,6 +176,7 @@ impl Pipeline {
             told,
             shelf: ArcSwap::default(),
             places: Arc::default(),
+            running: Running::default(),
             drains: Arc::default(),
             watch: Watch::default(),
             count_alarms: AtomicU64::new(0),
@@ -275,6 +279,11 @@ impl Pipeline {
         self.core.fleet.as_ref().map(|fleet| fleet.standing())
     }
 
+    /// Deliveries of alerts to webhooks: those that were taken, and those that were given up.
+    pub fn alert_deliveries(&self) -> (u64, u64) {
+        self.core.watch.deliveries()
+    }
+
     /// The ledger behind the pipeline.
     pub fn ledger(&self) -> &Ledger {
         &self.core.ledger
@@ -298,14 +307,21 @@ impl Pipeline {
         let client = protocol_of(&head.uri, &head.headers);
         let mut draft = Draft::new(&self.core, client, &head.headers);
         match serve(Received { head, peer }, body, &mut draft, &**transport).await {
-            Ok(Served::Admitted(admitted)) => {
-                let request = admitted.into_exchange(draft);
-                match request.route.on_disconnect {
-                    OnDisconnect::Cancel => attempt::run(request, &**transport).await,
-                    OnDisconnect::Drain => {
+            Ok(Served::Admitted(mut admitted)) => {
+                let leading = admitted.leading.take();
+                let request = admitted.into_exchange(draft, leading.as_ref().map(Leading::carried_out));
+                match (request.route.on_disconnect, leading) {
+                    (OnDisconnect::Cancel, None) => attempt::run(request, &**transport).await,
+                    (_, leading) => {
                         let presence = request.exchange.draft.presence.clone();
                         let transport = Arc::clone(transport);
-                        let work = Box::pin(async move { attempt::run(request, &*transport).await });
+                        let work = Box::pin(async move {
+                            let response = attempt::run(request, &*transport).await;
+                            match leading {
+                                Some(leading) => leading.tape(response),
+                                None => response,
+                            }
+                        });
                         Attended::new(work, presence, Arc::clone(&self.core)).await
                     }
                 }
@@ -334,7 +350,7 @@ impl Core {
 }
 
 /// What becomes of a request before any provider is asked.
-enum Served {
+pub(crate) enum Served {
     /// It may be sent.
     Admitted(Box<Admitted>),
     /// The gateway answers by itself.
@@ -356,9 +372,7 @@ where
     let endpoint = Endpoint::of(&received.head.method, &received.head.uri)?;
     let authenticated = received.authenticate(draft)?;
     Ok(match endpoint {
-        Endpoint::Inference(inference) => {
-            Served::Admitted(Box::new(authenticated.admit(inference, body, draft).await?))
-        }
+        Endpoint::Inference(inference) => authenticated.admit(inference, body, draft).await?,
         Endpoint::TokenCount(asked) => {
             Served::Answer(token_count::answer(authenticated, asked, body, draft, transport).await?)
         }

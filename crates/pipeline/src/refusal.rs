@@ -10,7 +10,7 @@ use weighbridge_protocol::Body;
 use weighbridge_protocol::json::ReadError;
 use weighbridge_translate::ApiError;
 use weighbridge_translate::openai_responses::kept::{item_not_found, not_found, previous_not_found};
-use weighbridge_units::{ErrorClass, Loss, NanoUsd};
+use weighbridge_units::{AttemptId, ErrorClass, Loss, NanoUsd};
 
 use crate::outbound::field_path;
 
@@ -88,6 +88,14 @@ pub(crate) enum Refusal {
     UnknownAnswer { id: String },
     /// The store of kept answers cannot be read or written.
     KeptUnavailable,
+    /// Something else was asked for under the same idempotency key.
+    IdempotencyConflict,
+    /// The same is being carried out, and cannot be joined or waited for any longer.
+    IdempotencyBusy,
+    /// The same was carried out, and its answer is not kept.
+    IdempotencyGone,
+    /// Another attempt has the claim; the client never sees this.
+    ClaimHeld { attempt: AttemptId },
     /// What a provider answered, or what it failed with.
     Upstream { error: ApiError, retry_after: Option<Duration> },
     /// Something of our own broke.
@@ -135,6 +143,9 @@ impl Refusal {
             Self::UnknownItem { .. } => "unknown-item",
             Self::UnknownAnswer { .. } => "unknown-answer",
             Self::KeptUnavailable => "kept-unavailable",
+            Self::IdempotencyConflict => "idempotency-conflict",
+            Self::IdempotencyBusy | Self::ClaimHeld { .. } => "idempotency-busy",
+            Self::IdempotencyGone => "idempotency-gone",
             Self::Upstream { .. } => "upstream",
             Self::Internal => "internal",
         }
@@ -232,6 +243,23 @@ impl Refusal {
             Self::KeptUnavailable => {
                 (Class::Overloaded, 503, "The kept answers cannot be reached at the moment.".into())
             }
+            Self::IdempotencyConflict => (
+                Class::BadRequest,
+                409,
+                "This idempotency key was used for another request: use a new key.".into(),
+            ),
+            Self::IdempotencyBusy | Self::ClaimHeld { .. } => (
+                Class::BadRequest,
+                409,
+                "The request of this idempotency key is still being carried out: ask again.".into(),
+            ),
+            Self::IdempotencyGone => (
+                Class::BadRequest,
+                409,
+                "The request of this idempotency key was carried out and charged, and its answer is not kept: use \
+                 a new key to have it carried out again."
+                    .into(),
+            ),
             Self::Upstream { error, .. } => return error.clone(),
             Self::Internal => {
                 (Class::Server, 500, "The gateway failed; the request id tells which request.".into())
@@ -262,6 +290,9 @@ impl Refusal {
             Self::LedgerUnavailable => "ledger_unavailable",
             Self::LossRejected { .. } => "translation_loss",
             Self::Unpriced { .. } => "model_not_priced",
+            Self::IdempotencyConflict => "idempotency_key_reused",
+            Self::IdempotencyBusy | Self::ClaimHeld { .. } => "idempotency_in_progress",
+            Self::IdempotencyGone => "idempotency_answer_gone",
             _ => return None,
         })
     }
@@ -295,7 +326,10 @@ impl Refusal {
                 headers.insert(LIMIT_KIND, HeaderValue::from_static(WALLET));
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
-            Self::OwnKey { .. } | Self::NoOwnKey { .. } => {
+            Self::OwnKey { .. }
+            | Self::NoOwnKey { .. }
+            | Self::IdempotencyConflict
+            | Self::IdempotencyGone => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
             Self::Upstream { error, .. } if error.status == 429 => {
@@ -312,9 +346,11 @@ impl Refusal {
         match self {
             Self::Limit(refused) => Some(refused.retry_after),
             Self::Budget { reset, .. } => *reset,
-            Self::LedgerUnavailable | Self::KeptUnavailable | Self::Overloaded | Self::Draining => {
-                Some(RETRY_SOON)
-            }
+            Self::LedgerUnavailable
+            | Self::KeptUnavailable
+            | Self::Overloaded
+            | Self::Draining
+            | Self::IdempotencyBusy => Some(RETRY_SOON),
             Self::Upstream { retry_after, .. } => *retry_after,
             _ => None,
         }

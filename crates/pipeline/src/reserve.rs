@@ -186,6 +186,12 @@ async fn prepare(
         Err(LedgerError::Refused(LedgerRefusal::Wallet { available, .. })) => {
             Err(Unfit::here(Rejection::Budget, Refusal::Wallet { available }))
         }
+        Err(LedgerError::Refused(LedgerRefusal::ClaimConflict)) => {
+            Err(Unfit::anywhere(Rejection::Misfit, Refusal::IdempotencyConflict))
+        }
+        Err(LedgerError::Refused(
+            LedgerRefusal::ClaimOpen { attempt } | LedgerRefusal::ClaimDone { attempt },
+        )) => Err(Unfit::anywhere(Rejection::Misfit, Refusal::ClaimHeld { attempt })),
         Err(LedgerError::Full { .. }) => Err(Unfit::anywhere(Rejection::Budget, Refusal::Overloaded)),
         Err(error) => {
             tracing::error!(%error, "a reservation failed, so nothing was sent");
@@ -382,8 +388,8 @@ fn command(
         billing,
         amount: price,
         tokens,
-        claim: None,
         credit_limit,
+        claim: exchange.carried_out.as_ref().map(|carried_out| Box::new(carried_out.claim())),
         holds,
         estimate: cost,
     }

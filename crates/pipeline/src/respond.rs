@@ -3,19 +3,25 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use weighbridge_access::{LossPolicy, Standing};
+use weighbridge_cache::KeptReplay;
 use weighbridge_translate::{StreamForm, encode_error};
 use weighbridge_units::{Loss, Protocol, RequestId};
 
 use crate::answer::AnswerBody;
+use crate::draft::Draft;
 use crate::exchange::Exchange;
+use crate::idempotency::KEPT_HEADERS;
 use crate::receive::REQUEST_ID;
 use crate::refusal::Refusal;
+use crate::tape::Head;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 pub(crate) const COST: HeaderName = HeaderName::from_static("x-gateway-cost-usd");
 const LOSS: HeaderName = HeaderName::from_static("x-gateway-loss");
+const CACHE: HeaderName = HeaderName::from_static("x-gateway-cache");
+const REPLAY_OF: HeaderName = HeaderName::from_static("x-gateway-replay-of");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-gateway-overhead-us");
 /// Limit, remaining, reset of requests and of tokens, as OpenAI names them.
 const REQUEST_STANDING: [HeaderName; 3] = [
@@ -64,6 +70,58 @@ pub(crate) fn whole(mut exchange: Box<Exchange>, body: Bytes) -> Response<Answer
     exchange.draft.answered(200);
     write_trace(response.headers_mut(), &exchange, 0);
     write_text(response.headers_mut(), COST, exchange.charged().to_string());
+    response
+}
+
+/// The headers of an answer that whoever asks for the same under its idempotency key gets too.
+pub(crate) fn kept_headers(headers: &HeaderMap) -> HeaderMap {
+    let kept = KEPT_HEADERS.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
+    kept.collect()
+}
+
+/// What an idempotency key was answered with, once more: no attempt, no cost (rule A3).
+pub(crate) fn replayed(replay: KeptReplay, draft: &mut Draft) -> Response<AnswerBody> {
+    let headers = replay.headers.into_iter().filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name).ok()?;
+        Some((name, HeaderValue::from_maybe_shared(value).ok()?))
+    });
+    let status = StatusCode::from_u16(replay.status).unwrap_or(StatusCode::OK);
+    let first = RequestId::new(&replay.request).ok();
+    of_another(first, status, headers.collect(), AnswerBody::whole(replay.body), draft)
+}
+
+/// As [`replayed`], where that was found out on the way to a provider.
+pub(crate) fn replayed_to(mut exchange: Box<Exchange>, replay: KeptReplay) -> Response<AnswerBody> {
+    let mut response = replayed(replay, &mut exchange.draft);
+    exchange.draft.answered(response.status().as_u16());
+    write_id(response.headers_mut(), exchange.id());
+    response
+}
+
+/// The answer of a request that is being carried out, to somebody who asked for the same.
+pub(crate) fn followed(head: Head, body: AnswerBody, draft: &mut Draft) -> Response<AnswerBody> {
+    of_another(Some(head.request), head.status, head.headers, body, draft)
+}
+
+fn of_another(
+    first: Option<RequestId>,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: AnswerBody,
+    draft: &mut Draft,
+) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(CACHE, HeaderValue::from_static("idempotent"));
+    headers.insert(ATTEMPTS, HeaderValue::from_static("0"));
+    headers.insert(COST, HeaderValue::from_static("0"));
+    if let Some(first) = &first {
+        write_text(headers, REPLAY_OF, first.as_str().to_owned());
+    }
+    draft.record.replay_of = first;
     response
 }
 

@@ -39,6 +39,8 @@ pub struct Settings {
     pub unknown_model: UnknownModel,
     /// Whether answers of OpenAI Responses are kept.
     pub answer_keeping: AnswerKeeping,
+    /// What happens to requests with an idempotency key.
+    pub idempotency: IdempotencySettings,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<Cidr>,
     /// How long a client of a stream may hear nothing behind the commit point, before it is sent a sign of
@@ -97,6 +99,23 @@ pub enum OnDisconnect {
     Cancel,
     /// A job reads its answer to the end, for the exact usage.
     Drain,
+}
+
+/// What happens to requests with an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdempotencySettings {
+    /// Whether the header is looked at.
+    pub enabled: bool,
+    /// For how long what asks for the same under a key gets the same answer.
+    pub window: Duration,
+    /// The largest answer that is kept for it, in bytes.
+    pub max_body: usize,
+}
+
+impl Default for IdempotencySettings {
+    fn default() -> Self {
+        Self { enabled: true, window: Duration::from_secs(86_400), max_body: 8 << 20 }
+    }
 }
 
 /// Bounds on attempts that go on without their clients. What is beyond them is cancelled.

@@ -5,13 +5,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
 use weighbridge_access::{Budget, OnExceed};
 use weighbridge_ledger::{AccountId, Balance, BudgetScope, LedgerError, LedgerStore};
 use weighbridge_units::Timestamp;
 
+use crate::alerts::Notice;
 use crate::budgets::Counting;
 
 /// Windows of budgets that are watched at once: one for each user, where a budget is. Further ones are not.
@@ -24,6 +26,10 @@ pub(crate) struct Watch {
     /// Budgets whose use has reached their limit.
     exceeded: ArcSwap<HashSet<AccountId>>,
     alerts: AtomicU64,
+    /// Who is told of alerts.
+    listeners: Mutex<Vec<mpsc::Sender<Arc<Notice>>>>,
+    delivered: AtomicU64,
+    undelivered: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -42,7 +48,11 @@ struct Watched {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Alert {
     pub(crate) owner: String,
+    /// The budget's account, which is another one in each window.
+    pub(crate) account: AccountId,
     pub(crate) budget: Budget,
+    /// When the window ends, if it does.
+    pub(crate) end: Option<Timestamp>,
     pub(crate) percent: u16,
     pub(crate) used: i64,
 }
@@ -88,6 +98,32 @@ impl Watch {
         self.alerts.load(Ordering::Relaxed)
     }
 
+    /// Tells whoever is there from now on of every alert.
+    pub(crate) fn add_listener(&self, listener: mpsc::Sender<Arc<Notice>>) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// Tells of an alert. Who has no room for it misses it, which counts as a delivery that failed.
+    pub(crate) fn send(&self, notice: &Notice) {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let notice = Arc::new(notice.clone());
+        for listener in &*listeners {
+            if listener.try_send(Arc::clone(&notice)).is_err() {
+                self.count_delivery(false);
+            }
+        }
+    }
+
+    pub(crate) fn count_delivery(&self, is_delivered: bool) {
+        let counter = if is_delivered { &self.delivered } else { &self.undelivered };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Deliveries to webhooks that came to something, and those that were given up.
+    pub(crate) fn deliveries(&self) -> (u64, u64) {
+        (self.delivered.load(Ordering::Relaxed), self.undelivered.load(Ordering::Relaxed))
+    }
+
     /// Looks at what was used since the last time, and tells what has come to a threshold.
     pub(crate) async fn look(
         &self,
@@ -122,6 +158,8 @@ impl Watch {
         watched.told = watched.told.max(reached(&watched.budget, used));
         (watched.told > before).then(|| Alert {
             owner: watched.owner.clone(),
+            account,
+            end: watched.end,
             budget: watched.budget.clone(),
             percent: watched.told,
             used,

@@ -35,6 +35,9 @@ pub struct RequestRecord {
     /// Why the gateway itself refused the request: one of a fixed set of names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<&'static str>,
+    /// The request whose answer the client got: the same under the same idempotency key.
+    #[serde(serialize_with = "text::maybe_id", skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<RequestId>,
     /// Every attempt at a provider, in order.
     pub attempts: Vec<AttemptRecord>,
     /// The name of the strategy that chose the targets; empty where none was asked.
@@ -230,6 +233,7 @@ impl RequestRecord {
             stream: false,
             status: 0,
             refused: None,
+            replay_of: None,
             attempts: Vec::new(),
             strategy: "",
             excluded: Vec::new(),

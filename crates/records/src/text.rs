@@ -25,6 +25,13 @@ pub(crate) fn id<S: Serializer>(id: &RequestId, to: S) -> Result<S::Ok, S::Error
     to.serialize_str(&redact(id.as_str()))
 }
 
+pub(crate) fn maybe_id<S: Serializer>(value: &Option<RequestId>, to: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => id(value, to),
+        None => to.serialize_none(),
+    }
+}
+
 pub(crate) fn redacted<S: Serializer>(value: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&redact(value))
 }

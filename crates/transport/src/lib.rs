@@ -26,6 +26,7 @@
 mod fetch;
 mod media_type;
 mod path_segment;
+mod post;
 mod sign;
 
 pub use fetch::{Fetch, FetchBounds, FetchError, Fetched};
@@ -43,6 +44,7 @@ use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 
 pub use path_segment::path_segment;
+pub use post::Post;
 pub use sign::{Sign, Signer};
 
 /// A boxed future that may move between threads.

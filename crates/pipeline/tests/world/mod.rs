@@ -112,6 +112,16 @@ impl World {
 
     /// A world that keeps answers there, or none.
     pub(crate) fn keeping(seed: u64, change: impl FnOnce(&mut Settings), keeping: Option<Keeping>) -> Self {
+        Self::over(MemoryLedger::with_rows(10_000_000), seed, change, keeping)
+    }
+
+    /// A world over that ledger, which another instance may share.
+    pub(crate) fn over(
+        store: MemoryLedger,
+        seed: u64,
+        change: impl FnOnce(&mut Settings),
+        keeping: Option<Keeping>,
+    ) -> Self {
         let (openai, anthropic) = (Simulator::new(Vendor::OpenAi), Simulator::new(Vendor::Anthropic));
         let [google, aws, azure] = [Vendor::Google, Vendor::Aws, Vendor::Azure].map(Simulator::new);
         let network = Network::new()
@@ -122,7 +132,7 @@ impl World {
             .with("azure.test", &azure);
         let mut settings = settings();
         change(&mut settings);
-        let store = Arc::new(MemoryLedger::with_rows(10_000_000));
+        let store = Arc::new(store);
         let pepper = Pepper::new(&[7; 32]).unwrap();
         let directory = Arc::new(Directory::new(Pepper::new(&[7; 32]).unwrap()));
         let start = Timestamp::from_date(2026, 11, 21).unwrap();

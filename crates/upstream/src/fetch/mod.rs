@@ -6,6 +6,7 @@ mod target;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
@@ -13,14 +14,14 @@ use http::header::{
     TRANSFER_ENCODING, USER_AGENT,
 };
 use http::uri::Parts;
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use weighbridge_transport::{BoxFuture, Fetch, FetchBounds, FetchError, Fetched, MediaType, Rope};
+use weighbridge_transport::{BoxFuture, Fetch, FetchBounds, FetchError, Fetched, MediaType, Post, Rope};
 
 use crate::Tls;
 use crate::answer::with_causes;
@@ -122,27 +123,10 @@ impl GuardedFetch {
     }
 
     async fn get(&self, target: &Target, bounds: &FetchBounds) -> Result<Outcome, FetchError> {
-        let broken = |message: String| FetchError::Broken { host: target.host.to_string(), message };
-        if !self.options.ports.contains(&target.port) {
-            return Err(FetchError::Port { port: target.port });
-        }
-        let addresses = self.addresses(target).await?;
-        let stream = dial_any(addresses).await.map_err(|error| broken(error.to_string()))?;
         // The connection ends with this call, however it ends.
         let mut connections = JoinSet::new();
-        let sender = if target.encrypted {
-            let name = match &target.host {
-                Host::Name(name) => name.clone(),
-                Host::Address(address) => address.to_string(),
-            };
-            let stream = self.options.tls.handshake(&name, stream).await.map_err(broken)?;
-            self.open(TokioIo::new(stream), &mut connections).await
-        } else {
-            self.open(TokioIo::new(stream), &mut connections).await
-        };
-        let mut sender = sender.map_err(broken)?;
-        let request = request(target, bounds).map_err(|error| broken(error.to_string()))?;
-        let response = sender.send_request(request).await.map_err(|error| broken(with_causes(&error)))?;
+        let request = request(target, bounds).map_err(|error| broken(target, error.to_string()))?;
+        let response = self.send(target, request, &mut connections).await?;
         match response.status() {
             StatusCode::OK => read(response, target, bounds).await.map(Outcome::Content),
             status => match redirect(status, response.headers()) {
@@ -150,6 +134,33 @@ impl GuardedFetch {
                 None => Err(FetchError::Status { host: target.host.to_string(), status }),
             },
         }
+    }
+
+    /// Sends a request on a connection of its own, and waits for the head of the answer.
+    async fn send(
+        &self,
+        target: &Target,
+        request: Request<Rope>,
+        connections: &mut JoinSet<()>,
+    ) -> Result<Response<Incoming>, FetchError> {
+        let broken = |message: String| broken(target, message);
+        if !self.options.ports.contains(&target.port) {
+            return Err(FetchError::Port { port: target.port });
+        }
+        let addresses = self.addresses(target).await?;
+        let stream = dial_any(addresses).await.map_err(|error| broken(error.to_string()))?;
+        let sender = if target.encrypted {
+            let name = match &target.host {
+                Host::Name(name) => name.clone(),
+                Host::Address(address) => address.to_string(),
+            };
+            let stream = self.options.tls.handshake(&name, stream).await.map_err(broken)?;
+            self.open(TokioIo::new(stream), connections).await
+        } else {
+            self.open(TokioIo::new(stream), connections).await
+        };
+        let mut sender = sender.map_err(broken)?;
+        sender.send_request(request).await.map_err(|error| broken(with_causes(&error)))
     }
 
     /// The addresses of the target's host, all of them checked.
@@ -206,6 +217,53 @@ impl Fetch for GuardedFetch {
             fetching.unwrap_or(Err(FetchError::TimedOut { after: bounds.time }))
         })
     }
+}
+
+impl Post for GuardedFetch {
+    fn post<'a>(
+        &'a self,
+        url: &'a str,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
+        time: Duration,
+    ) -> BoxFuture<'a, Result<StatusCode, FetchError>> {
+        Box::pin(async move {
+            let posting = async {
+                let target = Target::parse(url)?;
+                let request = posted(&target, headers, body);
+                let request = request.map_err(|error| broken(&target, error.to_string()))?;
+                let mut connections = JoinSet::new();
+                Ok(self.send(&target, request, &mut connections).await?.status())
+            };
+            timeout(time, posting).await.unwrap_or(Err(FetchError::TimedOut { after: time }))
+        })
+    }
+}
+
+fn broken(target: &Target, message: String) -> FetchError {
+    FetchError::Broken { host: target.host.to_string(), message }
+}
+
+/// What is posted.
+fn posted(
+    target: &Target,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+) -> Result<Request<Rope>, http::Error> {
+    let mut parts = Parts::default();
+    parts.path_and_query = Some(target.path.clone());
+    let length = body.len();
+    let mut rope = Rope::new();
+    rope.push(body);
+    let mut request = Request::post(Uri::from_parts(parts)?)
+        .header(HOST, target.authority())
+        .header(USER_AGENT, NAME)
+        .header(CONTENT_TYPE, "application/json")
+        .header(CONTENT_LENGTH, length)
+        .header(CONNECTION, "close")
+        .body(rope)?;
+    request.headers_mut().extend(headers);
+    Ok(request)
 }
 
 /// The request, which says nothing about who asked for it.

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use crate::encrypted::{AUTHORITY, acceptor};
 use crate::provider::{Provider, Reply};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use tokio::time::timeout;
-use weighbridge_transport::{Accept, BoxFuture, Fetch, FetchBounds, FetchError, Fetched};
+use weighbridge_transport::{Accept, BoxFuture, Fetch, FetchBounds, FetchError, Fetched, Post};
 use weighbridge_upstream::{AddressPolicy, FetchOptions, GuardedFetch, Resolve, Tls};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -435,4 +437,40 @@ async fn encrypted_servers_prove_their_name_and_do_not_send_elsewhere_in_the_cle
     let error = fetch_by(&fetch, &url("127.0.0.1"), &bounds()).await.unwrap_err();
     assert_eq!(error, FetchError::Downgrade { host: "127.0.0.1".into() });
     assert_eq!(plain.connections(), 0);
+}
+
+async fn post_by(fetch: &GuardedFetch, url: &str) -> Result<u16, FetchError> {
+    let signed = vec![(HeaderName::from_static("webhook-id"), HeaderValue::from_static("alert_1"))];
+    let posted = fetch.post(url, signed, Bytes::from_static(b"{}"), PATIENCE);
+    Ok(timeout(2 * PATIENCE, posted).await.unwrap()?.as_u16())
+}
+
+#[tokio::test]
+async fn what_is_posted_arrives_once_whatever_is_answered() {
+    let moved = "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n";
+    let taken = "HTTP/1.1 204 No Content\r\n\r\n";
+    let server = Provider::start([Reply::raw(taken), Reply::raw(moved)]).await;
+    let fetch = GuardedFetch::resolving_by(options(&[&server]), Names::default());
+    assert_eq!(post_by(&fetch, &server.url("/hook?token=x")).await, Ok(204));
+    assert_eq!(post_by(&fetch, &server.url("/hook")).await, Ok(302), "no redirect is followed");
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    for line in
+        ["POST /hook?token=x HTTP/1.1\r\n", "\r\nwebhook-id: alert_1\r\n", "\r\ncontent-length: 2\r\n"]
+    {
+        assert!(requests[0].contains(line), "{}", requests[0]);
+    }
+    server.closed(2).await;
+}
+
+#[tokio::test]
+async fn nothing_is_posted_to_an_address_that_is_not_public() {
+    let server = Provider::start([Reply::raw("HTTP/1.1 204 No Content\r\n\r\n")]).await;
+    let private = FetchOptions { addresses: AddressPolicy::public_only(), ..options(&[&server]) };
+    let names = Names::of([("inside.test", vec![&["10.0.0.1", "127.0.0.1"][..]])]);
+    let fetch = GuardedFetch::resolving_by(private, names);
+    for url in [server.url("/hook"), server.url("/hook").replace("127.0.0.1", "inside.test")] {
+        assert!(matches!(post_by(&fetch, &url).await, Err(FetchError::Address { .. })), "{url}");
+    }
+    assert_eq!(server.connections(), 0);
 }
