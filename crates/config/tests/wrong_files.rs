@@ -266,6 +266,8 @@ fn all_at_once() {
         "overrides",
         "markup",
         "count_alarm",
+        "surcharge",
+        "vault",
         "rules",
         "responses",
         "idempotency",
