@@ -290,8 +290,8 @@ pub(crate) static IDEMPOTENCY: Section = Section {
 pub(crate) static ALERTS: Section = Section {
     name: "alerts",
     keys: &[
-        key("webhooks", r#"["https://example.com/hooks/budgets"]"#),
-        key("secret", r#""${file:/run/secrets/webhooks}""#),
+        secret("webhooks", r#"["https://example.com/hooks/budgets"]"#),
+        secret("secret", r#""${file:/run/secrets/webhooks}""#),
         key("allowed_networks", r#"["10.20.0.0/16"]"#),
     ],
 };

@@ -22,11 +22,14 @@ const SECOND: Duration = Duration::from_secs(1);
 const GOOD: &str = "https://good.test/hook";
 const BAD: &str = "https://bad.test/hook";
 
+/// When, where to, and what.
+type Came = (Instant, String, Vec<(HeaderName, HeaderValue)>, Bytes);
+
 /// Takes what is posted to `good.test`; says of everything else what it was told, and then 500.
 #[derive(Default)]
 struct Receivers {
     says: Mutex<VecDeque<Result<StatusCode, FetchError>>>,
-    came: Mutex<Vec<(Instant, String, Vec<(HeaderName, HeaderValue)>, Bytes)>>,
+    came: Mutex<Vec<Came>>,
 }
 
 impl Post for Receivers {
