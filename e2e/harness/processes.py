@@ -118,7 +118,9 @@ class Gateway:
         simulator: Simulator,
         timeouts: dict[str, str] | None = None,
         storage: str | None = None,
+        shared: dict[str, str] | None = None,
     ) -> None:
+        self.shared = shared or {}
         self.storage = storage or f"sqlite:{folder}/weighbridge.db"
         self.program = binary("weighbridge", "WEIGHBRIDGE_BIN")
         self.folder = folder
@@ -135,6 +137,7 @@ class Gateway:
     def _configuration(self, simulator: Simulator, timeouts: dict[str, str], server: dict[str, str]) -> str:
         said = "\n".join(f'{name} = "{value}"' for name, value in {"drain_timeout": "5s", **server}.items())
         limits = {"connect": "2s", "first_byte": "5s", "idle": "5s", "total": "60s", **timeouts}
+        shared = "\n".join(f'{name} = "{value}"' for name, value in self.shared.items())
         inline = ", ".join(f'{name} = "{value}"' for name, value in limits.items())
         return f"""
 [server]
@@ -144,6 +147,7 @@ key_pepper = "e2e-pepper-0123456789abcdef0123456789abcdef"
 
 [storage]
 url = "{self.storage}"
+{shared}
 
 [providers.openai]
 base_url = "{simulator.urls["openai"]}/v1"

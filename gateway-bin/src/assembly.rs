@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use weighbridge_access::{Cidr, Directory, KeyStore, MemoryKeyStore, Pepper, ProviderKeyStore};
+use weighbridge_access::{
+    Cidr, Directory, FleetLimits, FleetStanding, KeyStore, MemoryKeyStore, Pepper, ProviderKeyStore,
+};
 use weighbridge_admin::{Actor, AdminCredential, AdminService, Credentials};
 use weighbridge_cache::{
     CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
 };
-use weighbridge_config::{AdminConfig, AlertsConfig, Config, Durability, PriceUpdates, StorageConfig};
+use weighbridge_config::{
+    AdminConfig, AlertsConfig, Config, Durability, PriceUpdates, RedisConfig, StorageConfig,
+};
 use weighbridge_gateway::{ConnectionLimits, DrainReport, Gateway};
 use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
 use weighbridge_pipeline::{
@@ -24,6 +28,7 @@ use weighbridge_store_postgres::{
     Database, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore, PostgresLedger, PostgresRequestLog,
     Retention as PostgresRetention,
 };
+use weighbridge_store_redis::{RedisLimits, RedisLimitsOptions};
 use weighbridge_store_sqlite::{
     Durability as SqliteDurability, Retention, SqliteAuditLog, SqliteCacheStore, SqliteKeyStore,
     SqliteLedger, SqliteLedgerOptions, SqliteRequestLog,
@@ -161,8 +166,8 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         log: Arc::clone(&stores.log),
         observers,
         fetch: config.media.fetch.then(|| fetcher(config.media.allowed_networks)),
-        fleet: None,
         keeping: Some(keeping),
+        fleet: config.redis.as_ref().map(fleet).transpose()?,
     };
     let pipeline = Pipeline::new(&config.settings, parts)?;
     let vault = KeyVault::new(Arc::clone(&stores.provider_keys), config.vault);
@@ -170,6 +175,8 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     let priced = pipeline.clone();
     let admin = Arc::new(admin.with_prices(move || priced.prices()));
     count_pipeline(&metrics, &pipeline);
+    count_fleet(&metrics, &pipeline);
+    pipeline.join_fleet().await;
     let mut jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
     if vault.is_open() {
         jobs.refresh_provider_keys(&pipeline, vault);
@@ -326,6 +333,70 @@ fn count_pipeline(metrics: &Metrics, pipeline: &Pipeline) {
         "Answers that were to be kept and could not be",
         move || kept.lost_answers(),
     );
+}
+
+/// What counts limits for all instances.
+fn fleet(redis: &RedisConfig) -> anyhow::Result<Arc<dyn FleetLimits>> {
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read(path).with_context(|| format!("cannot read `storage.redis_ca`, {}", path.display()))
+    };
+    let options = RedisLimitsOptions {
+        url: redis.url.clone(),
+        certificates: redis.certificates.as_ref().map(read).transpose()?,
+        timeout: redis.timeout,
+        sync_every: redis.sync_every,
+        instance: sources::seed()?,
+    };
+    Ok(Arc::new(RedisLimits::new(options).context("`storage.redis` cannot be used")?))
+}
+
+fn count_fleet(metrics: &Metrics, pipeline: &Pipeline) {
+    if pipeline.fleet().is_none() {
+        return;
+    }
+    let standing = |pipeline: &Pipeline| pipeline.fleet().unwrap_or_default();
+    let fleet = pipeline.clone();
+    metrics.add_gauges(
+        "weighbridge_limits_fleet",
+        "Whether limits are counted by all instances together, or each gives out its share",
+        "state",
+        move || {
+            let is_shared = i64::from(standing(&fleet).is_shared);
+            vec![("shared", is_shared), ("local", 1 - is_shared)]
+        },
+    );
+    let fleet = pipeline.clone();
+    metrics.add_gauges(
+        "weighbridge_limits_fleet_drift",
+        "What the latest comparison found wrong in Redis and repaired: milliseconds of use, places",
+        "of",
+        move || {
+            let FleetStanding { drift_nanos, drift_places, .. } = standing(&fleet);
+            vec![("milliseconds", signed(drift_nanos / 1_000_000)), ("places", signed(drift_places))]
+        },
+    );
+    let fleet = pipeline.clone();
+    metrics.add_gauge(
+        "weighbridge_limits_fleet_instances",
+        "Instances that count limits together",
+        move || i64::from(standing(&fleet).instances),
+    );
+    let fleet = pipeline.clone();
+    metrics.add_counter(
+        "weighbridge_limits_fleet_losses",
+        "How often Redis could not be asked any more, or its count was lost",
+        move || standing(&fleet).losses,
+    );
+    let fleet = pipeline.clone();
+    metrics.add_counter(
+        "weighbridge_limits_fleet_dropped",
+        "What was not used and could not be given back to Redis",
+        move || standing(&fleet).dropped,
+    );
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Running {

@@ -9,6 +9,8 @@ use weighbridge_access::{Cidr, MasterKeys, TenantName, WebhookSecret};
 use weighbridge_pipeline::settings::Settings;
 use weighbridge_pricing::{Factor, LeftOut, PriceBook, PriceSources};
 
+use crate::redis::RedisConfig;
+
 /// What a configuration means: checked, complete, without a reference to the file that it is from.
 /// It holds secrets and has no `Debug`.
 pub struct Config {
@@ -24,6 +26,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// What providers' keys of tenants are sealed under; `None` where there is no vault.
     pub vault: Option<MasterKeys>,
+    /// The Redis that all instances count limits in; `None` where each counts for itself.
+    pub redis: Option<RedisConfig>,
     /// Media that requests name by address.
     pub media: MediaConfig,
     /// How answers of OpenAI Responses are kept. Whether they are is told to the pipeline.

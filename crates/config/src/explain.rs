@@ -31,6 +31,9 @@ impl Config {
         if let Some(vault) = &self.vault {
             writeln!(text, "vault      sealed under the master key {}", vault.current())?;
         }
+        if let Some(redis) = &self.redis {
+            writeln!(text, "limits     counted by all instances in {redis}")?;
+        }
         writeln!(text, "prices     version {}", self.prices.version())?;
         if !self.price_updates.left_out.is_empty() {
             let count = self.price_updates.left_out.len();

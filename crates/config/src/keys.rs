@@ -92,7 +92,14 @@ pub(crate) static ADMIN: Section = Section {
 /// `[storage]`
 pub(crate) static STORAGE: Section = Section {
     name: "storage",
-    keys: &[key("url", r#""sqlite:weighbridge.db""#), key("durability", r#""process""#)],
+    keys: &[
+        key("url", r#""sqlite:weighbridge.db""#),
+        key("durability", r#""process""#),
+        secret("redis", r#""redis://localhost:6379""#),
+        key("redis_ca", r#""/etc/weighbridge/redis-ca.pem""#),
+        key("redis_timeout", r#""100ms""#),
+        key("redis_sync", r#""60s""#),
+    ],
 };
 
 /// `[vault]`

@@ -58,6 +58,7 @@ mod prices;
 mod problem;
 mod providers;
 mod reader;
+mod redis;
 mod routes;
 mod said;
 mod spoken;
@@ -74,6 +75,7 @@ pub use config::{
 };
 pub use keys::{Key, SECTIONS, Section};
 pub use problem::{ConfigError, Problem};
+pub use redis::RedisConfig;
 pub use surroundings::{Process, Surroundings};
 
 use crate::mask::Mask;

@@ -18,6 +18,7 @@ use crate::config::{
 };
 use crate::problem::Problems;
 use crate::reader::Given;
+use crate::redis::RedisConfig;
 use crate::{Surroundings, prices, providers, routes, said, vault};
 
 /// The variables that give the two secrets of the server where the file does not.
@@ -49,6 +50,7 @@ pub(crate) fn config(
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let routes = routes::settings(&said.models, &names, problems);
+    let redis = RedisConfig::read(&said.storage, folder, problems);
     let storage = storage(&said.storage, folder, problems);
     let log = LogConfig::default();
     let log = LogConfig {
@@ -111,7 +113,19 @@ pub(crate) fn config(
     }
     let (prices, price_updates) = prices?;
     let storage = storage?;
-    Some(Config { settings, prices, price_updates, server, storage, vault, media, responses, alerts, log })
+    Some(Config {
+        settings,
+        prices,
+        price_updates,
+        server,
+        storage,
+        vault,
+        redis,
+        media,
+        responses,
+        alerts,
+        log,
+    })
 }
 
 fn idempotency(said: &said::Idempotency) -> IdempotencySettings {

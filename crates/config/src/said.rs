@@ -120,6 +120,10 @@ fn budgets(reader: &mut Reader<'_>, table: &Table<'_>) -> Budgets {
 pub(crate) struct Storage {
     pub(crate) url: Given<String>,
     pub(crate) durability: Given<Durability>,
+    pub(crate) redis: Given<String>,
+    pub(crate) redis_ca: Given<String>,
+    pub(crate) redis_timeout: Given<Duration>,
+    pub(crate) redis_sync: Given<Duration>,
 }
 
 #[derive(Default)]
@@ -359,7 +363,14 @@ impl Storage {
     fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
         let durability = [("process", Durability::Process), ("fsync", Durability::Fsync)];
         let url = reader.text(table, "url");
-        Self { url, durability: reader.choice(table, "durability", &durability) }
+        Self {
+            url,
+            durability: reader.choice(table, "durability", &durability),
+            redis: reader.text(table, "redis"),
+            redis_ca: reader.text(table, "redis_ca"),
+            redis_timeout: reader.duration(table, "redis_timeout"),
+            redis_sync: reader.duration(table, "redis_sync"),
+        }
     }
 }
 

@@ -396,6 +396,24 @@ fn postgres_is_a_store_and_its_password_is_nowhere_to_be_seen() {
 }
 
 #[test]
+fn redis_counts_limits_and_its_password_is_nowhere_to_be_seen() {
+    assert!(right("", &KEYS).redis.is_none());
+    const URL: &str = "rediss://me:geheim@x@cache.example:6380/2";
+    let surroundings = Fixed { variables: &[("OPENAI_API_KEY", "k"), ("URL", URL)], files: &[] };
+    let config = right("[storage]\nredis = \"${URL}\"", &surroundings);
+    let redis = config.redis.as_ref().unwrap();
+    assert_eq!(redis.url.expose_secret(), URL);
+    assert_eq!((redis.timeout, redis.sync_every), (Duration::from_millis(100), Duration::from_secs(60)));
+    let shown = format!("{redis:?} {}", config.explain());
+    let expected = "limits     counted by all instances in rediss://cache.example:6380/2";
+    assert!(shown.contains(expected) && !shown.contains("geheim"), "{shown}");
+    let text = "[storage]\nredis = \"redis://h\"\nredis_ca = \"ca.pem\"\nredis_timeout = \"1s\"\nredis_sync = \"5m\"";
+    let redis = right(text, &KEYS).redis.unwrap();
+    assert!(redis.certificates.unwrap().ends_with("ca.pem"));
+    assert_eq!((redis.timeout, redis.sync_every), (Duration::from_secs(1), Duration::from_secs(300)));
+}
+
+#[test]
 fn the_explanation_shows_no_secret() {
     let surroundings = Fixed {
         variables: &[("OPENAI_API_KEY", "geheim-geheim-geheim"), ("T", "geheim-token-geheim")],

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -192,6 +193,19 @@ impl Metrics {
         self.lock().register_collector(Box::new(Reading { name, help, read, kind: ReadingKind::Counter }));
     }
 
+    /// Adds gauges of one name that differ in one label, whose values are asked for at each scrape.
+    ///
+    /// `help` has no final full stop.
+    pub fn add_gauges(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        label: &'static str,
+        read: impl Fn() -> Vec<(&'static str, i64)> + Send + Sync + 'static,
+    ) {
+        self.lock().register_collector(Box::new(Readings { name, help, label, read: Box::new(read) }));
+    }
+
     /// Everything counted so far, as OpenMetrics text ([`METRICS_CONTENT_TYPE`]).
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -348,6 +362,33 @@ impl Collector for Reading {
     }
 }
 
+/// Values by one label.
+type Labelled = Vec<(&'static str, i64)>;
+
+/// Values under one name that live elsewhere and are read at each scrape.
+struct Readings {
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+    read: Box<dyn Fn() -> Labelled + Send + Sync>,
+}
+
+impl fmt::Debug for Readings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Collector for Readings {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
+        for (value, reading) in (self.read)() {
+            ConstGauge::new(reading).encode(family.encode_family(&[(self.label, value)])?)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -398,6 +439,7 @@ mod tests {
     fn everything_is_counted_once() {
         let metrics = Metrics::new("0.1.0");
         metrics.add_gauge("weighbridge_ledger_open_intents", "Attempts under way", || 4);
+        metrics.add_gauges("weighbridge_states", "Which state", "state", || vec![("one", 1), ("two", 0)]);
         metrics.add_counter("weighbridge_log_dropped", "Log lines dropped", || 2);
         let mut failed = attempt("claude-haiku-4-5", 0);
         failed.outcome = AttemptOutcome::FailedBeforeOutput;
