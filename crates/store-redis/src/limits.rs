@@ -70,6 +70,8 @@ pub struct RedisLimits {
     /// Somebody has found that Redis cannot be asked.
     pub(crate) cut: Notify,
     known: Mutex<Known>,
+    /// It was said that Redis cannot be asked.
+    pub(crate) is_told: AtomicBool,
     pub(crate) losses: AtomicU64,
     pub(crate) drift_nanos: AtomicU64,
     pub(crate) drift_places: AtomicU64,
@@ -104,6 +106,7 @@ impl RedisLimits {
             circuit: Mutex::new(Circuit::new()),
             cut: Notify::new(),
             known: Mutex::default(),
+            is_told: AtomicBool::new(false),
             losses: AtomicU64::new(0),
             drift_nanos: AtomicU64::new(0),
             drift_places: AtomicU64::new(0),
@@ -132,6 +135,7 @@ impl RedisLimits {
         self.returns.clear();
         self.losses.fetch_add(1, Ordering::Relaxed);
         let instances = self.instances.load(Ordering::Acquire);
+        self.is_told.store(true, Ordering::Release);
         tracing::warn!(%fault, instances, "Redis is not asked for limits: they are divided among the instances");
         self.cut.notify_one();
     }

@@ -75,7 +75,12 @@ impl RedisLimits {
             let is_due = self.circuit().is_due(world.now());
             if is_due && let Err(fault) = self.join(world).await {
                 self.circuit().failed(world.now());
-                tracing::debug!(%fault, "Redis cannot be asked for limits yet");
+                // Said once, and again when it was there in between.
+                if self.is_told.swap(true, Ordering::AcqRel) {
+                    tracing::debug!(%fault, "Redis cannot be asked for limits yet");
+                } else {
+                    tracing::warn!(%fault, "Redis cannot be asked for limits: they are divided among the instances");
+                }
             }
             return;
         };
@@ -148,6 +153,7 @@ impl RedisLimits {
             self.returns.push(FleetReturn::Place { cells, place });
         }
         let instances = self.instances.load(Ordering::Acquire);
+        self.is_told.store(false, Ordering::Release);
         tracing::info!(instances, "limits are counted by all instances together, in Redis");
         Ok(())
     }

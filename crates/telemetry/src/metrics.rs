@@ -483,6 +483,8 @@ mod tests {
         weighbridge_refusals_total{kind="rpm"} 1
         weighbridge_requests_total{protocol="openai-chat",status="200"} 1
         weighbridge_requests_total{protocol="openai-chat",status="429"} 1
+        weighbridge_states{state="one"} 1
+        weighbridge_states{state="two"} 0
         weighbridge_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 1
         weighbridge_time_to_first_token_seconds_sum{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 0.2
         weighbridge_token_gap_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 1
