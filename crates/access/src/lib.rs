@@ -9,6 +9,7 @@
 //! | whose key is this, is it alive, may it come from here? | [`Directory::authenticate`] |
 //! | may it use this model? | [`Principal::may_use`] |
 //! | is there room in its requests and tokens per minute? | [`Principal::admit`] |
+//! | is there room in what all instances count together? | [`Admission::attempt_among`], of a [`FleetLimits`] |
 //! | which address does the request come from, proxies considered? | [`client_ip`] |
 //! | which keys exist? | a [`KeyStore`], such as [`MemoryKeyStore`] |
 //! | which keys of providers do tenants bring along? | a [`ProviderKeyStore`], opened by [`MasterKeys`] |
