@@ -62,6 +62,9 @@ where
     let filter = EnvFilter::try_new(level)
         .map_err(|source| TracingError::Level { given: level.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Redacting(writer));
+    // It would tell of a message that cannot be written by a macro that panics where standard error is such a
+    // writer: a log on a full disk would take the requests along.
+    let builder = builder.log_internal_errors(false);
     Ok(match format {
         LogFormat::Text => Box::new(builder.with_ansi(false).finish()),
         LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),

@@ -174,8 +174,8 @@ impl Shared {
                 Ok(())
             }
             Err(error) => {
-                tracing::error!(%error, "the ledger cannot be written");
                 self.queue.give_back(orders, hears, &unavailable(&error));
+                tracing::error!(%error, "the ledger cannot be written");
                 Err(())
             }
         }

@@ -1,6 +1,7 @@
 //! The store's own threads: one sees to ends that nobody flushed, and with `fsync` makes all commits; the other
 //! carries the write-ahead log over into the database.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -27,10 +28,14 @@ pub(super) fn start(shared: &Arc<Shared>, checkpoints: Connection) -> Result<[Jo
     let commits = Arc::clone(shared);
     let commit = move || {
         while commits.wait(ROUND) == Woken::Work {
-            if !commits.queue.is_empty() {
-                commits.combine();
-            }
-            if commits.failure().is_some() {
+            let combine = || {
+                if !commits.queue.is_empty() {
+                    commits.combine();
+                }
+            };
+            // Whatever it is, with `fsync` nobody else makes commits.
+            let panicked = catch_unwind(AssertUnwindSafe(combine)).is_err();
+            if panicked || commits.failure().is_some() {
                 thread::sleep(PAUSE);
             }
         }
