@@ -130,9 +130,9 @@ class Gateway:
         self.config.write_text(self._configuration(simulator, timeouts or {}, {}))
         self.process: subprocess.Popen[bytes] | None = None
 
-    def configure(self, simulator: Simulator, server: dict[str, str]) -> None:
-        """Adds keys to `[server]`, before the start."""
-        self.config.write_text(self._configuration(simulator, {}, server))
+    def configure(self, simulator: Simulator, server: dict[str, str], timeouts: dict[str, str] | None = None) -> None:
+        """Adds keys to `[server]`, and changes the providers' limits of time, before the start."""
+        self.config.write_text(self._configuration(simulator, timeouts or {}, server))
 
     def _configuration(self, simulator: Simulator, timeouts: dict[str, str], server: dict[str, str]) -> str:
         said = "\n".join(f'{name} = "{value}"' for name, value in {"drain_timeout": "5s", **server}.items())

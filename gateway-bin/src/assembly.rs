@@ -3,7 +3,7 @@
 
 use std::io::stdout;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -131,6 +131,8 @@ pub(crate) struct Running {
     pub(crate) admin: Arc<AdminService>,
     pub(crate) admin_address: Option<SocketAddr>,
     pub(crate) ledger: Ledger,
+    /// For the metrics, for as long as it runs.
+    _counted: Arc<Pipeline>,
     jobs: Jobs,
     stop_admin: Option<tokio::sync::oneshot::Sender<()>>,
     drain_timeout: Duration,
@@ -172,10 +174,11 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     let pipeline = Pipeline::new(&config.settings, parts)?;
     let vault = KeyVault::new(Arc::clone(&stores.provider_keys), config.vault);
     vault.sync(&pipeline).await?;
+    let counted = Arc::new(pipeline.clone());
     let priced = pipeline.clone();
     let admin = Arc::new(admin.with_prices(move || priced.prices()));
-    count_pipeline(&metrics, &pipeline);
-    count_fleet(&metrics, &pipeline);
+    count_pipeline(&metrics, &counted);
+    count_fleet(&metrics, &counted);
     pipeline.join_fleet().await;
     let mut jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
     if vault.is_open() {
@@ -211,6 +214,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         admin,
         admin_address: None,
         ledger,
+        _counted: counted,
         jobs,
         stop_admin: None,
         drain_timeout: config.server.drain_timeout,
@@ -290,48 +294,52 @@ fn metrics(ledger: &Ledger, stores: &Stores) -> Arc<Metrics> {
     metrics
 }
 
-fn count_pipeline(metrics: &Metrics, pipeline: &Pipeline) {
-    let gone = pipeline.clone();
-    metrics.add_gauge(
+/// The metrics observe the pipeline's requests, so that they must not hold it: both would outlive the last signal,
+/// and with them the stores, which write what waits when they are dropped (rule C8).
+fn count_pipeline(metrics: &Metrics, pipeline: &Arc<Pipeline>) {
+    let count = |count: fn(&Pipeline) -> u64| {
+        let pipeline = Arc::downgrade(pipeline);
+        move || pipeline.upgrade().map_or(0, |pipeline| count(&pipeline))
+    };
+    let gauge = |name, help, of: fn(&Pipeline) -> u64| {
+        let counted = count(of);
+        metrics.add_gauge(name, help, move || i64::try_from(counted()).unwrap_or(i64::MAX));
+    };
+    gauge(
         "weighbridge_disconnected_attempts",
         "Attempts that are read on although their clients have left",
-        move || i64::try_from(gone.drains()).unwrap_or(i64::MAX),
+        |pipeline| pipeline.drains() as u64,
     );
-    let watched = pipeline.clone();
     metrics.add_counter(
         "weighbridge_budget_alerts",
         "Thresholds that budgets have reached, each once in its window",
-        move || watched.budget_alerts(),
+        count(Pipeline::budget_alerts),
     );
-    let counted = pipeline.clone();
     metrics.add_counter(
         "weighbridge_count_alarms",
         "Attempts whose provider counted tokens far from our estimates",
-        move || counted.count_alarms(),
+        count(Pipeline::count_alarms),
     );
-    let watched = pipeline.clone();
-    metrics.add_counter("weighbridge_alert_deliveries", "Alerts that a webhook has taken", move || {
-        watched.alert_deliveries().0
-    });
-    let watched = pipeline.clone();
+    metrics.add_counter(
+        "weighbridge_alert_deliveries",
+        "Alerts that a webhook has taken",
+        count(|pipeline| pipeline.alert_deliveries().0),
+    );
     metrics.add_counter(
         "weighbridge_alert_delivery_failures",
         "Alerts that were given up for a webhook, or that had no room to wait for it",
-        move || watched.alert_deliveries().1,
+        count(|pipeline| pipeline.alert_deliveries().1),
     );
-    let kept = pipeline.clone();
-    metrics.add_gauge("weighbridge_kept_answers", "Answers of OpenAI Responses that are kept", move || {
-        i64::try_from(kept.kept_answers().entries).unwrap_or(i64::MAX)
+    gauge("weighbridge_kept_answers", "Answers of OpenAI Responses that are kept", |pipeline| {
+        pipeline.kept_answers().entries
     });
-    let kept = pipeline.clone();
-    metrics.add_gauge("weighbridge_kept_answer_bytes", "Bytes of the answers that are kept", move || {
-        i64::try_from(kept.kept_answers().bytes).unwrap_or(i64::MAX)
+    gauge("weighbridge_kept_answer_bytes", "Bytes of the answers that are kept", |pipeline| {
+        pipeline.kept_answers().bytes
     });
-    let kept = pipeline.clone();
     metrics.add_counter(
         "weighbridge_lost_answers",
         "Answers that were to be kept and could not be",
-        move || kept.lost_answers(),
+        count(Pipeline::lost_answers),
     );
 }
 
@@ -350,12 +358,15 @@ fn fleet(redis: &RedisConfig) -> anyhow::Result<Arc<dyn FleetLimits>> {
     Ok(Arc::new(RedisLimits::new(options).context("`storage.redis` cannot be used")?))
 }
 
-fn count_fleet(metrics: &Metrics, pipeline: &Pipeline) {
+/// As [`count_pipeline`].
+fn count_fleet(metrics: &Metrics, pipeline: &Arc<Pipeline>) {
     if pipeline.fleet().is_none() {
         return;
     }
-    let standing = |pipeline: &Pipeline| pipeline.fleet().unwrap_or_default();
-    let fleet = pipeline.clone();
+    let standing = |pipeline: &Weak<Pipeline>| {
+        pipeline.upgrade().and_then(|pipeline| pipeline.fleet()).unwrap_or_default()
+    };
+    let fleet = Arc::downgrade(pipeline);
     metrics.add_gauges(
         "weighbridge_limits_fleet",
         "Whether limits are counted by all instances together, or each gives out its share",
@@ -365,7 +376,7 @@ fn count_fleet(metrics: &Metrics, pipeline: &Pipeline) {
             vec![("shared", is_shared), ("local", 1 - is_shared)]
         },
     );
-    let fleet = pipeline.clone();
+    let fleet = Arc::downgrade(pipeline);
     metrics.add_gauges(
         "weighbridge_limits_fleet_drift",
         "What the latest comparison found wrong in Redis and repaired: milliseconds of use, places",
@@ -375,19 +386,19 @@ fn count_fleet(metrics: &Metrics, pipeline: &Pipeline) {
             vec![("milliseconds", signed(drift_nanos / 1_000_000)), ("places", signed(drift_places))]
         },
     );
-    let fleet = pipeline.clone();
+    let fleet = Arc::downgrade(pipeline);
     metrics.add_gauge(
         "weighbridge_limits_fleet_instances",
         "Instances that count limits together",
         move || i64::from(standing(&fleet).instances),
     );
-    let fleet = pipeline.clone();
+    let fleet = Arc::downgrade(pipeline);
     metrics.add_counter(
         "weighbridge_limits_fleet_losses",
         "How often Redis could not be asked any more, or its count was lost",
         move || standing(&fleet).losses,
     );
-    let fleet = pipeline.clone();
+    let fleet = Arc::downgrade(pipeline);
     metrics.add_counter(
         "weighbridge_limits_fleet_dropped",
         "What was not used and could not be given back to Redis",
