@@ -25,7 +25,7 @@ use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
     ProviderCredential, ProviderSettings, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
 };
-use weighbridge_pipeline::{AnswerBody, Keeping, Parts, Pipeline, SystemEnv};
+use weighbridge_pipeline::{AnswerBody, Env, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::MemoryRequestLog;
 use weighbridge_simulator::{Fault, InvoiceLine, Network, Simulator, Vendor};
@@ -112,13 +112,31 @@ impl World {
 
     /// A world that keeps answers there, or none.
     pub(crate) fn keeping(seed: u64, change: impl FnOnce(&mut Settings), keeping: Option<Keeping>) -> Self {
-        Self::over(MemoryLedger::with_rows(10_000_000), seed, change, keeping)
+        Self::timed(Arc::new(SystemEnv::repeatable(seed, start())), change, keeping)
     }
 
     /// A world over that ledger, which another instance may share.
     pub(crate) fn over(
         store: MemoryLedger,
         seed: u64,
+        change: impl FnOnce(&mut Settings),
+        keeping: Option<Keeping>,
+    ) -> Self {
+        Self::of(store, Arc::new(SystemEnv::repeatable(seed, start())), change, keeping)
+    }
+
+    /// A world with clocks and random numbers of the test's own.
+    pub(crate) fn timed(
+        env: Arc<dyn Env>,
+        change: impl FnOnce(&mut Settings),
+        keeping: Option<Keeping>,
+    ) -> Self {
+        Self::of(MemoryLedger::with_rows(10_000_000), env, change, keeping)
+    }
+
+    fn of(
+        store: MemoryLedger,
+        env: Arc<dyn Env>,
         change: impl FnOnce(&mut Settings),
         keeping: Option<Keeping>,
     ) -> Self {
@@ -135,11 +153,10 @@ impl World {
         let store = Arc::new(store);
         let pepper = Pepper::new(&[7; 32]).unwrap();
         let directory = Arc::new(Directory::new(Pepper::new(&[7; 32]).unwrap()));
-        let start = Timestamp::from_date(2026, 11, 21).unwrap();
         let pipeline = Pipeline::new(
             &settings,
             Parts {
-                env: Arc::new(SystemEnv::repeatable(seed, start)),
+                env,
                 directory: Arc::clone(&directory),
                 ledger: Ledger::new(Arc::clone(&store) as Arc<dyn LedgerStore>, 100_000),
                 prices: Arc::new(PriceBook::builtin().unwrap()),
@@ -252,6 +269,11 @@ impl World {
     pub(crate) async fn record(&self, answer: &Answer) -> Value {
         self.get(&format!("/v1/requests/{}", answer.header("x-request-id").unwrap())).await.json()
     }
+}
+
+/// When every world begins: a midnight in UTC.
+pub(crate) fn start() -> Timestamp {
+    Timestamp::from_date(2026, 11, 21).unwrap()
 }
 
 /// Reads an answer to its end.
