@@ -25,11 +25,13 @@
 //! ```
 
 mod check;
+mod interleaved;
 mod model;
 mod random;
 mod script;
 
 pub use check::{Report, Subject, Violation, check_store};
+pub use interleaved::Interleaved;
 pub use model::{Expected, Model};
 pub use random::Random;
 pub use script::{Script, Step};

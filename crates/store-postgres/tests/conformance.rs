@@ -11,7 +11,7 @@ mod server;
 
 use futures::executor::block_on;
 use weighbridge_ledger::LedgerStore;
-use weighbridge_ledger::testkit::{Report, Subject, check_store};
+use weighbridge_ledger::testkit::{Interleaved, Report, Subject, check_store};
 use weighbridge_store_postgres::{Database, PostgresLedger};
 
 struct Postgres {
@@ -46,5 +46,60 @@ fn l_and_r_rules_hold_on_postgres() {
         assert!(report.granted > 60 && report.refused > 60 && report.crashed > 10, "{report:?}");
         assert!(report.overages > 5 && report.late > 5 && report.refunds > 1, "{report:?}");
         assert!(report.refused_by_claim > 0, "{report:?}");
+    }
+}
+
+/// Two instances on one database, in turns.
+struct Two {
+    database: Database,
+    ledgers: Option<Interleaved<PostgresLedger>>,
+    seed: u64,
+    changes: usize,
+}
+
+impl Two {
+    fn new(url: &str, seed: u64) -> Self {
+        let mut two = Self { database: Database::open(url).unwrap(), ledgers: None, seed, changes: 0 };
+        two.restart();
+        two
+    }
+}
+
+impl Subject for Two {
+    fn store(&self) -> &dyn LedgerStore {
+        self.ledgers.as_ref().unwrap()
+    }
+
+    fn restart(&mut self) {
+        self.changes += self.ledgers.take().map_or(0, |ledgers| ledgers.changes());
+        let ledgers = [0, 1].map(|_| PostgresLedger::open(&self.database));
+        self.ledgers = Some(Interleaved::new(ledgers.into(), self.seed));
+    }
+}
+
+fn run_on_two(url: &str, seed: u64, steps: usize) -> (Report, usize) {
+    let mut two = Two::new(url, seed);
+    let checked = block_on(check_store(&mut two, seed, steps));
+    let report = checked.unwrap_or_else(|violation| panic!("{violation}"));
+    two.restart();
+    (report, two.changes)
+}
+
+#[test]
+fn c6_l5_two_instances_add_up_to_what_the_reference_model_says() {
+    let Some(server) = server::shared() else { return };
+    let (report, changes) = run_on_two(&server.url(&server.database()), 300, 500);
+    println!("{report:?}, {changes} turns");
+    assert!(report.granted > 30 && report.refused > 30 && report.crashed > 5 && changes > 300, "{report:?}");
+}
+
+/// `cargo test -p weighbridge-store-postgres --test conformance -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes long"]
+fn c6_l5_two_instances_for_long() {
+    let Some(server) = server::own() else { return };
+    for seed in 400..410 {
+        let (report, changes) = run_on_two(&server.url(&server.database()), seed, 5_000);
+        println!("seed {seed}: {report:?}, {changes} turns");
     }
 }

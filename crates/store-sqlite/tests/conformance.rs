@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use futures::executor::block_on;
 use weighbridge_ledger::LedgerStore;
-use weighbridge_ledger::testkit::{Report, Subject, check_store};
+use weighbridge_ledger::testkit::{Interleaved, Report, Subject, check_store};
 use weighbridge_store_sqlite::{Durability, SqliteLedger, SqliteLedgerOptions};
 
 struct Sqlite {
@@ -60,4 +60,51 @@ fn l_and_r_rules_hold_on_sqlite() {
 #[test]
 fn l_and_r_rules_hold_with_fsync() {
     assert!(run(Durability::Fsync, 200, 80).granted > 10);
+}
+
+/// Two processes on one file, in turns.
+struct Two {
+    options: SqliteLedgerOptions,
+    ledgers: Option<Interleaved<SqliteLedger>>,
+    seed: u64,
+    changes: usize,
+    _folder: tempfile::TempDir,
+}
+
+impl Subject for Two {
+    fn store(&self) -> &dyn LedgerStore {
+        self.ledgers.as_ref().unwrap()
+    }
+
+    fn restart(&mut self) {
+        self.changes += self.ledgers.take().map_or(0, |ledgers| ledgers.changes());
+        let ledgers = [0, 1].map(|_| SqliteLedger::with_options(&self.options).unwrap());
+        self.ledgers = Some(Interleaved::new(ledgers.into(), self.seed));
+    }
+}
+
+fn run_on_two(seed: u64, steps: usize) -> (Report, usize) {
+    let Sqlite { options, _folder, .. } = Sqlite::new(Durability::Process);
+    let mut two = Two { options, ledgers: None, seed, changes: 0, _folder };
+    two.restart();
+    let checked = block_on(check_store(&mut two, seed, steps));
+    let report = checked.unwrap_or_else(|violation| panic!("{violation}"));
+    two.restart();
+    (report, two.changes)
+}
+
+#[test]
+fn c6_l5_two_writers_of_one_file_add_up_to_what_the_reference_model_says() {
+    let (report, changes) = run_on_two(300, 600);
+    println!("{report:?}, {changes} turns");
+    assert!(report.granted > 40 && report.refused > 40 && report.crashed > 5 && changes > 300, "{report:?}");
+}
+
+#[test]
+#[ignore = "takes long"]
+fn c6_l5_two_writers_of_one_file_for_long() {
+    for seed in 400..410 {
+        let (report, changes) = run_on_two(seed, 10_000);
+        println!("seed {seed}: {report:?}, {changes} turns");
+    }
 }
