@@ -12,6 +12,9 @@ pub enum RedisLimitsError {
     /// The certificates cannot be read.
     #[error("the certificates for Redis cannot be used: give a file of PEM certificates")]
     Certificates,
+    /// No thread for connections can be started.
+    #[error("no thread for connections to Redis can be started: raise the limit of threads")]
+    Thread(#[source] std::io::Error),
 }
 
 /// Why Redis is not asked any more.

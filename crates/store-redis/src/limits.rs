@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
-use redis::{Client, ScriptInvocation, TlsCertificates};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ScriptInvocation, TlsCertificates};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use weighbridge_access::{
     Decision, FleetLimits, FleetReturn, FleetStanding, FleetWorld, Held, LimitCells, LimitKind, Share, Want,
@@ -55,6 +57,9 @@ pub(crate) struct Known {
 /// whenever Redis cannot be asked, each instance gives its share of the limits out by itself.
 pub struct RedisLimits {
     pub(crate) client: Client,
+    /// A thread of its own for connections: whoever asks may run on another runtime, and none of those may be kept
+    /// from an answer by what else it does.
+    runtime: Option<Runtime>,
     pub(crate) scripts: Scripts,
     pub(crate) timeout: Duration,
     pub(crate) sync_every: Duration,
@@ -81,7 +86,7 @@ impl RedisLimits {
     /// Limits in that Redis, which is not asked yet.
     ///
     /// # Errors
-    /// [`RedisLimitsError`] for what cannot be an address, or certificates.
+    /// [`RedisLimitsError`] for what cannot be an address, or certificates, or where no thread can be started.
     pub fn new(options: RedisLimitsOptions) -> Result<Self, RedisLimitsError> {
         let RedisLimitsOptions { url, certificates, timeout, sync_every, instance } = options;
         let url = url.expose_secret();
@@ -93,8 +98,12 @@ impl RedisLimits {
                 Client::build_with_tls(url, certificates).map_err(|_| RedisLimitsError::Certificates)?
             }
         };
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).thread_name("redis").enable_all().build();
+        let runtime = runtime.map_err(RedisLimitsError::Thread)?;
         Ok(Self {
             client,
+            runtime: Some(runtime),
             scripts: Scripts::new(),
             timeout,
             sync_every,
@@ -111,6 +120,19 @@ impl RedisLimits {
             drift_nanos: AtomicU64::new(0),
             drift_places: AtomicU64::new(0),
         })
+    }
+
+    /// Connects, on the thread of connections.
+    pub(crate) async fn connect(&self, within: Duration) -> Result<MultiplexedConnection, Fault> {
+        let Some(runtime) = &self.runtime else { return Err(Fault::Odd) };
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(within)).set_response_timeout(None);
+        let client = self.client.clone();
+        let connecting = runtime.spawn(async move {
+            let connecting = client.get_multiplexed_async_connection_with_config(&config);
+            tokio::time::timeout(within, connecting).await
+        });
+        Ok(connecting.await.map_err(|_| Fault::Odd)?.map_err(|_| Fault::Slow)??)
     }
 
     pub(crate) fn circuit(&self) -> MutexGuard<'_, Circuit> {
@@ -306,6 +328,15 @@ impl FleetLimits for RedisLimits {
 
     async fn leave(&self) {
         self.give_up().await;
+    }
+}
+
+impl Drop for RedisLimits {
+    fn drop(&mut self) {
+        // It may be dropped on a runtime, which nothing may block.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

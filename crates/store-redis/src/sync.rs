@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use weighbridge_access::{FleetReturn, FleetWorld, LimitCells};
@@ -118,10 +117,7 @@ impl RedisLimits {
 
     /// Connects, takes part in the count that there is or begins one, enters what is known, and asks from then on.
     async fn join(&self, world: &dyn FleetWorld) -> Result<(), Fault> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(None);
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        let connection = tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| Fault::Slow)??;
+        let connection = self.connect(PATIENCE).await?;
         let known = self.known(world);
         let Joined { link, wait } = self.make_known(connection, known, world.random()).await?;
         self.enter_rates(&link, world).await?;
