@@ -186,7 +186,8 @@ fn has_room(view: &impl View, hold: &Hold, needed: Quantity) -> Result<(), Refus
     let available = available(view, hold.account, limit)?;
     // After an overage (R5) less than nothing is available, so that not even what is free has room.
     if limit == Quantity::ZERO || available < needed {
-        return Err(Refusal::Budget { account: hold.account, available, needed });
+        let pending = view.balance(hold.account).pending;
+        return Err(Refusal::Budget { account: hold.account, available, needed, pending });
     }
     Ok(())
 }

@@ -205,6 +205,8 @@ pub enum Refusal {
         available: Quantity,
         /// What was to be reserved.
         needed: Quantity,
+        /// What is only reserved of that which is not left, and may come back.
+        pending: Quantity,
     },
     /// The tenant would owe more than it may.
     #[error(

@@ -244,17 +244,18 @@ fn r2_an_attempt_ends_once() {
 fn r3_a_budget_admits_up_to_its_limit_and_not_one_nano_dollar_more() {
     let mut state = State::new();
     open(&mut state, reserve(1, 600, 1_000)).unwrap();
-    let refused = |available, needed| Refusal::Budget {
+    let refused = |available, needed, pending| Refusal::Budget {
         account: budget(),
         available: Quantity::new(available),
         needed: Quantity::new(needed),
+        pending: Quantity::new(pending),
     };
-    assert_eq!(open(&mut state, reserve(2, 401, 1_000)), Err(refused(400, 401)));
+    assert_eq!(open(&mut state, reserve(2, 401, 1_000)), Err(refused(400, 401, 600)));
     open(&mut state, reserve(3, 400, 1_000)).unwrap();
     close(&mut state, end(1, AttemptOutcome::Success, 500, 500)).unwrap();
-    assert_eq!(open(&mut state, reserve(4, 101, 1_000)), Err(refused(100, 101)));
+    assert_eq!(open(&mut state, reserve(4, 101, 1_000)), Err(refused(100, 101, 400)));
     // A lowered limit blocks and erases nothing.
-    assert_eq!(open(&mut state, reserve(5, 0, 10)), Err(refused(10 - 900, 0)));
+    assert_eq!(open(&mut state, reserve(5, 0, 10)), Err(refused(10 - 900, 0, 400)));
     assert_eq!(posted(&state, budget()), 500);
     open(&mut state, reserve(6, 100, 1_000)).unwrap();
 }
@@ -273,18 +274,19 @@ fn r3_a_refusal_by_one_budget_reserves_nothing_on_the_others() {
 fn r3_a_budget_in_tokens_or_requests_admits_up_to_its_limit_and_not_one_more() {
     let mut state = State::new();
     open(&mut state, counted(1, 60, 100, 2)).unwrap();
-    let refused = |measure, available, needed| {
+    let refused = |measure, available, needed, pending| {
         let account = budget().counting(measure);
-        Refusal::Budget { account, available: Quantity::new(available), needed: Quantity::new(needed) }
+        let [available, needed, pending] = [available, needed, pending].map(Quantity::new);
+        Refusal::Budget { account, available, needed, pending }
     };
     let before = state.clone();
-    assert_eq!(open(&mut state, counted(2, 41, 100, 2)), Err(refused(Measure::Tokens, 40, 41)));
+    assert_eq!(open(&mut state, counted(2, 41, 100, 2)), Err(refused(Measure::Tokens, 40, 41, 60)));
     assert_eq!(state, before, "R8: nothing is held on the others");
     // It used 11 of the 60 that were held.
     close(&mut state, end(1, AttemptOutcome::Success, 1, 1)).unwrap();
     open(&mut state, counted(3, 89, 100, 2)).unwrap();
-    assert_eq!(open(&mut state, counted(4, 0, 100, 2)), Err(refused(Measure::Requests, 0, 1)));
-    let error = refused(Measure::Tokens, 40, 41).to_string();
+    assert_eq!(open(&mut state, counted(4, 0, 100, 2)), Err(refused(Measure::Requests, 0, 1, 1)));
+    let error = refused(Measure::Tokens, 40, 41, 60).to_string();
     assert!(error.contains("has 40 tokens left and 41 tokens are needed"), "{error}");
 }
 

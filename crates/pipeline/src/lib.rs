@@ -55,6 +55,7 @@ mod draft;
 mod endpoint;
 mod env;
 mod exchange;
+mod exhausted;
 mod idempotency;
 mod in_flight;
 mod jobs;

@@ -22,6 +22,7 @@ use crate::departure::Attended;
 use crate::draft::Draft;
 use crate::endpoint::{Endpoint, protocol_of};
 use crate::env::Env;
+use crate::exhausted::Exhausted;
 use crate::idempotency::{Leading, Running};
 use crate::keeping::{Keeper, Keeping};
 use crate::metering::Prices;
@@ -137,6 +138,8 @@ pub(crate) struct Core {
     pub(crate) draining: AtomicBool,
     /// Budgets that somebody wants to know of.
     pub(crate) watch: Watch,
+    /// Budgets that have lately had no room.
+    pub(crate) exhausted: Exhausted,
     /// Attempts whose provider counted tokens far from our estimates.
     pub(crate) count_alarms: AtomicU64,
     /// Whether a commit of ends that were handed to the ledger is about to be made.
@@ -179,6 +182,7 @@ impl Pipeline {
             running: Running::default(),
             drains: Arc::default(),
             watch: Watch::default(),
+            exhausted: Exhausted::default(),
             count_alarms: AtomicU64::new(0),
             draining,
             settling,

@@ -132,10 +132,6 @@ async fn prepare(
     };
     let mut meter = meter(exchange, said, settings, route, deployment, billing, is_bounded)?;
     meter.prompt_is_text = exchange.vectors.is_none() && !media.unseen && media.images == 0;
-    let caching = prompt_caching(exchange, deployment, meter.card.as_deref());
-    let mut outbound = outbound::write(exchange, said, deployment, Additions { cap: None, caching })?;
-    check_losses(exchange, &outbound)?;
-
     let bounds = bounds(exchange, said, media, deployment);
     if is_bounded && meter.lacks_price_of(&bounds) {
         let message = "The provider may search for this request, and what a search costs with this model is not \
@@ -151,6 +147,17 @@ async fn prepare(
     let at_worst = |cap: u64| meter.worst(&bounds, cap, exchange.envelope.candidates);
     let mut cap = outbound::output_cap(exchange, deployment);
     let mut worst = at_worst(cap).ok_or_else(unpriceable)?;
+    // What certainly has no room is refused without writing anything.
+    let has_limit = exchange.envelope.max_output.is_some();
+    let least = if has_limit { Some(worst) } else { at_worst(cap.min(CAP_LEAST)) };
+    let full = least.and_then(|least| exchange.core().exhausted.refuses(&counting, least, exchange.now()));
+    if let Some((account, available)) = full {
+        return Err(no_room(exchange, &counting, account, available));
+    }
+    let caching = prompt_caching(exchange, deployment, meter.card.as_deref());
+    let mut outbound = outbound::write(exchange, said, deployment, Additions { cap: None, caching })?;
+    check_losses(exchange, &outbound)?;
+
     // Limits per minute first, money in the ledger last. What is not dispatched after all is given back.
     let mut claim = claim(exchange, deployment, billing, worst).await?;
     let reserve = |worst: Worst| {
@@ -160,7 +167,6 @@ async fn prepare(
     let mut reservation = reserve(worst).await;
     // A request without an output limit gets one that fits. What has no room is asked for one by one, so that there
     // are as many rounds as there can be of them.
-    let has_limit = exchange.envelope.max_output.is_some();
     for _ in 0..=counting.len() {
         let Err(LedgerError::Refused(full)) = &reservation else { break };
         let Some(room) = Room::left(full).filter(|_| !has_limit) else { break };
@@ -180,7 +186,8 @@ async fn prepare(
             exchange.core().watch.note(&counting);
             Ok(Prepared { meter, worst, outbound, claim, reservation })
         }
-        Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, .. })) => {
+        Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, pending, .. })) => {
+            note_exhausted(exchange, &counting, account, available, pending);
             Err(no_room(exchange, &counting, account, available))
         }
         Err(LedgerError::Refused(LedgerRefusal::Wallet { available, .. })) => {
@@ -353,6 +360,22 @@ async fn claim(
         };
         unfit(Rejection::Limit, Refusal::Limit(refused))
     })
+}
+
+/// Remembers that a budget had no room, with what is posted in it.
+fn note_exhausted(
+    exchange: &Exchange,
+    counting: &[Counting<'_>],
+    account: AccountId,
+    available: Quantity,
+    pending: Quantity,
+) {
+    let limit =
+        counting.iter().find(|counting| counting.account == account).and_then(|full| full.hold().limit);
+    let posted = limit.and_then(|limit| limit.minus(available)?.minus(pending));
+    if let Some(posted) = posted {
+        exchange.core().exhausted.note(account, posted, exchange.now());
+    }
 }
 
 /// The budget of that account has no room: not before its window ends, if it ever does.

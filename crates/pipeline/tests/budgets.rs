@@ -13,6 +13,7 @@ use weighbridge_access::{Budget, KeyStore, MemoryKeyStore};
 use weighbridge_ledger::{AccountId, AccountKind, Book, EntityId, Fund, Funding, LedgerStore, MAX_HOLDS};
 use weighbridge_pipeline::settings::Settings;
 use weighbridge_pipeline::{Jobs, PipelineError, check};
+use weighbridge_simulator::Fault;
 use weighbridge_units::{NanoUsd, Timestamp};
 use world::{Answer, CHAT, World, post};
 
@@ -391,4 +392,37 @@ async fn r4_searches_that_the_provider_may_make_are_reserved() {
         let answer = world.send(post("/v1/messages", &key, &ask(search(uses)))).await;
         assert_eq!(answer.status, status, "{usd} {uses}: {}", answer.text());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r3_what_is_refused_without_the_ledger_is_what_it_would_refuse() {
+    let mut world = World::new();
+    let free = world.add_key(|_| {});
+    ask(&world, &free, &[]).await;
+    let cost = invoiced(&world);
+    // Room for one that runs, and for another once that has ended.
+    let room = NanoUsd::new(44_000 + cost);
+    let key = world.add_key(|key| key.budgets = budgets(&[&format!("usd={room}")]));
+    world.openai.push_fault(Fault::SlowHead(Duration::from_millis(100)));
+    let (first, second) = tokio::join!(ask(&world, &key, &[]), ask(&world, &key, &[]));
+    let mut statuses = [first.status, second.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 429]);
+    // What was only reserved has come back: at once, whatever is remembered of the refusal.
+    assert_eq!(ask(&world, &key, &[]).await.status, 200);
+    // Now it is used up, and refused again and again; what is said of it stays the same.
+    let refused = ask(&world, &key, &[]).await;
+    assert_eq!(kind(&refused), (429, Some("budget")));
+    let again = ask(&world, &key, &[]).await;
+    assert_eq!((again.status, again.text()), (429, refused.text().replace(id(&refused), id(&again))));
+    // A budget of nothing is used up by nothing.
+    let other = world.add_key(|key| key.budgets = budgets(&["usd=0"]));
+    for _ in 0..2 {
+        assert_eq!(kind(&ask(&world, &other, &[]).await), (429, Some("budget")));
+    }
+    assert_eq!(world.openai.requests().len(), 3);
+}
+
+fn id(answer: &Answer) -> &str {
+    answer.header("x-request-id").unwrap()
 }
