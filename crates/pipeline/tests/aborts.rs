@@ -22,7 +22,7 @@ const AT_ONCE: u64 = 50;
 async fn leave(world: &World, key: &str, number: u64) {
     let client = clients().nth((number % 4) as usize).unwrap();
     let (model, _) = MODELS[(number / 4 % MODELS.len() as u64) as usize];
-    let (path, body) = ask(client, model, "pace:5 words:30", !number.is_multiple_of(3));
+    let (path, body) = ask(client, model, "pace:12 words:12", !number.is_multiple_of(3));
     let patience = Duration::from_millis(number * 7 % 160);
     let request = post(&path, key, &body);
     let asked = async {
