@@ -370,13 +370,14 @@ impl Writer {
 
     fn write_seals(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let last_seq = self.at.last_seq;
-        if self.at.sealed_seq.is_none() && seals::last_row(&self.db)? == Some(last_seq) {
-            self.at.sealed_seq = Some(last_seq);
-        }
         if last_seq == 0 || self.at.sealed_seq == Some(last_seq) {
             return Ok(());
         }
-        // Where nobody else has written since, only our own chains have grown.
+        // Somebody else's seals link it all. They are rows of that writer's chains, which they do not name.
+        if self.at.sealed_seq.is_none() && seals::last_row(&self.db)? == Some(last_seq) {
+            return Ok(());
+        }
+        // Where the last seals are ours and nobody else has written since, only our own chains have grown.
         let own = self.at.sealed_seq.is_some().then_some(&self.at.heads);
         let heads = seals::heads(&self.db, own)?;
         let seal = [Order::Command(Command::Seal(Seal { at: now, heads }))];
