@@ -74,9 +74,10 @@ impl<S: LedgerStore> Interleaved<S> {
             store.open_attempts().await?;
         }
         let turns = &mut *self.turns();
+        // What it was handed over itself is committed with what it is asked next, unless that is refused at once.
+        turns.owing.extend(owing.into_iter().filter(|store| *store == next));
         turns.changes += usize::from(turns.now != next);
         turns.now = next;
-        drop(owing);
         Ok(self.store(next))
     }
 
