@@ -362,3 +362,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn p1_what_priced_an_attempt_is_found_again_also_where_it_was_the_default() {
+    let default = entry("{ tier = \"standard\", input = \"9\", output = \"9\" }")
+        .replace("provider = \"p\"", "provider = \"*\"")
+        .replace("models = [\"m\"]", "models = [\"*\"]");
+    let own = entry("{ tier = \"batch\", input = \"1\", output = \"2\" }");
+    let both = PriceBook::from_toml(&[("own.toml", &own), ("default.toml", &default)]).unwrap();
+    let at = Timestamp::from_secs(1_800_000_000);
+    let input = |card: Option<std::sync::Arc<weighbridge_pricing::PriceCard>>| {
+        card.map(|card| card.rate(Bucket::Input, 0).unwrap().to_string())
+    };
+    assert_eq!(input(both.find_default(at)).as_deref(), Some("9"));
+    // The default has one price, whichever tier was asked for.
+    assert_eq!(input(both.find_as_priced("*", "*", ServiceTier::Batch, at)).as_deref(), Some("9"));
+    assert_eq!(input(both.find_as_priced("p", "m", ServiceTier::Batch, at)).as_deref(), Some("1"));
+    assert_eq!(input(both.find_as_priced("p", "m", ServiceTier::Standard, at)), None);
+    assert!(both.knows("p") && both.knows("*") && !both.knows("p@eu") && !both.knows("q"));
+    let none = PriceBook::from_toml(&[("own.toml", &own)]).unwrap();
+    assert_eq!(input(none.find_default(at)), None, "what nobody agreed on has no price");
+    assert_eq!(format!("{none:?}"), format!("PriceBook({}, 1 models)", none.version()));
+}
+
+#[test]
+fn m7_a_longer_cache_life_without_a_price_is_not_charged_as_the_shorter_one() {
+    let of = |rates: &str| {
+        let book = PriceBook::from_toml(&[("p.toml", &entry(rates))]).unwrap();
+        book.find("p", "m", ServiceTier::Standard, Timestamp::from_secs(1_800_000_000)).unwrap()
+    };
+    let hour = Usage::new().with(Bucket::CacheWrite1h, 1_000_000).with(Bucket::Output, 0);
+    let free = of("{ tier = \"standard\", input = \"3\", output = \"9\" }");
+    assert_eq!(free.cost(&hour).unwrap().posted, NanoUsd::new(3_000_000_000), "writing costs nothing extra");
+    let paid = of("{ tier = \"standard\", input = \"3\", cache_write_5m = \"4\", output = \"9\" }");
+    assert!(matches!(paid.cost(&hour), Err(PriceError::Unpriced { bucket: Bucket::CacheWrite1h, .. })));
+}
