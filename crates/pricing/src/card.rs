@@ -306,12 +306,13 @@ impl PriceCard {
         let answer = output_cap.saturating_mul(candidates);
         worst = worst.plus(bound(Bucket::Output, answer, bracket.answer_rate_max)?)?;
         for bucket in Bucket::ALL.into_iter().filter(|bucket| !bucket.is_token()) {
-            let rate = self.dearest(bracket, bucket);
-            let count = match bucket {
-                Bucket::Calls if rate.is_some() => pieces.get(bucket).max(1),
-                _ => pieces.get(bucket),
+            // Most requests take no pieces at all: nothing is added for those.
+            let count = match (bucket, pieces.get(bucket)) {
+                (Bucket::Calls, count) if self.dearest(bracket, bucket).is_some() => count.max(1),
+                (_, 0) => continue,
+                (_, count) => count,
             };
-            worst = worst.plus(bound(bucket, count, rate)?)?;
+            worst = worst.plus(bound(bucket, count, self.dearest(bracket, bucket))?)?;
         }
         Ok(worst.post()?)
     }
