@@ -143,14 +143,8 @@ impl Admission {
         money: Option<AttemptMoney>,
         now: Monotonic,
     ) -> Result<AttemptClaim, LimitRefusal> {
-        let mut claim = AttemptClaim {
-            at: now,
-            target: None,
-            money: [const { None }; OWNERS],
-            share,
-            fleet: None,
-            settled: false,
-        };
+        let mut claim =
+            AttemptClaim { at: now, target: None, money: Vec::new(), share, fleet: None, settled: false };
         if let Some(cells) = target.filter(|cells| !cells.is_unlimited()) {
             let target = claim.target.insert(Claim::on(Arc::clone(cells)));
             target.take(LimitKind::Rpm, share, 1, now)?;
@@ -162,9 +156,10 @@ impl Admission {
         }
         let Some(AttemptMoney { price, .. }) = money else { return Ok(claim) };
         let limiting = self.claims.iter().flatten().filter(|claim| claim.cells().money(now).is_some());
-        for (money, limiting) in claim.money.iter_mut().zip(limiting) {
-            let money = money.insert(Claim::on(Arc::clone(limiting.cells())));
+        for limiting in limiting {
+            let mut money = Claim::on(Arc::clone(limiting.cells()));
             money.take(LimitKind::UsdPerMinute, share, nano(price), now)?;
+            claim.money.push(money);
         }
         Ok(claim)
     }
@@ -217,8 +212,8 @@ pub struct AttemptClaim {
     at: Monotonic,
     /// What it holds of the limits of its target.
     target: Option<Claim>,
-    /// What it holds of limits of money.
-    money: [Option<Claim>; OWNERS],
+    /// What it holds of limits of money. Most have none, and a stream carries this to its end.
+    money: Vec<Claim>,
     /// The part of the limits that these were taken out of.
     share: Share,
     /// What it holds of the limits of all instances together, where those were asked.
@@ -246,7 +241,7 @@ impl AttemptClaim {
         if let Some(target) = &mut self.target {
             target.correct(self.share, tokens, cost, now);
         }
-        for money in self.money.iter_mut().flatten() {
+        for money in &mut self.money {
             money.correct(self.share, 0, charged, now);
         }
         let Some(fleet) = self.fleet.take() else { return };
@@ -263,7 +258,7 @@ impl AttemptClaim {
 impl Drop for AttemptClaim {
     fn drop(&mut self) {
         if !self.settled {
-            for claim in self.target.iter_mut().chain(self.money.iter_mut().flatten()) {
+            for claim in self.target.iter_mut().chain(&mut self.money) {
                 claim.give_back(self.at);
             }
             let Some(fleet) = self.fleet.take() else { return };

@@ -153,7 +153,7 @@ impl AttemptClaim {
             wants.extend(all.filter_map(|(kind, units)| want(target, kind, units)));
         }
         if let Some((kind, units)) = money.map(|money| of(money.price)) {
-            wants.extend(self.money.iter().flatten().filter_map(|claim| want(claim, kind, units)));
+            wants.extend(self.money.iter().filter_map(|claim| want(claim, kind, units)));
         }
         wants
     }
