@@ -35,7 +35,7 @@ pub(crate) struct Admitted {
     client: Protocol,
     form: StreamForm,
     envelope: Envelope,
-    vectors: Option<Vectors>,
+    vectors: Option<Box<Vectors>>,
     conversation: Option<Box<Conversation>>,
     body: Body,
     admission: Admission,

@@ -30,7 +30,7 @@ pub(crate) struct Exchange {
     pub(crate) client_headers: HeaderMap,
     pub(crate) envelope: Envelope,
     /// What is asked for, where that is vectors.
-    pub(crate) vectors: Option<Vectors>,
+    pub(crate) vectors: Option<Box<Vectors>>,
     /// What it has to do with kept answers, where it is of OpenAI Responses.
     pub(crate) conversation: Option<Box<Conversation>>,
     pub(crate) body: Body,

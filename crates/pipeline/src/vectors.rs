@@ -37,7 +37,7 @@ impl Vectors {
         format: EmbeddingsProtocol,
         at: Addressed,
         body: &Body,
-    ) -> Result<(Envelope, Option<Self>), Refusal> {
+    ) -> Result<(Envelope, Option<Box<Self>>), Refusal> {
         let asked = embeddings::asked(format, body.text()).map_err(|error| bad_request(&error))?;
         let model = at.model.or_else(|| asked.model.clone()).filter(|model| !model.is_empty());
         let model = model.ok_or_else(|| Refusal::BadBody {
@@ -54,7 +54,7 @@ impl Vectors {
             end_user: asked.end_user.clone(),
             service_tier: None,
         };
-        Ok((envelope, Some(Self { format, asked })))
+        Ok((envelope, Some(Box::new(Self { format, asked }))))
     }
 
     /// How a deployment is asked, if it makes vectors.
