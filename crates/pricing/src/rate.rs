@@ -206,6 +206,12 @@ mod tests {
         for text in ["0", "-1", "1e1", "1001", "1.0000001", "NaN", ""] {
             assert!(text.parse::<Factor>().is_err(), "{text}");
         }
+        assert!("1000".parse::<Factor>().is_ok());
+        let dearer = |text: &str| text.parse::<Factor>().unwrap().is_above_one();
+        assert_eq!(["0.9", "1", "1.000001"].map(dearer), [false, false, true]);
+        // As long as a number may be, with zeros that say nothing.
+        assert!(format!("{}1", "0".repeat(LENGTH_MAX - 1)).parse::<Rate>().is_ok());
+        assert!(format!("{}1", "0".repeat(LENGTH_MAX)).parse::<Rate>().is_err());
         let rate: Rate = "0.000001".parse().unwrap();
         assert_eq!(rate.by("1.001".parse().unwrap()).unwrap().to_string(), "0.000001001");
         assert!(rate.by("1.0001".parse().unwrap()).is_err(), "16 decimals per unit");

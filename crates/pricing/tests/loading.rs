@@ -383,6 +383,8 @@ fn p1_what_priced_an_attempt_is_found_again_also_where_it_was_the_default() {
     let none = PriceBook::from_toml(&[("own.toml", &own)]).unwrap();
     assert_eq!(input(none.find_default(at)), None, "what nobody agreed on has no price");
     assert_eq!(format!("{none:?}"), format!("PriceBook({}, 1 models)", none.version()));
+    let card = none.find("p", "m", ServiceTier::Batch, at).unwrap();
+    assert_eq!(format!("{card:?}"), format!("PriceCard(p/m, batch, {})", none.version()));
 }
 
 #[test]
