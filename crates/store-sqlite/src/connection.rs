@@ -19,6 +19,10 @@ mod migrations {
 /// How long a write waits for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often, and after which pause, the tables are brought up to date once more where that has failed.
+const MIGRATION_TRIES: usize = 25;
+const MIGRATION_PAUSE: Duration = Duration::from_millis(20);
+
 /// How a file is laid out, which is settled when it is made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
@@ -105,12 +109,16 @@ pub(crate) fn migrate(
     connection: &mut Connection,
     migrations: &refinery::Runner,
 ) -> Result<(), OpenError> {
-    // Two processes may do this at once: who comes second finds it done on the next try.
-    let mut tries = 3;
+    // Several processes may do this at once, and meet at each of the steps: whoever comes second finds it done a
+    // little later.
+    let mut tries = MIGRATION_TRIES;
     loop {
         match migrations.run(connection) {
             Ok(_) => return Ok(()),
-            Err(_) if tries > 0 => tries -= 1,
+            Err(_) if tries > 0 => {
+                tries -= 1;
+                std::thread::sleep(MIGRATION_PAUSE);
+            }
             Err(source) => return Err(OpenError::Migration { path: path.into(), source: Box::new(source) }),
         }
     }

@@ -11,8 +11,8 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -443,6 +443,26 @@ fn l4_ids_are_remembered_across_restarts() {
     assert_eq!(block_on(ledger.reserve(reserve(1))).err(), Some(Refusal::AlreadyEnded.into()));
     let other = Reserve { amount: NanoUsd::new(7), ..reserve(1) };
     assert_eq!(block_on(ledger.reserve(other)).err(), Some(Refusal::Conflict.into()));
+}
+
+#[test]
+fn a_new_file_is_made_by_several_at_once() {
+    for _ in 0..10 {
+        let folder = folder();
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        drop(SqliteLedger::open(&folder.path).unwrap());
+                    })
+                })
+                .collect();
+            workers.into_iter().for_each(|worker| worker.join().unwrap());
+        });
+        assert_sound(&**open(&folder.path).store());
+    }
 }
 
 #[test]
