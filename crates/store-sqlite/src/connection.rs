@@ -3,9 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use thiserror::Error;
 
 /// Migrations of the file that holds the ledger and the keys.
@@ -19,9 +20,9 @@ mod migrations {
 /// How long a write waits for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often, and after which pause, the tables are brought up to date once more where that has failed.
-const MIGRATION_TRIES: usize = 25;
-const MIGRATION_PAUSE: Duration = Duration::from_millis(20);
+/// How often, and after which pause, a step of opening a file is tried once more that another process may be at.
+const TRIES: usize = 25;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How a file is laid out, which is settled when it is made.
 #[derive(Debug, Clone, Copy)]
@@ -109,19 +110,22 @@ pub(crate) fn migrate(
     connection: &mut Connection,
     migrations: &refinery::Runner,
 ) -> Result<(), OpenError> {
-    // Several processes may do this at once, and meet at each of the steps: whoever comes second finds it done a
-    // little later.
-    let mut tries = MIGRATION_TRIES;
-    loop {
-        match migrations.run(connection) {
-            Ok(_) => return Ok(()),
-            Err(_) if tries > 0 => {
-                tries -= 1;
-                std::thread::sleep(MIGRATION_PAUSE);
-            }
-            Err(source) => return Err(OpenError::Migration { path: path.into(), source: Box::new(source) }),
+    let run = || migrations.run(connection).map(drop);
+    // Whatever the reason: a migration that another process has just made fails in many ways.
+    again_while(|_| true, run)
+        .map_err(|source| OpenError::Migration { path: path.into(), source: source.into() })
+}
+
+/// Several processes may make one file at once, and meet at each of the steps: whoever comes second finds the step
+/// done a little later.
+fn again_while<T, E>(may_pass: fn(&E) -> bool, mut step: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    for _ in 0..TRIES {
+        match step() {
+            Err(error) if may_pass(&error) => std::thread::sleep(PAUSE),
+            done => return done,
         }
     }
+    step()
 }
 
 /// Opens an SQLite file, creating it readable by its owner only. SQLite gives its side files the same mode.
@@ -131,7 +135,7 @@ pub(crate) fn open(path: &Path, durability: Durability) -> Result<Connection, Op
 
 /// As [`open`], for a file of another layout.
 pub(crate) fn open_as(path: &Path, durability: Durability, layout: Layout) -> Result<Connection, OpenError> {
-    private_file(path).map_err(|source| OpenError::File { path: path.into(), source })?;
+    make_private(path).map_err(|source| OpenError::File { path: path.into(), source })?;
     let set_up = || {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -149,20 +153,42 @@ pub(crate) fn open_as(path: &Path, durability: Durability, layout: Layout) -> Re
         connection.pragma_update(None, "synchronous", synchronous)?;
         Ok((connection, mode))
     };
-    match set_up() {
+    // The change to WAL does not wait its turn: SQLite says at once that another process is at it.
+    match again_while(
+        |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy),
+        set_up,
+    ) {
         Ok((connection, mode)) if mode == "wal" => Ok(connection),
         Ok((_, answer)) => Err(OpenError::Setting { path: path.into(), setting: "journal_mode", answer }),
         Err(source) => Err(OpenError::Sqlite { path: path.into(), source }),
     }
 }
 
-/// Opens a file, creating it for its owner only.
+/// Makes a database's file, for its owner only, where there is none.
+///
+/// It never opens one that is there. A process that closes a file loses all its POSIX locks on it, those of SQLite's
+/// own descriptors included (<https://www.sqlite.org/howtocorrupt.html>, 2.2): another process would then take itself
+/// for the last one that uses the database. A recent SQLite has a second look before it deletes the write-ahead log
+/// that this process goes on writing to; older ones do not.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    /// Held until the maker has closed the file: nobody else in the process opens it sooner.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    match private(OpenOptions::new().write(true).create_new(true)).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a file that is no database, creating it for its owner only.
 pub(crate) fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    private(OpenOptions::new().read(true).write(true).create(true).truncate(false)).open(path)
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 /// Begins a transaction that will write: it takes the file's write lock now, so that it cannot fail half-way.

@@ -17,7 +17,7 @@ use rusqlite::{Connection, ToSql, TransactionBehavior, params};
 use weighbridge_records::{Backlog, LogError, RequestLog, RequestRecord, Scope, redact};
 use weighbridge_units::{RequestId, Timestamp};
 
-use crate::connection::private_file;
+use crate::connection::make_private;
 use crate::worker::stand_back;
 
 /// How long a record may wait until it is written.
@@ -306,7 +306,7 @@ impl Writer {
 
 fn connect(path: &Path) -> Result<Connection, LogError> {
     // Records name models, tenants and end users: they are their owner's to read.
-    drop(private_file(path).map_err(store_failed)?);
+    make_private(path).map_err(store_failed)?;
     let mut connection = Connection::open(path).map_err(store_failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(store_failed)?;
     // A database in memory has no write-ahead log, and needs none.

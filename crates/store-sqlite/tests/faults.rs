@@ -465,6 +465,22 @@ fn a_new_file_is_made_by_several_at_once() {
     }
 }
 
+/// A process that closes a descriptor of a file loses all its POSIX locks on it. Without SQLite's lock, another process
+/// takes itself for the last one that uses the database, and an old SQLite then deletes the write-ahead log.
+#[cfg(target_os = "linux")]
+#[test]
+fn c1_opening_a_file_again_keeps_the_locks_on_it() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = folder();
+    let ledger = open(&folder.path);
+    block_on(ledger.reserve(reserve(1))).unwrap().end(success());
+    let another = open(&folder.path);
+    let file = format!(":{} ", std::fs::metadata(&folder.path).unwrap().ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    assert!(locks.lines().any(|lock| lock.contains("READ") && lock.contains(&file)), "{file} in {locks}");
+    drop((ledger, another));
+}
+
 #[test]
 fn only_the_owner_may_read_the_files() {
     use std::os::unix::fs::PermissionsExt;
