@@ -1,0 +1,75 @@
+//! Models and their targets.
+
+use weighbridge_pipeline::settings::{OnDisconnect, StrategyKind};
+
+use super::{Budgets, ON_DISCONNECT, Rates, budgets};
+use crate::keys;
+use crate::reader::{Given, Item, Reader, Said, Table};
+
+pub(crate) struct Model {
+    pub(crate) name: Said<String>,
+    pub(crate) strategy: Given<StrategyKind>,
+    pub(crate) targets: Given<Vec<Target>>,
+    pub(crate) fallbacks: Given<Vec<Target>>,
+    pub(crate) baseline: Given<String>,
+    pub(crate) fallback_on_context: Given<bool>,
+    pub(crate) fallback_on_content: Given<bool>,
+    pub(crate) on_disconnect: Given<OnDisconnect>,
+    pub(crate) limits: Rates,
+    pub(crate) budgets: Budgets,
+}
+
+pub(crate) struct Target {
+    pub(crate) model: Said<String>,
+    pub(crate) weight: Given<u64>,
+}
+
+impl Model {
+    pub(super) fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
+        let limits = reader.table(table, "limits", &keys::MODEL_LIMITS);
+        let strategies = [("weighted-round-robin", StrategyKind::WeightedRoundRobin)];
+        Self {
+            name,
+            strategy: reader.choice(table, "strategy", &strategies),
+            targets: Target::read_all(reader, table, "targets"),
+            fallbacks: Target::read_all(reader, table, "fallbacks"),
+            baseline: reader.text(table, "baseline"),
+            fallback_on_context: reader.flag(table, "fallback_on_context"),
+            fallback_on_content: reader.flag(table, "fallback_on_content"),
+            on_disconnect: reader.choice(table, "on_disconnect", &ON_DISCONNECT),
+            limits: limits.map(|table| Rates::read(reader, &table)).unwrap_or_default(),
+            budgets: budgets(reader, table),
+        }
+    }
+}
+
+impl Target {
+    fn read_all(reader: &mut Reader<'_>, table: &Table<'_>, name: &str) -> Given<Vec<Self>> {
+        let Given::Said(items) = reader.items(table, name, &keys::TARGET) else {
+            return if table.has(name) { Given::Wrong } else { Given::Absent };
+        };
+        let mut targets = Vec::new();
+        let is_empty = items.value.is_empty();
+        for (span, item) in items.value {
+            match item {
+                Item::Text(model) => targets.push(Self { model, weight: Given::Absent }),
+                Item::Table(table) => {
+                    let weight = reader.integer(&table, "weight", 0..=1_000_000);
+                    match reader.text(&table, "model") {
+                        Given::Said(model) => targets.push(Self { model, weight }),
+                        Given::Wrong => {}
+                        Given::Absent => reader
+                            .problems
+                            .at(span, "this target names no model")
+                            .hint(r#"write it like this: { model = "openai/gpt-4o-mini" }"#),
+                    }
+                }
+            }
+        }
+        // Where nothing is left, that nothing is left has been explained.
+        if targets.is_empty() && !is_empty {
+            return Given::Wrong;
+        }
+        Given::Said(Said { value: targets, span: items.span })
+    }
+}

@@ -1,0 +1,120 @@
+//! Providers: where they are, how they are spoken to, whose credentials.
+
+use std::time::Duration;
+
+use weighbridge_catalogue::{AuthStyle, presets};
+use weighbridge_units::Protocol;
+
+use super::{Budgets, Rates, budgets};
+use crate::keys;
+use crate::providers;
+use crate::reader::{Given, Mismatch, Reader, Said, Table};
+
+pub(crate) struct Provider {
+    pub(crate) name: Said<String>,
+    pub(crate) preset: Given<String>,
+    pub(crate) protocol: Given<Protocol>,
+    pub(crate) base_url: Given<String>,
+    pub(crate) path: Given<String>,
+    pub(crate) stream_path: Given<String>,
+    pub(crate) region: Given<String>,
+    pub(crate) project: Given<String>,
+    pub(crate) auth: Given<AuthStyle>,
+    pub(crate) api_keys: Given<Vec<Said<String>>>,
+    pub(crate) aws: Option<Aws>,
+    pub(crate) headers: Given<Vec<(Said<String>, Said<String>)>>,
+    pub(crate) price_as: Given<String>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) limits: Rates,
+    pub(crate) budgets: Budgets,
+}
+
+pub(crate) struct Aws {
+    pub(crate) access_key_id: Given<String>,
+    pub(crate) secret_access_key: Given<String>,
+    pub(crate) session_token: Given<String>,
+}
+
+#[derive(Default)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Given<Duration>,
+    pub(crate) first_byte: Given<Duration>,
+    pub(crate) first_token: Given<Duration>,
+    pub(crate) idle: Given<Duration>,
+    pub(crate) total: Given<Duration>,
+}
+
+impl Provider {
+    pub(super) fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
+        let timeouts = reader.table(table, "timeouts", &keys::TIMEOUTS);
+        let limits = reader.table(table, "limits", &keys::PROVIDER_LIMITS);
+        let aws = reader.table(table, "aws", &keys::AWS);
+        let auth = AuthStyle::ALL.map(|style| (style.as_str(), style));
+        let base_url = reader.text(table, "base_url");
+        Self {
+            name,
+            preset: reader.text(table, "preset"),
+            protocol: reader.choice(table, "protocol", &spoken()),
+            base_url,
+            path: reader.text(table, "path"),
+            stream_path: reader.text(table, "stream_path"),
+            region: reader.parsed(table, "region", place),
+            project: reader.parsed(table, "project", place),
+            auth: reader.choice(table, "auth", &auth),
+            api_keys: reader.list(table, "api_keys", api_key),
+            aws: aws.map(|table| Aws::read(reader, &table)),
+            headers: reader.pairs(table, "headers"),
+            price_as: reader.text(table, "price_as"),
+            timeouts: timeouts.map(|table| Timeouts::read(reader, &table)).unwrap_or_default(),
+            limits: limits.map(|table| Rates::read(reader, &table)).unwrap_or_default(),
+            budgets: budgets(reader, table),
+        }
+    }
+}
+
+/// The protocols that a provider can be called in: some preset says how. Others are translated only.
+fn spoken() -> Vec<(&'static str, Protocol)> {
+    let has_preset = |protocol: &Protocol| presets().iter().any(|preset| preset.speaks(*protocol));
+    Protocol::ALL.into_iter().filter(has_preset).map(|protocol| (protocol.as_str(), protocol)).collect()
+}
+
+impl Aws {
+    pub(super) fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            access_key_id: reader.text(table, "access_key_id"),
+            secret_access_key: reader.text(table, "secret_access_key"),
+            session_token: reader.text(table, "session_token"),
+        }
+    }
+}
+
+impl Timeouts {
+    pub(super) fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            connect: reader.duration(table, "connect"),
+            first_byte: reader.duration(table, "first_byte"),
+            first_token: reader.duration(table, "first_token"),
+            idle: reader.duration(table, "idle"),
+            total: reader.duration(table, "total"),
+        }
+    }
+}
+
+/// A region or a project: it becomes a part of an address.
+fn place(text: &str) -> Result<String, Mismatch> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Mismatch::new("a name of lower-case letters, digits and `-`"))
+    }
+}
+
+fn api_key(text: &str) -> Result<String, Mismatch> {
+    let needless = "for a provider that needs no key write: api_keys = []";
+    match providers::header_text(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(why) => Err(Mismatch::new(format!("an API key: it {why}")).with_hint(needless)),
+    }
+}
