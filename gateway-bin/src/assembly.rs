@@ -180,6 +180,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     count_pipeline(&metrics, &counted);
     count_fleet(&metrics, &counted);
     pipeline.join_fleet().await;
+    pipeline.resume_limits().await?;
     let mut jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
     if vault.is_open() {
         jobs.refresh_provider_keys(&pipeline, vault);

@@ -83,6 +83,11 @@ impl Directory {
         self.compiled.load().tenants.values().cloned().collect()
     }
 
+    /// All keys that are enabled and those that are not, in no order.
+    pub fn principals(&self) -> Vec<Arc<Principal>> {
+        self.compiled.load().principals.values().map(Arc::clone).collect()
+    }
+
     /// The limits of all keys and tenants, as far as they have any.
     pub fn limits(&self) -> Vec<Arc<LimitCells>> {
         let compiled = self.compiled.load();

@@ -157,6 +157,22 @@ impl RateCell {
         }
     }
 
+    /// Counts what was taken before this cell was made: units, and how long ago, the oldest first. A cell that is
+    /// further used already stays as it is.
+    pub fn resume(&self, taken: impl IntoIterator<Item = (Duration, u64)>, now: Monotonic) {
+        let (mut ahead, mut before) = (0_u64, None);
+        for (ago, units) in taken {
+            let ago = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
+            ahead = ahead.saturating_sub(before.unwrap_or(ago).saturating_sub(ago));
+            ahead = ahead.saturating_add(duration(self.per_minute, units));
+            before = Some(ago);
+        }
+        let ahead = ahead.saturating_sub(before.unwrap_or(0));
+        if ahead > 0 {
+            self.drained_at.fetch_max(nanos(now).saturating_add(ahead), Ordering::AcqRel);
+        }
+    }
+
     /// How the limit stands: of all instances together where that is known to be more used.
     pub fn standing(&self, now: Monotonic) -> Standing {
         standing(self.per_minute, self.known_ahead(now))
@@ -285,6 +301,28 @@ mod tests {
         let _kept = cell.take(50, at(0)).unwrap();
         assert_eq!(remaining(&cell.with_limit(10), at(0)), 5);
         assert_eq!(remaining(&cell.with_limit(1_000), at(0)), 500);
+    }
+
+    proptest! {
+        /// As if the cell had been there all the time.
+        #[test]
+        fn c7_a_cell_that_resumes_stands_where_its_former_self_stood(
+            mut taken in prop::collection::vec((0_u64..90_000, 0_u64..40), 0..40),
+        ) {
+            taken.sort_unstable();
+            let (before, after) = (RateCell::new(60), RateCell::new(60));
+            for (millis, units) in &taken {
+                let take = RateCell::take(&before, 0, at(*millis)).or_else(|_| RateCell::new(60).take(0, at(*millis)));
+                before.correct(take.unwrap(), *units, at(*millis));
+            }
+            let now = 90_000;
+            let ago = |millis| Duration::from_millis(now - millis);
+            after.resume(taken.iter().map(|(millis, units)| (ago(*millis), *units)), at(now));
+            prop_assert_eq!(after.own_ahead(at(now)), before.own_ahead(at(now)));
+            // A second time, or less than is known already, changes nothing.
+            after.resume([(Duration::ZERO, 0)], at(now));
+            prop_assert_eq!(after.own_ahead(at(now)), before.own_ahead(at(now)));
+        }
     }
 
     #[test]

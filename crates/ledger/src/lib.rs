@@ -103,6 +103,7 @@ mod permit;
 mod rollup;
 mod state;
 mod store;
+mod tail;
 pub mod testkit;
 mod usage;
 
@@ -130,4 +131,5 @@ pub use store::{
     AttemptEntry, Counters, Extent, Fault, JournalRow, LedgerError, LedgerStore, Recovery, Refusal,
     RollupQuery, Verification,
 };
+pub use tail::journal_since;
 pub use usage::{UsageBy, UsageKey, UsageQuery, add_up};

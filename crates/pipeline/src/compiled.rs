@@ -224,6 +224,11 @@ impl Compiled {
         Some(route)
     }
 
+    /// The routes that the configuration names.
+    pub(crate) fn named_routes(&self) -> impl Iterator<Item = &Arc<ModelRoute>> {
+        self.routes.values()
+    }
+
     /// The names of the routes, sorted.
     pub(crate) fn route_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.routes.keys().map(|name| &**name).collect();

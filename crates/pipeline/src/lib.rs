@@ -75,6 +75,7 @@ mod receive;
 mod refusal;
 mod reserve;
 mod respond;
+mod resumed_limits;
 mod scrub;
 pub mod settings;
 mod streamed;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use weighbridge_access::Limits;
+use weighbridge_pipeline::settings::Settings;
 use weighbridge_simulator::Fault;
-use weighbridge_units::NanoUsd;
+use weighbridge_units::{Monotonic, NanoUsd};
 use world::{Answer, CHAT, World, post};
 
 fn hello(model: &str) -> serde_json::Value {
@@ -28,7 +29,7 @@ fn rpm(most: u64) -> Limits {
     Limits { rpm: Some(most), ..Limits::NONE }
 }
 
-fn limit_route(world_settings: &mut weighbridge_pipeline::settings::Settings, name: &str, limits: Limits) {
+fn limit_route(world_settings: &mut Settings, name: &str, limits: Limits) {
     world_settings.routes.iter_mut().find(|route| &*route.name == name).unwrap().limits = limits;
 }
 
@@ -135,4 +136,74 @@ async fn r8_slots_are_given_back_on_every_way_out() {
     assert_eq!(refused.header("retry-after"), Some("1"));
     drop(stream);
     assert_eq!(ask(&world, &key, "only-gpt").await.status, 200);
+}
+
+/// Two instances on one ledger, the second of which starts where the first ends; each with a key in a team.
+fn one_after_another(change: impl Fn(&mut Settings), limited: Limits) -> ([World; 2], String) {
+    let ledger = weighbridge_ledger::MemoryLedger::with_rows(100_000);
+    let next = ledger.restart();
+    let mut worlds = [World::over(ledger, 1, &change, None), World::over(next, 2, &change, None)];
+    let keys = worlds.each_mut().map(|world| {
+        world.add_tenant("acme/search", |team| team.limits = limited);
+        world.add_key(|key| {
+            key.tenant = "acme/search".parse().unwrap();
+            key.limits = limited;
+        })
+    });
+    let [key, same] = keys;
+    assert_eq!(key, same);
+    (worlds, key)
+}
+
+#[tokio::test(start_paused = true)]
+async fn c7_a_restart_refills_no_limit() {
+    let per_minute = Limits {
+        rpm: Some(60),
+        tpm: Some(10_000),
+        usd_per_minute: Some(NanoUsd::new(50_000_000)),
+        ..Limits::NONE
+    };
+    let ([before, after], key) = one_after_another(|_| {}, per_minute);
+    for _ in 0..3 {
+        assert_eq!(ask(&before, &key, "only-gpt").await.status, 200);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let standing = |world: &World| {
+        let now = Monotonic::from_micros(300_000);
+        let cells = world.directory.limits();
+        let mut all: Vec<_> = cells
+            .iter()
+            .map(|it| (it.name().to_owned(), it.requests(now), it.tokens(now), it.money(now)))
+            .collect();
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        all
+    };
+    let fresh = standing(&after);
+    assert_eq!(after.pipeline.resume_limits().await.unwrap(), 3);
+    assert_eq!(standing(&after), standing(&before));
+    assert_ne!(standing(&after), fresh);
+    // What has drained is free again.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(after.pipeline.resume_limits().await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c7_a_restart_refills_no_limit_of_models_and_deployments() {
+    let at_provider = |settings: &mut Settings| {
+        settings.providers.iter_mut().for_each(|provider| provider.limits = rpm(3));
+    };
+    let at_model = |settings: &mut Settings| limit_route(settings, "only-gpt", rpm(3));
+    type Change<'a> = &'a dyn Fn(&mut Settings);
+    let changes: [(Change<'_>, &str); 3] =
+        [(&at_model, "only-gpt"), (&at_provider, "only-gpt"), (&at_provider, "openai/gpt-4.1")];
+    for (change, model) in changes {
+        let ([before, after], key) = one_after_another(change, Limits::NONE);
+        for _ in 0..3 {
+            assert_eq!(ask(&before, &key, model).await.status, 200, "{model}");
+        }
+        after.pipeline.resume_limits().await.unwrap();
+        assert_eq!(ask(&after, &key, model).await.status, 429, "{model}");
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(ask(&after, &key, model).await.status, 200, "{model}");
+    }
 }
