@@ -28,6 +28,7 @@ mod media_type;
 mod path_segment;
 mod post;
 mod sign;
+mod tunnel;
 
 pub use fetch::{Fetch, FetchBounds, FetchError, Fetched};
 pub use media_type::{Accept, InvalidMediaType, MediaType, Miscalled};
@@ -46,6 +47,7 @@ use thiserror::Error;
 pub use path_segment::path_segment;
 pub use post::Post;
 pub use sign::{Sign, Signer};
+pub use tunnel::{Duplex, Tunnel, Upgraded};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -68,6 +70,23 @@ pub trait Transport: Send + Sync {
         request: http::Request<Rope>,
         connect_timeout: Duration,
     ) -> BoxFuture<'_, Result<http::Response<ByteStream>, TransportError>>;
+
+    /// Sends a request that asks to leave HTTP (`upgrade: websocket`), on an HTTP/1.1 connection of its own.
+    /// `connection: upgrade` is the transport's; the other headers are the caller's.
+    ///
+    /// A transport that cannot do it refuses, which is what happens unless this is implemented.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    fn upgrade(
+        &self,
+        request: http::Request<Rope>,
+        connect_timeout: Duration,
+    ) -> BoxFuture<'_, Result<Upgraded, TransportError>> {
+        let _ = (request, connect_timeout);
+        let refusal = TransportError::new(Phase::Prepare, "this transport upgrades no connections");
+        Box::pin(std::future::ready(Err(refusal)))
+    }
 }
 
 /// How far a request got before it failed.

@@ -43,6 +43,7 @@ mod origin;
 mod pool;
 mod tls;
 mod transport;
+mod tunnel;
 
 pub use aws::{AwsCredentials, AwsSigner};
 pub use error::UpstreamError;

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Response, Uri};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use weighbridge_transport::{
-    BoxFuture, ByteStream, Consumed, Phase, Rope, Signer, Transport, TransportError,
+    BoxFuture, ByteStream, Consumed, Phase, Rope, Signer, Transport, TransportError, Upgraded,
 };
 
 use crate::answer::{Answer, with_causes};
 use crate::dial::dial;
 use crate::pool::{Connection, Lease, Pool};
+use crate::tunnel::Raised;
 use crate::{AllowedOrigins, Origin, Tls};
 
 /// How an [`HttpTransport`] keeps connections and what it accepts as the head of an answer.
@@ -79,13 +80,7 @@ impl HttpTransport {
                 Ok(response) => return Ok(response),
             }
         }
-        // Boxed, since it is large and rare: otherwise every request would carry the room for it.
-        let connecting = Box::pin(self.connect(&origin));
-        let connection = timeout(connect_timeout, connecting).await.unwrap_or_else(|_| {
-            let patience = connect_timeout.as_millis();
-            Err(format!("no connection to {origin} within {patience} ms"))
-        });
-        let connection = connection.map_err(|message| TransportError::new(Phase::Connect, message))?;
+        let connection = self.connect_within(&origin, connect_timeout).await?;
         self.send_on(connection, &origin, request).await.map_err(|unsent| unsent.error)
     }
 
@@ -118,6 +113,43 @@ impl HttpTransport {
         }
     }
 
+    /// A connection within the time that there is for it.
+    ///
+    /// Boxed, since it is large and rare: otherwise every request would carry the room for it.
+    fn connect_within<'a>(
+        &'a self,
+        origin: &'a Origin,
+        time: Duration,
+    ) -> BoxFuture<'a, Result<Connection, TransportError>> {
+        Box::pin(async move {
+            let connection = timeout(time, self.connect(origin))
+                .await
+                .unwrap_or_else(|_| Err(format!("no connection to {origin} within {} ms", time.as_millis())));
+            connection.map_err(|message| TransportError::new(Phase::Connect, message))
+        })
+    }
+
+    async fn raise(
+        &self,
+        mut request: Request<Rope>,
+        connect_timeout: Duration,
+    ) -> Result<Upgraded, TransportError> {
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        let origin = self.prepare(&mut request)?;
+        let mut connection = self.connect_within(&origin, connect_timeout).await?;
+        let broken = |error: hyper::Error| TransportError::new(Phase::Head, with_causes(&error));
+        let answer = connection.sender.send_request(request);
+        // Who stops waiting leaves no connection behind.
+        let lease = Lease::new(connection, origin, self.pool.clone());
+        let mut response = answer.await.map_err(broken)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let response = response.map(|incoming| -> ByteStream { Box::pin(Answer::new(incoming, lease)) });
+            return Ok(Upgraded::Declined(response));
+        }
+        let raw = hyper::upgrade::on(&mut response).await.map_err(broken)?;
+        Ok(Upgraded::Switched(response.map(|_| ()), Box::pin(Raised(TokioIo::new(raw)))))
+    }
+
     async fn start<S>(&self, stream: S) -> Result<Connection, String>
     where
         S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
@@ -126,7 +158,7 @@ impl HttpTransport {
             self.protocol.handshake(stream).await.map_err(|error| with_causes(&error))?;
         let task = tokio::spawn(async move {
             // Whoever waits for an answer gets the error; an idle connection has nobody to tell.
-            if let Err(error) = connection.await {
+            if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(error = with_causes(&error), "a connection to a provider broke");
             }
         });
@@ -171,6 +203,14 @@ impl Transport for HttpTransport {
         connect_timeout: Duration,
     ) -> BoxFuture<'_, Result<Response<ByteStream>, TransportError>> {
         Box::pin(self.exchange(request, connect_timeout))
+    }
+
+    fn upgrade(
+        &self,
+        request: Request<Rope>,
+        connect_timeout: Duration,
+    ) -> BoxFuture<'_, Result<Upgraded, TransportError>> {
+        Box::pin(self.raise(request, connect_timeout))
     }
 }
 

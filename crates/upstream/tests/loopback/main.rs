@@ -7,3 +7,4 @@ mod fetch;
 mod plain;
 mod provider;
 mod signed;
+mod upgraded;
