@@ -24,6 +24,15 @@ impl Answer {
         answer
     }
 
+    /// Whether an end is none: hyper takes a stream that was reset with NO_ERROR for one that has ended. It
+    /// has, if everything came that was announced
+    /// (<https://www.rfc-editor.org/rfc/rfc9113#section-8.1-9>).
+    fn is_cut(&self) -> bool {
+        matches!(self.lease, Some(Lease::Shared { .. }))
+            && !self.incoming.is_end_stream()
+            && self.incoming.size_hint().exact() != Some(0)
+    }
+
     fn give_back_at_end(&mut self) {
         if self.incoming.is_end_stream()
             && let Some(lease) = self.lease.take()
@@ -50,6 +59,10 @@ impl Body for Answer {
             Some(Err(error)) => {
                 self.lease = None;
                 Some(Err(TransportError::new(Phase::Body, with_causes(&error))))
+            }
+            None if self.is_cut() => {
+                self.lease = None;
+                Some(Err(TransportError::new(Phase::Body, "the server ended the stream before its end")))
             }
             None => {
                 if let Some(lease) = self.lease.take() {

@@ -1,10 +1,11 @@
 //! Making a TCP connection.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -12,23 +13,18 @@ use tokio::time::timeout;
 /// (<https://www.rfc-editor.org/rfc/rfc8305#section-5>).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Connects to the first address of `host` that answers, without Nagle's delay.
-pub(crate) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = match host.parse::<IpAddr>() {
-        Ok(address) => TcpStream::connect((address, port)).await?,
-        Err(_) => race(alternating(lookup_host((host, port)).await?)).await?,
-    };
-    without_delay(stream)
-}
+/// After so much silence the other side is asked whether it is still there, and then so often.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+const PROBE_EVERY: Duration = Duration::from_secs(10);
 
 /// Connects to the first of these addresses that answers, without Nagle's delay.
 pub(crate) async fn dial_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
-    without_delay(race(alternating(addresses.into_iter())).await?)
-}
-
-/// Nagle's algorithm against delayed acknowledgement costs 40 ms where a request takes two writes.
-fn without_delay(stream: TcpStream) -> io::Result<TcpStream> {
+    let stream = race(alternating(addresses.into_iter())).await?;
+    // Nagle's algorithm against delayed acknowledgement costs 40 ms where a request takes two writes.
     stream.set_nodelay(true)?;
+    // A firewall that has forgotten a silent connection does not say so.
+    let keep_alive = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+    SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
     Ok(stream)
 }
 
@@ -98,7 +94,8 @@ mod tests {
     #[tokio::test]
     async fn connections_do_not_wait_to_fill_packets() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = dial("127.0.0.1", listener.local_addr().unwrap().port()).await.unwrap();
+        let stream = dial_any(vec![listener.local_addr().unwrap()]).await.unwrap();
         assert!(stream.nodelay().unwrap());
+        assert!(SockRef::from(&stream).keepalive().unwrap());
     }
 }

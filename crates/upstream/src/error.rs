@@ -24,6 +24,28 @@ pub enum UpstreamError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A certificate of our own, or its key, cannot be used.
+    #[error(
+        "the client certificate cannot be used: {problem}; give the certificate and its own private key as PEM"
+    )]
+    Identity {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A proxy cannot be used. The message does not repeat its address, which may hold a password.
+    #[error("the proxy cannot be used: {problem}; write it like `http://proxy.example.com:3128`")]
+    Proxy {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// One origin is to be connected to in two ways.
+    #[error(
+        "{origin} is to be connected to in two ways; give all providers there the same HTTP version, certificates and proxy"
+    )]
+    TwoWays {
+        /// The origin.
+        origin: String,
+    },
     /// Keys of AWS cannot be used. The message names none of them.
     #[error("these AWS credentials cannot be used: {problem}; take them as AWS shows them")]
     AwsCredentials {

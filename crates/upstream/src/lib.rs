@@ -1,20 +1,23 @@
 //! Connections to providers, and to wherever content is fetched from.
 //!
 //! [`HttpTransport`] is the [`Transport`](weighbridge_transport::Transport) over real sockets:
-//! HTTP/1.1, TLS by rustls, and a small pool of kept-alive connections. It moves bytes and knows no
-//! policy:
+//! HTTP/1.1 and HTTP/2, TLS by rustls, proxies, and a small pool of kept-alive connections. It moves bytes
+//! and knows no policy:
 //!
 //! - It **never sends a request twice** that may have left this machine. A kept connection that
-//!   turns out closed before a byte was written is replaced silently; anything later is the
-//!   caller's to judge, by [`Consumed`](weighbridge_transport::Consumed).
+//!   turns out closed before a byte was written is replaced silently, and so is an HTTP/2 connection whose
+//!   server says that it has not looked at the request; anything else is the caller's to judge, by
+//!   [`Consumed`](weighbridge_transport::Consumed).
 //! - **Dropping cancels.** Who drops the future of a request, or the body of its answer before the
-//!   end, closes the connection, and the provider sees it.
+//!   end, closes the connection or resets the stream, and the provider sees it.
 //! - **Only the configured providers are called.** [`AllowedOrigins`] lists them; any other address
 //!   is refused before a name is resolved.
 //! - **What is signed is what is sent.** A request may bring its
 //!   [`Signer`](weighbridge_transport::Signer), for instance an [`AwsSigner`]: it signs the path, the
 //!   `host` header and the bytes that go over the wire, last of all.
-//! - The only time-out here is the one of connecting. All others belong to the caller.
+//! - The time-outs here are those of connections: making one, keeping one, asking one whether it is alive.
+//!   Those of requests belong to the caller.
+//! - Each origin may have [`OriginOptions`]: a version of HTTP, roots and a client certificate, a proxy.
 //!
 //! [`GuardedFetch`] is the [`Fetch`](weighbridge_transport::Fetch) over real sockets. Its URLs come from
 //! strangers, so it shares no list and no connection with the transport: it goes to public addresses
@@ -34,22 +37,31 @@
 //! # Ok::<(), weighbridge_upstream::UpstreamError>(())
 //! ```
 
+mod allowed;
 mod answer;
 mod aws;
+mod connect;
 mod dial;
 mod error;
+mod failure;
 mod fetch;
+mod names;
 mod origin;
 mod pool;
+mod proxy;
+mod proxy_environment;
 mod tls;
 mod transport;
 mod tunnel;
 
+pub use allowed::{AllowedOrigins, HttpVersion, OriginOptions};
 pub use aws::{AwsCredentials, AwsSigner};
 pub use error::UpstreamError;
 pub use fetch::{
     AddressPolicy, FetchOptions, GuardedFetch, Purpose, Resolve, SystemResolver, special_purpose,
 };
-pub use origin::{AllowedOrigins, Origin};
+pub use origin::Origin;
+pub use proxy::Proxy;
+pub use proxy_environment::ProxyEnvironment;
 pub use tls::Tls;
 pub use transport::{HttpTransport, TransportOptions};

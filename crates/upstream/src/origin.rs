@@ -1,10 +1,9 @@
-//! Which addresses may be called.
+//! Scheme, host and port of a provider.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use http::Uri;
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, InvalidUriParts, Parts, PathAndQuery, Scheme};
 
 use crate::UpstreamError;
 
@@ -66,6 +65,20 @@ impl Origin {
         self.authority.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 })
     }
 
+    /// Host and port, both written out: what a proxy is asked for.
+    pub(crate) fn host_and_port(&self) -> String {
+        format!("{}:{}", self.authority.host(), self.port())
+    }
+
+    /// The absolute address of a path here.
+    pub(crate) fn absolute(&self, path: Option<PathAndQuery>) -> Result<Uri, InvalidUriParts> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+        Uri::from_parts(parts)
+    }
+
     /// What belongs into the `host` header.
     pub(crate) fn authority(&self) -> &str {
         self.authority.as_str()
@@ -75,62 +88,6 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.authority)
-    }
-}
-
-/// The origins that may be called: a handle, shared by the transports of all cores.
-///
-/// A reload of the configuration replaces the list under running requests, which finish.
-#[derive(Debug, Clone, Default)]
-pub struct AllowedOrigins {
-    /// Searched one by one: there are a handful, and hashing one name costs more than comparing it
-    /// with all of them.
-    origins: Arc<RwLock<Vec<Origin>>>,
-}
-
-impl AllowedOrigins {
-    /// Allows the origins of these base URLs, and no others.
-    ///
-    /// # Errors
-    /// [`UpstreamError::Origin`] for the first one that is no address of a provider.
-    pub fn of<I>(base_urls: I) -> Result<Self, UpstreamError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
-        let allowed = Self::default();
-        allowed.replace(base_urls)?;
-        Ok(allowed)
-    }
-
-    /// Allows the origins of these base URLs instead of the ones so far.
-    ///
-    /// # Errors
-    /// [`UpstreamError::Origin`] for the first one that is no address of a provider; then nothing
-    /// changes.
-    pub fn replace<I>(&self, base_urls: I) -> Result<(), UpstreamError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
-        let origins = base_urls
-            .into_iter()
-            .map(|url| {
-                let url = url.as_ref();
-                let uri: Uri = url.parse().map_err(|_| UpstreamError::Origin {
-                    url: url.to_owned(),
-                    problem: "it cannot be read as a URL",
-                })?;
-                Origin::of(&uri)
-            })
-            .collect::<Result<_, _>>()?;
-        *self.origins.write().unwrap_or_else(PoisonError::into_inner) = origins;
-        Ok(())
-    }
-
-    /// Whether `origin` may be called.
-    pub fn allows(&self, origin: &Origin) -> bool {
-        self.origins.read().unwrap_or_else(PoisonError::into_inner).contains(origin)
     }
 }
 
@@ -163,15 +120,5 @@ mod tests {
         }
         let secret = origin("https://user:hunter2@example.com").unwrap_err().to_string();
         assert!(!secret.contains("hunter2"), "{secret}");
-    }
-
-    #[test]
-    fn replacing_with_a_mistake_changes_nothing() {
-        let allowed = AllowedOrigins::of(["https://a.example"]).unwrap();
-        assert!(allowed.replace(["https://b.example", "nonsense url"]).is_err());
-        assert!(allowed.allows(&origin("https://a.example/v1").unwrap()));
-        assert!(!allowed.allows(&origin("https://b.example/v1").unwrap()));
-        allowed.replace(["https://b.example"]).unwrap();
-        assert!(!allowed.allows(&origin("https://a.example").unwrap()));
     }
 }

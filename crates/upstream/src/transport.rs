@@ -3,20 +3,24 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
 use weighbridge_transport::{
     BoxFuture, ByteStream, Consumed, Phase, Rope, Signer, Transport, TransportError, Upgraded,
 };
 
+use crate::allowed::Manner;
 use crate::answer::{Answer, with_causes};
-use crate::dial::dial;
-use crate::pool::{Connection, Lease, Pool};
+use crate::connect::Connector;
+use crate::failure::failure;
+use crate::names::Names;
+use crate::pool::{Connection, Keeping, Lease, Loan, OwnLease, Pool, Taken};
 use crate::tunnel::Raised;
-use crate::{AllowedOrigins, Origin, Tls};
+use crate::{AllowedOrigins, Origin, Resolve, SystemResolver, Tls};
+
+/// Most header lines of an answer: hyper's own bound for HTTP/1.1.
+const HEADER_LINES: usize = 100;
 
 /// How an [`HttpTransport`] keeps connections and what it accepts as the head of an answer.
 #[derive(Debug, Clone)]
@@ -24,11 +28,14 @@ pub struct TransportOptions {
     /// How long a connection may wait for its next request. Below the 60 s after which common load
     /// balancers close, so that it is rarely they who close.
     pub idle_timeout: Duration,
+    /// How old a connection may grow and still take requests. A new one asks for the address again, so that
+    /// a provider that has moved is followed.
+    pub max_age: Duration,
     /// Most connections that wait for each origin; more are closed.
     pub idle_per_origin: usize,
-    /// Largest head of an answer, in bytes. It may have 100 header lines, which is hyper's bound.
+    /// Largest head of an answer, in bytes. It may have 100 header lines.
     pub head_bytes: usize,
-    /// Whom encrypted connections trust.
+    /// Whom encrypted connections trust, where an origin's options do not say.
     pub tls: Tls,
 }
 
@@ -36,6 +43,7 @@ impl Default for TransportOptions {
     fn default() -> Self {
         Self {
             idle_timeout: Duration::from_secs(50),
+            max_age: Duration::from_secs(300),
             idle_per_origin: 1024,
             head_bytes: 64 * 1024,
             tls: Tls::default(),
@@ -43,28 +51,32 @@ impl Default for TransportOptions {
     }
 }
 
-/// Sends requests over HTTP/1.1, on connections that it keeps.
+/// Sends requests over HTTP/1.1 and HTTP/2, on connections that it keeps.
 ///
 /// It needs a tokio runtime with I/O and time; each connection is a task of the runtime that first
 /// used it.
 pub struct HttpTransport {
     origins: AllowedOrigins,
-    tls: Tls,
-    protocol: http1::Builder,
+    connector: Connector,
     pool: Arc<Pool>,
 }
 
 impl HttpTransport {
     /// A transport that calls `origins` only. Make one for each runtime.
     pub fn new(origins: AllowedOrigins, options: TransportOptions) -> Self {
-        let mut protocol = http1::Builder::new();
-        protocol.max_header_size(options.head_bytes);
-        Self {
-            origins,
-            tls: options.tls,
-            protocol,
-            pool: Pool::new(options.idle_timeout, options.idle_per_origin),
-        }
+        Self::resolving_by(origins, options, SystemResolver)
+    }
+
+    /// One that asks `resolver` for addresses.
+    pub fn resolving_by(
+        origins: AllowedOrigins,
+        options: TransportOptions,
+        resolver: impl Resolve + 'static,
+    ) -> Self {
+        let keeping =
+            Keeping { idle: options.idle_timeout, age: options.max_age, per_origin: options.idle_per_origin };
+        let connector = Connector::new(&options, Names::new(Arc::new(resolver)));
+        Self { origins, connector, pool: Pool::new(keeping) }
     }
 
     async fn exchange(
@@ -72,25 +84,38 @@ impl HttpTransport {
         mut request: Request<Rope>,
         connect_timeout: Duration,
     ) -> Result<Response<ByteStream>, TransportError> {
-        let origin = self.prepare(&mut request)?;
-        while let Some(connection) = self.pool.take(&origin) {
-            match self.send_on(connection, &origin, request).await {
-                Err(Unsent { request: Some(unwritten), .. }) => request = *unwritten,
-                Err(Unsent { error, request: None }) => return Err(error),
+        let (origin, manner) = self.prepare(&mut request)?;
+        loop {
+            let kept = self.pool.take(manner.peer);
+            let is_kept = kept.is_some();
+            // What is large and rare is boxed: otherwise every request would carry the room for it.
+            let taken = match kept {
+                Some(taken) => taken,
+                None => {
+                    let (connector, pool) = (&self.connector, &self.pool);
+                    Box::pin(connector.within(connect_timeout, &self.origins, &origin, manner, pool)).await?
+                }
+            };
+            let sent = match taken {
+                Taken::Own(connection) => self.send_alone(connection, manner, request).await,
+                Taken::Shared(loan) => Box::pin(send_shared(loan, &origin, request)).await,
+            };
+            match sent {
                 Ok(response) => return Ok(response),
+                Err(Unsent { request: Some(unsent), .. }) if is_kept => request = *unsent,
+                Err(unsent) => return Err(unsent.error),
             }
         }
-        let connection = self.connect_within(&origin, connect_timeout).await?;
-        self.send_on(connection, &origin, request).await.map_err(|unsent| unsent.error)
     }
 
     /// Checks the address and brings the request into the form that goes over the wire.
-    fn prepare(&self, request: &mut Request<Rope>) -> Result<Origin, TransportError> {
+    fn prepare(&self, request: &mut Request<Rope>) -> Result<(Origin, Manner), TransportError> {
         let refuse = |message: String| TransportError::new(Phase::Prepare, message);
         let origin = Origin::of(request.uri()).map_err(|error| refuse(error.to_string()))?;
-        if !self.origins.allows(&origin) {
-            return Err(refuse(format!("{origin} is not the address of a configured provider")));
-        }
+        let manner = self
+            .origins
+            .manner(&origin)
+            .ok_or_else(|| refuse(format!("{origin} is not the address of a configured provider")))?;
         let host = HeaderValue::from_str(origin.authority()).map_err(|error| refuse(error.to_string()))?;
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
@@ -99,34 +124,48 @@ impl HttpTransport {
         headers.remove(TRANSFER_ENCODING);
         headers.insert(HOST, host);
         Signer::apply(request, SystemTime::now())?;
-        Ok(origin)
-    }
-
-    async fn connect(&self, origin: &Origin) -> Result<Connection, String> {
-        let failed = |message: String| format!("cannot connect to {origin}: {message}");
-        let stream = dial(origin.host(), origin.port()).await.map_err(|error| failed(error.to_string()))?;
-        if origin.is_tls() {
-            let stream = self.tls.handshake(origin.host(), stream).await.map_err(failed)?;
-            self.start(TokioIo::new(stream)).await.map_err(failed)
-        } else {
-            self.start(TokioIo::new(stream)).await.map_err(failed)
+        if manner.is_forwarded {
+            self.address_to_proxy(request, &origin).map_err(refuse)?;
         }
+        Ok((origin, manner))
     }
 
-    /// A connection within the time that there is for it.
-    ///
-    /// Boxed, since it is large and rare: otherwise every request would carry the room for it.
-    fn connect_within<'a>(
-        &'a self,
-        origin: &'a Origin,
-        time: Duration,
-    ) -> BoxFuture<'a, Result<Connection, TransportError>> {
-        Box::pin(async move {
-            let connection = timeout(time, self.connect(origin))
-                .await
-                .unwrap_or_else(|_| Err(format!("no connection to {origin} within {} ms", time.as_millis())));
-            connection.map_err(|message| TransportError::new(Phase::Connect, message))
-        })
+    /// What a proxy is handed names the whole address, and who asks
+    /// (<https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2>).
+    fn address_to_proxy(&self, request: &mut Request<Rope>, origin: &Origin) -> Result<(), String> {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = origin.absolute(path).map_err(|error| error.to_string())?;
+        let options = self.origins.options(origin);
+        let proxy = options.as_ref().and_then(|options| options.proxy.as_ref());
+        if let Some(value) = proxy.and_then(|proxy| proxy.authorization()) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, value.clone());
+        }
+        Ok(())
+    }
+
+    async fn send_alone(
+        &self,
+        mut connection: Connection,
+        manner: Manner,
+        request: Request<Rope>,
+    ) -> Result<Response<ByteStream>, Unsent> {
+        let answer = connection.sender.try_send_request(request);
+        let lease = OwnLease::new(connection, manner.peer, self.pool.clone());
+        match answer.await {
+            Ok(response) => {
+                Ok(response
+                    .map(|incoming| -> ByteStream { Box::pin(Answer::new(incoming, Lease::Own(lease))) }))
+            }
+            Err(mut failed) => {
+                // hyper hands the request back if, and only if, it wrote nothing of it.
+                let request = failed.take_message().map(Box::new);
+                let mut error = failure(failed.error()).error;
+                if request.is_some() {
+                    error.consumed = Consumed::No;
+                }
+                Err(Unsent { error, request })
+            }
+        }
     }
 
     async fn raise(
@@ -135,62 +174,61 @@ impl HttpTransport {
         connect_timeout: Duration,
     ) -> Result<Upgraded, TransportError> {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        let origin = self.prepare(&mut request)?;
-        let mut connection = self.connect_within(&origin, connect_timeout).await?;
-        let broken = |error: hyper::Error| TransportError::new(Phase::Head, with_causes(&error));
+        let (origin, manner) = self.prepare(&mut request)?;
+        let mut connection =
+            self.connector.alone(connect_timeout, &self.origins, &origin, manner, &self.pool).await?;
         let answer = connection.sender.send_request(request);
         // Who stops waiting leaves no connection behind.
-        let lease = Lease::new(connection, origin, self.pool.clone());
-        let mut response = answer.await.map_err(broken)?;
+        let lease = Lease::Own(OwnLease::new(connection, manner.peer, self.pool.clone()));
+        let mut response = answer.await.map_err(|error| failure(&error).error)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let response = response.map(|incoming| -> ByteStream { Box::pin(Answer::new(incoming, lease)) });
             return Ok(Upgraded::Declined(response));
         }
+        let broken = |error: hyper::Error| TransportError::new(Phase::Head, with_causes(&error));
         let raw = hyper::upgrade::on(&mut response).await.map_err(broken)?;
         Ok(Upgraded::Switched(response.map(|_| ()), Box::pin(Raised(TokioIo::new(raw)))))
     }
+}
 
-    async fn start<S>(&self, stream: S) -> Result<Connection, String>
-    where
-        S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-    {
-        let (sender, connection) =
-            self.protocol.handshake(stream).await.map_err(|error| with_causes(&error))?;
-        let task = tokio::spawn(async move {
-            // Whoever waits for an answer gets the error; an idle connection has nobody to tell.
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(error = with_causes(&error), "a connection to a provider broke");
-            }
-        });
-        Ok(Connection { sender, task: task.abort_handle() })
+/// Sends a request as one stream among others.
+async fn send_shared(
+    loan: Loan,
+    origin: &Origin,
+    request: Request<Rope>,
+) -> Result<Response<ByteStream>, Unsent> {
+    let Loan { mut sender, stream } = loan;
+    // A copy goes, slices shared: the server may say that it has not looked at it.
+    let mut sent = request.clone();
+    sent.headers_mut().remove(HOST);
+    let path = request.uri().path_and_query().cloned();
+    match origin.absolute(path) {
+        Ok(uri) => *sent.uri_mut() = uri,
+        Err(error) => {
+            let error = TransportError::new(Phase::Prepare, error.to_string());
+            return Err(Unsent { error, request: None });
+        }
     }
-
-    async fn send_on(
-        &self,
-        mut connection: Connection,
-        origin: &Origin,
-        request: Request<Rope>,
-    ) -> Result<Response<ByteStream>, Unsent> {
-        let answer = connection.sender.try_send_request(request);
-        let lease = Lease::new(connection, origin.clone(), self.pool.clone());
-        match answer.await {
-            Ok(response) => {
-                Ok(response.map(|incoming| -> ByteStream { Box::pin(Answer::new(incoming, lease)) }))
+    match sender.try_send_request(sent).await {
+        Ok(response) if response.headers().len() > HEADER_LINES => {
+            let error = TransportError::new(Phase::Head, "the answer has too many headers");
+            Err(Unsent { error, request: None })
+        }
+        Ok(response) => Ok(response
+            .map(|incoming| -> ByteStream { Box::pin(Answer::new(incoming, Lease::Shared { stream })) })),
+        Err(mut failed) => {
+            let mut found = failure(failed.error());
+            if failed.take_message().is_some() {
+                found.error.consumed = Consumed::No;
+                found.try_elsewhere = true;
             }
-            Err(mut failure) => {
-                // hyper hands the request back if, and only if, it wrote nothing of it.
-                let request = failure.take_message().map(Box::new);
-                let mut error = TransportError::new(Phase::Head, with_causes(failure.error()));
-                if request.is_some() {
-                    error.consumed = Consumed::No;
-                }
-                Err(Unsent { error, request })
-            }
+            Err(Unsent { error: found.error, request: found.try_elsewhere.then(|| Box::new(request)) })
         }
     }
 }
 
-/// A request that got no answer, and the request itself if nothing of it was written.
+/// A request that got no answer, and the request itself where another connection may take it: certainly
+/// nothing of it was consumed.
 struct Unsent {
     error: TransportError,
     request: Option<Box<Request<Rope>>>,

@@ -26,6 +26,7 @@ use weighbridge_transport::{BoxFuture, Fetch, FetchBounds, FetchError, Fetched, 
 use crate::Tls;
 use crate::answer::with_causes;
 use crate::dial::dial_any;
+use crate::tls::HTTP1;
 
 pub use address::{AddressPolicy, Purpose, special_purpose};
 pub use resolve::{Resolve, SystemResolver};
@@ -154,7 +155,7 @@ impl GuardedFetch {
                 Host::Name(name) => name.clone(),
                 Host::Address(address) => address.to_string(),
             };
-            let stream = self.options.tls.handshake(&name, stream).await.map_err(broken)?;
+            let stream = self.options.tls.handshake(&name, stream, &[HTTP1]).await.map_err(broken)?;
             self.open(TokioIo::new(stream), connections).await
         } else {
             self.open(TokioIo::new(stream), connections).await

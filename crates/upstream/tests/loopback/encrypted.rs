@@ -18,15 +18,21 @@ const CERTIFICATE: &[u8] = include_bytes!("tls/server.pem");
 const PRIVATE_KEY: &[u8] = include_bytes!("tls/server.key");
 
 pub(crate) fn acceptor() -> TlsAcceptor {
+    acceptor_of(&[])
+}
+
+/// One that offers these protocols.
+pub(crate) fn acceptor_of(protocols: &[&[u8]]) -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(PRIVATE_KEY).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 

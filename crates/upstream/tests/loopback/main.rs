@@ -4,6 +4,8 @@
 
 mod encrypted;
 mod fetch;
+mod framed;
+mod http2;
 mod plain;
 mod provider;
 mod signed;
