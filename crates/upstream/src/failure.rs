@@ -45,7 +45,7 @@ pub(crate) fn failure(error: &hyper::Error) -> Failure {
 
 /// Whether the server has refused us, rather than the request: in TLS 1.3 its judgement of a client's
 /// certificate comes after the handshake has ended for the client
-/// (<https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4>).
+/// (<https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4>). These alerts are of handshakes only.
 fn was_unwelcome(error: &io::Error) -> bool {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(
@@ -59,6 +59,8 @@ fn was_unwelcome(error: &io::Error) -> bool {
                 | Alert::CertificateUnknown
                 | Alert::UnknownCA
                 | Alert::AccessDenied
+                | Alert::DecryptError
+                | Alert::HandshakeFailure
         ))
     )
 }

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
 
+mod certificates;
 mod encrypted;
 mod fetch;
 mod framed;
 mod http2;
 mod plain;
 mod provider;
+mod proxied;
 mod signed;
 mod upgraded;

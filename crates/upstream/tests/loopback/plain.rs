@@ -1,5 +1,7 @@
 //! In the clear: reuse, stale connections, faults, limits, cancelling.
 
+use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::provider::{Provider, Reply};
@@ -7,8 +9,10 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
-use weighbridge_transport::{ByteStream, Consumed, Phase, Rope, Transport, TransportError};
-use weighbridge_upstream::{AllowedOrigins, HttpTransport, TransportOptions};
+use weighbridge_transport::{BoxFuture, ByteStream, Consumed, Phase, Rope, Transport, TransportError};
+use weighbridge_upstream::{
+    AllowedOrigins, HttpTransport, HttpVersion, OriginOptions, Resolve, TransportOptions,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -206,4 +210,57 @@ async fn no_more_connections_wait_than_allowed() {
         text(response.unwrap()).await.unwrap();
     }
     provider.closed(2).await;
+}
+
+/// Addresses in turn; then none.
+struct Moves(std::sync::Mutex<std::collections::VecDeque<IpAddr>>);
+
+impl Resolve for Moves {
+    fn resolve<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        let next = self.0.lock().unwrap().pop_front().map(|address| vec![address]);
+        Box::pin(async { next.ok_or_else(|| io::Error::other("no such name")) })
+    }
+}
+
+fn resolving(url: &str, moves: &[&str]) -> HttpTransport {
+    let addresses = moves.iter().map(|address| address.parse().unwrap()).collect();
+    let origins = AllowedOrigins::of([url]).unwrap();
+    let options = TransportOptions { max_age: Duration::ZERO, ..TransportOptions::default() };
+    HttpTransport::resolving_by(origins, options, Moves(std::sync::Mutex::new(addresses)))
+}
+
+#[tokio::test]
+async fn an_old_connection_is_not_kept_and_a_provider_that_moves_is_followed() {
+    let provider = Provider::start([Reply::ok("one"), Reply::ok("two")]).await;
+    let url = format!("http://api.test:{}/", provider.port());
+    // Where it is first, nobody listens: the next connection asks again.
+    let transport = resolving(&url, &["127.0.0.3", "127.0.0.1"]);
+    let error = transport.send(request(url.clone()), PATIENCE).await.map(|_| ()).unwrap_err();
+    assert_eq!((error.phase, error.consumed), (Phase::Connect, Consumed::No), "{error}");
+    for (expected, connections) in [("one", 1), ("two", 2)] {
+        let response = transport.send(request(url.clone()), PATIENCE).await.unwrap();
+        assert_eq!(text(response).await.unwrap(), expected);
+        assert_eq!(provider.connections(), connections);
+    }
+    assert!(provider.requests()[0].contains(&format!("host: api.test:{}\r\n", provider.port())));
+}
+
+#[tokio::test]
+async fn a_name_without_address_consumed_nothing() {
+    let url = "http://api.test/";
+    let error = resolving(url, &[]).send(request(url.into()), PATIENCE).await.map(|_| ()).unwrap_err();
+    assert_eq!((error.phase, error.consumed), (Phase::Connect, Consumed::No), "{error}");
+    assert!(error.message.contains("http://api.test: no such name"), "{error}");
+}
+
+#[tokio::test]
+async fn a_changed_origin_gets_new_connections() {
+    let provider = Provider::start([Reply::ok("one"), Reply::ok("two")]).await;
+    let origins = AllowedOrigins::of([provider.url("/")]).unwrap();
+    let transport = HttpTransport::new(origins.clone(), TransportOptions::default());
+    text(send(&transport, &provider).await.unwrap()).await.unwrap();
+    let http1 = OriginOptions { http: HttpVersion::Http1, ..OriginOptions::default() };
+    origins.replace_with([(provider.url("/"), http1)]).unwrap();
+    text(send(&transport, &provider).await.unwrap()).await.unwrap();
+    assert_eq!(provider.connections(), 2);
 }
