@@ -41,6 +41,8 @@ mod allowed;
 mod answer;
 mod aws;
 mod connect;
+mod decoded;
+mod decoder;
 mod dial;
 mod error;
 mod failure;

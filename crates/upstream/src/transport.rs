@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use weighbridge_transport::{
@@ -13,6 +15,7 @@ use weighbridge_transport::{
 use crate::allowed::Manner;
 use crate::answer::{Answer, with_causes};
 use crate::connect::Connector;
+use crate::decoded::{Bounds, decoded};
 use crate::failure::failure;
 use crate::names::Names;
 use crate::pool::{Connection, Keeping, Lease, Loan, OwnLease, Pool, Taken};
@@ -21,6 +24,9 @@ use crate::{AllowedOrigins, Origin, Resolve, SystemResolver, Tls};
 
 /// Most header lines of an answer: hyper's own bound for HTTP/1.1.
 const HEADER_LINES: usize = 100;
+
+/// What compression may make of an answer's beginning, whatever the ratio, in bytes.
+const DECODED_FREE: u64 = 1024 * 1024;
 
 /// How an [`HttpTransport`] keeps connections and what it accepts as the head of an answer.
 #[derive(Debug, Clone)]
@@ -35,6 +41,11 @@ pub struct TransportOptions {
     pub idle_per_origin: usize,
     /// Largest head of an answer, in bytes. It may have 100 header lines.
     pub head_bytes: usize,
+    /// Largest answer after decompression, in bytes. What is not compressed has no bound here.
+    pub decoded_bytes: u64,
+    /// Most bytes after decompression for each that came, beyond the first MiB. Texts that repeat themselves
+    /// reach a few dozen.
+    pub decoded_ratio: u64,
     /// Whom encrypted connections trust, where an origin's options do not say.
     pub tls: Tls,
 }
@@ -46,6 +57,8 @@ impl Default for TransportOptions {
             max_age: Duration::from_secs(300),
             idle_per_origin: 1024,
             head_bytes: 64 * 1024,
+            decoded_bytes: 256 * 1024 * 1024,
+            decoded_ratio: 100,
             tls: Tls::default(),
         }
     }
@@ -59,6 +72,7 @@ pub struct HttpTransport {
     origins: AllowedOrigins,
     connector: Connector,
     pool: Arc<Pool>,
+    decoding: Bounds,
 }
 
 impl HttpTransport {
@@ -76,7 +90,9 @@ impl HttpTransport {
         let keeping =
             Keeping { idle: options.idle_timeout, age: options.max_age, per_origin: options.idle_per_origin };
         let connector = Connector::new(&options, Names::new(Arc::new(resolver)));
-        Self { origins, connector, pool: Pool::new(keeping) }
+        let decoding =
+            Bounds { bytes: options.decoded_bytes, ratio: options.decoded_ratio, free: DECODED_FREE };
+        Self { origins, connector, pool: Pool::new(keeping), decoding }
     }
 
     async fn exchange(
@@ -84,7 +100,14 @@ impl HttpTransport {
         mut request: Request<Rope>,
         connect_timeout: Duration,
     ) -> Result<Response<ByteStream>, TransportError> {
+        // Who names encodings can read them. Else there should be none, and if there is one all the same,
+        // nobody behind us has to know it.
+        let decodes = !request.headers().contains_key(ACCEPT_ENCODING);
         let (origin, manner) = self.prepare(&mut request)?;
+        if decodes {
+            // Behind the signature, since proxies change it.
+            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         loop {
             let kept = self.pool.take(manner.peer);
             let is_kept = kept.is_some();
@@ -101,6 +124,7 @@ impl HttpTransport {
                 Taken::Shared(loan) => Box::pin(send_shared(loan, &origin, request)).await,
             };
             match sent {
+                Ok(response) if decodes => return decoded(response, self.decoding),
                 Ok(response) => return Ok(response),
                 Err(Unsent { request: Some(unsent), .. }) if is_kept => request = *unsent,
                 Err(unsent) => return Err(unsent.error),

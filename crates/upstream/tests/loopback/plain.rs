@@ -264,3 +264,28 @@ async fn a_changed_origin_gets_new_connections() {
     text(send(&transport, &provider).await.unwrap()).await.unwrap();
     assert_eq!(provider.connections(), 2);
 }
+
+#[tokio::test]
+async fn compressed_answers_are_decoded_unless_somebody_asked_for_them() {
+    let zipped = zstd::encode_all(&b"a small answer"[..], 1).unwrap();
+    let reply = || Reply::with("content-encoding: zstd", &zipped);
+    let provider = Provider::start([reply(), reply(), Reply::with("content-encoding: dcb", b"?")]).await;
+    let transport = transport_to(&provider);
+    let response = send(&transport, &provider).await.unwrap();
+    assert!(response.headers().is_empty(), "{:?}", response.headers());
+    assert_eq!(text(response).await.unwrap(), "a small answer");
+
+    let mut asking = request(provider.url("/"));
+    asking.headers_mut().insert("accept-encoding", "zstd".parse().unwrap());
+    let response = transport.send(asking, PATIENCE).await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "zstd");
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), zipped);
+
+    let error = send(&transport, &provider).await.map(|_| ()).unwrap_err();
+    assert_eq!((error.phase, error.consumed), (Phase::Head, Consumed::Maybe), "{error}");
+    for (request, asked) in provider.requests().iter().zip(["identity", "zstd", "identity"]) {
+        assert!(request.contains(&format!("accept-encoding: {asked}\r\n")), "{request}");
+    }
+    // The connection of a decoded answer is used again.
+    assert_eq!(provider.connections(), 1);
+}

@@ -37,6 +37,12 @@ impl Reply {
         Self { bytes: bytes.into().into_bytes(), then: Then::ReadOn }
     }
 
+    /// An answer with this header and this body of any bytes.
+    pub(crate) fn with(header: &str, body: &[u8]) -> Self {
+        let head = format!("HTTP/1.1 200 OK\r\n{header}\r\ncontent-length: {}\r\n\r\n", body.len());
+        Self { bytes: [head.as_bytes(), body].concat(), then: Then::ReadOn }
+    }
+
     /// Nothing but a reset.
     pub(crate) fn reset() -> Self {
         Self { bytes: Vec::new(), then: Then::Reset }
