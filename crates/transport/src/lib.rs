@@ -24,13 +24,16 @@
 //! ```
 
 mod fetch;
+mod issued;
 mod media_type;
 mod path_segment;
 mod post;
+mod query_key;
 mod sign;
 mod tunnel;
 
 pub use fetch::{Fetch, FetchBounds, FetchError, Fetched};
+pub use issued::{Generation, Issue, Issued};
 pub use media_type::{Accept, InvalidMediaType, MediaType, Miscalled};
 
 use std::collections::VecDeque;
@@ -46,6 +49,7 @@ use thiserror::Error;
 
 pub use path_segment::path_segment;
 pub use post::Post;
+pub use query_key::QueryKey;
 pub use sign::{Sign, Signer};
 pub use tunnel::{Duplex, Tunnel, Upgraded};
 
@@ -60,7 +64,7 @@ pub trait Transport: Send + Sync {
     /// Sends `request` and waits for the head of the answer.
     ///
     /// The URI is absolute (`https://host/path`); `host` and `content-length` are the transport's. A
-    /// [`Signer`] among the extensions signs the request last.
+    /// [`Signer`] among the extensions signs the request last, and an [`Issued`] credential is put on before.
     /// Establishing a connection, TLS included, may take `connect_timeout`.
     ///
     /// # Errors
@@ -95,6 +99,8 @@ pub trait Transport: Send + Sync {
 pub enum Phase {
     /// The request could not be formed, or its address is not allowed; nothing was sent.
     Prepare,
+    /// The provider's issuer of credentials gave none that is valid; nothing was sent.
+    Credential,
     /// Resolving, connecting, or the TLS handshake.
     Connect,
     /// Writing the request or waiting for the head of the answer.
@@ -128,7 +134,7 @@ impl TransportError {
     /// An error in `phase`; what was consumed follows from it.
     pub fn new(phase: Phase, message: impl Into<String>) -> Self {
         let consumed = match phase {
-            Phase::Prepare | Phase::Connect => Consumed::No,
+            Phase::Prepare | Phase::Credential | Phase::Connect => Consumed::No,
             Phase::Head | Phase::Body => Consumed::Maybe,
         };
         Self { phase, consumed, message: message.into() }
@@ -248,6 +254,7 @@ mod tests {
     fn only_what_was_never_sent_is_certainly_not_consumed() {
         for (phase, consumed) in [
             (Phase::Prepare, Consumed::No),
+            (Phase::Credential, Consumed::No),
             (Phase::Connect, Consumed::No),
             (Phase::Head, Consumed::Maybe),
             (Phase::Body, Consumed::Maybe),
