@@ -77,6 +77,11 @@ impl AwsCredentials {
         }
         Ok(Self { access_key_id, secret_access_key, session_token })
     }
+
+    /// What must not be shown of them.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        std::iter::once(&self.secret_access_key).chain(&self.session_token)
+    }
 }
 
 /// Signs requests to one service of AWS in one region.
@@ -119,15 +124,20 @@ impl AwsSigner {
     /// # Errors
     /// [`UpstreamError::AwsScope`] where one of them is not of lower-case letters, digits and hyphens.
     pub fn new(credentials: AwsCredentials, region: &str, service: &str) -> Result<Self, UpstreamError> {
-        for name in [region, service] {
-            let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            if name.is_empty() || !name.bytes().all(is_name) {
-                return Err(UpstreamError::AwsScope { name: name.to_owned() });
-            }
-        }
+        Self::check_scope(region)?;
+        Self::check_scope(service)?;
         let mut settings = SigningSettings::default();
         settings.excluded_headers = Some(UNSIGNED.map(Cow::Borrowed).to_vec());
         Ok(Self { credentials, region: region.to_owned(), service: service.to_owned(), settings })
+    }
+
+    /// Whether that can be a region or a service.
+    pub(crate) fn check_scope(name: &str) -> Result<(), UpstreamError> {
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.is_empty() || !name.bytes().all(is_name) {
+            return Err(UpstreamError::AwsScope { name: name.to_owned() });
+        }
+        Ok(())
     }
 
     /// The headers that sign a request: `x-amz-date`, `authorization`, and the session token.

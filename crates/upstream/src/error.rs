@@ -58,4 +58,10 @@ pub enum UpstreamError {
         /// The name as it was given.
         name: String,
     },
+    /// A source of credentials cannot be one. The message names no secret.
+    #[error("this credential cannot be used: {problem}")]
+    Credential {
+        /// What is wrong with it.
+        problem: String,
+    },
 }

@@ -18,6 +18,8 @@
 //! - The time-outs here are those of connections: making one, keeping one, asking one whether it is alive.
 //!   Those of requests belong to the caller.
 //! - Each origin may have [`OriginOptions`]: a version of HTTP, roots and a client certificate, a proxy.
+//! - **Issued credentials are renewed.** An [`IssuedCredential`] gets access tokens and temporary keys
+//!   from whoever issues them, before they end, once for however many requests.
 //!
 //! [`GuardedFetch`] is the [`Fetch`](weighbridge_transport::Fetch) over real sockets. Its URLs come from
 //! strangers, so it shares no list and no connection with the transport: it goes to public addresses
@@ -41,6 +43,7 @@ mod allowed;
 mod answer;
 mod aws;
 mod connect;
+mod credentials;
 mod decoded;
 mod decoder;
 mod dial;
@@ -58,6 +61,11 @@ mod tunnel;
 
 pub use allowed::{AllowedOrigins, HttpVersion, OriginOptions};
 pub use aws::{AwsCredentials, AwsSigner};
+pub use credentials::{
+    AssumeRole, AwsSource, ContainerKeys, CredentialError, CredentialSource, EntraClient, EntraProof,
+    EntraSource, GoogleMetadata, GoogleSource, InstanceKeys, IssueOptions, IssuedCredential, ManagedIdentity,
+    WebIdentity,
+};
 pub use error::UpstreamError;
 pub use fetch::{
     AddressPolicy, FetchOptions, GuardedFetch, Purpose, Resolve, SystemResolver, special_purpose,

@@ -9,7 +9,7 @@ use http::header::{
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use weighbridge_transport::{
-    BoxFuture, ByteStream, Consumed, Phase, Rope, Signer, Transport, TransportError, Upgraded,
+    BoxFuture, ByteStream, Consumed, Issued, Phase, Rope, Signer, Transport, TransportError, Upgraded,
 };
 
 use crate::allowed::Manner;
@@ -100,6 +100,7 @@ impl HttpTransport {
         mut request: Request<Rope>,
         connect_timeout: Duration,
     ) -> Result<Response<ByteStream>, TransportError> {
+        Issued::apply(&mut request, SystemTime::now()).await?;
         // Who names encodings can read them. Else there should be none, and if there is one all the same,
         // nobody behind us has to know it.
         let decodes = !request.headers().contains_key(ACCEPT_ENCODING);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
 
 mod certificates;
+mod credentials;
 mod encrypted;
 mod fetch;
 mod framed;
