@@ -44,6 +44,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod classifier;
 mod decision;
 mod failure;
 mod health;
@@ -56,6 +57,7 @@ mod strategy;
 mod target_set;
 mod weighted_round_robin;
 
+pub use classifier::{Classification, Difficulty, Prompt, Task, classify};
 pub use decision::{Decision, Exclusion, Rejection};
 pub use failure::{FailureCause, FallbackRules, Sent, TimeLimit, Verdict, verdict};
 pub use health::{Availability, Health, HealthPolicy};
