@@ -12,6 +12,8 @@
 //! - [`KeyPool`] benches a credential that was refused, and not the target behind it.
 //! - [`RetryBudget`] keeps second tries to a share of the traffic, so that an outage of everything
 //!   does not multiply the load.
+//! - [`first_match`] finds the rule that sends a request to another model, or refuses it; [`classify`] guesses how
+//!   difficult it is, for rules that ask. [`Labels`] say what holds at a provider, and what a request demands.
 //!
 //! Nothing here waits, draws random numbers or looks at a clock: `now` and `random` are arguments,
 //! and the same calls in the same order give the same choices.
@@ -49,10 +51,12 @@ mod decision;
 mod failure;
 mod health;
 mod keys;
+mod labels;
 mod pick;
 mod plan;
 mod retry_budget;
 mod route;
+mod rules;
 mod strategy;
 mod target_set;
 mod weighted_round_robin;
@@ -62,10 +66,12 @@ pub use decision::{Decision, Exclusion, Rejection};
 pub use failure::{FailureCause, FallbackRules, Sent, TimeLimit, Verdict, verdict};
 pub use health::{Availability, Health, HealthPolicy};
 pub use keys::KeyPool;
+pub use labels::{LabelError, Labels};
 pub use pick::Pick;
 pub use plan::{DeadEnd, Plan};
 pub use retry_budget::{RetryBudget, RetryPolicy};
 pub use route::{Route, RouteError, RouteParts, Target};
+pub use rules::{Asked, Rule, Then, When, first_match};
 pub use strategy::{Candidate, Candidates, Strategy};
 pub use target_set::TargetIndex;
 pub use weighted_round_robin::WeightedRoundRobin;

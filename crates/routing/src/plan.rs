@@ -100,6 +100,16 @@ impl Plan {
         self.preferred = TargetIndex::new(position);
     }
 
+    /// Takes the target at a position of the route out, before anything was chosen: nothing is sent there, not
+    /// even for want of another.
+    pub fn exclude(&mut self, position: usize, rejection: Rejection) {
+        if let Some(index) = TargetIndex::new(position)
+            && self.settled.insert(index)
+        {
+            self.note(index, Exclusion::Rejected(rejection));
+        }
+    }
+
     /// Gives the request credentials of its own, by the position of the target: they are used there in place of the
     /// target's, benched among themselves, and whatever befalls them leaves the target's credentials alone.
     #[must_use]

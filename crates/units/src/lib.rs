@@ -25,6 +25,7 @@
 mod charges;
 mod error_class;
 pub mod failpoint;
+mod feature;
 mod ids;
 mod loss;
 mod model_name;
@@ -37,6 +38,7 @@ mod usage;
 pub use charges::{Charges, ChargesError, Percent};
 pub use error_class::ErrorClass;
 pub use failpoint::Failpoint;
+pub use feature::{Feature, Features};
 pub use ids::{AttemptId, IdError, KeyId, RequestId};
 pub use loss::{Loss, LossKind};
 pub use model_name::family_of;

@@ -7,6 +7,7 @@ mod budget;
 mod failover;
 mod own_keys;
 mod plans;
+mod rules;
 mod shares;
 mod storm;
 mod world;

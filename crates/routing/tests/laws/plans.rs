@@ -157,3 +157,26 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// What was taken out at first is not handed out, whatever becomes of the others: not as a last resort either.
+    #[test]
+    fn what_is_excluded_is_never_handed_out(case in case(), excluded in prop::collection::hash_set(0_usize..10, 0..10)) {
+        let route = route_of(&case);
+        let mut now = START;
+        for request in &case.requests {
+            let mut plan = Plan::new(route.clone());
+            excluded.iter().for_each(|position| plan.exclude(*position, Rejection::Residency));
+            for (waited, fate) in request {
+                now = now + Duration::from_millis(*waited);
+                let Some(pick) = plan.next(now, *waited) else { break };
+                prop_assert!(!excluded.contains(&pick.target().get()));
+                match fate {
+                    Fate::Fails(cause) => drop(plan.failed(pick, cause, now)),
+                    Fate::IsRejected => plan.reject(pick, Rejection::Budget, now),
+                    Fate::Succeeds | Fate::ClientLeaves => drop(pick),
+                }
+            }
+        }
+    }
+}
