@@ -3,6 +3,7 @@
 //! - [`preset`]: where a provider is, what it speaks, how it wants its key.
 //! - [`model`]: how much a model takes in and gives out. Prices are in the price book
 //!   (`weighbridge-pricing`), under the same names.
+//! - [`traits`]: what a model takes and does, what it does not, and when it is shut down.
 //! - [`prompt_cache`]: from which length a model caches a prompt that is marked for it.
 //! - [`near`]: the names that somebody probably meant.
 //!
@@ -27,6 +28,7 @@ mod near;
 mod preset;
 mod prompt_cache;
 mod spoken;
+mod traits;
 mod vendors;
 
 pub use model::{ModelInfo, model, models};
@@ -34,6 +36,7 @@ pub use near::near;
 pub use preset::{AuthStyle, Preset, preset, presets};
 pub use prompt_cache::{PromptCacheInfo, prompt_cache};
 pub use spoken::{ModelFilter, PathTemplate, Spoken};
+pub use traits::{Traits, traits};
 
 #[cfg(test)]
 mod tests {
