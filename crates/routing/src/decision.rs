@@ -20,6 +20,13 @@ pub enum Exclusion {
         /// A rate limit, or overload.
         class: ErrorClass,
     },
+    /// Its provider said that nothing is left of its limits.
+    Exhausted {
+        /// Until they are full again.
+        until: Monotonic,
+    },
+    /// It is a fallback, and the route's fallbacks do not serve what happened.
+    OnlyPrimaries,
     /// Every credential of its provider is benched, or was tried by this request.
     NoKey,
     /// The request's failure is one that only fallbacks may serve.
@@ -59,6 +66,8 @@ impl Exclusion {
             Self::Drained => "drained",
             Self::Benched { .. } => "benched",
             Self::LeftAlone { .. } => "left-alone",
+            Self::Exhausted { .. } => "exhausted",
+            Self::OnlyPrimaries => "only-primaries",
             Self::NoKey => "no-key",
             Self::OnlyFallbacks => "only-fallbacks",
             Self::Rejected(rejection) => rejection.as_str(),

@@ -70,13 +70,37 @@ pub enum Verdict {
     Stop,
 }
 
-/// Which of the failures that a request brings upon itself a route's fallbacks may serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which failures of a route's primaries its fallbacks may serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FallbackRules {
+    /// What fails, is benched, or has no credential left goes on to the fallbacks. Without this, other primaries
+    /// only.
+    pub on_error: bool,
+    /// What has come to a rate limit goes on to the fallbacks. Without this, other primaries only.
+    pub on_rate_limit: bool,
     /// A prompt that is too long for the target goes on to the fallbacks.
     pub on_context: bool,
     /// A prompt that the target's content policy refused goes on to the fallbacks.
     pub on_content: bool,
+}
+
+impl Default for FallbackRules {
+    /// Errors and rate limits, and nothing that a request brings upon itself.
+    fn default() -> Self {
+        Self { on_error: true, on_rate_limit: true, on_context: false, on_content: false }
+    }
+}
+
+impl FallbackRules {
+    /// Whether fallbacks may serve what failed for this cause.
+    pub(crate) const fn serve(self, cause: &FailureCause) -> bool {
+        match cause.class() {
+            Some(ErrorClass::RateLimit) => self.on_rate_limit,
+            // What these allow is decided by the verdict.
+            Some(ErrorClass::ContextTooLong | ErrorClass::ContentPolicy) => true,
+            _ => self.on_error,
+        }
+    }
 }
 
 impl FailureCause {
@@ -135,7 +159,8 @@ impl FailureCause {
 ///
 /// let too_long = FailureCause::Status { class: ErrorClass::ContextTooLong, retry_after: None };
 /// assert_eq!(verdict(&too_long, FallbackRules::default()), Verdict::Stop);
-/// assert_eq!(verdict(&too_long, FallbackRules { on_context: true, on_content: false }), Verdict::Next);
+/// let rules = FallbackRules { on_context: true, ..FallbackRules::default() };
+/// assert_eq!(verdict(&too_long, rules), Verdict::Next);
 /// ```
 pub const fn verdict(cause: &FailureCause, rules: FallbackRules) -> Verdict {
     let class = match cause {
@@ -200,8 +225,8 @@ mod tests {
 
     #[test]
     fn configured_fallbacks_serve_their_own_cause_only() {
-        let on_context = FallbackRules { on_context: true, on_content: false };
-        let on_content = FallbackRules { on_context: false, on_content: true };
+        let on_context = FallbackRules { on_context: true, ..FallbackRules::default() };
+        let on_content = FallbackRules { on_content: true, ..FallbackRules::default() };
         let (long, refused) = (status(ErrorClass::ContextTooLong), status(ErrorClass::ContentPolicy));
         assert_eq!(verdict(&long, on_context), Verdict::Next);
         assert_eq!(verdict(&refused, on_context), Verdict::Stop);

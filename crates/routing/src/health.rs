@@ -22,8 +22,14 @@ pub struct HealthPolicy {
     pub cool_down: Duration,
     /// The longest time that a target is benched for.
     pub cool_down_cap: Duration,
+    /// By how much a cool-down is prolonged at most, at random, in percent: what was benched together does not come
+    /// back together.
+    pub jitter_percent: u32,
     /// The longest time for which a provider's `retry-after` is believed.
     pub retry_after_cap: Duration,
+    /// Whether each credential has limits of its own at the provider, so that another may be used where one has come
+    /// to its limit. Where all are of one account they share its limits, and trying another is a try wasted.
+    pub limit_per_key: bool,
 }
 
 impl Default for HealthPolicy {
@@ -35,7 +41,9 @@ impl Default for HealthPolicy {
             window: Duration::from_secs(10),
             cool_down: Duration::from_secs(1),
             cool_down_cap: Duration::from_secs(60),
+            jitter_percent: 10,
             retry_after_cap: Duration::from_secs(3_600),
+            limit_per_key: false,
         }
     }
 }
@@ -61,6 +69,12 @@ pub enum Availability {
         /// [`ErrorClass::Overloaded`].
         class: ErrorClass,
     },
+    /// Its provider said with an answer that nothing is left of its limits. It is used for want of anything better:
+    /// limits fill up all the time, and only when they are full again was told.
+    Exhausted {
+        /// When the first of its credentials has a full limit again, as far as that is believed.
+        until: Monotonic,
+    },
 }
 
 /// The health of one target, shared by all requests: a circuit breaker that listens to outcomes.
@@ -75,6 +89,8 @@ pub struct Health {
     /// End of a `retry-after` in microseconds, shifted by one; the lowest bit tells a rate limit.
     left_alone: AtomicU64,
     probing: AtomicBool,
+    /// It was benched for its share of failures, not for failures in a row: some of its answers are good.
+    outlier: AtomicBool,
     tally: Mutex<Tally>,
 }
 
@@ -105,8 +121,14 @@ impl Health {
             open_until: AtomicU64::new(0),
             left_alone: AtomicU64::new(0),
             probing: AtomicBool::new(false),
+            outlier: AtomicBool::new(false),
             tally: Mutex::default(),
         }
+    }
+
+    /// The policy that it was made with.
+    pub fn policy(&self) -> &HealthPolicy {
+        &self.policy
     }
 
     /// Whether the target may be sent a request now.
@@ -140,6 +162,21 @@ impl Health {
         }
     }
 
+    /// Whether a benched target was benched for its share of failures.
+    pub(crate) fn is_outlier(&self) -> bool {
+        self.outlier.load(Ordering::Relaxed)
+    }
+
+    /// An active probe has found the provider answering: the cool-down is over, and the next request finds out
+    /// whether the target is back. Without effect where it is not benched.
+    pub fn answered_probe(&self, now: Monotonic) {
+        let _tally = self.lock();
+        let until = self.open_until.load(Ordering::Relaxed);
+        if until > now.as_micros() {
+            self.open_until.store(now.as_micros().max(1), Ordering::Release);
+        }
+    }
+
     /// Takes the one place of a probe; whether it was free.
     pub(crate) fn claim_probe(&self) -> bool {
         !self.probing.swap(true, Ordering::AcqRel)
@@ -161,6 +198,7 @@ impl Health {
                 return;
             }
             tally.close(now);
+            self.outlier.store(false, Ordering::Relaxed);
             self.open_until.store(0, Ordering::Release);
         }
         tally.consecutive_failures = 0;
@@ -170,6 +208,18 @@ impl Health {
     /// Takes note of the failure of a request that was sent at `started`; `probe` tells whether it
     /// was the one that should find out. Failures that do not speak against the target are ignored.
     pub fn failed(&self, cause: &FailureCause, started: Monotonic, probe: bool, now: Monotonic) {
+        self.failed_at(cause, started, probe, now, 0);
+    }
+
+    /// As [`Self::failed`], with a random number that spreads the ends of cool-downs.
+    pub(crate) fn failed_at(
+        &self,
+        cause: &FailureCause,
+        started: Monotonic,
+        probe: bool,
+        now: Monotonic,
+        random: u64,
+    ) {
         if !cause.blames_target() {
             return;
         }
@@ -182,7 +232,7 @@ impl Health {
         if self.open_until.load(Ordering::Relaxed) != 0 {
             // Requests that came for want of any other target do not prolong the cool-down.
             if probe && started >= tally.opened_at {
-                self.open(&mut tally, now);
+                self.open(&mut tally, now, random);
             }
             return;
         }
@@ -193,19 +243,22 @@ impl Health {
             if good_while {
                 tally.benched_in_a_row = 0;
             }
-            self.open(&mut tally, now);
+            let in_a_row = tally.consecutive_failures >= self.policy.consecutive_failures;
+            self.outlier.store(!in_a_row, Ordering::Relaxed);
+            self.open(&mut tally, now, random);
         }
     }
 
-    fn leave_alone(&self, retry_after: Duration, class: Option<ErrorClass>, now: Monotonic) {
+    pub(crate) fn leave_alone(&self, retry_after: Duration, class: Option<ErrorClass>, now: Monotonic) {
         let until = (now + retry_after.min(self.policy.retry_after_cap)).as_micros();
         let rate_limited = u64::from(class == Some(ErrorClass::RateLimit));
         self.left_alone.fetch_max(until << 1 | rate_limited, Ordering::Relaxed);
     }
 
-    fn open(&self, tally: &mut Tally, now: Monotonic) {
+    fn open(&self, tally: &mut Tally, now: Monotonic, random: u64) {
         let doubled = 2_u32.saturating_pow(tally.benched_in_a_row);
         let cool_down = self.policy.cool_down.saturating_mul(doubled).min(self.policy.cool_down_cap);
+        let cool_down = spread(cool_down, self.policy.jitter_percent, random);
         tally.benched_in_a_row = tally.benched_in_a_row.saturating_add(1);
         tally.opened_at = now;
         self.open_until.store((now + cool_down).as_micros().max(1), Ordering::Release);
@@ -214,6 +267,13 @@ impl Health {
     fn lock(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A time, prolonged at random by up to so many percent.
+pub(crate) fn spread(time: Duration, percent: u32, random: u64) -> Duration {
+    // The share in thousandths of a percent; the top bits of a random number are as good as any.
+    let share = (u64::from(percent) * 1_000).saturating_mul(random >> 48) >> 16;
+    time.saturating_add(time.saturating_mul(u32::try_from(share).unwrap_or(u32::MAX)) / 100_000)
 }
 
 impl Tally {

@@ -39,6 +39,11 @@ impl KeySet {
         self.0 |= 1_u64.checked_shl(key as u32).unwrap_or(0);
     }
 
+    /// The credentials of either.
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     fn contains(self, key: usize) -> bool {
         1_u64.checked_shl(key as u32).is_none_or(|bit| self.0 & bit != 0)
     }

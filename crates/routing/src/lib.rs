@@ -7,7 +7,7 @@
 //! - [`verdict`] tells what may follow a failure: another target, another credential, or nothing,
 //!   because every target would give the same answer.
 //! - [`Health`] benches a target that fails, for a cool-down that grows, until one probe succeeds. It
-//!   honours `retry-after`. What callers bring about themselves (bad requests, short deadlines of
+//!   honours `retry-after`, and [`RateLimits`] of which nothing is left. What callers bring about themselves (bad requests, short deadlines of
 //!   their own) never benches anyone, and a benched target is still used where no other is left.
 //! - [`KeyPool`] benches a credential that was refused, and not the target behind it.
 //! - [`RetryBudget`] keeps second tries to a share of the traffic, so that an outage of everything
@@ -49,6 +49,7 @@
 mod classifier;
 mod decision;
 mod failure;
+mod first_content;
 mod health;
 mod keys;
 mod labels;
@@ -65,6 +66,7 @@ mod weighted_round_robin;
 pub use classifier::{Classification, Difficulty, Prompt, Task, classify};
 pub use decision::{Decision, Exclusion, Rejection};
 pub use failure::{FailureCause, FallbackRules, Sent, TimeLimit, Verdict, verdict};
+pub use first_content::FirstContent;
 pub use health::{Availability, Health, HealthPolicy};
 pub use keys::KeyPool;
 pub use labels::{LabelError, Labels};

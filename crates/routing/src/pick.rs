@@ -6,10 +6,11 @@ use weighbridge_units::{ErrorClass, Monotonic};
 
 use crate::failure::FailureCause;
 use crate::keys::KeyPool;
+use crate::rate_limits::RateLimits;
 use crate::route::Target;
 use crate::target_set::TargetIndex;
 
-/// How long a request's own credential rests at its limit, where the provider does not say.
+/// How long a credential rests at a limit of its own, where the provider does not say.
 const REST: Duration = Duration::from_secs(1);
 
 /// A target that a [`Plan`](crate::Plan) handed out, with one of its provider's credentials.
@@ -25,6 +26,8 @@ pub struct Pick {
     own: Option<Arc<KeyPool>>,
     started: Monotonic,
     probe: bool,
+    /// Spreads the ends of cool-downs.
+    random: u64,
 }
 
 impl Pick {
@@ -36,7 +39,14 @@ impl Pick {
         probe: bool,
         now: Monotonic,
     ) -> Self {
-        Self { target, index, key, own, started: now, probe }
+        Self { target, index, key, own, started: now, probe, random: 0 }
+    }
+
+    /// With the random number of the choice.
+    pub(crate) fn drawn(self, random: u64) -> Self {
+        let mut pick = self;
+        pick.random = random;
+        pick
     }
 
     /// The target's place in its route.
@@ -54,10 +64,18 @@ impl Pick {
         self.own.is_some()
     }
 
-    /// Whether a failure is one that another credential may not meet: also a limit, where the credential is the
-    /// request's own and so is the account behind it.
+    /// Whether a failure is one that another credential may not meet: also a limit, where the account behind the
+    /// credential is another than that of the others.
     pub(crate) fn blames_key(&self, cause: &FailureCause) -> bool {
-        cause.blames_key() || (self.is_own_key() && cause.class() == Some(ErrorClass::RateLimit))
+        let is_limit = cause.class() == Some(ErrorClass::RateLimit);
+        cause.blames_key() || (is_limit && (self.is_own_key() || self.target.has_limits_per_key()))
+    }
+
+    /// Takes note of what an answer told of the limits of the account behind the credential.
+    pub fn told(&self, limits: &RateLimits, now: Monotonic) {
+        if let Some(time) = limits.exhausted_for().filter(|_| !self.is_own_key()) {
+            self.target.exhausted(self.key, time, now);
+        }
     }
 
     fn keys(&self) -> &KeyPool {
@@ -90,11 +108,15 @@ impl Pick {
         if cause.blames_key() {
             self.keys().refused(self.key, now);
         } else if self.blames_key(cause) {
-            // The limit is that of somebody's own account: it says nothing about the target for others.
-            self.keys().rests(self.key, cause.retry_after().unwrap_or(REST), now);
+            let time = cause.retry_after().unwrap_or(REST);
+            match &self.own {
+                // The limit is that of somebody's own account: it says nothing about the target for others.
+                Some(own) => own.rests(self.key, time, now),
+                None => self.target.limited(self.key, time, now),
+            }
             return;
         }
-        self.target.health().failed(cause, self.started, self.probe, now);
+        self.target.health().failed_at(cause, self.started, self.probe, now, self.random);
     }
 }
 

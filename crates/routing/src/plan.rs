@@ -5,12 +5,15 @@ use weighbridge_units::{ErrorClass, Monotonic};
 
 use crate::decision::{Decision, Exclusion, Rejection};
 use crate::failure::{FailureCause, Verdict, verdict};
-use crate::health::Availability;
+use crate::health::{Availability, spread};
 use crate::keys::{KeyPool, KeySet};
 use crate::pick::Pick;
-use crate::route::{Route, Target};
+use crate::route::{Member, Route, Target};
 use crate::strategy::Candidates;
 use crate::target_set::{TargetIndex, TargetSet};
+
+/// How much longer than asked for is waited at most, in percent: not everybody comes back at once.
+const WAIT_JITTER_PERCENT: u32 = 10;
 
 /// The targets of one request, handed out one by one.
 ///
@@ -33,6 +36,9 @@ pub struct Plan {
     tries: u32,
     counted: bool,
     only_fallbacks: bool,
+    /// Whether something has happened to primaries that fallbacks serve, or that they do not.
+    served: Option<bool>,
+    waited: bool,
     stopped: bool,
     last_failure: Option<(Option<ErrorClass>, Option<Duration>)>,
     decision: Decision,
@@ -79,6 +85,8 @@ impl Plan {
             tries: 0,
             counted: false,
             only_fallbacks: false,
+            served: None,
+            waited: false,
             stopped: false,
             last_failure: None,
             decision,
@@ -145,15 +153,56 @@ impl Plan {
             .or_else(|| self.take_preferred(now))
             .or_else(|| self.search(Pass::Healthy, now, random))
             .or_else(|| self.search(Pass::ForWantOfBetter, now, random));
-        match &picked {
-            Some(pick) => {
-                self.settled.insert(pick.target());
-                self.tries += 1;
-            }
-            None if paid => self.route.retry_budget().give_back(now),
-            None => {}
+        if picked.is_none() && paid {
+            self.route.retry_budget().give_back(now);
         }
-        picked
+        self.handed_out(picked, random)
+    }
+
+    fn handed_out(&mut self, picked: Option<Pick>, random: u64) -> Option<Pick> {
+        let pick = picked?;
+        self.settled.insert(pick.target());
+        self.tries += 1;
+        Some(pick.drawn(random))
+    }
+
+    /// A further target for a request whose attempt is slow, beside it: a healthy one, out of the retry budget.
+    /// Where there is none, nothing changes.
+    pub fn hedge(&mut self, now: Monotonic, random: u64) -> Option<Pick> {
+        if self.stopped || !self.route.retry_budget().take(now) {
+            return None;
+        }
+        let picked = self.search(Pass::Healthy, now, random);
+        if picked.is_none() {
+            self.route.retry_budget().give_back(now);
+        }
+        self.handed_out(picked, random)
+    }
+
+    /// A healthy target for a copy of a request, which is none itself: it earns no second tries, and has none.
+    pub fn copy(&mut self, now: Monotonic, random: u64) -> Option<Pick> {
+        let picked = self.search(Pass::Healthy, now, random);
+        self.stopped = true;
+        self.handed_out(picked, random)
+    }
+
+    /// How long to wait until a target may be asked once more that asked to be left alone for at most `most`; `None`
+    /// where that is no use. Once per request; [`Self::next`] goes on then.
+    pub fn wait(&mut self, most: Duration, now: Monotonic, random: u64) -> Option<Duration> {
+        if self.stopped || self.waited {
+            return None;
+        }
+        let rest = |(index, member): (TargetIndex, &Member)| match member.target.health().availability(now) {
+            Availability::LeftAlone { until, .. } if member.weight > 0 => Some((index, until.since(now))),
+            _ => None,
+        };
+        let positions = (0..).map_while(TargetIndex::new);
+        let route = self.route.clone();
+        let left_alone = positions.zip(route.members()).filter_map(rest);
+        let (index, time) = left_alone.min_by_key(|(_, time)| *time).filter(|(_, time)| *time <= most)?;
+        self.waited = true;
+        self.settled.remove(index);
+        Some(spread(time, WAIT_JITTER_PERCENT, random))
     }
 
     /// Takes note of a failed attempt before the commit point, and tells what may follow.
@@ -178,6 +227,9 @@ impl Plan {
                 self.same_target = Some((target, tried));
             }
             Verdict::Next => self.only_fallbacks |= cause.skips_equals(),
+        }
+        if self.route.is_primary(target) {
+            self.happened(self.route.rules().serve(cause));
         }
         verdict
     }
@@ -240,6 +292,7 @@ impl Plan {
         let (index, tried) = self.same_target?;
         let target = self.route.target(index)?;
         let own = self.own_key_at(index.get());
+        let tried = if own.is_none() { tried.union(target.resting(now)) } else { tried };
         match own.unwrap_or(target.keys()).pick(tried, now) {
             Some(key) => Some(Pick::new(target.clone(), index, key, own.cloned(), false, now)),
             None => {
@@ -266,6 +319,7 @@ impl Plan {
     fn search(&mut self, pass: Pass, now: Monotonic, random: u64) -> Option<Pick> {
         let route = self.route.clone();
         let mut equals = TargetSet::default();
+        let mut outliers = 0;
         for index in route.primaries() {
             if self.only_fallbacks {
                 if !self.settled.contains(index) {
@@ -274,12 +328,25 @@ impl Plan {
             } else if self.is_fit(&route, index, pass, now) {
                 equals.insert(index);
             }
+            outliers += usize::from(outlier_until(&route, index, now).is_some());
         }
+        let mut kept = TargetSet::default();
+        if outliers > route.outliers_most() && pass == Pass::Healthy && !self.only_fallbacks {
+            kept = self.kept_outliers(&route, outliers - route.outliers_most(), now);
+        }
+        kept.iter().for_each(|index| _ = equals.insert(index));
         while let Some(index) = choose(&route, equals, now, random) {
+            let pass = if kept.contains(index) { Pass::ForWantOfBetter } else { pass };
             if let Some(pick) = take(&route, index, self.own_key_at(index.get()), pass, now) {
                 return Some(pick);
             }
             equals.remove(index);
+        }
+        if self.served == Some(false) {
+            for index in route.fallbacks() {
+                self.note(index, Exclusion::OnlyPrimaries);
+            }
+            return None;
         }
         for index in route.fallbacks() {
             if self.is_fit(&route, index, pass, now)
@@ -289,6 +356,31 @@ impl Plan {
             }
         }
         None
+    }
+
+    /// The outliers beyond those that may be benched at once: the first to come back. None where a fallback is
+    /// healthy.
+    fn kept_outliers(&self, route: &Route, beyond: usize, now: Monotonic) -> TargetSet {
+        let mut kept = TargetSet::default();
+        let is_ready = |index: TargetIndex| {
+            let target = route.target(index).filter(|_| !self.settled.contains(index));
+            target.is_some_and(|target| target.availability(now) == Availability::Ready)
+        };
+        if self.served != Some(false) && route.fallbacks().any(is_ready) {
+            return kept;
+        }
+        for _ in 0..beyond {
+            let rest = route.primaries().filter(|index| !kept.contains(*index));
+            let first = rest.filter_map(|index| Some((outlier_until(route, index, now)?, index))).min();
+            first.into_iter().for_each(|(_, index)| _ = kept.insert(index));
+        }
+        self.settled.iter().for_each(|index| kept.remove(index));
+        kept
+    }
+
+    /// Takes note of something that happened to a primary, and of whether fallbacks serve that.
+    fn happened(&mut self, serves: bool) {
+        self.served = Some(self.served == Some(true) || serves);
     }
 
     /// Whether a target may be handed out in this pass; where not, why is written down.
@@ -301,11 +393,21 @@ impl Plan {
             Availability::LeftAlone { until, class } => Exclusion::LeftAlone { until, class },
             _ if pass == Pass::ForWantOfBetter => return true,
             Availability::Benched { until } => Exclusion::Benched { until },
+            Availability::Exhausted { until } => Exclusion::Exhausted { until },
             Availability::Ready | Availability::Probe if own.unwrap_or(target.keys()).any_ready(now) => {
                 return true;
             }
             Availability::Ready | Availability::Probe => Exclusion::NoKey,
         };
+        if route.is_primary(index) {
+            let rules = route.rules();
+            self.happened(match exclusion {
+                Exclusion::LeftAlone { class: ErrorClass::RateLimit, .. } | Exclusion::Exhausted { .. } => {
+                    rules.on_rate_limit
+                }
+                _ => rules.on_error,
+            });
+        }
         self.note(index, exclusion);
         false
     }
@@ -331,8 +433,20 @@ fn choose(route: &Route, equals: TargetSet, now: Monotonic, random: u64) -> Opti
 /// Whether a target may be sent a request, with its own credentials or with those of the request.
 fn availability(target: &Target, own: Option<&Arc<KeyPool>>, now: Monotonic) -> Availability {
     match own {
-        None => target.health().availability(now),
+        None => target.availability(now),
         Some(_) => target.health().availability_with_own_key(now),
+    }
+}
+
+/// When a target is back that was benched for its share of failures.
+fn outlier_until(route: &Route, index: TargetIndex, now: Monotonic) -> Option<Monotonic> {
+    let health = route.target(index)?.health();
+    if !health.is_outlier() {
+        return None;
+    }
+    match health.availability(now) {
+        Availability::Benched { until } if route.weight(index) > 0 => Some(until),
+        _ => None,
     }
 }
 
@@ -349,7 +463,9 @@ fn take(
     let keys = own.unwrap_or(target.keys());
     let last_resort = pass == Pass::ForWantOfBetter;
     let benched_key = || keys.pick_benched(KeySet::default()).filter(|_| last_resort);
-    let key = keys.pick(KeySet::default(), now).or_else(benched_key)?;
+    let resting = if own.is_none() { target.resting(now) } else { KeySet::default() };
+    let any = || keys.pick(KeySet::default(), now).filter(|_| last_resort);
+    let key = keys.pick(resting, now).or_else(any).or_else(benched_key)?;
     // Another request may have taken the probe, or learnt of a failure, since the target was found fit.
     let (may_go, probe) = match availability(target, own, now) {
         Availability::Ready => (true, false),
@@ -357,7 +473,7 @@ fn take(
             let probe = target.health().claim_probe();
             (probe || last_resort, probe)
         }
-        Availability::Benched { .. } => (last_resort, false),
+        Availability::Benched { .. } | Availability::Exhausted { .. } => (last_resort, false),
         Availability::LeftAlone { .. } => (false, false),
     };
     may_go.then(|| Pick::new(target.clone(), index, key, own.cloned(), probe, now))

@@ -1,11 +1,14 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use thiserror::Error;
+use weighbridge_units::{ErrorClass, Monotonic};
 
 use crate::failure::FallbackRules;
-use crate::health::{Health, HealthPolicy};
-use crate::keys::KeyPool;
+use crate::health::{Availability, Health, HealthPolicy};
+use crate::keys::{KeyPool, KeySet};
 use crate::retry_budget::{RetryBudget, RetryPolicy};
 use crate::strategy::Strategy;
 use crate::target_set::{TargetIndex, TargetSet};
@@ -19,17 +22,25 @@ pub struct Target {
     name: Arc<str>,
     health: Arc<Health>,
     keys: Arc<KeyPool>,
+    /// Until when each of the credentials has nothing left of its limits here, in microseconds.
+    resting: Box<[AtomicU64]>,
 }
 
 impl Target {
     /// A healthy target; `name` is unique among all targets, such as `openai/gpt-4o-mini`.
     pub fn new(name: impl Into<Arc<str>>, keys: Arc<KeyPool>, policy: HealthPolicy) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), health: Arc::new(Health::new(policy)), keys })
+        Arc::new(Self {
+            name: name.into(),
+            health: Arc::new(Health::new(policy)),
+            resting: none_resting(&keys),
+            keys,
+        })
     }
 
     /// The same target with other credentials: what is known of its health is shared.
     pub fn with_keys(&self, keys: Arc<KeyPool>) -> Arc<Self> {
-        Arc::new(Self { name: Arc::clone(&self.name), health: Arc::clone(&self.health), keys })
+        let (name, health) = (Arc::clone(&self.name), Arc::clone(&self.health));
+        Arc::new(Self { name, health, resting: none_resting(&keys), keys })
     }
 
     /// The unique name.
@@ -46,6 +57,67 @@ impl Target {
     pub fn keys(&self) -> &Arc<KeyPool> {
         &self.keys
     }
+
+    /// Whether it may be sent a request with one of its own credentials now.
+    pub fn availability(&self, now: Monotonic) -> Availability {
+        match self.health.availability(now) {
+            known @ (Availability::Ready | Availability::Probe) => match self.all_rest(now) {
+                Some(until) => Availability::Exhausted { until },
+                None => known,
+            },
+            other => other,
+        }
+    }
+
+    /// The credentials that have nothing left of their limits here.
+    pub(crate) fn resting(&self, now: Monotonic) -> KeySet {
+        let mut set = KeySet::default();
+        for (key, until) in self.resting.iter().enumerate() {
+            if until.load(Ordering::Relaxed) > now.as_micros() {
+                set.insert(key);
+            }
+        }
+        set
+    }
+
+    /// When the first credential is back, where all of them rest.
+    fn all_rest(&self, now: Monotonic) -> Option<Monotonic> {
+        let first = self.resting.iter().map(|until| until.load(Ordering::Relaxed)).min()?;
+        (first > now.as_micros()).then(|| Monotonic::from_micros(first))
+    }
+
+    /// Takes note that a credential has nothing left of its limits here for so long: every one, where they share
+    /// their limits.
+    pub(crate) fn exhausted(&self, key: usize, time: Duration, now: Monotonic) {
+        let until = (now + time.min(LIMITS_FULL)).as_micros();
+        let shared = !self.health.policy().limit_per_key;
+        let of = self.resting.iter().enumerate().filter(|(at, _)| shared || *at == key);
+        of.for_each(|(_, resting)| _ = resting.fetch_max(until, Ordering::Relaxed));
+    }
+
+    /// Whether a rate limit that a credential has met is that one's alone.
+    pub(crate) fn has_limits_per_key(&self) -> bool {
+        self.resting.len() > 1 && self.health.policy().limit_per_key
+    }
+
+    /// Takes note that the provider has refused a request for a limit of the credential's own: it rests, and with
+    /// the last of them the target is left alone.
+    pub(crate) fn limited(&self, key: usize, time: Duration, now: Monotonic) {
+        let until = now + time.min(self.health.policy().retry_after_cap);
+        if let Some(resting) = self.resting.get(key) {
+            resting.fetch_max(until.as_micros(), Ordering::Relaxed);
+        }
+        if let Some(first) = self.all_rest(now) {
+            self.health.leave_alone(first.since(now), Some(ErrorClass::RateLimit), now);
+        }
+    }
+}
+
+/// Limits per minute, which are the ones that are met, are full again after a minute at the latest.
+const LIMITS_FULL: Duration = Duration::from_secs(60);
+
+fn none_resting(keys: &KeyPool) -> Box<[AtomicU64]> {
+    (0..keys.len()).map(|_| AtomicU64::new(0)).collect()
 }
 
 impl fmt::Debug for Target {
@@ -69,8 +141,12 @@ pub struct RouteParts {
     pub fallbacks: Vec<Arc<Target>>,
     /// How one of the primaries is chosen.
     pub strategy: Box<dyn Strategy>,
-    /// What the fallbacks serve beside outages.
+    /// What the fallbacks serve.
     pub rules: FallbackRules,
+    /// The share of the primaries, in percent, that may be benched at once for their share of failures; one always
+    /// may. What is beyond it goes on taking its part where no fallback is healthy: some of its answers are good,
+    /// and the others would not bear the whole load. Failures in a row bench without such a bound.
+    pub outliers_percent: u32,
     /// Bounds second tries; shared by all routes of a gateway.
     pub retry_budget: Arc<RetryBudget>,
 }
@@ -83,6 +159,7 @@ impl Default for RouteParts {
             fallbacks: Vec::new(),
             strategy: Box::new(WeightedRoundRobin::new()),
             rules: FallbackRules::default(),
+            outliers_percent: 50,
             retry_budget: Arc::new(RetryBudget::new(RetryPolicy::default())),
         }
     }
@@ -94,6 +171,7 @@ pub struct Route {
     primaries: usize,
     strategy: Box<dyn Strategy>,
     rules: FallbackRules,
+    outliers_percent: u32,
     retry_budget: Arc<RetryBudget>,
 }
 
@@ -138,6 +216,7 @@ impl Route {
             primaries,
             strategy: parts.strategy,
             rules: parts.rules,
+            outliers_percent: parts.outliers_percent,
             retry_budget: parts.retry_budget,
         }))
     }
@@ -157,7 +236,7 @@ impl Route {
         &*self.strategy
     }
 
-    /// What the fallbacks serve beside outages.
+    /// What the fallbacks serve.
     pub fn rules(&self) -> FallbackRules {
         self.rules
     }
@@ -170,9 +249,26 @@ impl Route {
         &self.retry_budget
     }
 
+    /// How many primaries may be benched at once for their share of failures.
+    pub(crate) fn outliers_most(&self) -> usize {
+        let share = self.outliers_percent as usize;
+        let taking_part = self.members.iter().take(self.primaries).filter(|member| member.weight > 0).count();
+        (taking_part * share / 100).max(1)
+    }
+
     /// The indexes of the primaries.
     pub(crate) fn primaries(&self) -> impl Iterator<Item = TargetIndex> {
         (0..self.primaries).filter_map(TargetIndex::new)
+    }
+
+    /// Whether a target is one of the primaries.
+    pub(crate) fn is_primary(&self, index: TargetIndex) -> bool {
+        index.get() < self.primaries
+    }
+
+    /// A target's share among the primaries.
+    pub(crate) fn weight(&self, index: TargetIndex) -> u32 {
+        self.members.get(index.get()).map_or(0, |member| member.weight)
     }
 
     /// The indexes of the fallbacks, in order.

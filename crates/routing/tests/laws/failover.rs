@@ -46,7 +46,7 @@ fn a_prompt_too_long_goes_to_a_configured_fallback_and_not_to_an_equal() {
     let parts = RouteParts {
         primaries: weighted(&[1, 1]),
         fallbacks: vec![target("large")],
-        rules: FallbackRules { on_context: true, on_content: false },
+        rules: FallbackRules { on_context: true, ..FallbackRules::default() },
         ..RouteParts::default()
     };
     let mut plan = Plan::new(Route::new(parts).unwrap());

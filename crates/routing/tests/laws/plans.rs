@@ -37,7 +37,7 @@ struct Case {
     weights: Vec<u32>,
     fallbacks: usize,
     keys: usize,
-    rules: (bool, bool),
+    rules: [bool; 4],
     /// Requests one after another: time gone by before each pick, and its fate.
     requests: Vec<Vec<(u64, Fate)>>,
 }
@@ -48,7 +48,7 @@ fn case() -> impl Strategy<Value = Case> {
         prop::collection::vec(0_u32..5, 0..5),
         0_usize..4,
         1_usize..4,
-        any::<(bool, bool)>(),
+        any::<[bool; 4]>(),
         prop::collection::vec(request, 1..40),
     )
         .prop_map(|(mut weights, fallbacks, keys, rules, requests)| {
@@ -66,7 +66,12 @@ fn route_of(case: &Case) -> Arc<Route> {
     Route::new(RouteParts {
         primaries,
         fallbacks: (0..case.fallbacks).map(|at| named(format!("f{at}"))).collect(),
-        rules: FallbackRules { on_context: case.rules.0, on_content: case.rules.1 },
+        rules: FallbackRules {
+            on_context: case.rules[0],
+            on_content: case.rules[1],
+            on_error: case.rules[2],
+            on_rate_limit: case.rules[3],
+        },
         retry_budget: unbounded(),
         ..RouteParts::default()
     })
@@ -136,7 +141,7 @@ proptest! {
     /// A single target is never benched away: unless it asked to be left alone, it is tried.
     #[test]
     fn a_single_target_is_always_tried(fates in prop::collection::vec((fate(), 0_u64..3_000), 1..60)) {
-        let case = Case { weights: vec![1], fallbacks: 0, keys: 1, rules: (false, false), requests: vec![] };
+        let case = Case { weights: vec![1], fallbacks: 0, keys: 1, rules: [false; 4], requests: vec![] };
         let route = route_of(&case);
         let (mut now, mut left_alone) = (START, START);
         for (fate, millis) in fates {
