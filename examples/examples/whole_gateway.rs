@@ -21,7 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 use weighbridge_access::{Directory, KEY_RANDOM_BYTES, Limits, Pepper, TenantName, VirtualKey, mint_key};
 use weighbridge_gateway::{Gateway, GatewayService};
 use weighbridge_ledger::{Ledger, MemoryLedger};
-use weighbridge_pipeline::settings::{ProviderCredential, ProviderSettings, Settings, Timeouts};
+use weighbridge_pipeline::settings::{
+    HealthSettings, ProviderCredential, ProviderSettings, Settings, Timeouts,
+};
 use weighbridge_pipeline::{Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::MemoryRequestLog;
@@ -91,6 +93,7 @@ fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
         headers: headers.collect::<Result<_, Box<dyn Error>>>()?,
         price_as: "anthropic".into(),
         timeouts: Timeouts::default(),
+        health: HealthSettings::default(),
         limits: Limits::NONE,
         budgets: Vec::new(),
     };

@@ -80,6 +80,7 @@ pub(crate) static SERVER: Section = Section {
         key("max_answer_bytes", "67108864"),
         key("max_concurrent_requests", "10000"),
         key("max_attempts", "4"),
+        key("max_retry_wait", r#""1s""#),
     ],
 };
 
@@ -131,6 +132,7 @@ pub(crate) static PROVIDER: Section = Section {
         secret("headers", r#"{ "openai-organization" = "org-1" }"#),
         key("price_as", r#""openai""#),
         key("timeouts", r#"{ connect = "5s", total = "10m" }"#),
+        key("health", r#"{ consecutive_failures = 5, cool_down = "1s" }"#),
         key("limits", "{ rpm = 500, tpm = 200000 }"),
         key("budgets", r#"["usd=1000 period=month"]"#),
     ],
@@ -158,6 +160,22 @@ pub(crate) static TIMEOUTS: Section = Section {
     ],
 };
 
+/// `[providers.NAME.health]`
+pub(crate) static HEALTH: Section = Section {
+    name: "providers.NAME.health",
+    keys: &[
+        key("consecutive_failures", "5"),
+        key("minimum_volume", "20"),
+        key("failure_percent", "50"),
+        key("window", r#""10s""#),
+        key("cool_down", r#""1s""#),
+        key("max_cool_down", r#""60s""#),
+        key("jitter_percent", "10"),
+        key("max_retry_after", r#""1h""#),
+        key("limits_per_key", "true"),
+    ],
+};
+
 /// `[providers.NAME.limits]`
 pub(crate) static PROVIDER_LIMITS: Section = Section { name: "providers.NAME.limits", keys: &RATES };
 
@@ -179,8 +197,11 @@ pub(crate) static MODEL: Section = Section {
         key("targets", r#"[{ model = "openai/gpt-4o-mini", weight = 3 }]"#),
         key("fallbacks", r#"["claude/claude-haiku-4-5"]"#),
         key("baseline", r#""openai/gpt-4o""#),
+        key("fallback_on_error", "false"),
+        key("fallback_on_rate_limit", "false"),
         key("fallback_on_context", "true"),
         key("fallback_on_content", "true"),
+        key("max_outliers_percent", "50"),
         key("on_disconnect", r#""drain""#),
         key("limits", "{ concurrency = 20 }"),
         key("budgets", r#"["usd=100 period=week"]"#),
@@ -310,7 +331,7 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 26] = [
+pub static SECTIONS: [&Section; 27] = [
     &ROOT,
     &SERVER,
     &ADMIN,
@@ -319,6 +340,7 @@ pub static SECTIONS: [&Section; 26] = [
     &PROVIDER,
     &AWS,
     &TIMEOUTS,
+    &HEALTH,
     &PROVIDER_LIMITS,
     &MODEL,
     &TARGET,

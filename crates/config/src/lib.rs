@@ -50,6 +50,7 @@ mod credentials;
 mod duration;
 mod expand;
 mod explain;
+mod failover;
 mod keys;
 mod markup;
 mod mask;

@@ -310,6 +310,10 @@ fn limits(said: &said::Server) -> RequestLimits {
             .max_attempts
             .said()
             .map_or(default.attempts, |n| u32::try_from(n.value).unwrap_or(u32::MAX)),
+        retry_wait: said
+            .max_retry_wait
+            .said()
+            .map_or(default.retry_wait, |time| time.value.unwrap_or_default()),
         body_time: said.body_timeout.said().map_or(default.body_time, |time| time.value),
         write_time: said.write_timeout.said().map_or(default.write_time, |time| time.value),
         ..default

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Uri};
 use weighbridge_access::Limits;
 use weighbridge_catalogue::{Preset, Spoken, near, preset, presets};
-use weighbridge_pipeline::settings::{BUDGETS_BESIDE, ProviderCredential, ProviderSettings, Timeouts};
+use weighbridge_pipeline::settings::{
+    BUDGETS_BESIDE, HealthSettings, ProviderCredential, ProviderSettings, Timeouts,
+};
 
 use crate::Surroundings;
 use crate::credentials::{credentials, key_of};
@@ -96,6 +98,7 @@ fn discovered(
         headers: preset_headers(preset),
         price_as: preset.price_as.unwrap_or(preset.name).into(),
         timeouts: Timeouts::default(),
+        health: HealthSettings::default(),
         limits: Limits::NONE,
         budgets: Vec::new(),
     })
@@ -173,6 +176,7 @@ fn declared(
         credentials: credentials(&said, preset, region.as_deref(), surroundings, problems),
         headers: headers(&said, usual, problems),
         timeouts: timeouts(&said.timeouts, problems),
+        health: said.health.settings(problems),
         name: name.as_str().into(),
         spoken,
         auth: said.auth.said().map_or(usual.auth, |auth| auth.value),

@@ -12,10 +12,11 @@ use secrecy::ExposeSecret;
 use weighbridge_access::{Budget, Limits, LossPolicy, MasterKey};
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
-    AnswerKeeping, CountAlarm, DrainLimits, IdempotencySettings, Markup, OnDisconnect, ProviderCredential,
-    ProviderSettings, RouteSettings, Settings, UnknownModel,
+    AnswerKeeping, CountAlarm, DrainLimits, FailoverSettings, IdempotencySettings, Markup, OnDisconnect,
+    ProviderCredential, ProviderSettings, RouteSettings, Settings, UnknownModel,
 };
 use weighbridge_pricing::ServiceTier;
+use weighbridge_routing::{FallbackRules, HealthPolicy};
 use weighbridge_units::{Bucket, Protocol, Timestamp};
 
 const KEYS: Fixed = Fixed {
@@ -252,8 +253,24 @@ fn every_key_has_its_effect() {
     assert_eq!(names(&main.targets), ["own/m", "own/n"]);
     assert_eq!(main.targets.iter().map(|target| target.weight).collect::<Vec<_>>(), [3, 1]);
     assert_eq!(names(&main.fallbacks), ["own/o", "own/p"]);
-    assert!(main.fallback_on_context && main.fallback_on_content);
-    assert!(!route(&config, "spare").fallback_on_content);
+    let rules = FallbackRules { on_error: false, on_rate_limit: false, on_context: true, on_content: true };
+    assert_eq!(main.failover, FailoverSettings { rules, outliers_percent: 25 });
+    assert_eq!(route(&config, "spare").failover, FailoverSettings::default());
+    assert_eq!(
+        own.health.policy,
+        HealthPolicy {
+            consecutive_failures: 6,
+            minimum_volume: 30,
+            failure_percent: 60,
+            window: Duration::from_secs(20),
+            cool_down: Duration::from_secs(2),
+            cool_down_cap: Duration::from_secs(120),
+            jitter_percent: 20,
+            retry_after_cap: Duration::from_secs(1_800),
+            limit_per_key: true,
+        }
+    );
+    assert_eq!(config.settings.limits.retry_wait, Duration::ZERO);
     assert_eq!(main.on_disconnect, Some(OnDisconnect::Cancel));
     assert_eq!(route(&config, "spare").on_disconnect, None);
 }

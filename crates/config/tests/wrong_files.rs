@@ -274,6 +274,7 @@ fn all_at_once() {
         "alerts",
         "log",
         "timeouts",
+        "health",
         "aws",
         "media",
         "limits",
@@ -358,4 +359,12 @@ proptest! {
             prop_assert!(!error.render(true).is_empty());
         }
     }
+}
+
+#[test]
+fn health() {
+    insta::assert_snapshot!(titles(&[
+        "[providers.x]\npreset = \"openai\"\napi_keys = []\nhealth = { cool_down = \"2m\", failure_percent = 101 }",
+        "[server]\nmax_retry_wait = \"never\"",
+    ]));
 }

@@ -188,6 +188,7 @@ impl Admitted {
         let said = attributes.loss_policy.or(principal.key().loss_policy);
         let exchange = Box::new(Exchange {
             loss_policy: said.unwrap_or(settings.loss_policy),
+            deadline: attributes.timeout.map(|timeout| draft.started + timeout),
             wants_trailers: takes_trailers(&head.headers),
             client_headers: head.headers,
             draft,

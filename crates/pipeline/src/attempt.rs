@@ -72,11 +72,11 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
         let pick = match repeated.take() {
             Some(pick) => pick,
             None if plan.tries() >= settings.limits.attempts => break,
-            None => {
-                let random = exchange.core().env.random();
-                let Some(pick) = plan.next(exchange.now(), random) else { break };
-                pick
-            }
+            None if plan.tries() > 0 && !exchange.has_time() => break,
+            None => match next(&mut plan, &exchange, settings.limits.retry_wait).await {
+                Some(pick) => pick,
+                None => break,
+            },
         };
         let Some(deployment) = route.deployments.get(pick.target().get()) else { break };
         keep_decision(&mut exchange, &plan, &route);
@@ -132,6 +132,19 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
     respond::refused(exchange, &refusal)
 }
 
+/// The next target. Where nobody is left but who asked to be left alone for a moment, that is waited for, once.
+async fn next(plan: &mut Plan, exchange: &Exchange, most: Duration) -> Option<Pick> {
+    let random = || exchange.core().env.random();
+    if let Some(pick) = plan.next(exchange.now(), random()) {
+        return Some(pick);
+    }
+    let most = most.min(exchange.deadline.map_or(Duration::MAX, |deadline| deadline.since(exchange.now())));
+    let wait = plan.wait(most, exchange.now(), random())?;
+    // On the heap, so that requests carry no room for it.
+    Box::pin(tokio::time::sleep(wait)).await;
+    if exchange.has_time() { plan.next(exchange.now(), random()) } else { None }
+}
+
 /// What the client is told in the end: the last failure; or, where every target had asked to be left
 /// alone, for how long.
 fn last_word(refusal: Option<Refusal>, dead_end: DeadEnd) -> Refusal {
@@ -174,7 +187,7 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     let Reserved { intent, body } = reserved;
     reach(Failpoint::Reserved);
     let deployment = Arc::clone(&intent.deployment);
-    let timeouts = deployment.provider.timeouts;
+    let timeouts = intent.exchange.within(deployment.provider.timeouts);
     let provider = spoken(&intent.exchange, &deployment);
     let request =
         outbound::request(&intent.exchange, &deployment, &intent.used, intent.reservation.attempt(), body);
@@ -198,6 +211,7 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     };
     let (head, body) = response.into_parts();
     in_flight.head_came(head.status.as_u16());
+    in_flight.told_limits(&head.headers);
     reach(Failpoint::HeadCame);
     timer.piece_came();
     let upstream = Upstream::new(body, timer);

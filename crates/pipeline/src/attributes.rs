@@ -1,6 +1,7 @@
-//! What a client says about its request in headers: tags, end user, loss policy, request id.
+//! What a client says about its request in headers: tags, end user, loss policy, time-out, request id.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use weighbridge_access::{LossPolicy, Tags};
@@ -10,6 +11,9 @@ use crate::refusal::Refusal;
 const TAGS: &str = "x-gateway-tags";
 const USER: &str = "x-gateway-user";
 const LOSS_POLICY: &str = "x-gateway-loss-policy";
+const TIMEOUT: &str = "x-gateway-timeout-ms";
+/// A day.
+const TIMEOUT_MOST_MS: u64 = 86_400_000;
 const USER_LENGTH: usize = 256;
 
 /// Attributes of a request, checked and bounded.
@@ -18,6 +22,8 @@ pub(crate) struct Attributes {
     pub(crate) tags: Tags,
     pub(crate) user: Option<Arc<str>>,
     pub(crate) loss_policy: Option<LossPolicy>,
+    /// How long the client waits for its whole answer.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Attributes {
@@ -30,7 +36,11 @@ impl Attributes {
             (1..=USER_LENGTH).contains(&text.len()).then(|| text.into())
         })?;
         let loss_policy = read(headers, LOSS_POLICY, "allow, warn or reject", LossPolicy::from_name)?;
-        Ok(Self { tags: tags.unwrap_or_default().pinned(pinned), user, loss_policy })
+        let timeout = read(headers, TIMEOUT, "milliseconds, from 1 to 86400000", |text| {
+            let millis = text.parse().ok().filter(|millis| (1..=TIMEOUT_MOST_MS).contains(millis))?;
+            Some(Duration::from_millis(millis))
+        })?;
+        Ok(Self { tags: tags.unwrap_or_default().pinned(pinned), user, loss_policy, timeout })
     }
 }
 

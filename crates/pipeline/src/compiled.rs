@@ -14,8 +14,7 @@ use weighbridge_catalogue::{AuthStyle, ModelInfo, PathTemplate, PromptCacheInfo,
 use weighbridge_ledger::Name;
 use weighbridge_protocol::Dialect;
 use weighbridge_routing::{
-    FallbackRules, HealthPolicy, KeyPool, RetryBudget, RetryPolicy, Route, RouteParts, Strategy, Target,
-    WeightedRoundRobin,
+    HealthPolicy, KeyPool, RetryBudget, RetryPolicy, Route, RouteParts, Strategy, Target, WeightedRoundRobin,
 };
 use weighbridge_transport::Signer;
 use weighbridge_units::Protocol;
@@ -72,6 +71,7 @@ pub(crate) struct Provider {
     pub(crate) timeouts: Timeouts,
     pub(crate) budgets: Arc<[BudgetMeter]>,
     limits: Limits,
+    health: HealthPolicy,
     keys: Arc<KeyPool>,
     /// The shares of the credentials.
     weights: Vec<u32>,
@@ -268,10 +268,8 @@ impl Compiled {
             primaries: targets.iter().map(|d| Arc::clone(&d.target)).zip(weights).collect(),
             fallbacks: fallbacks.iter().map(|d| Arc::clone(&d.target)).collect(),
             strategy: strategy(settings.strategy),
-            rules: FallbackRules {
-                on_context: settings.fallback_on_context,
-                on_content: settings.fallback_on_content,
-            },
+            rules: settings.failover.rules,
+            outliers_percent: settings.failover.outliers_percent,
             retry_budget: Arc::clone(&self.retry_budget),
         };
         let route = Route::new(parts).map_err(|error| PipelineError::Route {
@@ -316,6 +314,7 @@ impl Compiled {
                 provider: settings.provider.to_string(),
             })?;
         let kept = former.and_then(|former| former.deployments.get(&name));
+        let kept = kept.filter(|kept| *kept.target.health().policy() == provider.health);
         // Its health is known, whichever credentials it has by now.
         let target = kept.map(|kept| match Arc::ptr_eq(kept.target.keys(), &provider.keys) {
             true => Arc::clone(&kept.target),
@@ -394,7 +393,7 @@ impl Deployment {
         }
         let target = target.unwrap_or_else(|| {
             let name = format!("{}/{model}", provider.name);
-            Target::new(name, Arc::clone(&provider.keys), HealthPolicy::default())
+            Target::new(name, Arc::clone(&provider.keys), provider.health)
         });
         let info = weighbridge_catalogue::model(&provider.price_as, &model);
         let prompt_cache = weighbridge_catalogue::prompt_cache(&model);
@@ -479,6 +478,7 @@ impl Provider {
             timeouts: settings.timeouts,
             budgets: provider_meters(settings)?,
             limits: checked(&settings.name, settings.limits)?,
+            health: settings.health.policy,
             auth: settings.auth,
             keys,
             weights,

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::HeaderMap;
 use weighbridge_access::{Admission, LossPolicy, Principal};
@@ -18,7 +19,11 @@ use crate::conversation::Conversation;
 use crate::draft::Draft;
 use crate::idempotency::CarriedOut;
 use crate::pipeline::Core;
+use crate::settings::Timeouts;
 use crate::vectors::Vectors;
+
+/// An attempt that has less time than this left does not begin: it would hardly be connected.
+const CONNECTS_WITHIN: Duration = Duration::from_millis(100);
 
 /// One admitted request.
 pub(crate) struct Exchange {
@@ -37,6 +42,8 @@ pub(crate) struct Exchange {
     /// What was fetched of the media that the body names by address.
     pub(crate) media: Vec<FetchedMedia>,
     pub(crate) loss_policy: LossPolicy,
+    /// When its client waits no longer, where it said so.
+    pub(crate) deadline: Option<Monotonic>,
     /// What its idempotency key stands for.
     pub(crate) carried_out: Option<Arc<CarriedOut>>,
     /// The client takes trailers.
@@ -75,6 +82,20 @@ impl Exchange {
     /// The wall clock.
     pub(crate) fn wall(&self) -> Timestamp {
         self.core().env.now()
+    }
+
+    /// Bounds on an attempt that begins now: none goes beyond the client's own.
+    pub(crate) fn within(&self, mut bounds: Timeouts) -> Timeouts {
+        if let Some(deadline) = self.deadline {
+            let left = deadline.since(self.now());
+            bounds.total = bounds.total.min(left);
+        }
+        bounds
+    }
+
+    /// Whether there is time for another attempt: to connect at least, which takes a good one less than this.
+    pub(crate) fn has_time(&self) -> bool {
+        self.deadline.is_none_or(|deadline| deadline.since(self.now()) >= CONNECTS_WITHIN)
     }
 
     /// Lets go of what only another attempt would need: a stream may run for an hour, and its request

@@ -9,10 +9,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use http::HeaderMap;
 use weighbridge_access::AttemptClaim;
 use weighbridge_ledger::{EndFacts, Name, Reservation};
 use weighbridge_records::{AttemptRecord, CountsDiffer, PricedBy};
-use weighbridge_routing::{FailureCause, Pick};
+use weighbridge_routing::{FailureCause, Pick, RateLimits};
 use weighbridge_stream::Facts;
 use weighbridge_units::failpoint::reach;
 use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Failpoint, Monotonic, NanoUsd, Provenance};
@@ -99,6 +100,14 @@ impl InFlight {
             sent.first_byte = Some(sent.intent.exchange.now());
             sent.status = Some(status);
         }
+    }
+
+    /// Takes note of what the head tells of the limits of the account behind the credential.
+    pub(crate) fn told_limits(&self, headers: &HeaderMap) {
+        let Some(Sent { intent, .. }) = &self.0 else { return };
+        let header = |name: &str| headers.get(name)?.to_str().ok();
+        let limits = RateLimits::read(header, intent.exchange.wall());
+        intent.pick.told(&limits, intent.exchange.now());
     }
 
     /// Content has come, so long after the dispatch: a target that was being probed is back, however long

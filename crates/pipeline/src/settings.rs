@@ -12,6 +12,10 @@ use weighbridge_catalogue::{AuthStyle, Spoken};
 use weighbridge_transport::Signer;
 use weighbridge_units::Charges;
 
+mod failover;
+
+pub use failover::{FailoverSettings, HealthSettings};
+
 /// The most budgets that a provider or a model may have.
 pub const BUDGETS_BESIDE: usize = 2;
 
@@ -153,6 +157,8 @@ pub struct ProviderSettings {
     pub price_as: Arc<str>,
     /// Bounds on one attempt.
     pub timeouts: Timeouts,
+    /// How the health of its models is judged.
+    pub health: HealthSettings,
     /// What each of its models may be asked at once and per minute. A target without room is passed over.
     pub limits: Limits,
     /// How much may be used of it per period, at most [`BUDGETS_BESIDE`].
@@ -221,10 +227,8 @@ pub struct RouteSettings {
     pub fallbacks: Vec<TargetSettings>,
     /// The model that requests are compared with: what they would have cost there is noted beside what they cost.
     pub baseline: Option<TargetSettings>,
-    /// Fallbacks serve a prompt that is too long for the target as well.
-    pub fallback_on_context: bool,
-    /// Fallbacks serve a prompt that the target's content policy refused as well.
-    pub fallback_on_content: bool,
+    /// What follows failures of the targets.
+    pub failover: FailoverSettings,
     /// What happens to an attempt whose client leaves; `None` is what the settings say for all.
     pub on_disconnect: Option<OnDisconnect>,
     /// What may be asked under this name at once and per minute.
@@ -295,6 +299,8 @@ pub struct RequestLimits {
     pub hold_bytes: usize,
     /// Targets that one request may try.
     pub attempts: u32,
+    /// The longest `retry-after` that is waited for where no other target is left.
+    pub retry_wait: Duration,
     /// Longest time in which a client may leave a ready piece of its answer unread.
     pub write_time: Duration,
 }
@@ -309,6 +315,7 @@ impl Default for RequestLimits {
             open_requests: 10_000,
             hold_bytes: 64 * 1024,
             attempts: 4,
+            retry_wait: Duration::from_secs(1),
             write_time: Duration::from_secs(60),
         }
     }

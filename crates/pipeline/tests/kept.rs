@@ -17,7 +17,7 @@ use weighbridge_cache::{
 };
 use weighbridge_pipeline::Jobs;
 use weighbridge_pipeline::settings::{
-    AnswerKeeping, RouteSettings, Settings, StrategyKind, TargetSettings, UnknownModel,
+    AnswerKeeping, FailoverSettings, RouteSettings, Settings, StrategyKind, TargetSettings, UnknownModel,
 };
 use weighbridge_simulator::Fault;
 use weighbridge_transport::Rope;
@@ -204,8 +204,7 @@ fn route(name: &str, targets: &[&str], fallbacks: &[&str]) -> RouteSettings {
         targets: targets.iter().map(target).collect(),
         fallbacks: fallbacks.iter().map(target).collect(),
         baseline: None,
-        fallback_on_context: false,
-        fallback_on_content: false,
+        failover: FailoverSettings::default(),
         on_disconnect: None,
         limits: Limits::NONE,
         budgets: Vec::new(),

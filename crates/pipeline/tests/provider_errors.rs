@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use weighbridge_access::Limits;
-use weighbridge_pipeline::settings::{RouteSettings, StrategyKind, TargetSettings};
+use weighbridge_pipeline::settings::{FailoverSettings, RouteSettings, StrategyKind, TargetSettings};
 use weighbridge_simulator::{Fault, Simulator};
 use world::{Answer, CHAT, MESSAGES, World};
 
@@ -50,8 +50,7 @@ fn world(model: &str) -> World {
             targets: vec![target(model)],
             fallbacks: vec![target("anthropic/claude-haiku-4-5")],
             baseline: None,
-            fallback_on_context: false,
-            fallback_on_content: false,
+            failover: FailoverSettings::default(),
             on_disconnect: None,
             limits: Limits::NONE,
             budgets: Vec::new(),

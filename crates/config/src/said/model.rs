@@ -3,6 +3,7 @@
 use weighbridge_pipeline::settings::{OnDisconnect, StrategyKind};
 
 use super::{Budgets, ON_DISCONNECT, Rates, budgets};
+use crate::failover::SaidFailover;
 use crate::keys;
 use crate::reader::{Given, Item, Reader, Said, Table};
 
@@ -12,8 +13,7 @@ pub(crate) struct Model {
     pub(crate) targets: Given<Vec<Target>>,
     pub(crate) fallbacks: Given<Vec<Target>>,
     pub(crate) baseline: Given<String>,
-    pub(crate) fallback_on_context: Given<bool>,
-    pub(crate) fallback_on_content: Given<bool>,
+    pub(crate) failover: SaidFailover,
     pub(crate) on_disconnect: Given<OnDisconnect>,
     pub(crate) limits: Rates,
     pub(crate) budgets: Budgets,
@@ -34,8 +34,7 @@ impl Model {
             targets: Target::read_all(reader, table, "targets"),
             fallbacks: Target::read_all(reader, table, "fallbacks"),
             baseline: reader.text(table, "baseline"),
-            fallback_on_context: reader.flag(table, "fallback_on_context"),
-            fallback_on_content: reader.flag(table, "fallback_on_content"),
+            failover: SaidFailover::read(reader, table),
             on_disconnect: reader.choice(table, "on_disconnect", &ON_DISCONNECT),
             limits: limits.map(|table| Rates::read(reader, &table)).unwrap_or_default(),
             budgets: budgets(reader, table),

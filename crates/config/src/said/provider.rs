@@ -6,6 +6,7 @@ use weighbridge_catalogue::{AuthStyle, presets};
 use weighbridge_units::Protocol;
 
 use super::{Budgets, Rates, budgets};
+use crate::failover::SaidHealth;
 use crate::keys;
 use crate::providers;
 use crate::reader::{Given, Mismatch, Reader, Said, Table};
@@ -25,6 +26,7 @@ pub(crate) struct Provider {
     pub(crate) headers: Given<Vec<(Said<String>, Said<String>)>>,
     pub(crate) price_as: Given<String>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) health: SaidHealth,
     pub(crate) limits: Rates,
     pub(crate) budgets: Budgets,
 }
@@ -47,6 +49,7 @@ pub(crate) struct Timeouts {
 impl Provider {
     pub(super) fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
         let timeouts = reader.table(table, "timeouts", &keys::TIMEOUTS);
+        let health = reader.table(table, "health", &keys::HEALTH);
         let limits = reader.table(table, "limits", &keys::PROVIDER_LIMITS);
         let aws = reader.table(table, "aws", &keys::AWS);
         let auth = AuthStyle::ALL.map(|style| (style.as_str(), style));
@@ -66,6 +69,7 @@ impl Provider {
             headers: reader.pairs(table, "headers"),
             price_as: reader.text(table, "price_as"),
             timeouts: timeouts.map(|table| Timeouts::read(reader, &table)).unwrap_or_default(),
+            health: health.map(|table| SaidHealth::read(reader, &table)).unwrap_or_default(),
             limits: limits.map(|table| Rates::read(reader, &table)).unwrap_or_default(),
             budgets: budgets(reader, table),
         }

@@ -40,6 +40,7 @@ pub(crate) struct Server {
     pub(crate) max_answer_bytes: Given<u64>,
     pub(crate) max_concurrent_requests: Given<u64>,
     pub(crate) max_attempts: Given<u64>,
+    pub(crate) max_retry_wait: Given<Option<Duration>>,
 }
 
 #[derive(Default)]
@@ -75,6 +76,7 @@ impl Server {
             max_answer_bytes: reader.integer(table, "max_answer_bytes", 1_024..=1 << 30),
             max_concurrent_requests: reader.integer(table, "max_concurrent_requests", 1..=10_000_000),
             max_attempts: reader.integer(table, "max_attempts", 1..=32),
+            max_retry_wait: reader.parsed(table, "max_retry_wait", interval_or_off),
         }
     }
 }

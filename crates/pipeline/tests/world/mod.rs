@@ -23,7 +23,8 @@ use weighbridge_cache::{
 use weighbridge_catalogue::{PathTemplate, Spoken};
 use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
-    ProviderCredential, ProviderSettings, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
+    FailoverSettings, HealthSettings, ProviderCredential, ProviderSettings, RouteSettings, Settings,
+    StrategyKind, TargetSettings, Timeouts,
 };
 use weighbridge_pipeline::{AnswerBody, Env, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
@@ -308,8 +309,7 @@ fn settings() -> Settings {
         targets,
         fallbacks,
         baseline: None,
-        fallback_on_context: false,
-        fallback_on_content: false,
+        failover: FailoverSettings::default(),
         on_disconnect: None,
         limits: Limits::NONE,
         budgets: Vec::new(),
@@ -371,6 +371,7 @@ fn provider(name: &str, base_url: &str) -> ProviderSettings {
         // The simulated Azure bills what OpenAI does.
         price_as: if name.starts_with("azure") { "openai" } else { preset.price_as.unwrap() }.into(),
         timeouts: Timeouts::default(),
+        health: HealthSettings::default(),
         limits: Limits::NONE,
         budgets: Vec::new(),
     }
