@@ -4,7 +4,7 @@ use weighbridge_protocol::Dialect;
 use weighbridge_units::Protocol;
 
 use crate::spoken::{ModelFilter, Spoken};
-use crate::vendors;
+use crate::{hosts, vendors};
 
 /// Where a provider expects the API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,6 +79,10 @@ pub struct Preset {
     pub project_vars: &'static [&'static str],
     /// Whether it takes requests that are signed with the keys of an AWS account.
     pub takes_aws_keys: bool,
+    /// Pages that all this was read on: the provider's own, and others where it does not say.
+    pub docs: &'static [&'static str],
+    /// What else is worth knowing of it, in sentences; may be empty.
+    pub remarks: &'static str,
 }
 
 impl Preset {
@@ -134,7 +138,6 @@ const MESSAGES: &str = "/v1/messages";
 const AZURE_CHAT: &str = "/openai/v1/chat/completions";
 const AZURE_RESPONSES: &str = "/openai/v1/responses";
 
-// <https://platform.openai.com/docs/api-reference/authentication>
 const OPENAI: Preset = Preset {
     name: "openai",
     title: "OpenAI",
@@ -150,9 +153,13 @@ const OPENAI: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
+    docs: &[
+        "https://platform.openai.com/docs/api-reference/authentication",
+        "https://platform.openai.com/docs/models",
+    ],
+    remarks: "Models that exist in Responses only (`…-codex`, `…-pro`, `…-deep-research`) are called there.",
 };
 
-// <https://docs.anthropic.com/en/api/overview>, <https://docs.anthropic.com/en/api/versioning>
 const ANTHROPIC: Preset = Preset {
     name: "anthropic",
     title: "Anthropic",
@@ -165,9 +172,10 @@ const ANTHROPIC: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
+    docs: &["https://docs.anthropic.com/en/api/overview", "https://docs.anthropic.com/en/api/versioning"],
+    remarks: "",
 };
 
-// <https://ai.google.dev/api>
 const GEMINI: Preset = Preset {
     name: "gemini",
     title: "Gemini API",
@@ -184,11 +192,10 @@ const GEMINI: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
+    docs: &["https://ai.google.dev/api"],
+    remarks: "",
 };
 
-// <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>,
-// <https://docs.anthropic.com/en/api/claude-on-vertex-ai>. The key is an access token; the variable is
-// that of Google's command line tools.
 const VERTEX: Preset = Preset {
     name: "vertex",
     title: "Google Vertex AI",
@@ -216,11 +223,13 @@ const VERTEX: Preset = Preset {
     region_vars: &["GOOGLE_CLOUD_LOCATION"],
     project_vars: &["GOOGLE_CLOUD_PROJECT"],
     takes_aws_keys: false,
+    docs: &[
+        "https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
+        "https://docs.anthropic.com/en/api/claude-on-vertex-ai",
+    ],
+    remarks: "The key is an access token, and the variable that of Google's command line tools.",
 };
 
-// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>,
-// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html>,
-// <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html>
 const BEDROCK: Preset = Preset {
     name: "bedrock",
     title: "Amazon Bedrock",
@@ -246,12 +255,17 @@ const BEDROCK: Preset = Preset {
     region_vars: &["AWS_REGION", "AWS_DEFAULT_REGION"],
     project_vars: &[],
     takes_aws_keys: true,
+    docs: &[
+        "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
+        "https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html",
+        "https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html",
+    ],
+    remarks: "Messages is spoken to Claude's models, by `InvokeModel`.",
 };
 
-// <https://learn.microsoft.com/en-us/azure/ai-foundry/openai/latest>. The version that is named `v1` takes
-// all that OpenAI takes; those that are named by a day (`/openai/deployments/{model}/…?api-version=2024-10-21`)
-// know neither models that reason nor the role `developer`, or are previews. A deployment has a name of the
-// account's own; where that is the model's, its price is known.
+// The version that is named `v1` takes all that OpenAI takes; those that are named by a day
+// (`/openai/deployments/{model}/…?api-version=2024-10-21`) know neither models that reason nor the role
+// `developer`, or are previews.
 const AZURE: Preset = Preset {
     name: "azure",
     title: "Azure OpenAI",
@@ -279,6 +293,8 @@ const AZURE: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
+    docs: &["https://learn.microsoft.com/en-us/azure/ai-foundry/openai/latest"],
+    remarks: "Called in the version that is named `v1`. A deployment has a name of the account's own; where that is the model's, its price is known.",
 };
 
 // Any server that speaks OpenAI's protocol. No variable: a key must not reach a server that nobody
@@ -295,9 +311,11 @@ const COMPATIBLE: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
+    docs: &["https://platform.openai.com/docs/api-reference/chat"],
+    remarks: "Any server that speaks Chat Completions, at an address of its own.",
 };
 
-static PRESETS: [Preset; 18] = [
+static PRESETS: [Preset; 29] = [
     OPENAI,
     ANTHROPIC,
     GEMINI,
@@ -312,9 +330,20 @@ static PRESETS: [Preset; 18] = [
     vendors::QWEN,
     vendors::MOONSHOT,
     vendors::ZHIPU,
-    vendors::TOGETHER,
-    vendors::FIREWORKS,
+    vendors::MINIMAX,
     vendors::PERPLEXITY,
+    hosts::TOGETHER,
+    hosts::FIREWORKS,
+    hosts::OPENROUTER,
+    hosts::CEREBRAS,
+    hosts::SAMBANOVA,
+    hosts::NVIDIA,
+    hosts::HUGGING_FACE,
+    hosts::OLLAMA,
+    hosts::VLLM,
+    hosts::SGLANG,
+    hosts::LM_STUDIO,
+    hosts::LLAMA_CPP,
     COMPATIBLE,
 ];
 

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use weighbridge_protocol::openai_chat::Quirks;
 use weighbridge_protocol::{Dialect, escaped};
 use weighbridge_units::Protocol;
 
@@ -19,6 +20,8 @@ pub struct Spoken {
     /// Whether a stream of Chat Completions is not to be asked for its usage, since `stream_options` is
     /// refused: it tells it unasked, or not at all.
     pub usage_unasked: bool,
+    /// What else requests of Chat Completions are changed in.
+    pub quirks: Quirks,
 }
 
 impl Spoken {
@@ -43,6 +46,7 @@ impl Spoken {
             stream_path: PathTemplate::of(stream_path),
             models,
             usage_unasked: false,
+            quirks: Quirks::NONE,
         }
     }
 
@@ -50,6 +54,13 @@ impl Spoken {
     #[must_use]
     pub const fn telling_usage_unasked(mut self) -> Self {
         self.usage_unasked = true;
+        self
+    }
+
+    /// The same at a provider that takes some fields otherwise.
+    #[must_use]
+    pub const fn with_quirks(mut self, quirks: Quirks) -> Self {
+        self.quirks = quirks;
         self
     }
 }

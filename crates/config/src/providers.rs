@@ -69,10 +69,11 @@ fn discovered(
     problems: &mut Problems,
 ) -> Option<ProviderSettings> {
     let (variable, api_key) = key_of(preset, surroundings)?;
-    let base_variable = variable.replace("_API_KEY", "_BASE_URL");
-    let named_base = surroundings.variable(&base_variable).filter(|text| !text.is_empty());
+    let named = |name: &str| surroundings.variable(name).filter(|text| !text.is_empty());
+    let base_variable = variable.strip_suffix("_API_KEY").map(|name| format!("{name}_BASE_URL"));
+    let named_base = base_variable.and_then(|variable| named(&variable).map(|text| (variable, text)));
     let base_url = match named_base {
-        Some(text) => match base_url(&text, preset.spoken) {
+        Some((base_variable, text)) => match base_url(&text, preset.spoken) {
             Ok(url) => url,
             Err(why) => {
                 problems.elsewhere(format!("the environment variable {base_variable}: {why}"));
@@ -81,8 +82,8 @@ fn discovered(
         },
         // Where its region or project is not known, it takes a file to name it.
         None => preset.base_url_in(
-            named(preset.region_vars, surroundings).as_deref(),
-            named(preset.project_vars, surroundings).as_deref(),
+            self::named(preset.region_vars, surroundings).as_deref(),
+            self::named(preset.project_vars, surroundings).as_deref(),
         )?,
     };
     if let Err(why) = header_text(&api_key) {

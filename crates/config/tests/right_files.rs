@@ -88,6 +88,22 @@ fn without_a_file_and_without_keys_there_is_nothing_to_do() {
 }
 
 #[test]
+fn a_token_in_the_environment_is_no_address() {
+    let around = Fixed { variables: &[("HF_TOKEN", "hf_token")], files: &[] };
+    let config = load(None, &around).unwrap();
+    assert_eq!(provider(&config, "huggingface").base_url, "https://router.huggingface.co/v1");
+}
+
+#[test]
+fn servers_of_ones_own_need_neither_address_nor_key() {
+    let config =
+        right("[providers.ollama]\n[providers.vllm]\nbase_url = \"http://gpu.internal:9000/v1\"", &NOTHING);
+    let ollama = provider(&config, "ollama");
+    assert_eq!((ollama.base_url.as_str(), keys(ollama).len()), ("http://127.0.0.1:11434/v1", 0));
+    assert_eq!(provider(&config, "vllm").base_url, "http://gpu.internal:9000/v1");
+}
+
+#[test]
 fn a_file_without_providers_takes_them_from_the_environment() {
     let config = right("[server]\nlisten = \"0.0.0.0:80\"", &KEYS);
     assert_eq!(config.settings.providers.len(), 2);

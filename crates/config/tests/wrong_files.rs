@@ -143,10 +143,10 @@ fn a_vault() {
 fn providers() {
     insta::assert_snapshot!(titles(&[
         "[providers.opnai]\napi_keys = [\"k\"]",
-        "[providers.vllm]\nbase_url = \"http://localhost:8000/v1\"",
-        "[providers.vllm]\npreset = \"openai-compatible\"",
-        "[providers.vllm]\nprotocol = \"openai-chat\"",
-        "[providers.vllm]\nprotocol = \"openai\"\nbase_url = \"http://localhost:8000/v1\"",
+        "[providers.mine]\nbase_url = \"http://localhost:8000/v1\"",
+        "[providers.mine]\npreset = \"openai-compatible\"",
+        "[providers.mine]\nprotocol = \"openai-chat\"",
+        "[providers.mine]\nprotocol = \"openai\"\nbase_url = \"http://localhost:8000/v1\"",
         "[providers.x]\npreset = \"antropic\"\napi_keys = [\"k\"]",
         "[providers.x]\npreset = \"anthropic\"\nprotocol = \"openai-chat\"\napi_keys = [\"k\"]",
         "[providers.x]\npreset = \"anthropic\"",

@@ -13,6 +13,7 @@ use weighbridge_access::{
 use weighbridge_catalogue::{AuthStyle, ModelInfo, PathTemplate, PromptCacheInfo, Spoken, near};
 use weighbridge_ledger::Name;
 use weighbridge_protocol::Dialect;
+use weighbridge_protocol::openai_chat::Quirks;
 use weighbridge_routing::{
     HealthPolicy, KeyPool, RetryBudget, RetryPolicy, Route, RouteParts, Strategy, Target, WeightedRoundRobin,
 };
@@ -112,6 +113,8 @@ pub(crate) struct Address {
     pub(crate) dialect: Dialect,
     /// Whether a stream is not to be asked for its usage.
     pub(crate) usage_unasked: bool,
+    /// What else requests of Chat Completions are changed in.
+    pub(crate) quirks: Quirks,
     whole: Uri,
     streamed: Uri,
     /// What stands before and behind the names of the provider's other calls, where the path of this one
@@ -501,6 +504,7 @@ impl Provider {
             protocol: spoken.protocol,
             dialect: spoken.dialect,
             usage_unasked: spoken.usage_unasked,
+            quirks: spoken.quirks,
             whole: whole?,
             streamed: streamed?,
             beside: documented.map(|root| (format!("{}{root}", self.base_url), behind)),

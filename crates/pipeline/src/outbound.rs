@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use weighbridge_protocol::json::ReadError;
+use weighbridge_protocol::json::{ReadError, ScanLimits};
 use weighbridge_protocol::{Body, Dialect, Edits, anthropic_messages};
 use weighbridge_routing::Rejection;
 use weighbridge_translate::{PromptCaching, RequestTarget, TranslateError, Translated, prompt_cache};
@@ -97,6 +97,9 @@ fn edited(
     for amendment in amendments {
         edits.set(amendment.field, amendment.json);
     }
+    if !address.quirks.is_empty() && address.protocol == Protocol::OpenAiChat {
+        losses.extend(address.quirks.edit(&mut edits));
+    }
     if address.dialect.names_model_in_body(address.protocol) {
         let said = body.get("model").and_then(|model| model.read::<Cow<'_, str>>().ok());
         if said.as_deref() != Some(&*deployment.model) {
@@ -167,8 +170,18 @@ fn translated(
         ..RequestTarget::new(&deployment.model)
     };
     match weighbridge_translate::request(exchange.client, address.protocol, said.text(), &target) {
-        Ok(translated) => {
-            Ok(Outbound { body: Rope::from(bytes::Bytes::from(translated.value)), losses: translated.losses })
+        Ok(Translated { value, mut losses }) => {
+            let body = bytes::Bytes::from(value);
+            if address.quirks.is_empty() || address.protocol != Protocol::OpenAiChat {
+                return Ok(Outbound { body: Rope::from(body), losses });
+            }
+            // What we wrote is as deep as what we read, and the tables know of nothing but its top.
+            let Ok(written) = Body::scan(body.clone(), &ScanLimits::default()) else {
+                return Ok(Outbound { body: Rope::from(body), losses });
+            };
+            let mut edits = written.edit();
+            losses.extend(address.quirks.edit(&mut edits));
+            Ok(Outbound { body: edits.rope().into_iter().collect(), losses })
         }
         Err(error) => Err(Unfit::anywhere(Rejection::Misfit, bad_request(&error))),
     }

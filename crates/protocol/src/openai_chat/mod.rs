@@ -9,6 +9,10 @@ pub mod finish;
 pub mod models;
 pub mod usage;
 
+mod quirks;
+
+pub use quirks::Quirks;
+
 /// The path below a provider's base URL, which ends in `/v1`.
 pub const PATH: &str = "/chat/completions";
 
