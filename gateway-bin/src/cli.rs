@@ -140,6 +140,9 @@ pub(crate) struct CreateArgs {
     /// Keep no answer beyond its request, here or at a provider, whatever the request asks for
     #[arg(long)]
     pub(crate) no_store: bool,
+    /// Let it make native calls: any call of a provider (files, batches, …), with the installation's credentials
+    #[arg(long)]
+    pub(crate) native: bool,
     /// Mark prompts for the caches of Claude and Nova where the client has not: they live for 5m or 1h
     #[arg(long, value_name = "LIFETIME", value_parser = ["5m", "1h"])]
     pub(crate) prompt_cache: Option<String>,

@@ -73,6 +73,7 @@ fn wanted(args: CreateArgs) -> anyhow::Result<NewKey> {
         tags: args.tags.join(","),
         loss_policy: args.loss_policy,
         allow_store: args.no_store.then_some(false),
+        native: args.native,
         prompt_cache: args.prompt_cache,
         expires: expires.transpose()?,
         ..NewKey::named(&args.name, &args.tenant)

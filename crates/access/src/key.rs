@@ -130,6 +130,8 @@ pub struct VirtualKey {
     /// Whether answers may be kept beyond their request, here and at providers. Where they may not, a
     /// request that asks for it is served as if it had not.
     pub allow_store: bool,
+    /// Whether it may make native calls: any call of a provider, with the installation's credentials there.
+    pub native: bool,
     /// How long prompts are cached that the client has not marked itself; `None` leaves requests unmarked.
     pub prompt_cache: Option<PromptCache>,
     /// Whether it is refused until further notice.
@@ -159,6 +161,7 @@ impl VirtualKey {
             tags: Tags::default(),
             loss_policy: None,
             allow_store: true,
+            native: false,
             prompt_cache: None,
             blocked: false,
             created,

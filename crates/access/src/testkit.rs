@@ -37,6 +37,7 @@ pub fn full_key(id: u64) -> Result<VirtualKey, crate::InvalidDefinition> {
     key.tags = "env=prod,feature=search".parse::<Tags>()?;
     key.loss_policy = Some(LossPolicy::Reject);
     key.allow_store = false;
+    key.native = true;
     key.prompt_cache = Some(PromptCache::OneHour);
     key.expires = Some(Timestamp::from_micros(i64::MAX));
     Ok(key)

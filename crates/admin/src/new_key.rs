@@ -54,6 +54,9 @@ pub struct NewKey {
     /// Whether answers may be kept beyond their request, here and at providers; absent for yes.
     #[serde(default)]
     pub allow_store: Option<bool>,
+    /// Whether it may make native calls: any call of a provider, with the installation's credentials there.
+    #[serde(default)]
+    pub native: bool,
     /// How long prompts are cached that the client has not marked itself: `5m` or `1h`; absent for not at all.
     #[serde(default)]
     pub prompt_cache: Option<String>,
@@ -100,6 +103,7 @@ impl NewKey {
             key.loss_policy = Some(policy.ok_or_else(wrong)?);
         }
         key.allow_store = self.allow_store.unwrap_or(key.allow_store);
+        key.native = self.native;
         if let Some(name) = &self.prompt_cache {
             let policy = PromptCache::from_name(name);
             let wrong = || AdminError::invalid("prompt_cache", "write 5m or 1h, or leave it out");
@@ -192,7 +196,7 @@ mod tests {
     fn every_field_reaches_the_definition() {
         let text = r#"{"name":"n","tenant":"t","models":["openai/*"],"rpm":1,"tpm":2,"usd_per_minute":"0.5","concurrency":3,
             "budget_usd":"25.50","budget_period":"month","budgets":["tokens=5 period=day"],
-            "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","loss_policy":"reject","allow_store":false,"prompt_cache":"1h","expires":"2026-11-21T02:08:59Z"}"#;
+            "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","loss_policy":"reject","allow_store":false,"native":true,"prompt_cache":"1h","expires":"2026-11-21T02:08:59Z"}"#;
         let key = define(&serde_json::from_str(text).unwrap()).unwrap();
         assert!(key.models.allows("openai/x") && !key.models.allows("x"));
         let usd_per_minute = Some(NanoUsd::new(500_000_000));
@@ -204,6 +208,7 @@ mod tests {
         assert_eq!(key.tags.to_string(), "a=2,b=1");
         assert_eq!(key.loss_policy, Some(LossPolicy::Reject));
         assert!(!key.allow_store && define(&NewKey::named("n", "t")).unwrap().allow_store);
+        assert!(key.native && !define(&NewKey::named("n", "t")).unwrap().native);
         assert_eq!(key.prompt_cache, Some(PromptCache::OneHour));
         assert_eq!(key.expires, Some(Timestamp::from_secs(1_795_226_939)));
     }

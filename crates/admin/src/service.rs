@@ -442,6 +442,7 @@ fn describe(key: &VirtualKey) -> Vec<(String, String)> {
         ("tags", Some(view.tags).filter(|tags| !tags.is_empty())),
         ("loss_policy", view.loss_policy.map(str::to_owned)),
         ("allow_store", (!view.allow_store).then(|| "false".to_owned())),
+        ("native", view.native.then(|| "true".to_owned())),
         ("prompt_cache", view.prompt_cache.map(str::to_owned)),
         ("expires", view.expires),
     ];

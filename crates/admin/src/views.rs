@@ -41,6 +41,8 @@ pub struct KeyView {
     pub loss_policy: Option<&'static str>,
     /// Whether answers may be kept beyond their request.
     pub allow_store: bool,
+    /// Whether it may make native calls.
+    pub native: bool,
     /// How long prompts are cached that the client has not marked itself; `null` for not at all.
     pub prompt_cache: Option<&'static str>,
     /// When it was made, in RFC 3339.
@@ -129,6 +131,7 @@ impl KeyView {
             tags: key.tags.to_string(),
             loss_policy: key.loss_policy.map(|policy| policy.as_str()),
             allow_store: key.allow_store,
+            native: key.native,
             prompt_cache: key.prompt_cache.map(|policy| policy.as_str()),
             created: key.created.to_string(),
             expires: key.expires.map(|at| at.to_string()),

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use weighbridge_transport::{BoxFuture, ByteStream, Rope, Transport, TransportError};
 
 use crate::account::{Account, ReceivedRequest, locked};
@@ -190,8 +191,13 @@ impl Transport for Simulator {
         _connect_timeout: Duration,
     ) -> BoxFuture<'_, Result<Response<ByteStream>, TransportError>> {
         Box::pin(async move {
-            let request = request.map(|rope| rope.to_bytes());
-            let response = self.answer(request).await?;
+            let (head, rope) = request.into_parts();
+            // What is streamed may break off, and then the provider answers nothing.
+            let body = match rope.is_streamed() {
+                true => rope.collect().await?.to_bytes(),
+                false => rope.to_bytes(),
+            };
+            let response = self.answer(Request::from_parts(head, body)).await?;
             Ok(response.map(|body| Box::pin(body) as ByteStream))
         })
     }

@@ -21,11 +21,11 @@ use crate::tenants;
 
 const WRITE: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, \
      usd_per_minute, concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, blocked, \
-     created, expires, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-     $18, $19, $20, $21, $22) \
+     created, expires, revoked, native) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+     $18, $19, $20, $21, $22, $23) \
      ON CONFLICT (id) DO UPDATE SET name = $2, tenant = $3, models = $7, rpm = $8, tpm = $9, usd_per_minute = $10, \
      concurrency = $11, budgets = $12, ip_allow = $13, referrers = $14, tags = $15, loss_policy = $16, \
-     allow_store = $17, prompt_cache = $18, blocked = $19, expires = $21";
+     allow_store = $17, prompt_cache = $18, blocked = $19, expires = $21, native = $23";
 const ALL: &str = "SELECT * FROM virtual_key ORDER BY seq";
 const FIND: &str = "SELECT * FROM virtual_key WHERE id = $1 FOR UPDATE";
 const REVOKE: &str = "UPDATE virtual_key SET revoked = coalesce(revoked, $2) WHERE id = $1";
@@ -234,6 +234,7 @@ async fn write(session: &mut Session, key: &VirtualKey) -> Result<u64, DbError> 
                 &key.created.as_micros(),
                 &key.expires.map(Timestamp::as_micros),
                 &key.revoked.map(Timestamp::as_micros),
+                &key.native,
             ],
         )
         .await
@@ -290,6 +291,7 @@ impl KeyRow<'_> {
         key.tags = self.parse::<Tags>(&self.get::<String>("tags")?)?;
         key.loss_policy = self.named("loss_policy", LossPolicy::from_name)?;
         key.allow_store = self.get("allow_store")?;
+        key.native = self.get("native")?;
         key.prompt_cache = self.named("prompt_cache", PromptCache::from_name)?;
         key.blocked = self.get("blocked")?;
         key.expires = self.time("expires")?;

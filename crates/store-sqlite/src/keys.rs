@@ -20,19 +20,19 @@ use crate::{Durability, OpenError, tenants};
 
 /// The columns that [`read_key`] reads.
 const COLUMNS: &str = "id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, usd_per_minute, \
-     concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, blocked, created, \
-     expires, revoked";
+     concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, native, prompt_cache, blocked, \
+     created, expires, revoked";
 
 const WRITE: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, \
      rpm, tpm, usd_per_minute, concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, \
-     prompt_cache, blocked, created, expires, revoked) \
+     native, prompt_cache, blocked, created, expires, revoked) \
      VALUES (:id, :name, :tenant, :hash, :retired_hash, :retired_until, :models, :rpm, :tpm, :usd_per_minute, \
-     :concurrency, :budgets, :ip_allow, :referrers, :tags, :loss_policy, :allow_store, :prompt_cache, :blocked, \
+     :concurrency, :budgets, :ip_allow, :referrers, :tags, :loss_policy, :allow_store, :native, :prompt_cache, :blocked, \
      :created, :expires, :revoked) \
      ON CONFLICT (id) DO UPDATE SET name = :name, tenant = :tenant, models = :models, rpm = :rpm, tpm = :tpm, \
      usd_per_minute = :usd_per_minute, concurrency = :concurrency, budgets = :budgets, ip_allow = :ip_allow, \
      referrers = :referrers, tags = :tags, loss_policy = :loss_policy, allow_store = :allow_store, \
-     prompt_cache = :prompt_cache, blocked = :blocked, expires = :expires";
+     native = :native, prompt_cache = :prompt_cache, blocked = :blocked, expires = :expires";
 const REVOKE: &str = "UPDATE virtual_key SET revoked = coalesce(revoked, :at) WHERE id = :id";
 const ROTATE: &str = "UPDATE virtual_key SET retired_hash = hash, retired_until = :until, hash = :hash \
      WHERE id = :id";
@@ -222,6 +222,7 @@ fn write_key(connection: &Connection, key: &VirtualKey) -> Result<(), KeyStoreEr
         ":tags": key.tags.to_string(),
         ":loss_policy": key.loss_policy.map(LossPolicy::as_str),
         ":allow_store": key.allow_store,
+        ":native": key.native,
         ":prompt_cache": key.prompt_cache.map(PromptCache::as_str),
         ":blocked": key.blocked,
         ":created": key.created.as_micros(),
@@ -282,6 +283,7 @@ impl KeyRow<'_> {
         key.tags = self.parse::<Tags>(&self.get::<String>("tags")?)?;
         key.loss_policy = self.named("loss_policy", LossPolicy::from_name)?;
         key.allow_store = self.get("allow_store")?;
+        key.native = self.get("native")?;
         key.prompt_cache = self.named("prompt_cache", PromptCache::from_name)?;
         key.blocked = self.get("blocked")?;
         key.expires = self.time("expires")?;
@@ -358,6 +360,7 @@ mod tests {
              ALTER TABLE virtual_key DROP COLUMN blocked; \
              ALTER TABLE virtual_key DROP COLUMN prompt_cache; \
              ALTER TABLE virtual_key DROP COLUMN allow_store; \
+             ALTER TABLE virtual_key DROP COLUMN native; \
              DELETE FROM refinery_schema_history WHERE version >= 6";
         other.execute_batch(back).unwrap();
         // What later releases have added elsewhere in the file.
@@ -366,7 +369,8 @@ mod tests {
             other.execute_batch(&format!("ALTER TABLE rollup DROP COLUMN {column}")).unwrap();
         }
         drop(other);
-        let mut former = VirtualKey { allow_store: true, prompt_cache: None, blocked: false, ..key };
+        let mut former =
+            VirtualKey { allow_store: true, native: false, prompt_cache: None, blocked: false, ..key };
         former.budgets = vec![Budget::per_month(NanoUsd::new(25_000_000_001))];
         former.limits = Limits { rpm: former.limits.rpm, tpm: former.limits.tpm, ..Limits::NONE };
         assert_eq!(block_on(open(&folder).load_all()).unwrap(), [former]);

@@ -40,6 +40,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -141,17 +142,45 @@ impl TransportError {
     }
 }
 
-/// A body made of slices that are sent one after another, without being joined.
+/// A body made of slices that are sent one after another, without being joined; or one that is not there yet
+/// ([`Rope::streamed`]).
 #[derive(Clone, Default)]
 pub struct Rope {
     parts: VecDeque<Bytes>,
     length: usize,
+    tail: Option<Tail>,
+}
+
+/// What of a body is still to come. Clones share it: whoever sends it first has it.
+#[derive(Clone)]
+struct Tail {
+    body: Arc<Mutex<Option<ByteStream>>>,
+    /// How many bytes of it are left, where that was told.
+    left: Option<u64>,
+}
+
+impl Tail {
+    fn body(&self) -> MutexGuard<'_, Option<ByteStream>> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Rope {
     /// An empty body.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A body that is read while it is sent, of so many bytes if that is known. It can be sent once: a clone
+    /// that is sent later breaks off.
+    pub fn streamed(body: ByteStream, length: Option<u64>) -> Self {
+        let tail = Tail { body: Arc::new(Mutex::new(Some(body))), left: length };
+        Self { tail: Some(tail), ..Self::default() }
+    }
+
+    /// Whether there is more than [`Self::parts`]: it can be neither signed nor sent again.
+    pub const fn is_streamed(&self) -> bool {
+        self.tail.is_some()
     }
 
     /// Appends a slice; empty ones are left out.
@@ -197,6 +226,23 @@ impl From<Bytes> for Rope {
     }
 }
 
+impl Tail {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let frame = match &mut *self.body() {
+            Some(body) => std::task::ready!(body.as_mut().poll_frame(cx)),
+            None => Some(Err(TransportError::new(Phase::Body, "a streamed body was sent before"))),
+        };
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.left = self.left.map(|left| left.saturating_sub(length));
+            }
+            Some(Err(_)) | None => *self.body() = None,
+        }
+        Poll::Ready(frame)
+    }
+}
+
 impl FromIterator<Bytes> for Rope {
     fn from_iter<I: IntoIterator<Item = Bytes>>(parts: I) -> Self {
         let mut rope = Self::new();
@@ -208,29 +254,43 @@ impl FromIterator<Bytes> for Rope {
 impl fmt::Debug for Rope {
     /// The size only: bodies hold prompts, and prompts do not belong in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rope({} parts, {} bytes)", self.parts.len(), self.length)
+        let more = if self.is_streamed() { " and more" } else { "" };
+        write!(f, "Rope({} parts, {} bytes{more})", self.parts.len(), self.length)
     }
 }
 
 impl Body for Rope {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    /// Only what is [streamed](Rope::streamed) can break.
+    type Error = TransportError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let part = self.parts.pop_front();
         self.length -= part.as_ref().map_or(0, Bytes::len);
+        if let (None, Some(tail)) = (&part, &mut self.tail) {
+            return tail.poll_frame(cx);
+        }
         Poll::Ready(part.map(|part| Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.is_empty()
+        self.parts.is_empty() && self.tail.as_ref().is_none_or(|tail| tail.left == Some(0))
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length as u64)
+        let length = self.length as u64;
+        match &self.tail {
+            None => SizeHint::with_exact(length),
+            Some(Tail { left: Some(left), .. }) => SizeHint::with_exact(length.saturating_add(*left)),
+            Some(Tail { left: None, .. }) => {
+                let mut hint = SizeHint::new();
+                hint.set_lower(length);
+                hint
+            }
+        }
     }
 }
 
@@ -248,6 +308,37 @@ mod tests {
         assert_eq!((rope.len(), rope.parts().count()), (3, 2));
         assert_eq!(rope.to_bytes(), "abc");
         assert_eq!(format!("{rope:?}"), "Rope(2 parts, 3 bytes)");
+    }
+
+    #[test]
+    fn a_streamed_body_is_sent_once() {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let data = |rope: &mut Rope, cx: &mut Context<'_>| match Pin::new(rope).poll_frame(cx) {
+            Poll::Ready(Some(frame)) => frame.map(|frame| frame.into_data().unwrap_or_default()),
+            _ => Ok(Bytes::new()),
+        };
+        let inner: ByteStream = Box::pin(Rope::from(Bytes::from_static(b"abc")));
+        let mut rope = Rope::streamed(inner, Some(3));
+        let mut again = rope.clone();
+        assert!(rope.is_streamed() && !rope.is_end_stream());
+        assert_eq!((rope.len(), rope.size_hint().exact()), (0, Some(3)));
+        assert_eq!(data(&mut rope, &mut cx).unwrap(), "abc");
+        assert_eq!(data(&mut rope, &mut cx).unwrap(), "");
+        assert!(data(&mut again, &mut cx).is_err());
+        assert_eq!(Rope::streamed(Box::pin(Rope::new()), None).size_hint().exact(), None);
+        let mut request = http::Request::new(Rope::streamed(Box::pin(Rope::new()), None));
+        struct Any;
+        impl Sign for Any {
+            fn sign(
+                &self,
+                _: &mut http::Request<Rope>,
+                _: std::time::SystemTime,
+            ) -> Result<(), TransportError> {
+                Ok(())
+            }
+        }
+        request.extensions_mut().insert(Signer(Arc::new(Any)));
+        assert!(Signer::apply(&mut request, std::time::SystemTime::UNIX_EPOCH).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::{Rope, TransportError};
+use crate::{Phase, Rope, TransportError};
 
 /// Signs requests: proves with every byte of a request, and the time, that whoever sends it has a
 /// secret.
@@ -55,6 +55,9 @@ impl Signer {
     /// As [`Sign::sign`].
     pub fn apply(request: &mut http::Request<Rope>, now: SystemTime) -> Result<(), TransportError> {
         match request.extensions_mut().remove::<Self>() {
+            Some(_) if request.body().is_streamed() => {
+                Err(TransportError::new(Phase::Prepare, "a body that is not there yet cannot be signed"))
+            }
             Some(signer) => signer.0.sign(request, now),
             None => Ok(()),
         }
