@@ -270,7 +270,7 @@ impl Compiled {
         let parts = RouteParts {
             primaries: targets.iter().map(|d| Arc::clone(&d.target)).zip(weights).collect(),
             fallbacks: fallbacks.iter().map(|d| Arc::clone(&d.target)).collect(),
-            strategy: strategy(settings.strategy),
+            strategies: strategies(settings.strategy),
             rules: settings.failover.rules,
             outliers_percent: settings.failover.outliers_percent,
             retry_budget: Arc::clone(&self.retry_budget),
@@ -538,8 +538,8 @@ fn ready(settings: &ProviderSettings, credential: &ProviderCredential) -> Result
 }
 
 /// The registry of strategies: a new one is a line here and a file in `routing`.
-fn strategy(kind: StrategyKind) -> Box<dyn Strategy> {
+fn strategies(kind: StrategyKind) -> Vec<Box<dyn Strategy>> {
     match kind {
-        StrategyKind::WeightedRoundRobin => Box::new(WeightedRoundRobin::new()),
+        StrategyKind::WeightedRoundRobin => vec![Box::new(WeightedRoundRobin::new())],
     }
 }

@@ -1,5 +1,6 @@
 use weighbridge_units::{ErrorClass, Monotonic};
 
+use crate::choice::Choice;
 use crate::target_set::TargetIndex;
 
 /// Why a target was not chosen, though the route names it.
@@ -95,8 +96,10 @@ impl Rejection {
 /// How a request was routed, beside its attempts: kept with its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The strategy's name.
+    /// The strategy that chose the first target, or would have, had there been a choice.
     pub strategy: &'static str,
+    /// How the first target was chosen, where there were several.
+    pub choice: Option<Choice>,
     /// The targets that were passed over, in the order in which that was found out. One that was
     /// benched at first may have been tried later, for want of another.
     pub excluded: Vec<(TargetIndex, Exclusion)>,

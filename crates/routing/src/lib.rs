@@ -1,7 +1,7 @@
 //! Which target next: strategies, health, failover.
 //!
-//! A [`Route`] is where the requests for one model name may go: equals, among which a [`Strategy`]
-//! chooses by weight, and ordered fallbacks. For each request a [`Plan`] hands out its targets one
+//! A [`Route`] is where the requests for one model name may go: equals, among which each [`Strategy`]
+//! in turn leaves the best, and ordered fallbacks. For each request a [`Plan`] hands out its targets one
 //! by one, each with one of its provider's credentials, and hears how it went:
 //!
 //! - [`verdict`] tells what may follow a failure: another target, another credential, or nothing,
@@ -9,6 +9,8 @@
 //! - [`Health`] benches a target that fails, for a cool-down that grows, until one probe succeeds. It
 //!   honours `retry-after`, and [`RateLimits`] of which nothing is left. What callers bring about themselves (bad requests, short deadlines of
 //!   their own) never benches anyone, and a benched target is still used where no other is left.
+//! - [`Observed`] tells strategies how a target fares: attempts in flight, recent latencies, rate
+//!   limits as the provider's headers told them.
 //! - [`KeyPool`] benches a credential that was refused, and not the target behind it.
 //! - [`RetryBudget`] keeps second tries to a share of the traffic, so that an outage of everything
 //!   does not multiply the load.
@@ -46,36 +48,48 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod affinity;
+mod allowance;
+mod choice;
 mod classifier;
 mod decision;
+mod demand;
 mod failure;
 mod first_content;
 mod health;
 mod keys;
 mod labels;
+mod observed;
 mod pick;
 mod plan;
 mod rate_limits;
+mod recent;
 mod retry_budget;
 mod route;
 mod rules;
+mod strategies;
 mod strategy;
 mod target_set;
-mod weighted_round_robin;
 
+pub use affinity::stable_hash;
+pub use choice::{Choice, Scored};
 pub use classifier::{Classification, Difficulty, Prompt, Task, classify};
 pub use decision::{Decision, Exclusion, Rejection};
+pub use demand::{Demand, Needs};
 pub use failure::{FailureCause, FallbackRules, Sent, TimeLimit, Verdict, verdict};
 pub use first_content::FirstContent;
 pub use health::{Availability, Health, HealthPolicy};
 pub use keys::KeyPool;
 pub use labels::{LabelError, Labels};
+pub use observed::Observed;
 pub use pick::Pick;
 pub use plan::{DeadEnd, Plan};
 pub use rate_limits::{Limit, RateLimits};
 pub use retry_budget::{RetryBudget, RetryPolicy};
 pub use route::{Route, RouteError, RouteParts, Target};
 pub use rules::{Asked, Rule, Then, When, first_match};
+pub use strategies::{
+    Headroom, LatencyOf, LeastBusy, LeastLatency, LowestCost, Random, Split, Sticky, WeightedRoundRobin,
+};
 pub use strategy::{Candidate, Candidates, Strategy};
 pub use target_set::TargetIndex;
-pub use weighted_round_robin::WeightedRoundRobin;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weighbridge_units::{ErrorClass, Monotonic};
 
-use crate::failure::FailureCause;
+use crate::failure::{FailureCause, TimeLimit};
 use crate::keys::KeyPool;
 use crate::rate_limits::RateLimits;
 use crate::route::Target;
@@ -28,6 +28,7 @@ pub struct Pick {
     probe: bool,
     /// Spreads the ends of cool-downs.
     random: u64,
+    begun: bool,
 }
 
 impl Pick {
@@ -39,7 +40,8 @@ impl Pick {
         probe: bool,
         now: Monotonic,
     ) -> Self {
-        Self { target, index, key, own, started: now, probe, random: 0 }
+        target.observed().entered();
+        Self { target, index, key, own, started: now, probe, random: 0, begun: false }
     }
 
     /// With the random number of the choice.
@@ -71,9 +73,14 @@ impl Pick {
         cause.blames_key() || (is_limit && (self.is_own_key() || self.target.has_limits_per_key()))
     }
 
-    /// Takes note of what an answer told of the limits of the account behind the credential.
+    /// The head of an answer told of the limits of the account behind the credential. Those of a request's own
+    /// credential are another account's.
     pub fn told(&self, limits: &RateLimits, now: Monotonic) {
-        if let Some(time) = limits.exhausted_for().filter(|_| !self.is_own_key()) {
+        if self.is_own_key() {
+            return;
+        }
+        self.target.observed().told(limits, now);
+        if let Some(time) = limits.exhausted_for() {
             self.target.exhausted(self.key, time, now);
         }
     }
@@ -87,9 +94,12 @@ impl Pick {
         self.probe
     }
 
-    /// The answer has begun, which is all that a probe has to find out: others need not wait for the
-    /// end of a long stream. Without effect where this is no probe.
+    /// The content of an answer has begun. That is the time to the first token, and all that a probe has to find out:
+    /// others need not wait for the end of a long stream.
     pub fn began(&mut self, now: Monotonic) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.target.observed().began(now.since(self.started), now);
+        }
         if std::mem::take(&mut self.probe) {
             self.target.health().succeeded(self.started, now);
             self.target.health().release_probe();
@@ -99,6 +109,7 @@ impl Pick {
     /// The answer was whole.
     pub fn succeeded(self, now: Monotonic) {
         self.target.health().succeeded(self.started, now);
+        self.target.observed().answered(now.since(self.started), now);
         self.keys().accepted(self.key);
     }
 
@@ -116,12 +127,17 @@ impl Pick {
             }
             return;
         }
+        if matches!(cause, FailureCause::TimedOut(limit) if *limit != TimeLimit::Total) {
+            // It would have taken even longer.
+            self.target.observed().answered(now.since(self.started), now);
+        }
         self.target.health().failed_at(cause, self.started, self.probe, now, self.random);
     }
 }
 
 impl Drop for Pick {
     fn drop(&mut self) {
+        self.target.observed().left();
         if self.probe {
             self.target.health().release_probe();
         }

@@ -3,13 +3,14 @@ use std::time::Duration;
 
 use weighbridge_units::{ErrorClass, Monotonic};
 
+use crate::choice::choose;
 use crate::decision::{Decision, Exclusion, Rejection};
+use crate::demand::Demand;
 use crate::failure::{FailureCause, Verdict, verdict};
 use crate::health::{Availability, spread};
 use crate::keys::{KeyPool, KeySet};
 use crate::pick::Pick;
 use crate::route::{Member, Route, Target};
-use crate::strategy::Candidates;
 use crate::target_set::{TargetIndex, TargetSet};
 
 /// How much longer than asked for is waited at most, in percent: not everybody comes back at once.
@@ -41,6 +42,7 @@ pub struct Plan {
     waited: bool,
     stopped: bool,
     last_failure: Option<(Option<ErrorClass>, Option<Duration>)>,
+    demand: Demand,
     decision: Decision,
 }
 
@@ -73,8 +75,8 @@ enum Pass {
 impl Plan {
     /// A plan for one request; nothing is chosen yet.
     pub fn new(route: Arc<Route>) -> Self {
-        let decision =
-            Decision { strategy: route.strategy().name(), excluded: Vec::new(), retries_refused: false };
+        let strategy = route.strategies().first().map_or("", |strategy| strategy.name());
+        let decision = Decision { strategy, choice: None, excluded: Vec::new(), retries_refused: false };
         let mut plan = Self {
             route,
             settled: TargetSet::default(),
@@ -89,6 +91,7 @@ impl Plan {
             waited: false,
             stopped: false,
             last_failure: None,
+            demand: Demand::default(),
             decision,
         };
         let route = plan.route.clone();
@@ -123,6 +126,12 @@ impl Plan {
     #[must_use]
     pub fn with_own_keys(self, own_keys: Box<[Option<Arc<KeyPool>>]>) -> Self {
         Self { own_keys, ..self }
+    }
+
+    /// Tells the strategies about the request; [`Route::needs`] says what they want to know.
+    #[must_use]
+    pub fn with_demand(self, demand: Demand) -> Self {
+        Self { demand, ..self }
     }
 
     /// The route that is followed.
@@ -161,6 +170,9 @@ impl Plan {
 
     fn handed_out(&mut self, picked: Option<Pick>, random: u64) -> Option<Pick> {
         let pick = picked?;
+        if let Some(target) = self.route.target(pick.target()).filter(|_| !pick.is_own_key()) {
+            target.observed().takes(self.demand.tokens);
+        }
         self.settled.insert(pick.target());
         self.tries += 1;
         Some(pick.drawn(random))
@@ -335,8 +347,13 @@ impl Plan {
             kept = self.kept_outliers(&route, outliers - route.outliers_most(), now);
         }
         kept.iter().for_each(|index| _ = equals.insert(index));
-        while let Some(index) = choose(&route, equals, now, random) {
+        let told = self.decision.choice.is_none() && self.tries == 0;
+        while let Some((index, choice)) = choose(&route, equals, &self.demand, now, random, told) {
             let pass = if kept.contains(index) { Pass::ForWantOfBetter } else { pass };
+            if let Some(choice) = choice {
+                self.decision.strategy = choice.by;
+                self.decision.choice = Some(choice);
+            }
             if let Some(pick) = take(&route, index, self.own_key_at(index.get()), pass, now) {
                 return Some(pick);
             }
@@ -417,17 +434,6 @@ impl Plan {
             self.decision.excluded.push((index, exclusion));
         }
     }
-}
-
-/// One of `equals`, by the route's strategy, which is only asked where there is a choice.
-fn choose(route: &Route, equals: TargetSet, now: Monotonic, random: u64) -> Option<TargetIndex> {
-    let first = equals.iter().next()?;
-    if equals.len() == 1 {
-        return Some(first);
-    }
-    let candidates = Candidates::new(route.members(), equals);
-    let chosen = route.strategy().pick(&candidates, now, random);
-    Some(chosen.filter(|index| candidates.contains(*index)).unwrap_or(first))
 }
 
 /// Whether a target may be sent a request, with its own credentials or with those of the request.

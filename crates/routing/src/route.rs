@@ -6,41 +6,57 @@ use std::time::Duration;
 use thiserror::Error;
 use weighbridge_units::{ErrorClass, Monotonic};
 
+use crate::affinity::stable_hash;
+use crate::demand::Needs;
 use crate::failure::FallbackRules;
 use crate::health::{Availability, Health, HealthPolicy};
 use crate::keys::{KeyPool, KeySet};
+use crate::observed::Observed;
 use crate::retry_budget::{RetryBudget, RetryPolicy};
+use crate::strategies::WeightedRoundRobin;
 use crate::strategy::Strategy;
 use crate::target_set::{TargetIndex, TargetSet};
-use crate::weighted_round_robin::WeightedRoundRobin;
 
-/// One model at one provider, with what is known of its health.
+/// One model at one provider, with what is known of its health and observed of its answers.
 ///
 /// Routes that name the same target share it, and a reload of the configuration keeps it: whoever
 /// compiles routes holds the `Arc`s by name.
 pub struct Target {
     name: Arc<str>,
     health: Arc<Health>,
+    observed: Arc<Observed>,
     keys: Arc<KeyPool>,
     /// Until when each of the credentials has nothing left of its limits here, in microseconds.
     resting: Box<[AtomicU64]>,
+    id: u64,
 }
 
 impl Target {
     /// A healthy target; `name` is unique among all targets, such as `openai/gpt-4o-mini`.
     pub fn new(name: impl Into<Arc<str>>, keys: Arc<KeyPool>, policy: HealthPolicy) -> Arc<Self> {
+        let name = name.into();
+        let (health, observed) = (Arc::new(Health::new(policy)), Arc::default());
         Arc::new(Self {
-            name: name.into(),
-            health: Arc::new(Health::new(policy)),
+            id: stable_hash(name.as_bytes()),
+            name,
+            health,
+            observed,
             resting: none_resting(&keys),
             keys,
         })
     }
 
-    /// The same target with other credentials: what is known of its health is shared.
+    /// The same target with other credentials: what is known and observed of it is shared.
     pub fn with_keys(&self, keys: Arc<KeyPool>) -> Arc<Self> {
         let (name, health) = (Arc::clone(&self.name), Arc::clone(&self.health));
-        Arc::new(Self { name, health, resting: none_resting(&keys), keys })
+        Arc::new(Self {
+            name,
+            health,
+            observed: Arc::clone(&self.observed),
+            resting: none_resting(&keys),
+            keys,
+            id: self.id,
+        })
     }
 
     /// The unique name.
@@ -51,6 +67,16 @@ impl Target {
     /// What is known of its health.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// What is observed of its answers, and how many are under way.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
+    /// A hash of its name: the same wherever and whenever it has this name.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// The credentials of its provider.
@@ -139,8 +165,9 @@ pub struct RouteParts {
     pub primaries: Vec<(Arc<Target>, u32)>,
     /// Tried in order once no primary is left.
     pub fallbacks: Vec<Arc<Target>>,
-    /// How one of the primaries is chosen.
-    pub strategy: Box<dyn Strategy>,
+    /// How one of the primaries is chosen: each strategy decides among those that the earlier ones left as equals.
+    /// Behind the last one stands weighted round robin.
+    pub strategies: Vec<Box<dyn Strategy>>,
     /// What the fallbacks serve.
     pub rules: FallbackRules,
     /// The share of the primaries, in percent, that may be benched at once for their share of failures; one always
@@ -157,7 +184,7 @@ impl Default for RouteParts {
         Self {
             primaries: Vec::new(),
             fallbacks: Vec::new(),
-            strategy: Box::new(WeightedRoundRobin::new()),
+            strategies: Vec::new(),
             rules: FallbackRules::default(),
             outliers_percent: 50,
             retry_budget: Arc::new(RetryBudget::new(RetryPolicy::default())),
@@ -169,7 +196,9 @@ impl Default for RouteParts {
 pub struct Route {
     members: Box<[Member]>,
     primaries: usize,
-    strategy: Box<dyn Strategy>,
+    /// Never empty.
+    strategies: Box<[Box<dyn Strategy>]>,
+    needs: Needs,
     rules: FallbackRules,
     outliers_percent: u32,
     retry_budget: Arc<RetryBudget>,
@@ -188,9 +217,15 @@ pub enum RouteError {
     /// More targets than a route may have.
     #[error("the route has {0} targets: give at most {max}", max = TargetSet::CAPACITY)]
     TooMany(usize),
+    /// More strategies than a route may have.
+    #[error("the route has {0} strategies: give at most {max}", max = Route::STRATEGIES_MOST)]
+    TooManyStrategies(usize),
 }
 
 impl Route {
+    /// The most strategies that a route may have.
+    pub const STRATEGIES_MOST: usize = 8;
+
     /// Checks and keeps the parts.
     ///
     /// # Errors
@@ -211,10 +246,20 @@ impl Route {
                 return Err(RouteError::Twice(member.target.name.clone()));
             }
         }
+        if parts.strategies.len() > Self::STRATEGIES_MOST {
+            return Err(RouteError::TooManyStrategies(parts.strategies.len()));
+        }
+        let mut strategies = parts.strategies;
+        let needs = strategies.iter().fold(Needs::default(), |needs, strategy| needs.or(strategy.needs()));
+        strategies.push(Box::new(WeightedRoundRobin::new()));
+        if needs.observations {
+            members.iter().for_each(|member| member.target.observed().watch());
+        }
         Ok(Arc::new(Self {
             members,
             primaries,
-            strategy: parts.strategy,
+            strategies: strategies.into(),
+            needs,
             rules: parts.rules,
             outliers_percent: parts.outliers_percent,
             retry_budget: parts.retry_budget,
@@ -231,9 +276,14 @@ impl Route {
         self.members.get(index.get()).map(|member| &member.target)
     }
 
-    /// How the primaries are chosen.
-    pub fn strategy(&self) -> &dyn Strategy {
-        &*self.strategy
+    /// How the primaries are chosen; never empty.
+    pub fn strategies(&self) -> &[Box<dyn Strategy>] {
+        &self.strategies
+    }
+
+    /// What its strategies want to know of a request and of the targets.
+    pub fn needs(&self) -> Needs {
+        self.needs
     }
 
     /// What the fallbacks serve.

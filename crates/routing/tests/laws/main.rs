@@ -11,4 +11,5 @@ mod plans;
 mod rules;
 mod shares;
 mod storm;
+mod strategies;
 mod world;

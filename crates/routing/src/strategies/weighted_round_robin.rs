@@ -2,8 +2,8 @@ use std::sync::{Mutex, PoisonError};
 
 use weighbridge_units::Monotonic;
 
+use crate::demand::Demand;
 use crate::strategy::{Candidates, Strategy};
-use crate::target_set::TargetIndex;
 
 /// Smooth weighted round robin: exact shares, and the turns of a heavy target spread out evenly.
 ///
@@ -28,7 +28,7 @@ impl Strategy for WeightedRoundRobin {
         "weighted-round-robin"
     }
 
-    fn pick(&self, candidates: &Candidates<'_>, _: Monotonic, _: u64) -> Option<TargetIndex> {
+    fn narrow(&self, candidates: &mut Candidates<'_>, _: &Demand, _: Monotonic, _: u64) {
         let mut credits = self.credits.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut gained, mut best) = (0_i64, None);
         for candidate in candidates.iter() {
@@ -36,18 +36,20 @@ impl Strategy for WeightedRoundRobin {
             if at >= credits.len() {
                 credits.resize(at + 1, 0);
             }
-            let credit = credits.get_mut(at)?;
-            let weight = i64::from(candidate.weight);
+            let Some(credit) = credits.get_mut(at) else { continue };
+            let weight = i64::from(candidate.weight.get());
             *credit = credit.saturating_add(weight);
             gained += weight;
+            candidates.score(candidate.index, credit.saturating_neg());
             // The earlier of two equals wins, so that the sequence is the same every time.
             if best.is_none_or(|(_, most)| *credit > most) {
                 best = Some((candidate.index, *credit));
             }
         }
-        let (winner, _) = best?;
-        let credit = credits.get_mut(winner.get())?;
-        *credit = credit.saturating_sub(gained);
-        Some(winner)
+        let Some((winner, _)) = best else { return };
+        if let Some(credit) = credits.get_mut(winner.get()) {
+            *credit = credit.saturating_sub(gained);
+        }
+        candidates.leave(winner);
     }
 }
