@@ -37,6 +37,15 @@ fn text(explained: &ExplanationView) -> Vec<String> {
     if !routing.strategy.is_empty() {
         lines.push(format!("  strategy     {}", routing.strategy));
     }
+    if let (Some(candidates), Some(seed)) = (routing.candidates, &routing.seed) {
+        lines.push(format!("  candidates   {candidates}, seed {seed}"));
+    }
+    lines.extend(
+        routing
+            .scores
+            .iter()
+            .map(|one| format!("  score        {:>12} {} ({})", one.score, one.target, one.by)),
+    );
     lines.push(format!(
         "  asked        {}",
         if routing.asked.is_empty() { none() } else { routing.asked.join(", ") }

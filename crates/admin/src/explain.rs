@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use weighbridge_ledger::{AttemptEntry, EntityId, LedgerStore};
 use weighbridge_pricing::{Asked, Breakdown, Item, PriceBook, PriceCard, ServiceTier, Terms};
-use weighbridge_records::{LoggedAttempt, LoggedPrice, LoggedRequest, Scope};
+use weighbridge_records::{LoggedAttempt, LoggedPrice, LoggedRequest, LoggedScore, Scope};
 use weighbridge_units::{NanoUsd, RequestId, Usd};
 
 use crate::service::Names;
@@ -45,10 +45,30 @@ pub struct ExplanationView {
 pub struct RoutingView {
     /// What chose among equals; empty where nothing was to be chosen.
     pub strategy: String,
+    /// The random number that the strategies were given, where there were several targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
+    /// How many targets there were to choose from, where there were several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<usize>,
+    /// The chosen one, then those that came furthest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scores: Vec<ScoreView>,
     /// The targets that were asked, in order.
     pub asked: Vec<String>,
     /// The targets that were passed over, and why.
     pub passed_over: Vec<PassedOverView>,
+}
+
+/// How a candidate fared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScoreView {
+    /// The target.
+    pub target: String,
+    /// Its score, least being best; what it counts is the strategy's own.
+    pub score: i64,
+    /// The last strategy that looked at it.
+    pub by: String,
 }
 
 /// A target that was passed over.
@@ -192,6 +212,9 @@ impl AdminService {
             key: request.key().map(str::to_owned),
             routing: RoutingView {
                 strategy: request.strategy.clone(),
+                seed: request.choice.as_ref().map(|choice| choice.seed.clone()),
+                candidates: request.choice.as_ref().map(|choice| choice.candidates),
+                scores: request.choice.iter().flat_map(|choice| &choice.scores).map(ScoreView::of).collect(),
                 asked: request.attempts.iter().map(target).collect(),
                 passed_over: request
                     .excluded
@@ -210,6 +233,13 @@ impl AdminService {
             refused: request.refused,
             attempts,
         })
+    }
+}
+
+impl ScoreView {
+    fn of(logged: &LoggedScore) -> Self {
+        let LoggedScore { target, score, by } = logged.clone();
+        Self { target, score, by }
     }
 }
 

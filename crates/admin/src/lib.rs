@@ -65,7 +65,7 @@ pub use credential::{AdminCredential, Credentials};
 pub use error::AdminError;
 pub use explain::{
     BaselineView, CostLine, ExplainedAttempt, ExplanationView, PassedOverView, PriceLine, PriceView,
-    RoutingView,
+    RoutingView, ScoreView,
 };
 pub use export::{JournalView, TransferView};
 pub use new_key::NewKey;

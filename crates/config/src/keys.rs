@@ -193,7 +193,11 @@ pub(crate) static LIMITS: Section =
 pub(crate) static MODEL: Section = Section {
     name: "models.NAME",
     keys: &[
-        key("strategy", r#""weighted-round-robin""#),
+        key("strategy", r#"["sticky", "least-latency"]"#),
+        key("affinity", r#""prefix""#),
+        key("sticky_ttl", r#""5m""#),
+        key("sticky_load_percent", "125"),
+        key("latency_of", r#""first-token""#),
         key("targets", r#"[{ model = "openai/gpt-4o-mini", weight = 3 }]"#),
         key("fallbacks", r#"["claude/claude-haiku-4-5"]"#),
         key("baseline", r#""openai/gpt-4o""#),

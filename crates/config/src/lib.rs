@@ -63,6 +63,7 @@ mod redis;
 mod routes;
 mod said;
 mod spoken;
+mod strategies;
 mod surroundings;
 mod vault;
 

@@ -245,20 +245,25 @@ impl<'a> Reader<'a> {
         name: &str,
         choices: &[(&str, T)],
     ) -> Given<T> {
-        self.parsed(table, name, |text| {
-            let found = choices.iter().find(|(known, _)| *known == text);
-            found.map(|(_, value)| *value).ok_or_else(|| {
-                let known: Vec<String> = choices.iter().map(|(known, _)| format!("`{known}`")).collect();
-                let mismatch = match known.as_slice() {
-                    [only] => Mismatch::new(format!("{only}, which is all that there is")),
-                    _ => Mismatch::new(format!("one of {}", known.join(", "))),
-                };
-                match near(text, choices.iter().map(|(known, _)| *known)).first() {
-                    Some(meant) => mismatch.with_hint(format!("did you mean `{meant}`?")),
-                    None => mismatch,
-                }
-            })
-        })
+        self.parsed(table, name, |text| chosen(text, choices))
+    }
+
+    /// One of several names, or an array of some of them.
+    pub(crate) fn choices<T: Copy>(
+        &mut self,
+        table: &Table<'_>,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Given<Vec<Said<T>>> {
+        let is_array = |(_, value): (_, &Spanned<DeValue<'_>>)| matches!(value.get_ref(), DeValue::Array(_));
+        if table.get(name).is_some_and(is_array) {
+            return self.list(table, name, |text| chosen(text, choices));
+        }
+        match self.choice(table, name, choices) {
+            Given::Absent => Given::Absent,
+            Given::Wrong => Given::Wrong,
+            Given::Said(said) => Given::Said(Said { span: said.span.clone(), value: vec![said] }),
+        }
     }
 
     /// A duration such as `30s`.
@@ -438,6 +443,21 @@ impl<'a> Reader<'a> {
 pub(crate) enum Item<'t> {
     Text(Said<String>),
     Table(Table<'t>),
+}
+
+fn chosen<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Mismatch> {
+    let found = choices.iter().find(|(known, _)| *known == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<String> = choices.iter().map(|(known, _)| format!("`{known}`")).collect();
+        let mismatch = match known.as_slice() {
+            [only] => Mismatch::new(format!("{only}, which is all that there is")),
+            _ => Mismatch::new(format!("one of {}", known.join(", "))),
+        };
+        match near(text, choices.iter().map(|(known, _)| *known)).first() {
+            Some(meant) => mismatch.with_hint(format!("did you mean `{meant}`?")),
+            None => mismatch,
+        }
+    })
 }
 
 fn write_hint(key: &Key) -> String {

@@ -8,7 +8,7 @@ use weighbridge_pipeline::settings::{BUDGETS_BESIDE, RouteSettings, TargetSettin
 use crate::means::budgets;
 use crate::problem::Problems;
 use crate::reader::Said;
-use crate::said;
+use crate::{said, strategies};
 
 /// The file's models, with fallbacks that name other models followed to their targets.
 pub(crate) fn settings(
@@ -25,7 +25,7 @@ pub(crate) fn settings(
         fallbacks.retain(|fallback| !route.targets.iter().any(|target| same(target, fallback)));
         RouteSettings {
             name: route.name,
-            strategy: model.strategy.said().map_or_else(Default::default, |strategy| strategy.value),
+            strategy: strategies::settings(&model.strategy, problems),
             targets: route.targets,
             fallbacks,
             baseline: route.baseline,

@@ -12,8 +12,9 @@ use secrecy::ExposeSecret;
 use weighbridge_access::{Budget, Limits, LossPolicy, MasterKey};
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
-    AnswerKeeping, CountAlarm, DrainLimits, FailoverSettings, IdempotencySettings, Markup, OnDisconnect,
-    ProviderCredential, ProviderSettings, RouteSettings, Settings, UnknownModel,
+    AffinityBy, AnswerKeeping, CountAlarm, DrainLimits, FailoverSettings, IdempotencySettings, LatencyOf,
+    Markup, OnDisconnect, ProviderCredential, ProviderSettings, RouteSettings, Settings, StrategyKind,
+    StrategySettings, UnknownModel,
 };
 use weighbridge_pricing::ServiceTier;
 use weighbridge_routing::{FallbackRules, HealthPolicy};
@@ -403,6 +404,40 @@ fn fallbacks_through_models_are_followed_in_order_and_once() {
     let config = right(text, &KEYS);
     assert_eq!(names(&route(&config, "a").fallbacks), ["openai/2", "openai/3", "openai/4", "openai/5"]);
     assert_eq!(names(&route(&config, "b").fallbacks), ["openai/3", "openai/4", "openai/1"]);
+}
+
+#[test]
+fn strategies_have_what_they_need_where_nothing_is_said() {
+    let config = right(
+        r#"
+[providers.openai]
+[models.plain]
+targets = ["openai/a"]
+[models.kept]
+targets = ["openai/a", "openai/b"]
+strategy = ["headroom", "sticky"]
+[models.trial]
+targets = ["openai/a", "openai/b"]
+strategy = "split"
+[models.own]
+targets = ["openai/a", "openai/b"]
+strategy = ["sticky", "least-latency"]
+affinity = "user"
+sticky_ttl = "off"
+sticky_load_percent = 200
+"#,
+        &KEYS,
+    );
+    let strategy = |name| route(&config, name).strategy.clone();
+    let settings = |order: &[StrategyKind], affinity| StrategySettings { order: order.to_vec(), affinity };
+    let five_minutes = Some(Duration::from_secs(300));
+    let sticky = StrategyKind::Sticky { ttl: five_minutes, load_percent: 125 };
+    assert_eq!(strategy("plain"), settings(&[], AffinityBy::Prefix));
+    assert_eq!(strategy("kept"), settings(&[StrategyKind::Headroom, sticky], AffinityBy::Prefix));
+    assert_eq!(strategy("trial"), settings(&[StrategyKind::Split], AffinityBy::Key));
+    let sticky = StrategyKind::Sticky { ttl: None, load_percent: 200 };
+    let latency = StrategyKind::LeastLatency(LatencyOf::Answer);
+    assert_eq!(strategy("own"), settings(&[sticky, latency], AffinityBy::User));
 }
 
 #[test]

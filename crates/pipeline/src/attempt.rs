@@ -7,8 +7,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, header, response};
 use weighbridge_protocol::bedrock_converse::header::ERROR_TYPE;
-use weighbridge_records::ExcludedTarget;
-use weighbridge_routing::{DeadEnd, FailureCause, Pick, Plan, Rejection, Sent, TimeLimit, Verdict};
+use weighbridge_records::{CandidateScore, CandidateScores, ChoiceRecord, ExcludedTarget};
+use weighbridge_routing::{
+    Choice, DeadEnd, FailureCause, Pick, Plan, Rejection, Scored, Sent, TimeLimit, Verdict,
+};
 use weighbridge_stream::{Facts, Framing};
 use weighbridge_translate::bedrock_converse::named_error;
 use weighbridge_translate::{ApiError, decode_error, error_protocol, retry_delay};
@@ -20,6 +22,7 @@ use crate::admit::Travelling;
 use crate::answer::AnswerBody;
 use crate::attempt_timer::AttemptTimer;
 use crate::compiled::{Compiled, Deployment, ModelRoute};
+use crate::demand::demand;
 use crate::exchange::Exchange;
 use crate::idempotency::{Elsewhere, elsewhere};
 use crate::in_flight::{Ending, InFlight};
@@ -62,6 +65,9 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
     if let Some(lent) = &lent {
         plan = plan.with_own_keys(lent.pools());
     }
+    if let Some(demand) = demand(&exchange, &route) {
+        plan = plan.with_demand(demand);
+    }
     if let Some(position) = exchange.conversation.as_ref().and_then(|said| said.home(&route)) {
         plan.prefer(position);
     }
@@ -79,7 +85,7 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
             },
         };
         let Some(deployment) = route.deployments.get(pick.target().get()) else { break };
-        keep_decision(&mut exchange, &plan, &route);
+        keep_decision(&mut exchange, &mut plan, &route);
         let reserved = match reserve(exchange, &settings, &route, deployment, pick, lent.as_ref()).await {
             Ok(reserved) => reserved,
             Err(rejected) => {
@@ -128,7 +134,7 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
         }
     }
     let refusal = last_word(refusal, plan.dead_end(exchange.now()));
-    keep_decision(&mut exchange, &plan, &route);
+    keep_decision(&mut exchange, &mut plan, &route);
     respond::refused(exchange, &refusal)
 }
 
@@ -168,9 +174,15 @@ fn last_word(refusal: Option<Refusal>, dead_end: DeadEnd) -> Refusal {
 }
 
 /// Notes how the request was routed.
-fn keep_decision(exchange: &mut Exchange, plan: &Plan, route: &ModelRoute) {
-    let decision = plan.decision();
+fn keep_decision(exchange: &mut Exchange, plan: &mut Plan, route: &ModelRoute) {
     let record = &mut exchange.draft.record;
+    if let Some(Choice { seed, candidates, scores, .. }) = plan.take_choice() {
+        let score = |Scored { target, score, by }| CandidateScore { position: target.get(), score, by };
+        let scores = scores.into_iter().map(score).collect();
+        let scores = CandidateScores { names: Arc::clone(route.route.names()), scores };
+        record.choice = Some(Box::new(ChoiceRecord { seed, candidates, scores }));
+    }
+    let decision = plan.decision();
     record.strategy = decision.strategy;
     record.excluded = decision
         .excluded

@@ -15,7 +15,8 @@ use weighbridge_ledger::Name;
 use weighbridge_protocol::Dialect;
 use weighbridge_protocol::openai_chat::Quirks;
 use weighbridge_routing::{
-    HealthPolicy, KeyPool, RetryBudget, RetryPolicy, Route, RouteParts, Strategy, Target, WeightedRoundRobin,
+    Headroom, HealthPolicy, KeyPool, LeastBusy, LeastLatency, LowestCost, Random, RetryBudget, RetryPolicy,
+    Route, RouteParts, Split, Sticky, Strategy, Target, WeightedRoundRobin, stable_hash,
 };
 use weighbridge_transport::Signer;
 use weighbridge_units::Protocol;
@@ -24,7 +25,7 @@ use crate::counters::Counters;
 use crate::markups::Markups;
 use crate::pipeline::PipelineError;
 use crate::settings::{
-    AnswerKeeping, BUDGETS_BESIDE, CountAlarm, DrainLimits, IdempotencySettings, OnDisconnect,
+    AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, DrainLimits, IdempotencySettings, OnDisconnect,
     ProviderCredential, ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind,
     TargetSettings, Timeouts, UnknownModel,
 };
@@ -145,6 +146,8 @@ pub(crate) struct ModelRoute {
     pub(crate) limits: Arc<LimitCells>,
     pub(crate) budgets: Arc<[BudgetMeter]>,
     pub(crate) route: Arc<Route>,
+    /// What its strategies go by, where one keeps requests together.
+    pub(crate) affinity: AffinityBy,
     /// What its requests are compared with.
     pub(crate) baseline: Option<Arc<Baseline>>,
     /// In the order of the route's targets.
@@ -270,7 +273,7 @@ impl Compiled {
         let parts = RouteParts {
             primaries: targets.iter().map(|d| Arc::clone(&d.target)).zip(weights).collect(),
             fallbacks: fallbacks.iter().map(|d| Arc::clone(&d.target)).collect(),
-            strategies: strategies(settings.strategy),
+            strategies: settings.strategy.order.iter().map(|kind| strategy(*kind, &settings.name)).collect(),
             rules: settings.failover.rules,
             outliers_percent: settings.failover.outliers_percent,
             retry_budget: Arc::clone(&self.retry_budget),
@@ -287,7 +290,17 @@ impl Compiled {
         let limits = self.counters.model(&settings.name, &settings.limits);
         let baseline =
             settings.baseline.as_ref().map(|target| self.baseline(&settings.name, target)).transpose()?;
-        Ok(Arc::new(ModelRoute { name, limits, budgets, route, baseline, deployments, on_disconnect }))
+        let affinity = settings.strategy.affinity.clone();
+        Ok(Arc::new(ModelRoute {
+            name,
+            limits,
+            budgets,
+            route,
+            affinity,
+            baseline,
+            deployments,
+            on_disconnect,
+        }))
     }
 
     fn baseline(&self, route: &str, target: &TargetSettings) -> Result<Arc<Baseline>, PipelineError> {
@@ -373,6 +386,7 @@ impl ModelRoute {
             limits: Arc::new(LimitCells::new(LimitOwner::Model, "", &Limits::NONE, None)),
             budgets: Arc::default(),
             route: Route::new(parts).ok()?,
+            affinity: AffinityBy::default(),
             baseline: None,
             deployments: Box::new([deployment]),
             on_disconnect,
@@ -538,8 +552,15 @@ fn ready(settings: &ProviderSettings, credential: &ProviderCredential) -> Result
 }
 
 /// The registry of strategies: a new one is a line here and a file in `routing`.
-fn strategies(kind: StrategyKind) -> Vec<Box<dyn Strategy>> {
+fn strategy(kind: StrategyKind, route: &str) -> Box<dyn Strategy> {
     match kind {
-        StrategyKind::WeightedRoundRobin => vec![Box::new(WeightedRoundRobin::new())],
+        StrategyKind::WeightedRoundRobin => Box::new(WeightedRoundRobin::new()),
+        StrategyKind::Random => Box::new(Random),
+        StrategyKind::LeastLatency(of) => Box::new(LeastLatency { of }),
+        StrategyKind::LeastBusy => Box::new(LeastBusy),
+        StrategyKind::LowestCost => Box::new(LowestCost),
+        StrategyKind::Headroom => Box::new(Headroom),
+        StrategyKind::Sticky { ttl, load_percent } => Box::new(Sticky::new(load_percent, ttl)),
+        StrategyKind::Split => Box::new(Split::new(stable_hash(route.as_bytes()))),
     }
 }

@@ -50,6 +50,7 @@ mod compiled;
 mod conversation;
 mod count_alarm;
 mod counters;
+mod demand;
 mod departure;
 mod draft;
 mod endpoint;

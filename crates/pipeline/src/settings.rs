@@ -6,9 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use secrecy::SecretString;
 use weighbridge_access::{Budget, Cidr, Limits, LossPolicy, ModelPattern, TenantName};
 use weighbridge_catalogue::{AuthStyle, Spoken};
+pub use weighbridge_routing::LatencyOf;
 use weighbridge_transport::Signer;
 use weighbridge_units::Charges;
 
@@ -220,7 +222,7 @@ pub struct RouteSettings {
     /// The name in requests.
     pub name: Arc<str>,
     /// How one of the targets is chosen.
-    pub strategy: StrategyKind,
+    pub strategy: StrategySettings,
     /// Equals, among which the strategy chooses.
     pub targets: Vec<TargetSettings>,
     /// Tried in order once no target is left.
@@ -237,13 +239,58 @@ pub struct RouteSettings {
     pub budgets: Vec<Budget>,
 }
 
-/// A strategy by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How one of several targets is chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StrategySettings {
+    /// In this order, each among those that the earlier ones left as equals, at most [`Route::STRATEGIES_MOST`]; behind
+    /// the last stands weighted round robin.
+    ///
+    /// [`Route::STRATEGIES_MOST`]: weighbridge_routing::Route::STRATEGIES_MOST
+    pub order: Vec<StrategyKind>,
+    /// What requests have in common that [`StrategyKind::Sticky`] and [`StrategyKind::Split`] keep together.
+    pub affinity: AffinityBy,
+}
+
+/// A strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StrategyKind {
     /// Smooth weighted round robin.
-    #[default]
     WeightedRoundRobin,
+    /// Any, by weight.
+    Random,
+    /// The fastest lately.
+    LeastLatency(LatencyOf),
+    /// The fewest attempts in flight for its weight.
+    LeastBusy,
+    /// The lowest expected cost of the request.
+    LowestCost,
+    /// The most left of rate limits.
+    Headroom,
+    /// The same target for the same affinity value.
+    Sticky {
+        /// How long a place is remembered that is not used; `None` goes by the hash alone.
+        ttl: Option<Duration>,
+        /// How much of its share a target may have in flight, in percent: 100 or more.
+        load_percent: u32,
+    },
+    /// A share of the affinity values for each.
+    Split,
+}
+
+/// What an affinity value is made of. A request that lacks it has no affinity.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AffinityBy {
+    /// What the prompt begins with: system prompt and first message, or the client's own `prompt_cache_key`.
+    #[default]
+    Prefix,
+    /// The virtual key.
+    Key,
+    /// The end user that the client names.
+    User,
+    /// A header of the request, such as a session's id.
+    Header(HeaderName),
 }
 
 /// One model at one provider.

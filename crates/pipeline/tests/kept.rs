@@ -17,7 +17,7 @@ use weighbridge_cache::{
 };
 use weighbridge_pipeline::Jobs;
 use weighbridge_pipeline::settings::{
-    AnswerKeeping, FailoverSettings, RouteSettings, Settings, StrategyKind, TargetSettings, UnknownModel,
+    AnswerKeeping, FailoverSettings, RouteSettings, Settings, StrategySettings, TargetSettings, UnknownModel,
 };
 use weighbridge_simulator::Fault;
 use weighbridge_transport::Rope;
@@ -200,7 +200,7 @@ fn route(name: &str, targets: &[&str], fallbacks: &[&str]) -> RouteSettings {
     };
     RouteSettings {
         name: name.into(),
-        strategy: StrategyKind::default(),
+        strategy: StrategySettings::default(),
         targets: targets.iter().map(target).collect(),
         fallbacks: fallbacks.iter().map(target).collect(),
         baseline: None,

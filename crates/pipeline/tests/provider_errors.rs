@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use weighbridge_access::Limits;
-use weighbridge_pipeline::settings::{FailoverSettings, RouteSettings, StrategyKind, TargetSettings};
+use weighbridge_pipeline::settings::{FailoverSettings, RouteSettings, StrategySettings, TargetSettings};
 use weighbridge_simulator::{Fault, Simulator};
 use world::{Answer, CHAT, MESSAGES, World};
 
@@ -46,7 +46,7 @@ fn world(model: &str) -> World {
     World::with_settings(1, |settings| {
         settings.routes.push(RouteSettings {
             name: "routed".into(),
-            strategy: StrategyKind::default(),
+            strategy: StrategySettings::default(),
             targets: vec![target(model)],
             fallbacks: vec![target("anthropic/claude-haiku-4-5")],
             baseline: None,

@@ -4,12 +4,15 @@ use serde_json::Value;
 /// provider's cost, that cost is not its business, and what it is asked for stands in its place. Where it pays the
 /// provider itself, it sees both.
 ///
+/// How the targets were compared is not its business either: what a request would have cost is a score too.
+///
 /// A text that is no record is nothing to show.
 pub fn for_client(record: String) -> Option<String> {
-    if !record.contains(r#""terms":"#) {
+    if ![r#""terms":"#, r#""choice":"#].iter().any(|name| record.contains(name)) {
         return Some(record);
     }
     let mut record: Value = serde_json::from_str(&record).ok()?;
+    record.as_object_mut()?.remove("choice");
     for attempt in record.get_mut("attempts")?.as_array_mut()? {
         let attempt = attempt.as_object_mut()?;
         if !attempt.contains_key("own_key") && attempt.remove("terms").is_some() {
@@ -49,6 +52,8 @@ mod tests {
             record(Some("30% of the cost")).replace(r#""started_us""#, r#""own_key":"pk-1","started_us""#);
         assert!(own.contains("own_key") && own.contains("0.000000100"), "{own}");
         assert_eq!(for_client(own.clone()).map(|shown| shown.len()), Some(own.len()));
+        let chosen = record(None).replace(r#"{"id""#, r#"{"choice":{"scores":[{"score":100}]},"id""#);
+        assert!(for_client(chosen).is_some_and(|shown| !shown.contains("score")));
         let at_cost = record(None);
         assert_eq!(for_client(at_cost.clone()), Some(at_cost));
     }

@@ -29,6 +29,7 @@
 
 mod audit;
 mod backlog;
+mod choice;
 mod client_view;
 mod log;
 mod logged;
@@ -39,9 +40,13 @@ mod text;
 
 pub use audit::{AuditLog, AuditRecord, MemoryAuditLog};
 pub use backlog::Backlog;
+pub use choice::{CandidateScore, CandidateScores, ChoiceRecord};
 pub use client_view::for_client;
 pub use log::{LogError, Observer, RequestLog, Scope};
-pub use logged::{LoggedAttempt, LoggedBaseline, LoggedExclusion, LoggedPrice, LoggedRequest, NotARecord};
+pub use logged::{
+    LoggedAttempt, LoggedBaseline, LoggedChoice, LoggedExclusion, LoggedPrice, LoggedRequest, LoggedScore,
+    NotARecord,
+};
 pub use memory::MemoryRequestLog;
 pub use redaction::{Redactor, redact};
 pub use request::{

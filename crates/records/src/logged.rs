@@ -36,6 +36,9 @@ pub struct LoggedRequest {
     /// What chose the targets.
     #[serde(default)]
     pub strategy: String,
+    /// How the first target was chosen, where there were several.
+    #[serde(default)]
+    pub choice: Option<LoggedChoice>,
     /// Targets that were passed over.
     #[serde(default)]
     pub excluded: Vec<LoggedExclusion>,
@@ -51,6 +54,28 @@ pub struct LoggedRequest {
 struct LoggedCaller {
     key: String,
     tenant: String,
+}
+
+/// How a target was chosen among several.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LoggedChoice {
+    /// The random number that the strategies were given.
+    pub seed: String,
+    /// How many targets there were.
+    pub candidates: usize,
+    /// The chosen one, then those that came furthest.
+    pub scores: Vec<LoggedScore>,
+}
+
+/// How a candidate fared.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LoggedScore {
+    /// The target.
+    pub target: String,
+    /// Its score, least being best.
+    pub score: i64,
+    /// The strategy that gave it.
+    pub by: String,
 }
 
 /// A target that was passed over.

@@ -6,6 +6,7 @@ use weighbridge_units::{
     Usage,
 };
 
+use crate::choice::ChoiceRecord;
 use crate::text;
 
 /// What became of one request.
@@ -43,6 +44,9 @@ pub struct RequestRecord {
     /// The name of the strategy that chose the targets; empty where none was asked.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub strategy: &'static str,
+    /// How the first target was chosen, where there were several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Box<ChoiceRecord>>,
     /// Targets that were passed over, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<ExcludedTarget>,
@@ -236,6 +240,7 @@ impl RequestRecord {
             replay_of: None,
             attempts: Vec::new(),
             strategy: "",
+            choice: None,
             excluded: Vec::new(),
             losses: Vec::new(),
             tags: Vec::new(),
@@ -305,6 +310,7 @@ mod tests {
     use weighbridge_units::{Bucket, LossKind};
 
     use super::*;
+    use crate::choice::{CandidateScore, CandidateScores};
 
     fn record() -> RequestRecord {
         let at = Timestamp::from_micros(1_795_226_938_123_456);
@@ -344,6 +350,10 @@ mod tests {
         attempt.ended_us = 3_000;
         record.attempts.push(attempt);
         record.strategy = "weighted-round-robin";
+        let score = CandidateScore { position: 1, score: -3, by: "weighted-round-robin" };
+        let names = vec!["openai/gpt-4o".into(), "openai/gpt-4o-mini".into()].into();
+        let scores = CandidateScores { names, scores: vec![score] };
+        record.choice = Some(Box::new(ChoiceRecord { seed: 7, candidates: 2, scores }));
         record.excluded.push(ExcludedTarget { target: "openai/gpt-4o".into(), reason: "benched" });
         record.losses.push(Loss {
             pointer: "/logit_bias".into(),
@@ -412,6 +422,17 @@ mod tests {
           "caller": {
             "key": "000000000005",
             "tenant": "acme"
+          },
+          "choice": {
+            "candidates": 2,
+            "scores": [
+              {
+                "by": "weighted-round-robin",
+                "score": -3,
+                "target": "openai/gpt-4o-mini"
+              }
+            ],
+            "seed": "0000000000000007"
           },
           "client_protocol": "openai-chat",
           "end_user": "u1",

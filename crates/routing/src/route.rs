@@ -195,6 +195,7 @@ impl Default for RouteParts {
 /// Where the requests for one model name may go: checked, immutable, shared by all of them.
 pub struct Route {
     members: Box<[Member]>,
+    names: Arc<[Arc<str>]>,
     primaries: usize,
     /// Never empty.
     strategies: Box<[Box<dyn Strategy>]>,
@@ -256,6 +257,7 @@ impl Route {
             members.iter().for_each(|member| member.target.observed().watch());
         }
         Ok(Arc::new(Self {
+            names: members.iter().map(|member| Arc::clone(member.target.name())).collect(),
             members,
             primaries,
             strategies: strategies.into(),
@@ -269,6 +271,11 @@ impl Route {
     /// All targets: primaries first, then fallbacks; [`TargetIndex::get`] is the position.
     pub fn targets(&self) -> impl ExactSizeIterator<Item = &Arc<Target>> {
         self.members.iter().map(|member| &member.target)
+    }
+
+    /// The names of all targets, likewise: for records, which share them.
+    pub fn names(&self) -> &Arc<[Arc<str>]> {
+        &self.names
     }
 
     /// The target of an index that a plan of this route gave.

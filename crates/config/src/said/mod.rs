@@ -6,6 +6,7 @@ mod prices;
 mod provider;
 mod server;
 mod store;
+mod strategy;
 
 use toml::de::DeTable;
 use weighbridge_access::{Budget, Cidr, InvalidDefinition, Limits, RateCell};
@@ -20,6 +21,7 @@ pub(crate) use prices::*;
 pub(crate) use provider::*;
 pub(crate) use server::*;
 pub(crate) use store::*;
+pub(crate) use strategy::*;
 
 pub(crate) struct File {
     pub(crate) server: Server,

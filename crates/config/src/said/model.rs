@@ -1,15 +1,15 @@
 //! Models and their targets.
 
-use weighbridge_pipeline::settings::{OnDisconnect, StrategyKind};
+use weighbridge_pipeline::settings::OnDisconnect;
 
-use super::{Budgets, ON_DISCONNECT, Rates, budgets};
+use super::{Budgets, ON_DISCONNECT, Rates, Strategy, budgets};
 use crate::failover::SaidFailover;
 use crate::keys;
 use crate::reader::{Given, Item, Reader, Said, Table};
 
 pub(crate) struct Model {
     pub(crate) name: Said<String>,
-    pub(crate) strategy: Given<StrategyKind>,
+    pub(crate) strategy: Strategy,
     pub(crate) targets: Given<Vec<Target>>,
     pub(crate) fallbacks: Given<Vec<Target>>,
     pub(crate) baseline: Given<String>,
@@ -27,10 +27,9 @@ pub(crate) struct Target {
 impl Model {
     pub(super) fn read(reader: &mut Reader<'_>, name: Said<String>, table: &Table<'_>) -> Self {
         let limits = reader.table(table, "limits", &keys::MODEL_LIMITS);
-        let strategies = [("weighted-round-robin", StrategyKind::WeightedRoundRobin)];
         Self {
             name,
-            strategy: reader.choice(table, "strategy", &strategies),
+            strategy: Strategy::read(reader, table),
             targets: Target::read_all(reader, table, "targets"),
             fallbacks: Target::read_all(reader, table, "fallbacks"),
             baseline: reader.text(table, "baseline"),

@@ -24,11 +24,11 @@ use weighbridge_catalogue::{PathTemplate, Spoken};
 use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
     FailoverSettings, HealthSettings, ProviderCredential, ProviderSettings, RouteSettings, Settings,
-    StrategyKind, TargetSettings, Timeouts,
+    StrategySettings, TargetSettings, Timeouts,
 };
 use weighbridge_pipeline::{AnswerBody, Env, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
-use weighbridge_records::MemoryRequestLog;
+use weighbridge_records::{MemoryRequestLog, RequestLog};
 use weighbridge_simulator::{Fault, InvoiceLine, Network, Simulator, Vendor};
 use weighbridge_transport::{BoxFuture, Fetch, FetchBounds, FetchError, Fetched, Transport};
 use weighbridge_units::{NanoUsd, Protocol, Timestamp};
@@ -67,6 +67,7 @@ pub(crate) struct World {
     #[allow(dead_code, reason = "not every test reloads")]
     pub(crate) settings: Settings,
     pub(crate) store: Arc<MemoryLedger>,
+    pub(crate) log: Arc<MemoryRequestLog>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) keys: Vec<VirtualKey>,
     pub(crate) tenants: Vec<Tenant>,
@@ -154,6 +155,7 @@ impl World {
         let store = Arc::new(store);
         let pepper = Pepper::new(&[7; 32]).unwrap();
         let directory = Arc::new(Directory::new(Pepper::new(&[7; 32]).unwrap()));
+        let log = Arc::new(MemoryRequestLog::new(1_000));
         let pipeline = Pipeline::new(
             &settings,
             Parts {
@@ -161,7 +163,7 @@ impl World {
                 directory: Arc::clone(&directory),
                 ledger: Ledger::new(Arc::clone(&store) as Arc<dyn LedgerStore>, 100_000),
                 prices: Arc::new(PriceBook::builtin().unwrap()),
-                log: Arc::new(MemoryRequestLog::new(1_000)),
+                log: Arc::clone(&log) as Arc<dyn RequestLog>,
                 observers: Vec::new(),
                 fetch: Some(Arc::new(Pictures)),
                 keeping,
@@ -181,6 +183,7 @@ impl World {
             pipeline,
             settings,
             store,
+            log,
             directory,
             keys,
             tenants: Vec::new(),
@@ -305,7 +308,7 @@ fn settings() -> Settings {
     let (gpt, claude) = (target("openai", "gpt-4o-mini"), target("anthropic", "claude-haiku-4-5"));
     let route = |name: &str, targets: Vec<TargetSettings>, fallbacks: Vec<TargetSettings>| RouteSettings {
         name: name.into(),
-        strategy: StrategyKind::default(),
+        strategy: StrategySettings::default(),
         targets,
         fallbacks,
         baseline: None,
