@@ -37,7 +37,7 @@ impl Observed {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The median time to a whole answer, of at most 32 answers of the last minute; `None` where there were none.
+    /// The median time to a whole answer, of at most 16 answers of the last minute; `None` where there were none.
     pub fn latency(&self, now: Monotonic) -> Option<Duration> {
         self.latency.median(now)
     }
@@ -47,8 +47,8 @@ impl Observed {
         self.first_token.median(now)
     }
 
-    /// The time within which that share of streamed answers, in percent, began: of the same answers, so that what is
-    /// above 96 is their longest.
+    /// The time within which that share of streamed answers, in percent, began: of at most 32 of the last minute, so
+    /// that what is above 96 is their longest.
     pub fn first_token_percentile(&self, percent: u32, now: Monotonic) -> Option<Duration> {
         self.first_token.percentile(percent, now)
     }

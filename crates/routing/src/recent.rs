@@ -5,10 +5,12 @@ use weighbridge_units::Monotonic;
 
 /// How many durations are remembered.
 const SAMPLES: usize = 32;
+/// How many of the latest the median is of: it turns with the ninth that is different.
+const MEDIAN_OF: usize = 16;
 /// How long each is remembered, in seconds: what is not used for that long is unknown again, and worth a try.
 const MEMORY: u32 = 60;
 
-/// The latest durations of something, and their median.
+/// The latest durations of something, and the median of the very latest.
 ///
 /// Whoever adds one pays for the median, so that decisions only load it.
 #[derive(Default)]
@@ -26,7 +28,7 @@ impl Recent {
         if let Some(sample) = self.samples.get(at) {
             sample.store(packed(duration, now), Ordering::Relaxed);
         }
-        if let Some(median) = self.percentile(50, now) {
+        if let Some(median) = self.of_latest(MEDIAN_OF, 50, now) {
             self.median.store(packed(median, now), Ordering::Relaxed);
         }
     }
@@ -35,10 +37,16 @@ impl Recent {
         fresh(self.median.load(Ordering::Relaxed), now).map(micros)
     }
 
-    /// By the nearest rank.
+    /// Of all that are remembered, by the nearest rank.
     pub(crate) fn percentile(&self, percent: u32, now: Monotonic) -> Option<Duration> {
+        self.of_latest(SAMPLES, percent, now)
+    }
+
+    fn of_latest(&self, most: usize, percent: u32, now: Monotonic) -> Option<Duration> {
         let (mut known, mut count) = ([0_u32; SAMPLES], 0);
-        for sample in &self.samples {
+        let added = self.added.load(Ordering::Relaxed);
+        for back in 1..=most {
+            let sample = self.samples.get(added.wrapping_sub(back) % SAMPLES)?;
             if let Some((micros, free)) = fresh(sample.load(Ordering::Relaxed), now).zip(known.get_mut(count))
             {
                 *free = micros;
@@ -90,12 +98,14 @@ mod tests {
                 recent.note(Duration::from_micros(micros), now);
                 model.push((now, micros));
             }
-            let mut latest: Vec<u64> = model.iter().rev().take(SAMPLES)
-                .filter(|(at, _)| now.since(*at).as_secs() <= u64::from(MEMORY)).map(|(_, micros)| *micros).collect();
-            latest.sort_unstable();
-            let rank = |percent: usize| (latest.len() * percent).div_ceil(100) - 1;
-            prop_assert_eq!(recent.median(now), Some(Duration::from_micros(latest[rank(50)])));
-            prop_assert_eq!(recent.percentile(95, now), Some(Duration::from_micros(latest[rank(95)])));
+            let of_latest = |most, percent: usize| {
+                let mut latest: Vec<u64> = model.iter().rev().take(most)
+                    .filter(|(at, _)| now.since(*at).as_secs() <= u64::from(MEMORY)).map(|(_, micros)| *micros).collect();
+                latest.sort_unstable();
+                Some(Duration::from_micros(latest[(latest.len() * percent).div_ceil(100) - 1]))
+            };
+            prop_assert_eq!(recent.median(now), of_latest(MEDIAN_OF, 50));
+            prop_assert_eq!(recent.percentile(95, now), of_latest(SAMPLES, 95));
         }
     }
 

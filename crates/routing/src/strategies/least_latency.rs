@@ -3,7 +3,7 @@ use weighbridge_units::Monotonic;
 use crate::demand::{Demand, Needs};
 use crate::strategy::{Candidate, Candidates, Strategy};
 
-/// Those that have lately been fastest: within a tenth of the least, by the median of at most 32 answers of the last
+/// Those that have lately been fastest: within a tenth of the least, by the median of at most 16 answers of the last
 /// minute.
 ///
 /// - Whoever has given no answer for a minute is unknown, and gets one request to find out; until that is answered, it

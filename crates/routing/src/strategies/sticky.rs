@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use weighbridge_units::Monotonic;
 
-use crate::affinity::distance;
+use crate::affinity::{distance, mixed};
 use crate::demand::{Demand, Needs};
 use crate::strategy::{Candidate, Candidates, Strategy};
 use crate::target_set::TargetIndex;
@@ -54,7 +54,8 @@ impl Strategy for Sticky {
     }
 
     fn narrow(&self, candidates: &mut Candidates<'_>, demand: &Demand, now: Monotonic, _: u64) {
-        let Some(affinity) = demand.affinity else { return };
+        // Mixed, since places and their marks are made of some of its bits.
+        let Some(affinity) = demand.affinity.map(mixed) else { return };
         let (mut in_flight, mut weights) = (1, 0);
         for one in candidates.iter() {
             in_flight += u64::from(one.target.observed().in_flight());
