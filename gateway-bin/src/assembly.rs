@@ -193,8 +193,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         jobs.deliver_alerts(&pipeline, alert_delivery(alerts));
     }
 
-    let origins =
-        AllowedOrigins::of(config.settings.providers.iter().map(|provider| provider.base_url.as_str()))?;
+    let origins = AllowedOrigins::with(config.origins)?;
     let options = TransportOptions::default();
     let limits =
         ConnectionLimits { write_time: config.settings.limits.write_time, ..ConnectionLimits::default() };

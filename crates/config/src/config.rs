@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use weighbridge_access::{Cidr, MasterKeys, TenantName, WebhookSecret};
 use weighbridge_pipeline::settings::Settings;
 use weighbridge_pricing::{Factor, LeftOut, PriceBook, PriceSources};
+use weighbridge_upstream::OriginOptions;
 
 use crate::redis::RedisConfig;
 
@@ -16,6 +17,8 @@ use crate::redis::RedisConfig;
 pub struct Config {
     /// What the pipeline is told: providers, models, bounds, policies.
     pub settings: Settings,
+    /// Each provider's address, and how it is connected to.
+    pub origins: Vec<(String, OriginOptions)>,
     /// Prices, built in, from files, from updates and overridden.
     pub prices: PriceBook,
     /// What they were made of, and how they are kept up to date.

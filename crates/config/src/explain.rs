@@ -47,7 +47,7 @@ impl Config {
                 refresh.url
             )?;
         }
-        for provider in &self.settings.providers {
+        for (place, provider) in self.settings.providers.iter().enumerate() {
             let keys = match provider.credentials.as_slice() {
                 [] => "no key".to_owned(),
                 [ProviderCredential::Signature { .. }] => "signed".to_owned(),
@@ -55,9 +55,11 @@ impl Config {
                 several => format!("{} keys", several.len()),
             };
             let spoken: Vec<&str> = provider.spoken.iter().map(|spoken| spoken.protocol.as_str()).collect();
+            let proxy = self.origins.get(place).and_then(|(_, options)| options.proxy.as_ref());
+            let proxy = proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
             writeln!(
                 text,
-                "provider   {}: {} at {}, {keys}, at most {} per attempt",
+                "provider   {}: {} at {}{proxy}, {keys}, at most {} per attempt",
                 provider.name,
                 spoken.join(", "),
                 provider.base_url,

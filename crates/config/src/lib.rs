@@ -46,6 +46,7 @@
 //! ```
 
 mod config;
+mod connections;
 mod credentials;
 mod duration;
 mod expand;

@@ -19,7 +19,7 @@ use crate::config::{
 use crate::problem::Problems;
 use crate::reader::Given;
 use crate::redis::RedisConfig;
-use crate::{Surroundings, prices, providers, routes, said, vault};
+use crate::{Surroundings, connections, prices, providers, routes, said, vault};
 
 /// The variables that give the two secrets of the server where the file does not.
 const ADMIN_TOKEN: &str = "WEIGHBRIDGE_ADMIN_TOKEN";
@@ -36,7 +36,7 @@ const MIN_TOKEN: usize = 16;
 
 /// The configuration, unless a mistake keeps a part of it from being made; every mistake is noted.
 pub(crate) fn config(
-    said: said::File,
+    mut said: said::File,
     folder: &Path,
     surroundings: &dyn Surroundings,
     problems: &mut Problems,
@@ -44,7 +44,9 @@ pub(crate) fn config(
     // What is wrong in itself is known by its name all the same, to targets.
     let mut names = providers::names(&said.providers);
     let regions = prices::regions_said(&said.providers);
+    let lines = connections::lines(&mut said.providers);
     let mut providers = providers::settings(said.providers, surroundings, problems);
+    let origins = connections::origins(&lines, &providers, folder, surroundings, problems);
     if names.is_empty() {
         names = providers.iter().map(|provider| provider.name.to_string()).collect();
     }
@@ -115,6 +117,7 @@ pub(crate) fn config(
     let storage = storage?;
     Some(Config {
         settings,
+        origins,
         prices,
         price_updates,
         server,

@@ -19,6 +19,7 @@ use weighbridge_pipeline::settings::{
 use weighbridge_pricing::ServiceTier;
 use weighbridge_routing::{FallbackRules, HealthPolicy};
 use weighbridge_units::{Bucket, Protocol, Timestamp};
+use weighbridge_upstream::{HttpVersion, Tls};
 
 const KEYS: Fixed = Fixed {
     variables: &[
@@ -140,6 +141,9 @@ fn every_key_has_its_effect() {
             ("/etc/wb/keys/admin", "fedcba9876543210\n"),
             ("/etc/wb/keys/vault", "fedcba9876543210fedcba9876543210\n"),
             ("/etc/wb/own.toml", include_str!("own_prices.toml")),
+            ("/etc/wb/keys/ca.pem", include_str!("../../upstream/tests/loopback/tls/ca.pem")),
+            ("/etc/wb/keys/client.pem", include_str!("../../upstream/tests/loopback/tls/server.pem")),
+            ("/etc/wb/keys/client.key", include_str!("../../upstream/tests/loopback/tls/server.key")),
         ],
     };
     let config = right(include_str!("every_key.toml"), &surroundings);
@@ -265,6 +269,21 @@ fn every_key_has_its_effect() {
     let millis = [own.timeouts.connect, own.timeouts.first_byte, own.timeouts.idle, own.timeouts.total];
     assert_eq!(millis.map(|time| time.as_millis()), [250, 2_000, 3_000, 4_000]);
     assert_eq!(own.timeouts.first_token, Some(Duration::from_millis(2_500)));
+
+    let (url, connected) = &config.origins[0];
+    assert_eq!((url, connected.http), (&own.base_url, HttpVersion::Http2));
+    let proxy = connected.proxy.as_ref().unwrap();
+    assert_eq!(
+        (proxy.to_string().as_str(), proxy),
+        ("proxy.example.com:3128", &"user:two@proxy.example.com:3128".parse().unwrap())
+    );
+    let (ca, client) = (
+        include_bytes!("../../upstream/tests/loopback/tls/ca.pem"),
+        include_bytes!("../../upstream/tests/loopback/tls/server.pem"),
+    );
+    let key = include_bytes!("../../upstream/tests/loopback/tls/server.key");
+    let tls = Tls::with_extra_roots(ca).unwrap().with_identity(client, key).unwrap();
+    assert_eq!(connected.tls.as_ref(), Some(&tls));
 
     let main = route(&config, "main");
     assert_eq!(names(&main.targets), ["own/m", "own/n"]);

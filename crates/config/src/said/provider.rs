@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use weighbridge_catalogue::{AuthStyle, presets};
 use weighbridge_units::Protocol;
+use weighbridge_upstream::HttpVersion;
 
 use super::{Budgets, Rates, budgets};
 use crate::failover::SaidHealth;
@@ -24,11 +25,22 @@ pub(crate) struct Provider {
     pub(crate) api_keys: Given<Vec<Said<String>>>,
     pub(crate) aws: Option<Aws>,
     pub(crate) headers: Given<Vec<(Said<String>, Said<String>)>>,
+    pub(crate) line: Line,
     pub(crate) price_as: Given<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) health: SaidHealth,
     pub(crate) limits: Rates,
     pub(crate) budgets: Budgets,
+}
+
+/// How a provider is connected to.
+#[derive(Default)]
+pub(crate) struct Line {
+    pub(crate) http: Given<HttpVersion>,
+    pub(crate) proxy: Given<String>,
+    pub(crate) ca: Given<String>,
+    pub(crate) client_certificate: Given<String>,
+    pub(crate) client_key: Given<String>,
 }
 
 pub(crate) struct Aws {
@@ -67,6 +79,7 @@ impl Provider {
             api_keys: reader.list(table, "api_keys", api_key),
             aws: aws.map(|table| Aws::read(reader, &table)),
             headers: reader.pairs(table, "headers"),
+            line: Line::read(reader, table),
             price_as: reader.text(table, "price_as"),
             timeouts: timeouts.map(|table| Timeouts::read(reader, &table)).unwrap_or_default(),
             health: health.map(|table| SaidHealth::read(reader, &table)).unwrap_or_default(),
@@ -80,6 +93,18 @@ impl Provider {
 fn spoken() -> Vec<(&'static str, Protocol)> {
     let has_preset = |protocol: &Protocol| presets().iter().any(|preset| preset.speaks(*protocol));
     Protocol::ALL.into_iter().filter(has_preset).map(|protocol| (protocol.as_str(), protocol)).collect()
+}
+
+impl Line {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
+        Self {
+            http: reader.choice(table, "http", &HttpVersion::ALL.map(|version| (version.as_str(), version))),
+            proxy: reader.text(table, "proxy"),
+            ca: reader.text(table, "ca"),
+            client_certificate: reader.text(table, "client_certificate"),
+            client_key: reader.text(table, "client_key"),
+        }
+    }
 }
 
 impl Aws {
