@@ -22,11 +22,14 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use weighbridge_transport::TransportError;
 
 use crate::{Fault, FaultMix, InvoiceLine, ReceivedRequest, Simulator};
@@ -55,6 +58,28 @@ impl Simulator {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
+        self.serve_by(listener, None, shutdown).await
+    }
+
+    /// The same over TLS: in HTTP/2 where the handshake chose it, else in HTTP/1.1.
+    ///
+    /// # Errors
+    /// As [`Simulator::serve`].
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: TlsAcceptor,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> io::Result<()> {
+        self.serve_by(listener, Some(tls), shutdown).await
+    }
+
+    async fn serve_by(
+        &self,
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> io::Result<()> {
         let mut shutdown = pin!(shutdown);
         let mut connections = tokio::task::JoinSet::new();
         loop {
@@ -70,14 +95,31 @@ impl Simulator {
             };
             // Where this fails, the connection is already gone.
             let _ = socket.set_nodelay(true);
-            let simulator = self.clone();
+            let (simulator, tls) = (self.clone(), tls.clone());
             connections.spawn(async move {
-                let service = service_fn(|request| simulator.serve_one(request));
-                // Callers come and go, and faults break connections: neither is an error here.
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(socket), service)
-                    .await;
+                let Some(tls) = tls else { return simulator.converse(socket, false).await };
+                // Who does not trust the certificate leaves.
+                let Ok(stream) = tls.accept(socket).await else { return };
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                simulator.converse(stream, is_http2).await;
             });
+        }
+    }
+
+    async fn converse<S>(self, stream: S, is_http2: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let stream = TokioIo::new(stream);
+        let service = service_fn(move |request| {
+            let simulator = self.clone();
+            async move { simulator.serve_one(request).await }
+        });
+        // Callers come and go, and faults break connections: neither is an error here.
+        if is_http2 {
+            let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await;
+        } else {
+            let _ = http1::Builder::new().serve_connection(stream, service).await;
         }
     }
 
