@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -15,6 +16,8 @@ from typing import Any
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 VENDORS = ("openai", "anthropic", "google", "aws")
+# A certificate for localhost and 127.0.0.1, its key, and the authority that nobody else trusts.
+TLS = REPOSITORY / "crates/upstream/tests/loopback/tls"
 
 
 def binary(name: str, variable: str) -> pathlib.Path:
@@ -42,7 +45,8 @@ def call(url: str, body: Any = None, method: str | None = None, headers: dict[st
     if data is not None:
         request.add_header("content-type", "application/json")
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        trust = ssl.create_default_context(cafile=TLS / "ca.pem") if url.startswith("https:") else None
+        with urllib.request.urlopen(request, timeout=60, context=trust) as response:
             return Reply(response.status, dict(response.headers.items()), response.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -62,11 +66,13 @@ class Reply:
 
 
 class Simulator:
-    """All simulated providers, in one process."""
+    """All simulated providers, in one process; on demand over TLS, in HTTP/2 with whoever prefers it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: bool = False) -> None:
         program = binary("weighbridge-simulator", "WEIGHBRIDGE_SIMULATOR_BIN")
         arguments = [argument for vendor in VENDORS for argument in (f"--{vendor}", "127.0.0.1:0")]
+        if tls:
+            arguments += ["--tls-cert", TLS / "server.pem", "--tls-key", TLS / "server.key"]
         self.process = subprocess.Popen(
             [program, *arguments, "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
