@@ -292,3 +292,31 @@ async fn old_connections_take_no_more_requests_and_finish_what_they_have() {
     assert_eq!(server.connections(), 2);
     assert!(timeout(Duration::from_millis(50), old.frame()).await.is_err(), "it goes on");
 }
+
+#[tokio::test]
+async fn only_connections_without_a_stream_are_idle() {
+    let begun = reply(|stream| [head(stream, &[]), data(stream, "begun")].concat());
+    let server = Framed::start([begun].into_iter().chain(answers(&["same", "new"]))).await;
+    let options =
+        TransportOptions { idle_timeout: Duration::from_millis(100), ..TransportOptions::default() };
+    let transport = transport(&server.url(), HttpVersion::Http2, options);
+    let open = send(&transport, &server).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(text(send(&transport, &server).await.unwrap()).await.unwrap(), "same");
+    drop(open);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(text(send(&transport, &server).await.unwrap()).await.unwrap(), "new");
+    assert_eq!(server.requests().iter().map(|(connection, _)| *connection).collect::<Vec<_>>(), [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn who_leaves_before_all_was_sent_resets_the_stream() {
+    // It gives no room for more than the 64 KiB that there are at first.
+    let server = Framed::start([]).await;
+    let transport = transport_to(&server);
+    let body = Rope::from(Bytes::from(vec![b'x'; 200_000]));
+    let request = Request::post(server.url()).body(body).unwrap();
+    assert!(timeout(Duration::from_millis(50), transport.send(request, PATIENCE)).await.is_err());
+    assert_eq!(server.was_reset(1).await, CANCEL);
+    assert!(server.requests().is_empty());
+}
