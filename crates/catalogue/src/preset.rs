@@ -18,11 +18,13 @@ pub enum AuthStyle {
     XGoogApiKey,
     /// `api-key: <key>`, Azure's.
     ApiKey,
+    /// `?key=<key>`, Google's older way (<https://cloud.google.com/docs/authentication/api-keys-use>).
+    Query,
 }
 
 impl AuthStyle {
     /// Every style, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Bearer, Self::XApiKey, Self::XGoogApiKey, Self::ApiKey];
+    pub const ALL: [Self; 5] = [Self::Bearer, Self::XApiKey, Self::XGoogApiKey, Self::ApiKey, Self::Query];
 
     /// The name in configuration.
     pub const fn as_str(self) -> &'static str {
@@ -31,14 +33,16 @@ impl AuthStyle {
             Self::XApiKey => "x-api-key",
             Self::XGoogApiKey => "x-goog-api-key",
             Self::ApiKey => "api-key",
+            Self::Query => "query",
         }
     }
 
-    /// The name of the request header that carries the key, in lower case.
-    pub const fn header(self) -> &'static str {
+    /// The name of the request header that carries the key, in lower case; `None` where the address does.
+    pub const fn header(self) -> Option<&'static str> {
         match self {
-            Self::Bearer => "authorization",
-            Self::XApiKey | Self::XGoogApiKey | Self::ApiKey => self.as_str(),
+            Self::Bearer => Some("authorization"),
+            Self::XApiKey | Self::XGoogApiKey | Self::ApiKey => Some(self.as_str()),
+            Self::Query => None,
         }
     }
 
@@ -46,7 +50,7 @@ impl AuthStyle {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Bearer => "Bearer ",
-            Self::XApiKey | Self::XGoogApiKey | Self::ApiKey => "",
+            Self::XApiKey | Self::XGoogApiKey | Self::ApiKey | Self::Query => "",
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use weighbridge_pipeline::settings::ProviderCredential;
+use weighbridge_pipeline::settings::{CredentialProof, ProviderCredential};
 
 use crate::config::{Config, StorageConfig};
 use crate::duration;
@@ -50,7 +50,8 @@ impl Config {
         for (place, provider) in self.settings.providers.iter().enumerate() {
             let keys = match provider.credentials.as_slice() {
                 [] => "no key".to_owned(),
-                [ProviderCredential::Signature { .. }] => "signed".to_owned(),
+                [ProviderCredential { proof: CredentialProof::Signature { .. }, .. }] => "signed".to_owned(),
+                [ProviderCredential { proof: CredentialProof::Issued { .. }, .. }] => "issued".to_owned(),
                 [_] => "1 key".to_owned(),
                 several => format!("{} keys", several.len()),
             };

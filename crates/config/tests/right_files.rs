@@ -12,9 +12,9 @@ use secrecy::ExposeSecret;
 use weighbridge_access::{Budget, Limits, LossPolicy, MasterKey};
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
-    AffinityBy, AnswerKeeping, CountAlarm, DrainLimits, FailoverSettings, IdempotencySettings, LatencyOf,
-    Markup, OnDisconnect, ProviderCredential, ProviderSettings, RouteSettings, Settings, StrategyKind,
-    StrategySettings, UnknownModel,
+    AffinityBy, AnswerKeeping, CountAlarm, CredentialProof, DrainLimits, FailoverSettings,
+    IdempotencySettings, LatencyOf, Markup, OnDisconnect, ProviderCredential, ProviderSettings,
+    RouteSettings, Settings, StrategyKind, StrategySettings, UnknownModel,
 };
 use weighbridge_pricing::ServiceTier;
 use weighbridge_routing::{FallbackRules, HealthPolicy};
@@ -49,9 +49,10 @@ fn route<'a>(config: &'a Config, name: &str) -> &'a RouteSettings {
 
 fn keys(provider: &ProviderSettings) -> Vec<&str> {
     fn bare(credential: &ProviderCredential) -> &str {
-        match credential {
-            ProviderCredential::Key(key) => key.expose_secret(),
-            ProviderCredential::Signature { .. } => "signed",
+        match &credential.proof {
+            CredentialProof::Key(key) => key.expose_secret(),
+            CredentialProof::Signature { .. } => "signed",
+            CredentialProof::Issued { .. } => "issued",
         }
     }
     provider.credentials.iter().map(bare).collect()
@@ -258,7 +259,7 @@ fn every_key_has_its_effect() {
         (Protocol::OpenAiChat, "https://llm.example.com/two/v2")
     );
     assert_eq!(
-        (own.spoken[0].path.as_str(), own.auth.header(), &*own.price_as),
+        (own.spoken[0].path.as_str(), own.auth.as_str(), &*own.price_as),
         ("/chat", "x-api-key", "own")
     );
     assert_eq!(own.spoken[0].stream_path.as_str(), "/chat/streamed");
@@ -551,7 +552,7 @@ fn clouds_are_found_by_region_and_project() {
     assert_eq!(google.base_url, "https://aiplatform.googleapis.com/v1/projects/p-1/locations/global");
     assert_eq!((keys(google), &*google.price_as), (vec!["token"], "vertex"));
     let azure = provider(&config, "azure");
-    assert_eq!((azure.spoken.len(), azure.auth.header(), &*azure.price_as), (1, "api-key", "azure"));
+    assert_eq!((azure.spoken.len(), azure.auth.header(), &*azure.price_as), (1, Some("api-key"), "azure"));
     assert_eq!(azure.spoken[0].stream_path.as_str(), "/openai/v1/responses?api-version=preview");
 }
 

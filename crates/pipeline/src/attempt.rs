@@ -26,6 +26,7 @@ use crate::demand::demand;
 use crate::exchange::Exchange;
 use crate::idempotency::{Elsewhere, elsewhere};
 use crate::in_flight::{Ending, InFlight};
+use crate::issued::show;
 use crate::outbound;
 use crate::own_keys::Lent;
 use crate::refusal::Refusal;
@@ -53,6 +54,8 @@ pub(crate) struct Failed {
     pub(crate) cause: FailureCause,
     /// What the client is told if nothing better comes.
     pub(crate) refusal: Refusal,
+    /// The provider refused a credential that another one is at hand for: the same target is worth another try.
+    pub(crate) renewed: bool,
 }
 
 /// Serves an admitted request: the first candidate that answers, or the last failure.
@@ -74,6 +77,7 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
     let mut refusal = None;
     let mut repeated = None;
     let mut waits_since = None;
+    let mut may_renew = true;
     loop {
         let pick = match repeated.take() {
             Some(pick) => pick,
@@ -117,11 +121,15 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
         match dispatch(reserved, &settings, transport).await {
             Attempted::Answered(response) => return response,
             Attempted::Failed(failed) => {
-                let Failed { exchange: request, pick, cause, refusal: reason } = *failed;
+                let Failed { exchange: request, pick, cause, refusal: reason, renewed } = *failed;
                 exchange = request;
                 let said = exchange.conversation.as_mut();
                 let is_there = !exchange.draft.presence.has_left();
                 if is_there && said.is_some_and(|said| said.must_be_repeated(deployment, &reason)) {
+                    repeated = Some(pick);
+                    continue;
+                }
+                if is_there && renewed && std::mem::take(&mut may_renew) {
                     repeated = Some(pick);
                     continue;
                 }
@@ -201,11 +209,15 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     let deployment = Arc::clone(&intent.deployment);
     let timeouts = intent.exchange.within(deployment.provider.timeouts);
     let provider = spoken(&intent.exchange, &deployment);
-    let request =
+    let mut request =
         outbound::request(&intent.exchange, &deployment, &intent.used, intent.reservation.attempt(), body);
     let streamed = intent.exchange.envelope.stream;
-    let mut timer = AttemptTimer::start(timeouts, streamed);
     let mut in_flight = intent.dispatch();
+    let shown = match show(&mut request, &mut in_flight).await {
+        Ok(shown) => shown,
+        Err(failure) => return not_sent(in_flight, &deployment, &failure),
+    };
+    let mut timer = AttemptTimer::start(timeouts, streamed);
     let mut sending = transport.send(request, timeouts.connect);
     let head = std::future::poll_fn(|cx| match sending.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(Ok(result)),
@@ -218,7 +230,7 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     drop(sending);
     let response = match head {
         Ok(Ok(response)) => response,
-        Ok(Err(failure)) => return not_sent(in_flight, &failure),
+        Ok(Err(failure)) => return not_sent(in_flight, &deployment, &failure),
         Err(limit) => return timed_out(in_flight, limit, &Facts::default()),
     };
     let (head, body) = response.into_parts();
@@ -228,7 +240,12 @@ async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Trans
     timer.piece_came();
     let upstream = Upstream::new(body, timer);
     if !head.status.is_success() {
-        return refused(in_flight, &deployment, provider, &head, upstream).await;
+        let now = in_flight.wall();
+        let mut attempted = refused(in_flight, &deployment, provider, &head, upstream).await;
+        if let (Attempted::Failed(failed), Some(shown)) = (&mut attempted, shown) {
+            failed.renewed = shown.is_replaced(&failed.cause, now);
+        }
+        return attempted;
     }
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     match Framing::of(content_type, provider) {
@@ -248,7 +265,7 @@ fn spoken(exchange: &Exchange, deployment: &Deployment) -> Protocol {
 }
 
 /// The connection could not be made, or broke before the head of an answer.
-fn not_sent(in_flight: InFlight, failure: &TransportError) -> Attempted {
+fn not_sent(in_flight: InFlight, deployment: &Deployment, failure: &TransportError) -> Attempted {
     let sent = match failure.consumed {
         Consumed::No => Sent::No,
         Consumed::Maybe => Sent::Maybe,
@@ -262,6 +279,14 @@ fn not_sent(in_flight: InFlight, failure: &TransportError) -> Attempted {
         Sent::No => Ending::refused(ErrorClass::Server),
         Sent::Maybe => Ending::failed(AttemptOutcome::FailedBeforeOutput, ErrorClass::Server),
     };
+    if failure.phase == Phase::Credential {
+        let name = &deployment.provider.name;
+        let message = format!(
+            "The gateway has no valid credential for the provider `{name}`; the operator has to look at it."
+        );
+        let refusal = upstream_error(error(ErrorClass::Server, 502, &message));
+        return failed(in_flight, &ending, &Facts::default(), FailureCause::NoCredential, refusal);
+    }
     let refusal = upstream_error(error(ErrorClass::Server, 502, message));
     failed(in_flight, &ending, &Facts::default(), FailureCause::Transport { sent }, refusal)
 }
@@ -282,7 +307,9 @@ pub(crate) fn failed(
     refusal: Refusal,
 ) -> Attempted {
     match in_flight.end(ending, facts) {
-        Some((exchange, pick)) => Attempted::Failed(Box::new(Failed { exchange, pick, cause, refusal })),
+        Some((exchange, pick)) => {
+            Attempted::Failed(Box::new(Failed { exchange, pick, cause, refusal, renewed: false }))
+        }
         None => Attempted::Answered(respond::internal()),
     }
 }

@@ -18,15 +18,15 @@ use weighbridge_routing::{
     Headroom, HealthPolicy, KeyPool, LeastBusy, LeastLatency, LowestCost, Random, RetryBudget, RetryPolicy,
     Route, RouteParts, Split, Sticky, Strategy, Target, WeightedRoundRobin, stable_hash,
 };
-use weighbridge_transport::Signer;
+use weighbridge_transport::{Issued, QueryKey, Signer};
 use weighbridge_units::Protocol;
 
 use crate::counters::Counters;
 use crate::markups::Markups;
 use crate::pipeline::PipelineError;
 use crate::settings::{
-    AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, DrainLimits, IdempotencySettings, OnDisconnect,
-    ProviderCredential, ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind,
+    AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, CredentialProof, DrainLimits, IdempotencySettings,
+    OnDisconnect, ProviderCredential, ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind,
     TargetSettings, Timeouts, UnknownModel,
 };
 
@@ -55,6 +55,9 @@ pub(crate) struct Compiled {
     pub(crate) counters: Arc<Counters>,
     retry_budget: Arc<RetryBudget>,
 }
+
+/// The parameter of the query that a key goes into, where it goes there.
+const QUERY_KEY: &str = "key";
 
 /// One provider, ready to be called.
 pub(crate) struct Provider {
@@ -90,6 +93,19 @@ pub(crate) struct Credential {
 pub(crate) enum Proof {
     Header(HeaderName, HeaderValue),
     Signature(Signer),
+    Issued(Issued),
+}
+
+impl Proof {
+    /// A key, where a provider expects it; `None` where it cannot stand there.
+    pub(crate) fn of_key(auth: AuthStyle, key: &str) -> Option<Self> {
+        let Some(name) = auth.header() else {
+            return Some(Self::Signature(Signer(Arc::new(QueryKey::new(QUERY_KEY, key)))));
+        };
+        let mut value = HeaderValue::try_from(format!("{}{key}", auth.prefix())).ok()?;
+        value.set_sensitive(true);
+        Some(Self::Header(HeaderName::from_static(name), value))
+    }
 }
 
 /// One model at one provider.
@@ -464,7 +480,7 @@ impl Provider {
         let (mut credentials, mut weights) = (Vec::new(), Vec::new());
         for credential in &settings.credentials {
             credentials.push(ready(settings, credential)?);
-            weights.push(1);
+            weights.push(credential.weight);
         }
         for open in vault {
             credentials.push(ready(settings, &ProviderCredential::key(open.secret.expose()))?);
@@ -537,16 +553,16 @@ fn same_secrets(some: &[Credential], others: &[Credential]) -> bool {
 
 fn ready(settings: &ProviderSettings, credential: &ProviderCredential) -> Result<Credential, PipelineError> {
     let bad = || PipelineError::Credential { provider: settings.name.to_string() };
-    Ok(match credential {
-        ProviderCredential::Key(key) => {
-            let text = format!("{}{}", settings.auth.prefix(), key.expose_secret());
-            let mut value = HeaderValue::try_from(text).map_err(|_| bad())?;
-            value.set_sensitive(true);
-            let name = HeaderName::from_static(settings.auth.header());
-            Credential { proof: Proof::Header(name, value), secrets: vec![key.clone()] }
+    Ok(match &credential.proof {
+        CredentialProof::Key(key) => {
+            let proof = Proof::of_key(settings.auth, key.expose_secret()).ok_or_else(bad)?;
+            Credential { proof, secrets: vec![key.clone()] }
         }
-        ProviderCredential::Signature { signer, secrets } => {
+        CredentialProof::Signature { signer, secrets } => {
             Credential { proof: Proof::Signature(signer.clone()), secrets: secrets.clone() }
+        }
+        CredentialProof::Issued { issued, secrets } => {
+            Credential { proof: Proof::Issued(issued.clone()), secrets: secrets.clone() }
         }
     })
 }

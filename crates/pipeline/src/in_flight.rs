@@ -16,7 +16,9 @@ use weighbridge_records::{AttemptRecord, CountsDiffer, PricedBy};
 use weighbridge_routing::{FailureCause, Pick, RateLimits};
 use weighbridge_stream::Facts;
 use weighbridge_units::failpoint::reach;
-use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Failpoint, Monotonic, NanoUsd, Provenance};
+use weighbridge_units::{
+    AttemptId, AttemptOutcome, ErrorClass, Failpoint, Monotonic, NanoUsd, Provenance, Timestamp,
+};
 
 use crate::compiled::Deployment;
 use crate::exchange::Exchange;
@@ -49,7 +51,7 @@ impl Intent {
         let started = self.exchange.now();
         self.exchange.draft.presence.at_provider(true);
         let pace = Pace::default();
-        InFlight(Some(Sent { intent: self, started, first_byte: None, status: None, pace }))
+        InFlight(Some(Sent { intent: self, started, first_byte: None, status: None, pace, unsent: false }))
     }
 }
 
@@ -63,6 +65,8 @@ struct Sent {
     first_byte: Option<Monotonic>,
     status: Option<u16>,
     pace: Pace,
+    /// It still waits for a credential: the provider has got nothing of it.
+    unsent: bool,
 }
 
 /// How an attempt went, as far as it is not in the facts of its answer.
@@ -108,6 +112,18 @@ impl InFlight {
         let header = |name: &str| headers.get(name)?.to_str().ok();
         let limits = RateLimits::read(header, intent.exchange.wall());
         intent.pick.told(&limits, intent.exchange.now());
+    }
+
+    /// Notes that it still waits for what it is sent with, or does not any more.
+    pub(crate) fn is_unsent(&mut self, unsent: bool) {
+        if let Some(sent) = &mut self.0 {
+            sent.unsent = unsent;
+        }
+    }
+
+    /// The wall clock.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.0.as_ref().map_or_else(Timestamp::default, |sent| sent.intent.exchange.wall())
     }
 
     /// Content has come, so long after the dispatch: a target that was being probed is back, however long
@@ -184,13 +200,14 @@ impl Drop for InFlight {
         let Some(sent) = self.0.take() else { return };
         let outcome =
             if std::thread::panicking() { AttemptOutcome::Crashed } else { AttemptOutcome::ClientLeft };
-        drop(sent.end(&Ending::of(outcome), &Facts::default()));
+        let ending = Ending { refused: sent.unsent, ..Ending::of(outcome) };
+        drop(sent.end(&ending, &Facts::default()));
     }
 }
 
 impl Sent {
     fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
-        let Self { intent, started, first_byte, status, pace } = self;
+        let Self { intent, started, first_byte, status, pace, unsent: _ } = self;
         let Intent { deployment, pick, used, meter, worst, claim, reservation, mut exchange } = *intent;
         let outcome = ending.outcome;
         let attempt = reservation.attempt();

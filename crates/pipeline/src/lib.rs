@@ -59,6 +59,7 @@ mod exchange;
 mod exhausted;
 mod idempotency;
 mod in_flight;
+mod issued;
 mod jobs;
 mod keeping;
 mod kept_routes;

@@ -197,7 +197,7 @@ fn metered(ending: &Ending, facts: &Facts, prompt_estimate: u64) -> (Usage, Prov
     if facts.finish.is_some() && told.told(Bucket::Output) {
         return (told, Provenance::Reported);
     }
-    if ending.outcome == AttemptOutcome::FailedBeforeOutput {
+    if ending.refused || ending.outcome == AttemptOutcome::FailedBeforeOutput {
         // Nobody bills what was refused or never begun, unless the provider says so.
         let nothing = Usage::new().with(Bucket::Input, 0).with(Bucket::Output, 0);
         let usage = if told.is_untold() { nothing } else { told };

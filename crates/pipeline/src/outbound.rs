@@ -238,21 +238,25 @@ pub(crate) fn call(
         }
     }
     let mut request = Request::new(body);
-    match used {
-        Used::Platform(at) => match provider.credentials.get(*at).map(|credential| &credential.proof) {
-            Some(Proof::Header(name, value)) => {
-                headers.insert(name.clone(), value.clone());
-            }
-            Some(Proof::Signature(signer)) => {
-                request.extensions_mut().insert(signer.clone());
-            }
-            None => {}
-        },
-        Used::Own(own) => {
-            if let Some(value) = own.header(provider) {
-                headers.insert(HeaderName::from_static(provider.auth.header()), value);
-            }
+    let own;
+    let proof = match used {
+        Used::Platform(at) => provider.credentials.get(*at).map(|credential| &credential.proof),
+        Used::Own(key) => {
+            own = key.proof(provider);
+            own.as_ref()
         }
+    };
+    match proof {
+        Some(Proof::Header(name, value)) => {
+            headers.insert(name.clone(), value.clone());
+        }
+        Some(Proof::Signature(signer)) => {
+            request.extensions_mut().insert(signer.clone());
+        }
+        Some(Proof::Issued(issued)) => {
+            request.extensions_mut().insert(issued.clone());
+        }
+        None => {}
     }
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri;

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::HeaderValue;
 use thiserror::Error;
 use weighbridge_access::{
     KeyOwner, KeySecret, MasterKeys, OpenKey, OwnKeys, Principal, ProviderKey, ProviderKeyError,
@@ -18,7 +17,7 @@ use weighbridge_ledger::Billing;
 use weighbridge_routing::{KeyPool, Pick};
 use weighbridge_units::ErrorClass;
 
-use crate::compiled::{ModelRoute, Provider};
+use crate::compiled::{ModelRoute, Proof, Provider};
 use crate::pipeline::Pipeline;
 use crate::refusal::Refusal;
 
@@ -173,12 +172,9 @@ impl OwnKey {
     }
 
     /// The credential, as the provider wants it.
-    pub(crate) fn header(&self, provider: &Provider) -> Option<HeaderValue> {
+    pub(crate) fn proof(&self, provider: &Provider) -> Option<Proof> {
         let open = self.open().filter(|open| *open.key.provider == *provider.name)?;
-        let text = format!("{}{}", provider.auth.prefix(), open.secret.expose());
-        let mut value = HeaderValue::try_from(text).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        Proof::of_key(provider.auth, open.secret.expose())
     }
 
     /// The bare secret: for finding it in what a provider says.

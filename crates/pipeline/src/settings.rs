@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use weighbridge_access::{Budget, Cidr, Limits, LossPolicy, ModelPattern, TenantName};
 use weighbridge_catalogue::{AuthStyle, Spoken};
 pub use weighbridge_routing::LatencyOf;
-use weighbridge_transport::Signer;
+use weighbridge_transport::{Issued, Signer};
 use weighbridge_units::Charges;
 
 mod failover;
@@ -167,10 +167,19 @@ pub struct ProviderSettings {
     pub budgets: Vec<Budget>,
 }
 
+/// A credential, and how much it is used beside the others of its provider.
+#[derive(Clone)]
+pub struct ProviderCredential {
+    /// What it is.
+    pub proof: CredentialProof,
+    /// Its share of the requests, among the weights of all. One of weight 0 is used for want of anything better.
+    pub weight: u32,
+}
+
 /// What proves to a provider who is asking.
 #[derive(Clone)]
-pub enum ProviderCredential {
-    /// A key, in the header that the provider's [`AuthStyle`] names.
+pub enum CredentialProof {
+    /// A key, where the provider's [`AuthStyle`] says.
     Key(SecretString),
     /// A signature on each request.
     Signature {
@@ -179,12 +188,26 @@ pub enum ProviderCredential {
         /// What it signs with: to be taken out of what the provider says.
         secrets: Vec<SecretString>,
     },
+    /// What somebody issues for a while, such as an access token.
+    Issued {
+        /// Who keeps it, and has it renewed.
+        issued: Issued,
+        /// What the issuer is shown for it: to be taken out of what the provider says.
+        secrets: Vec<SecretString>,
+    },
 }
 
 impl ProviderCredential {
-    /// A key.
+    /// A key, of weight 1.
     pub fn key(key: impl Into<SecretString>) -> Self {
-        Self::Key(key.into())
+        CredentialProof::Key(key.into()).into()
+    }
+}
+
+impl From<CredentialProof> for ProviderCredential {
+    /// Of weight 1.
+    fn from(proof: CredentialProof) -> Self {
+        Self { proof, weight: 1 }
     }
 }
 

@@ -33,6 +33,8 @@ pub enum FailureCause {
     TimedOut(TimeLimit),
     /// Something did not come within a bound that the caller set. Nobody else is to blame.
     CallerDeadline,
+    /// Nothing was sent: the issuer of the provider's credential gave none that is valid.
+    NoCredential,
 }
 
 /// Whether a request that broke may have reached the provider.
@@ -129,7 +131,7 @@ impl FailureCause {
         match self {
             Self::Transport { .. } | Self::Garbage | Self::Broken => true,
             Self::TimedOut(limit) => !matches!(limit, TimeLimit::Total),
-            Self::CallerDeadline => false,
+            Self::CallerDeadline | Self::NoCredential => false,
             Self::Status { class, .. } | Self::InBand { class } => matches!(
                 class,
                 ErrorClass::Server | ErrorClass::Overloaded | ErrorClass::Timeout | ErrorClass::RateLimit
@@ -139,10 +141,11 @@ impl FailureCause {
 
     /// Whether the failure speaks against the credential that was used.
     pub const fn blames_key(&self) -> bool {
-        matches!(
-            self.class(),
-            Some(ErrorClass::Authentication | ErrorClass::Permission | ErrorClass::Billing)
-        )
+        matches!(self, Self::NoCredential)
+            || matches!(
+                self.class(),
+                Some(ErrorClass::Authentication | ErrorClass::Permission | ErrorClass::Billing)
+            )
     }
 
     /// Whether only fallbacks, not equals of the target, could do better.
@@ -165,6 +168,7 @@ impl FailureCause {
 pub const fn verdict(cause: &FailureCause, rules: FallbackRules) -> Verdict {
     let class = match cause {
         FailureCause::CallerDeadline => return Verdict::Stop,
+        FailureCause::NoCredential => return Verdict::NextKey,
         FailureCause::Status { class, .. } | FailureCause::InBand { class } => *class,
         FailureCause::Transport { .. }
         | FailureCause::Garbage
@@ -255,5 +259,8 @@ mod tests {
         for class in [ErrorClass::Authentication, ErrorClass::Permission, ErrorClass::Billing] {
             assert!(status(class).blames_key() && !status(class).blames_target(), "{class}");
         }
+        let none = FailureCause::NoCredential;
+        assert!(none.blames_key() && !none.blames_target());
+        assert_eq!(verdict(&none, FallbackRules::default()), Verdict::NextKey);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use weighbridge_catalogue::Preset;
-use weighbridge_pipeline::settings::ProviderCredential;
+use weighbridge_pipeline::settings::{CredentialProof, ProviderCredential};
 use weighbridge_transport::Signer;
 use weighbridge_upstream::{AwsCredentials, AwsSigner};
 
@@ -116,7 +116,10 @@ fn signature(
     let signer = AwsCredentials::new(id, secret.into(), token.map(SecretString::from))
         .and_then(|credentials| AwsSigner::new(credentials, region, BEDROCK));
     match signer {
-        Ok(signer) => Some(ProviderCredential::Signature { signer: Signer(Arc::new(signer)), secrets }),
+        Ok(signer) => {
+            let signer = Signer(Arc::new(signer));
+            Some(CredentialProof::Signature { signer, secrets }.into())
+        }
         Err(error) => {
             problems.at(said.name.span.clone(), format!("the `aws` keys of `{}`: {error}", said.name.value));
             None
