@@ -129,6 +129,8 @@ pub(crate) static PROVIDER: Section = Section {
             "aws",
             r#"{ access_key_id = "${AWS_ACCESS_KEY_ID}", secret_access_key = "${AWS_SECRET_ACCESS_KEY}" }"#,
         ),
+        key("gcp", r#"{ credentials = "${file:/run/secrets/gcp.json}" }"#),
+        key("azure", r#"{ tenant_id = "…", client_id = "…", client_secret = "${AZURE_CLIENT_SECRET}" }"#),
         secret("headers", r#"{ "openai-organization" = "org-1" }"#),
         key("http", r#""auto""#),
         secret("proxy", r#""http://proxy.example.com:3128""#),
@@ -150,6 +152,46 @@ pub(crate) static AWS: Section = Section {
         secret("access_key_id", r#""${AWS_ACCESS_KEY_ID}""#),
         secret("secret_access_key", r#""${AWS_SECRET_ACCESS_KEY}""#),
         secret("session_token", r#""${AWS_SESSION_TOKEN}""#),
+        key("from", r#""instance""#),
+        key("role_arn", r#""arn:aws:iam::123456789012:role/models""#),
+        key("web_identity", r#""/var/run/secrets/eks.amazonaws.com/serviceaccount/token""#),
+        secret("external_id", r#""${AWS_EXTERNAL_ID}""#),
+        key("session_name", r#""weighbridge""#),
+        key("sts_url", r#""https://sts.eu-central-1.amazonaws.com""#),
+        key("metadata_url", r#""http://169.254.169.254""#),
+    ],
+};
+
+/// `[[providers.NAME.api_keys]]`
+pub(crate) static API_KEY: Section = Section {
+    name: "providers.NAME.api_keys",
+    keys: &[secret("key", r#""${OPENAI_API_KEY}""#), key("weight", "3")],
+};
+
+/// `[providers.NAME.gcp]`
+pub(crate) static GCP: Section = Section {
+    name: "providers.NAME.gcp",
+    keys: &[
+        secret("credentials", r#""${file:/run/secrets/gcp.json}""#),
+        key("from", r#""metadata""#),
+        key("token_url", r#""https://oauth2.googleapis.com/token""#),
+        key("metadata_url", r#""http://metadata.google.internal""#),
+    ],
+};
+
+/// `[providers.NAME.azure]`
+pub(crate) static AZURE: Section = Section {
+    name: "providers.NAME.azure",
+    keys: &[
+        key("tenant_id", r#""00000000-0000-0000-0000-000000000000""#),
+        key("client_id", r#""00000000-0000-0000-0000-000000000000""#),
+        secret("client_secret", r#""${AZURE_CLIENT_SECRET}""#),
+        secret("certificate", r#""${file:/run/secrets/entra.pem}""#),
+        key("token_file", r#""/var/run/secrets/azure/tokens/azure-identity-token""#),
+        key("from", r#""managed-identity""#),
+        key("authority", r#""https://login.microsoftonline.com""#),
+        key("scope", r#""https://cognitiveservices.azure.com/.default""#),
+        key("metadata_url", r#""http://169.254.169.254""#),
     ],
 };
 
@@ -340,7 +382,7 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 27] = [
+pub static SECTIONS: [&Section; 30] = [
     &ROOT,
     &SERVER,
     &ADMIN,
@@ -348,6 +390,9 @@ pub static SECTIONS: [&Section; 27] = [
     &VAULT,
     &PROVIDER,
     &AWS,
+    &API_KEY,
+    &GCP,
+    &AZURE,
     &TIMEOUTS,
     &HEALTH,
     &PROVIDER_LIMITS,

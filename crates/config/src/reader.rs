@@ -114,7 +114,7 @@ impl<'t> Table<'t> {
         self.get(name).map(|(_, value)| value.span())
     }
 
-    fn name_of(&self, key: &str) -> String {
+    pub(crate) fn name_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }
@@ -342,7 +342,20 @@ impl<'a> Reader<'a> {
         table: &Table<'t>,
         name: &str,
         section: &'static Section,
-    ) -> Given<Vec<(Range<usize>, Item<'t>)>> {
+    ) -> Given<RightItems<'t>> {
+        match self.right_items(table, name, section) {
+            Given::Said(said) if said.value.1 => Given::Wrong,
+            given => given.map(|(items, _)| items),
+        }
+    }
+
+    /// Those items that are right in themselves, and whether others were not.
+    pub(crate) fn right_items<'t>(
+        &mut self,
+        table: &Table<'t>,
+        name: &str,
+        section: &'static Section,
+    ) -> Given<(RightItems<'t>, bool)> {
         let Some((key, value)) = table.get(name) else { return Given::Absent };
         let DeValue::Array(items) = value.get_ref() else {
             self.wrong_type(table, key, value.span(), value.get_ref(), "an array");
@@ -361,7 +374,7 @@ impl<'a> Reader<'a> {
                 },
             }
         }
-        if wrong { Given::Wrong } else { Given::Said(Said { value: read, span: value.span() }) }
+        Given::Said(Said { value: (read, wrong), span: value.span() })
     }
 
     fn parse_string<T>(
@@ -438,6 +451,9 @@ impl<'a> Reader<'a> {
         self.problems.at(span, message).hint(write_hint(key));
     }
 }
+
+/// Items, and where they stand.
+type RightItems<'t> = Vec<(Range<usize>, Item<'t>)>;
 
 /// An item of an array of targets.
 pub(crate) enum Item<'t> {

@@ -71,3 +71,46 @@ fn the_examples_are_right() {
         }
     }
 }
+
+#[test]
+fn the_examples_of_credentials_are_right() {
+    let surroundings = Fixed {
+        variables: &[
+            ("OPENAI_KEY_LARGE", "k"),
+            ("OPENAI_KEY_SMALL", "k"),
+            ("GEMINI_API_KEY", "k"),
+            ("EXTERNAL_ID", "x"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "k"),
+            ("TENANT", "t"),
+            ("CLIENT", "c"),
+            ("CLIENT_SECRET", "s"),
+            ("AZURE_TENANT_ID", "t"),
+            ("AZURE_CLIENT_ID", "c"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "/run/token"),
+        ],
+        files: &[
+            (
+                "/run/secrets/gcp.json",
+                r#"{"type":"authorized_user","client_id":"c","client_secret":"s","refresh_token":"r"}"#,
+            ),
+            (
+                "/run/secrets/entra.pem",
+                concat!(
+                    include_str!("../../upstream/tests/loopback/credentials/keys/rsa.pem"),
+                    include_str!("../../upstream/tests/loopback/credentials/keys/rsa.key")
+                ),
+            ),
+        ],
+    };
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/credentials.md");
+    let page = std::fs::read_to_string(path).expect("docs/credentials.md is part of the repository");
+    let examples: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        if let Err(error) = read(example, &surroundings) {
+            panic!("{example}\n{error}");
+        }
+    }
+}

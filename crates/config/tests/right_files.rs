@@ -30,6 +30,14 @@ const KEYS: Fixed = Fixed {
     files: &[],
 };
 
+/// A credentials file of a user of Google Cloud.
+const USER: &str = r#"{"type":"authorized_user","client_id":"c","client_secret":"s","refresh_token":"r"}"#;
+/// A certificate with its key, made for tests.
+const ENTRA: &str = concat!(
+    include_str!("../../upstream/tests/loopback/credentials/keys/rsa.pem"),
+    include_str!("../../upstream/tests/loopback/credentials/keys/rsa.key")
+);
+
 fn right(text: &str, surroundings: &Fixed) -> Config {
     read(text, surroundings).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -145,6 +153,8 @@ fn every_key_has_its_effect() {
             ("/etc/wb/keys/ca.pem", include_str!("../../upstream/tests/loopback/tls/ca.pem")),
             ("/etc/wb/keys/client.pem", include_str!("../../upstream/tests/loopback/tls/server.pem")),
             ("/etc/wb/keys/client.key", include_str!("../../upstream/tests/loopback/tls/server.key")),
+            ("/etc/wb/keys/user.json", USER),
+            ("/etc/wb/keys/entra.pem", ENTRA),
         ],
     };
     let config = right(include_str!("every_key.toml"), &surroundings);
@@ -263,7 +273,11 @@ fn every_key_has_its_effect() {
         ("/chat", "x-api-key", "own")
     );
     assert_eq!(own.spoken[0].stream_path.as_str(), "/chat/streamed");
-    assert_eq!(keys(own), ["sk-one", "literal${x}", "signed"]);
+    assert_eq!(keys(own), ["sk-one", "literal${x}", "issued", "issued", "issued"]);
+    assert_eq!(own.credentials.iter().map(|one| one.weight).collect::<Vec<_>>(), [1, 3, 1, 1, 1]);
+    for (name, count) in [("pod", 1), ("machine", 3), ("cluster", 1), ("certified", 1)] {
+        assert_eq!(keys(provider(&config, name)), vec!["issued"; count], "{name}");
+    }
     let headers: Vec<_> =
         own.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
     assert_eq!(headers, [("x-team", "two")]);
@@ -554,6 +568,75 @@ fn clouds_are_found_by_region_and_project() {
     let azure = provider(&config, "azure");
     assert_eq!((azure.spoken.len(), azure.auth.header(), &*azure.price_as), (1, Some("api-key"), "azure"));
     assert_eq!(azure.spoken[0].stream_path.as_str(), "/openai/v1/responses?api-version=preview");
+}
+
+#[test]
+fn clouds_find_credentials_where_their_own_tools_do() {
+    const VERTEX: &str = "[providers.vertex]\nregion = \"global\"\nproject = \"p\"";
+    const BEDROCK: &str = "[providers.bedrock]\nregion = \"eu-central-1\"";
+    const AZURE: &str =
+        "[providers.azure]\nbase_url = \"https://a.test\"\nazure = { from = \"environment\" }";
+    const ARN: (&str, &str) = ("AWS_ROLE_ARN", "arn:aws:iam::1:role/r");
+    const APPLICATION: [(&str, &str); 2] = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c")];
+    const FILES: &[(&str, &str)] = &[("/run/user.json", USER)];
+    let cases: [(&str, Fixed); 9] = [
+        (BEDROCK, Fixed { variables: &[ARN, ("AWS_WEB_IDENTITY_TOKEN_FILE", "/run/token")], files: &[] }),
+        (
+            BEDROCK,
+            Fixed {
+                variables: &[("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/1")],
+                files: &[],
+            },
+        ),
+        (
+            BEDROCK,
+            Fixed {
+                variables: &[
+                    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"),
+                    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/run/token"),
+                ],
+                files: &[],
+            },
+        ),
+        (
+            "[providers.bedrock]\nregion = \"eu-central-1\"\naws = { from = \"environment\", role_arn = \"arn:aws:iam::1:role/s\" }",
+            Fixed { variables: &[("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "s")], files: &[] },
+        ),
+        (VERTEX, Fixed { variables: &[("GOOGLE_APPLICATION_CREDENTIALS", "/run/user.json")], files: FILES }),
+        (
+            "[providers.vertex]\nregion = \"global\"\nproject = \"p\"\ngcp = { from = \"environment\" }",
+            Fixed { variables: &[("GOOGLE_APPLICATION_CREDENTIALS", "/run/user.json")], files: FILES },
+        ),
+        (
+            AZURE,
+            Fixed {
+                variables: &[APPLICATION[0], APPLICATION[1], ("AZURE_FEDERATED_TOKEN_FILE", "/run/token")],
+                files: &[],
+            },
+        ),
+        (
+            AZURE,
+            Fixed { variables: &[APPLICATION[0], APPLICATION[1], ("AZURE_CLIENT_SECRET", "s")], files: &[] },
+        ),
+        ("[providers.vertex]\nregion = \"global\"\nproject = \"p\"\ngcp = { from = \"metadata\" }", NOTHING),
+    ];
+    for (text, surroundings) in cases {
+        assert_eq!(keys(&right(text, &surroundings).settings.providers[0]), ["issued"], "{text}");
+    }
+    // A key goes before all of that.
+    let key = Fixed {
+        variables: &[("CLOUDSDK_AUTH_ACCESS_TOKEN", "t"), ("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere")],
+        files: &[],
+    };
+    assert_eq!(keys(&right(VERTEX, &key).settings.providers[0]), ["t"]);
+}
+
+#[test]
+fn a_key_may_go_into_the_query() {
+    let config =
+        right("[providers.gemini]\nauth = \"query\"\napi_keys = [{ key = \"k\", weight = 0 }]", &NOTHING);
+    let gemini = provider(&config, "gemini");
+    assert_eq!((gemini.auth.header(), keys(gemini), gemini.credentials[0].weight), (None, vec!["k"], 0));
 }
 
 #[test]

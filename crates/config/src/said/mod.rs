@@ -1,6 +1,7 @@
 //! What a file says, key by key: the first of two stages. Types and forms are checked here; what the
 //! values mean together is [`crate::means`]'s business.
 
+mod credentials;
 mod model;
 mod prices;
 mod provider;
@@ -16,6 +17,7 @@ use weighbridge_units::NanoUsd;
 use crate::keys;
 use crate::reader::{Given, Mismatch, Reader, Said, Table};
 
+pub(crate) use credentials::*;
 pub(crate) use model::*;
 pub(crate) use prices::*;
 pub(crate) use provider::*;

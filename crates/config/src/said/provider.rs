@@ -6,10 +6,9 @@ use weighbridge_catalogue::{AuthStyle, presets};
 use weighbridge_units::Protocol;
 use weighbridge_upstream::HttpVersion;
 
-use super::{Budgets, Rates, budgets};
+use super::{ApiKey, Aws, Azure, Budgets, Gcp, Rates, budgets};
 use crate::failover::SaidHealth;
 use crate::keys;
-use crate::providers;
 use crate::reader::{Given, Mismatch, Reader, Said, Table};
 
 pub(crate) struct Provider {
@@ -22,8 +21,10 @@ pub(crate) struct Provider {
     pub(crate) region: Given<String>,
     pub(crate) project: Given<String>,
     pub(crate) auth: Given<AuthStyle>,
-    pub(crate) api_keys: Given<Vec<Said<String>>>,
+    pub(crate) api_keys: Given<Vec<ApiKey>>,
     pub(crate) aws: Option<Aws>,
+    pub(crate) gcp: Option<Gcp>,
+    pub(crate) azure: Option<Azure>,
     pub(crate) headers: Given<Vec<(Said<String>, Said<String>)>>,
     pub(crate) line: Line,
     pub(crate) price_as: Given<String>,
@@ -43,12 +44,6 @@ pub(crate) struct Line {
     pub(crate) client_key: Given<String>,
 }
 
-pub(crate) struct Aws {
-    pub(crate) access_key_id: Given<String>,
-    pub(crate) secret_access_key: Given<String>,
-    pub(crate) session_token: Given<String>,
-}
-
 #[derive(Default)]
 pub(crate) struct Timeouts {
     pub(crate) connect: Given<Duration>,
@@ -63,7 +58,8 @@ impl Provider {
         let timeouts = reader.table(table, "timeouts", &keys::TIMEOUTS);
         let health = reader.table(table, "health", &keys::HEALTH);
         let limits = reader.table(table, "limits", &keys::PROVIDER_LIMITS);
-        let aws = reader.table(table, "aws", &keys::AWS);
+        let [aws, gcp, azure] = [("aws", &keys::AWS), ("gcp", &keys::GCP), ("azure", &keys::AZURE)]
+            .map(|(name, section)| reader.table(table, name, section));
         let auth = AuthStyle::ALL.map(|style| (style.as_str(), style));
         let base_url = reader.text(table, "base_url");
         Self {
@@ -76,8 +72,10 @@ impl Provider {
             region: reader.parsed(table, "region", place),
             project: reader.parsed(table, "project", place),
             auth: reader.choice(table, "auth", &auth),
-            api_keys: reader.list(table, "api_keys", api_key),
+            api_keys: ApiKey::read_all(reader, table),
             aws: aws.map(|table| Aws::read(reader, &table)),
+            gcp: gcp.map(|table| Gcp::read(reader, &table)),
+            azure: azure.map(|table| Azure::read(reader, &table)),
             headers: reader.pairs(table, "headers"),
             line: Line::read(reader, table),
             price_as: reader.text(table, "price_as"),
@@ -107,16 +105,6 @@ impl Line {
     }
 }
 
-impl Aws {
-    pub(super) fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
-        Self {
-            access_key_id: reader.text(table, "access_key_id"),
-            secret_access_key: reader.text(table, "secret_access_key"),
-            session_token: reader.text(table, "session_token"),
-        }
-    }
-}
-
 impl Timeouts {
     pub(super) fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Self {
         Self {
@@ -137,13 +125,5 @@ fn place(text: &str) -> Result<String, Mismatch> {
         Ok(text.to_owned())
     } else {
         Err(Mismatch::new("a name of lower-case letters, digits and `-`"))
-    }
-}
-
-fn api_key(text: &str) -> Result<String, Mismatch> {
-    let needless = "for a provider that needs no key write: api_keys = []";
-    match providers::header_text(text) {
-        Ok(()) => Ok(text.to_owned()),
-        Err(why) => Err(Mismatch::new(format!("an API key: it {why}")).with_hint(needless)),
     }
 }
