@@ -4,6 +4,7 @@ mod aws;
 mod entra;
 mod google;
 mod renewing;
+mod sent;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
