@@ -176,7 +176,7 @@ impl ManagedIdentity {
     /// [`UpstreamError::Origin`] or [`UpstreamError::Credential`] where that is no address.
     pub fn new(url: &str, client_id: Option<&str>) -> Result<Self, UpstreamError> {
         let client_id = client_id.map(str::to_owned);
-        Ok(Self { url: form::issuer(url)?, client_id, resource: RESOURCE.to_owned() })
+        Ok(Self { url: form::metadata(url)?, client_id, resource: RESOURCE.to_owned() })
     }
 
     /// For something else than Azure's AI services; a scope's `/.default` is left out.

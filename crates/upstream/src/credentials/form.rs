@@ -1,5 +1,7 @@
 //! Questions to issuers.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
@@ -38,11 +40,41 @@ pub(super) fn question(
     Ok(request)
 }
 
-/// The address of an issuer, as the configuration gives it, without a slash at its end.
+/// The address of an issuer that is shown secrets, without a slash at its end: encrypted, unless it is on
+/// this machine.
 pub(super) fn issuer(url: &str) -> Result<String, UpstreamError> {
-    let wrong =
-        || UpstreamError::Credential { problem: "the address of its issuer cannot be read".to_owned() };
-    let uri: http::Uri = url.parse().map_err(|_| wrong())?;
-    Origin::of(&uri)?;
+    let origin = origin(url)?;
+    let is_here = origin.host().parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    if !origin.is_tls() && !is_here && origin.host() != "localhost" {
+        let problem = format!("{origin} is shown secrets, so its address must begin with https://");
+        return Err(UpstreamError::Credential { problem });
+    }
     Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// The address of a metadata service, which is shown none, without a slash at its end.
+pub(super) fn metadata(url: &str) -> Result<String, UpstreamError> {
+    origin(url).map(|_| url.trim_end_matches('/').to_owned())
+}
+
+fn origin(url: &str) -> Result<Origin, UpstreamError> {
+    let wrong =
+        |_| UpstreamError::Credential { problem: "the address of its issuer cannot be read".to_owned() };
+    Origin::of(&url.parse().map_err(wrong)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown_in_the_open() {
+        for fine in ["https://sts.example/", "http://127.0.0.1:1", "http://[::1]:1/x", "http://localhost:1"] {
+            assert_eq!(issuer(fine).unwrap(), fine.trim_end_matches('/'));
+        }
+        for wrong in ["http://sts.example", "http://10.0.0.1", "http://169.254.169.254", "sts", "a b"] {
+            assert!(issuer(wrong).is_err(), "{wrong}");
+        }
+        assert!(metadata("http://169.254.169.254/").is_ok() && metadata("ftp://x").is_err());
+    }
 }

@@ -30,7 +30,7 @@ impl InstanceKeys {
     /// # Errors
     /// [`UpstreamError::Origin`] or [`UpstreamError::Credential`] where that is no address.
     pub fn new(url: &str) -> Result<Self, UpstreamError> {
-        Ok(Self { url: form::issuer(url)? })
+        Ok(Self { url: form::metadata(url)? })
     }
 
     pub(super) async fn issue(&self, client: &Client) -> Result<Keys, CredentialError> {
