@@ -96,6 +96,7 @@ fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
         health: HealthSettings::default(),
         limits: Limits::NONE,
         budgets: Vec::new(),
+        labels: Default::default(),
     };
     let settings = Settings { providers: vec![provider], ..Settings::default() };
     let parts = Parts {

@@ -46,6 +46,7 @@ pub(crate) static ROOT: Section = Section {
         key("vault", "[vault]"),
         key("providers", "[providers.openai]"),
         key("models", "[models.support]"),
+        key("residency", "[residency]"),
         key("limits", "[limits]"),
         key("media", "[media]"),
         key("prices", "[prices]"),
@@ -142,6 +143,7 @@ pub(crate) static PROVIDER: Section = Section {
         key("health", r#"{ consecutive_failures = 5, cool_down = "1s" }"#),
         key("limits", "{ rpm = 500, tpm = 200000 }"),
         key("budgets", r#"["usd=1000 period=month"]"#),
+        key("labels", r#"{ region = "eu", compliance = "gdpr, hipaa" }"#),
     ],
 };
 
@@ -256,6 +258,9 @@ pub(crate) static MODEL: Section = Section {
         key("on_disconnect", r#""drain""#),
         key("limits", "{ concurrency = 20 }"),
         key("budgets", r#"["usd=100 period=week"]"#),
+        key("aliases", r#"["gpt-4o-2024-08-06"]"#),
+        key("rules", r#"[{ name = "easy", when = { difficulty_below = 400 }, use = "small" }]"#),
+        key("require", r#"{ region = "eu" }"#),
     ],
 };
 
@@ -263,6 +268,56 @@ pub(crate) static MODEL: Section = Section {
 pub(crate) static TARGET: Section = Section {
     name: "models.NAME.targets",
     keys: &[key("model", r#""openai/gpt-4o-mini""#), key("weight", "3")],
+};
+
+/// An entry of `rules`.
+pub(crate) static RULE: Section = Section {
+    name: "models.NAME.rules",
+    keys: &[
+        key("name", r#""easy""#),
+        key("when", "{ difficulty_below = 400 }"),
+        key("use", r#""small""#),
+        key("refuse", r#""Prompts of this length are not served.""#),
+    ],
+};
+
+/// Its `when`.
+pub(crate) static WHEN: Section = Section {
+    name: "models.NAME.rules.when",
+    keys: &[
+        key("keys", r#"["01hx3z7k9q2m"]"#),
+        key("tenants", r#"["acme/research"]"#),
+        key("tags", r#"{ env = "test" }"#),
+        key("headers", r#"{ "x-app" = "mobile" }"#),
+        key("tokens_from", "1000"),
+        key("tokens_below", "100000"),
+        key("context_from", "1000"),
+        key("context_below", "100000"),
+        key("tools", "true"),
+        key("images", "false"),
+        key("audio", "false"),
+        key("documents", "false"),
+        key("json_schema", "true"),
+        key("difficulty_from", "400"),
+        key("difficulty_below", "400"),
+        key("tasks", r#"["summary", "translation"]"#),
+    ],
+};
+
+/// `[residency]`
+pub(crate) static RESIDENCY: Section = Section {
+    name: "residency",
+    keys: &[key("rules", r#"[{ tenants = ["acme"], require = { region = "eu" } }]"#)],
+};
+
+/// An entry of its `rules`.
+pub(crate) static RESIDENCY_RULE: Section = Section {
+    name: "residency.rules",
+    keys: &[
+        key("keys", r#"["01hx3z7k9q2m"]"#),
+        key("tenants", r#"["acme"]"#),
+        key("require", r#"{ region = "eu" }"#),
+    ],
 };
 
 /// `[media]`
@@ -382,7 +437,7 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 30] = [
+pub static SECTIONS: [&Section; 34] = [
     &ROOT,
     &SERVER,
     &ADMIN,
@@ -398,7 +453,11 @@ pub static SECTIONS: [&Section; 30] = [
     &PROVIDER_LIMITS,
     &MODEL,
     &TARGET,
+    &RULE,
+    &WHEN,
     &MODEL_LIMITS,
+    &RESIDENCY,
+    &RESIDENCY_RULE,
     &LIMITS,
     &MEDIA,
     &PRICES,

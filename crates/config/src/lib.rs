@@ -62,6 +62,7 @@ mod providers;
 mod reader;
 mod redis;
 mod routes;
+mod rules;
 mod said;
 mod spoken;
 mod strategies;

@@ -11,6 +11,7 @@ use weighbridge_access::{Budget, Pepper, WebhookSecret};
 use weighbridge_pipeline::settings::{
     AnswerKeeping, DrainLimits, IdempotencySettings, RequestLimits, Settings,
 };
+use weighbridge_routing::Labels;
 
 use crate::config::{
     AdminConfig, AlertsConfig, Config, Durability, LogConfig, MediaConfig, PostgresUrl, ResponsesConfig,
@@ -19,7 +20,7 @@ use crate::config::{
 use crate::problem::Problems;
 use crate::reader::Given;
 use crate::redis::RedisConfig;
-use crate::{Surroundings, connections, prices, providers, routes, said, vault};
+use crate::{Surroundings, connections, prices, providers, routes, rules, said, vault};
 
 /// The variables that give the two secrets of the server where the file does not.
 const ADMIN_TOKEN: &str = "WEIGHBRIDGE_ADMIN_TOKEN";
@@ -52,6 +53,14 @@ pub(crate) fn config(
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let routes = routes::settings(&said.models, &names, problems);
+    let residency = rules::residency(&said.residency, problems);
+    let has: Vec<Labels> = providers.iter().map(|provider| provider.labels.clone()).collect();
+    for (rule, meant) in said.residency.iter().zip(&residency) {
+        rules::check_met(&rule.require, &meant.require, &has, problems);
+    }
+    for (model, meant) in said.models.iter().zip(&routes) {
+        rules::check_met(&model.require, &meant.require, &has, problems);
+    }
     let redis = RedisConfig::read(&said.storage, folder, problems);
     let storage = storage(&said.storage, folder, problems);
     let log = LogConfig::default();
@@ -102,6 +111,7 @@ pub(crate) fn config(
         keep_alive: said.server.stream_keep_alive.said().map_or(Some(KEEP_ALIVE), |said| said.value),
         on_disconnect: said.server.on_disconnect.said().map_or_else(Default::default, |said| said.value),
         drain: drain_limits(&said.server),
+        residency,
     };
     let vault = vault::master_keys(&said.vault, surroundings, problems);
     let server = server(said.server, &said.admins, surroundings, problems);

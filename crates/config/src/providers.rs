@@ -6,6 +6,7 @@ use weighbridge_catalogue::{Preset, Spoken, near, preset, presets};
 use weighbridge_pipeline::settings::{
     BUDGETS_BESIDE, HealthSettings, ProviderCredential, ProviderSettings, Timeouts,
 };
+use weighbridge_routing::Labels;
 
 use crate::Surroundings;
 use crate::credentials::{credentials, key_of};
@@ -13,6 +14,7 @@ use crate::duration;
 use crate::means::budgets;
 use crate::problem::Problems;
 use crate::reader::{Given, Said};
+use crate::rules::labels;
 use crate::said;
 use crate::spoken::spoken;
 
@@ -102,6 +104,7 @@ fn discovered(
         health: HealthSettings::default(),
         limits: Limits::NONE,
         budgets: Vec::new(),
+        labels: Labels::default(),
     })
 }
 
@@ -185,6 +188,7 @@ fn declared(
         base_url: base_url?,
         limits: said.limits.limits(),
         budgets: budgets(&said.budgets, BUDGETS_BESIDE, problems),
+        labels: labels(&said.labels, problems),
     })
 }
 

@@ -8,7 +8,7 @@ use weighbridge_pipeline::settings::{BUDGETS_BESIDE, RouteSettings, TargetSettin
 use crate::means::budgets;
 use crate::problem::Problems;
 use crate::reader::Said;
-use crate::{said, strategies};
+use crate::{rules, said, strategies};
 
 /// The file's models, with fallbacks that name other models followed to their targets.
 pub(crate) fn settings(
@@ -21,20 +21,27 @@ pub(crate) fn settings(
     let routes: Vec<Route> = said.iter().map(|model| names.route(model)).collect();
     let mut chains = Chains { routes: &routes, done: vec![None; routes.len()], path: Vec::new(), problems };
     let chains: Vec<Vec<TargetSettings>> = (0..routes.len()).map(|place| chains.follow(place)).collect();
-    let settings = said.iter().zip(routes).zip(chains).map(|((model, route), mut fallbacks)| {
-        fallbacks.retain(|fallback| !route.targets.iter().any(|target| same(target, fallback)));
-        RouteSettings {
-            name: route.name,
-            strategy: strategies::settings(&model.strategy, problems),
-            targets: route.targets,
-            fallbacks,
-            baseline: route.baseline,
-            failover: model.failover.settings(),
-            on_disconnect: model.on_disconnect.said().map(|said| said.value),
-            limits: model.limits.limits(),
-            budgets: budgets(&model.budgets, BUDGETS_BESIDE, problems),
-        }
-    });
+    rules::aliases(said, providers, problems);
+    let rules = rules::rules(said, problems);
+    let settings =
+        said.iter().zip(routes).zip(chains).zip(rules).map(|(((model, route), mut fallbacks), rules)| {
+            let aliases = model.aliases.said().map_or(&[][..], |said| &said.value);
+            fallbacks.retain(|fallback| !route.targets.iter().any(|target| same(target, fallback)));
+            RouteSettings {
+                name: route.name,
+                strategy: strategies::settings(&model.strategy, problems),
+                targets: route.targets,
+                fallbacks,
+                baseline: route.baseline,
+                failover: model.failover.settings(),
+                on_disconnect: model.on_disconnect.said().map(|said| said.value),
+                limits: model.limits.limits(),
+                budgets: budgets(&model.budgets, BUDGETS_BESIDE, problems),
+                aliases: aliases.iter().map(|alias| alias.value.as_str().into()).collect(),
+                rules,
+                require: rules::labels(&model.require, problems),
+            }
+        });
     settings.collect()
 }
 

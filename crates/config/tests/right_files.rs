@@ -17,8 +17,8 @@ use weighbridge_pipeline::settings::{
     RouteSettings, Settings, StrategyKind, StrategySettings, UnknownModel,
 };
 use weighbridge_pricing::ServiceTier;
-use weighbridge_routing::{FallbackRules, HealthPolicy};
-use weighbridge_units::{Bucket, Protocol, Timestamp};
+use weighbridge_routing::{FallbackRules, HealthPolicy, Rule, Task, Then, When};
+use weighbridge_units::{Bucket, Feature, Features, Protocol, Timestamp};
 use weighbridge_upstream::{HttpVersion, Tls};
 
 const KEYS: Fixed = Fixed {
@@ -324,6 +324,25 @@ fn every_key_has_its_effect() {
     assert_eq!(config.settings.limits.retry_wait, Duration::ZERO);
     assert_eq!(main.on_disconnect, Some(OnDisconnect::Cancel));
     assert_eq!(route(&config, "spare").on_disconnect, None);
+
+    assert_eq!(own.labels.to_string(), "law=gdpr,region=eu,region=eu-west");
+    assert_eq!((&*main.aliases[0], main.require.to_string().as_str()), ("main-2024", "region=eu"));
+    let [everything, second] = main.rules.as_slice() else { panic!("two rules") };
+    let mut when = When::default();
+    when.keys = vec!["00000000000a".into()];
+    when.tenants = vec!["acme/search".into()];
+    when.tags = vec![("env".into(), "test".into())];
+    when.headers = vec![("x-app".into(), "*".into())];
+    (when.prompt_tokens, when.context_tokens, when.difficulty) = (Some(1..2), Some(3..4), Some(5..6));
+    when.needs = Features::of(&[Feature::Tools, Feature::Documents, Feature::JsonSchema]);
+    when.needs_not = Features::of(&[Feature::Images, Feature::Audio]);
+    when.tasks = vec![Task::Summary, Task::Code];
+    assert_eq!(*everything, Rule { name: "everything".into(), when, then: Then::Model("spare".into()) });
+    assert_eq!((&*second.name, &second.then), ("2", &Then::Refuse("Too long.".into())));
+    assert_eq!(second.when.prompt_tokens, Some(1_000..u64::MAX));
+    let [rule] = config.settings.residency.as_slice() else { panic!("one rule") };
+    assert_eq!((&*rule.keys[0], &*rule.tenants[0]), ("00000000000b", "acme"));
+    assert_eq!(rule.require.to_string(), "law=gdpr");
 }
 
 #[test]

@@ -326,6 +326,8 @@ fn all_at_once() {
         "media",
         "limits",
         "admins",
+        "residency",
+        "when",
     ];
     for section in SECTIONS {
         for key in section.keys.iter().filter(|key| !tables.contains(&key.name)) {
@@ -422,4 +424,41 @@ fn health() {
         "[providers.x]\npreset = \"openai\"\napi_keys = []\nhealth = { cool_down = \"2m\", failure_percent = 101 }",
         "[server]\nmax_retry_wait = \"never\"",
     ]));
+}
+
+#[test]
+fn rules_and_labels() {
+    let rules = |rules: &str| {
+        format!(
+            "[models.big]\ntargets = [\"claude/a\"]\nrules = [{rules}]\n[models.small]\ntargets = [\"claude/b\"]"
+        )
+    };
+    let circle = "[models.a]\ntargets = [\"claude/a\"]\nrules = [{ when = { tools = true }, use = \"b\" }]\n\
+                  [models.b]\ntargets = [\"claude/b\"]\nrules = [{ when = { tools = false }, use = \"c\" }]\n\
+                  [models.c]\ntargets = [\"claude/c\"]\nrules = [{ when = { images = true }, refuse = \"no\" }, { when = { images = false }, use = \"a\" }]";
+    let texts = [
+        rules("{ when = { difficulty_below = 400 }, use = \"smal\" }"),
+        rules("{ when = { difficulty_below = 400 }, use = \"claude/b\" }"),
+        rules("{ use = \"small\" }, { when = {}, use = \"small\" }"),
+        rules("{ when = { tools = true } }, { when = { tools = true }, use = \"small\", refuse = \"no\" }"),
+        rules("\"small\""),
+        rules(
+            "{ name = \"x\", when = { tools = true }, use = \"small\" }, { name = \"x\", when = { tools = false }, use = \"small\" }",
+        ),
+        rules("{ when = { tasks = [\"sumary\"] }, use = \"small\" }"),
+        rules("{ when = { dificulty_below = 4 }, use = \"small\" }"),
+        rules("{ when = { difficulty_below = 1002 }, use = \"small\" }"),
+        rules("{ when = { tokens_from = 5, tokens_below = 5 }, use = \"small\" }"),
+        rules("{ when = { headers = { X-App = \"a\" } }, use = \"small\" }"),
+        rules("{ when = { keys = [\"nobody\"], tenants = [\"a/b/c/d\"] }, use = \"small\" }"),
+        rules("{ when = { tools = true }, refuse = \"\" }"),
+        rules("{ when = { tools = true }, use = \"big\" }"),
+        circle.to_owned(),
+        "[models.x]\ntargets = [\"claude/a\"]\nrequire = { region = \"eu\" }".to_owned(),
+        "[models.x]\ntargets = [\"claude/a\"]\nrequire = { region = \"e u\" }".to_owned(),
+        "[residency]\nrules = [{ tenants = [\"acme\"] }, { require = { region = \"eu\" } }]".to_owned(),
+        "[models.x]\ntargets = [\"claude/a\"]\naliases = [\"y\", \"y\", \"x\", \"claude/z\", \"a b\"]"
+            .to_owned(),
+    ];
+    insta::assert_snapshot!(titles(&texts.each_ref().map(String::as_str)));
 }

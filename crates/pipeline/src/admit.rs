@@ -10,6 +10,7 @@ use http_body::Body as HttpBody;
 use weighbridge_access::{Admission, Share};
 use weighbridge_protocol::json::{ScanError, ScanLimits};
 use weighbridge_protocol::{Body, Envelope, envelope_at};
+use weighbridge_routing::Labels;
 use weighbridge_translate::StreamForm;
 use weighbridge_units::Protocol;
 
@@ -25,6 +26,7 @@ use crate::pipeline::Served;
 use crate::read_body::read_body;
 use crate::receive::Authenticated;
 use crate::refusal::Refusal;
+use crate::steer::steer;
 use crate::vectors::Vectors;
 
 /// A request that may be served, and where it may go.
@@ -40,6 +42,7 @@ pub(crate) struct Admitted {
     body: Body,
     admission: Admission,
     place: Place,
+    demands: Vec<Labels>,
     /// That it carries out what its idempotency key stands for.
     pub(crate) leading: Option<Leading>,
 }
@@ -58,7 +61,7 @@ impl Authenticated {
         let Reading { settings, body, mut place } = self.read(body, draft).await?;
         let key = idempotency::Asked::read(&self, &asked, &body, &settings, draft)?;
         let Inference { protocol: client, addressed, form, vectors } = asked;
-        let (envelope, vectors) = match vectors {
+        let (mut envelope, vectors) = match vectors {
             Some(format) => Vectors::read(format, addressed, &body)?,
             None => {
                 let envelope = envelope_at(client, &body, addressed);
@@ -66,6 +69,9 @@ impl Authenticated {
             }
         };
         draft.record.stream = envelope.stream;
+        if let Some(name) = settings.alias(&envelope.model) {
+            envelope.model = name.to_string();
+        }
         let route = self.route(&settings, &envelope.model, draft)?;
         let mut leading = None;
         if let Some(key) = key {
@@ -75,7 +81,15 @@ impl Authenticated {
                 Joined::Leads(leads, at) => (leading, place) = (Some(leads), at),
             }
         }
-        let route = self.downgraded(&settings, route, &envelope, draft)?;
+        let mut steered = steer(&self, &settings, route, client, &body, &envelope);
+        draft.record.rules = std::mem::take(&mut steered.matched);
+        if let Some(refused) = steered.refused {
+            return Err(refused);
+        }
+        let route = self.downgraded(&settings, Arc::clone(&steered.route), &envelope, draft)?;
+        if !Arc::ptr_eq(&route, &steered.route) {
+            steered.demand(&route.require);
+        }
         let expected = tokens_expected(&body, &envelope);
         let mut admission = self.admission(&route, expected, draft)?;
         let conversation = match client {
@@ -102,6 +116,7 @@ impl Authenticated {
             body,
             admission,
             place,
+            demands: steered.demands,
             leading,
         })))
     }
@@ -180,7 +195,7 @@ impl Admitted {
     /// The request as it travels from here on.
     pub(crate) fn into_exchange(self, mut draft: Draft, carried_out: Option<Arc<CarriedOut>>) -> Travelling {
         let Self { settings, route, authenticated, client, form, envelope, vectors, .. } = self;
-        let Self { conversation, body, admission, place, .. } = self;
+        let Self { conversation, body, admission, place, demands, .. } = self;
         let Authenticated { head, principal, attributes } = authenticated;
         draft.record.tags = attributes.tags.into_pairs();
         draft.record.end_user = attributes.user.or_else(|| envelope.end_user.as_deref().map(Into::into));
@@ -189,6 +204,7 @@ impl Admitted {
         let exchange = Box::new(Exchange {
             loss_policy: said.unwrap_or(settings.loss_policy),
             deadline: attributes.timeout.map(|timeout| draft.started + timeout),
+            demands,
             wants_trailers: takes_trailers(&head.headers),
             client_headers: head.headers,
             draft,

@@ -34,7 +34,7 @@ use crate::reserve::{Rejected, Reserved, reserve};
 use crate::scrub::scrub;
 use crate::upstream::{Piece, StreamFailure, Upstream};
 use crate::vectors::Vectors;
-use crate::{respond, streamed, whole};
+use crate::{fit, respond, streamed, whole};
 
 /// The most of an error body that is read.
 const ERROR_BODY_MOST: usize = 64 * 1024;
@@ -74,7 +74,7 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
     if let Some(position) = exchange.conversation.as_ref().and_then(|said| said.home(&route)) {
         plan.prefer(position);
     }
-    let mut refusal = None;
+    let mut refusal = fit::bar(&mut plan, &exchange, &route);
     let mut repeated = None;
     let mut waits_since = None;
     let mut may_renew = true;

@@ -1,10 +1,11 @@
-//! What a client says about its request in headers: tags, end user, loss policy, time-out, request id.
+//! What a client says about its request in headers: tags, end user, loss policy, time-out, demanded labels, request id.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
 use weighbridge_access::{LossPolicy, Tags};
+use weighbridge_routing::Labels;
 
 use crate::refusal::Refusal;
 
@@ -14,6 +15,7 @@ const LOSS_POLICY: &str = "x-gateway-loss-policy";
 const TIMEOUT: &str = "x-gateway-timeout-ms";
 /// A day.
 const TIMEOUT_MOST_MS: u64 = 86_400_000;
+const REQUIRE: &str = "x-gateway-require";
 const USER_LENGTH: usize = 256;
 
 /// Attributes of a request, checked and bounded.
@@ -24,6 +26,8 @@ pub(crate) struct Attributes {
     pub(crate) loss_policy: Option<LossPolicy>,
     /// How long the client waits for its whole answer.
     pub(crate) timeout: Option<Duration>,
+    /// Labels that whoever serves it must have.
+    pub(crate) require: Option<Labels>,
 }
 
 impl Attributes {
@@ -40,7 +44,9 @@ impl Attributes {
             let millis = text.parse().ok().filter(|millis| (1..=TIMEOUT_MOST_MS).contains(millis))?;
             Some(Duration::from_millis(millis))
         })?;
-        Ok(Self { tags: tags.unwrap_or_default().pinned(pinned), user, loss_policy, timeout })
+        let labels = "up to 32 pairs `name=value` separated by commas";
+        let require = read(headers, REQUIRE, labels, |text| text.parse().ok())?;
+        Ok(Self { tags: tags.unwrap_or_default().pinned(pinned), user, loss_policy, timeout, require })
     }
 }
 
@@ -78,6 +84,8 @@ mod tests {
         assert_eq!(read(LOSS_POLICY, "maybe"), Err("bad-header"));
         assert_eq!(read(USER, ""), Err("bad-header"));
         assert_eq!(read(USER, &"x".repeat(257)), Err("bad-header"));
+        assert_eq!(read(REQUIRE, "eu"), Err("bad-header"));
+        assert_eq!(read(REQUIRE, "region=eu").unwrap().require.unwrap().to_string(), "region=eu");
         assert_eq!(read(LOSS_POLICY, "reject").unwrap().loss_policy, Some(LossPolicy::Reject));
     }
 }

@@ -10,24 +10,25 @@ use weighbridge_access::{
     Budget, BudgetMeter, Cidr, InvalidDefinition, LimitCells, LimitOwner, Limits, LossPolicy, OnExceed,
     OpenKey,
 };
-use weighbridge_catalogue::{AuthStyle, ModelInfo, PathTemplate, PromptCacheInfo, Spoken, near};
+use weighbridge_catalogue::{AuthStyle, ModelInfo, PathTemplate, PromptCacheInfo, Spoken, Traits, near};
 use weighbridge_ledger::Name;
 use weighbridge_protocol::Dialect;
 use weighbridge_protocol::openai_chat::Quirks;
 use weighbridge_routing::{
-    Headroom, HealthPolicy, KeyPool, LeastBusy, LeastLatency, LowestCost, Random, RetryBudget, RetryPolicy,
-    Route, RouteParts, Split, Sticky, Strategy, Target, WeightedRoundRobin, stable_hash,
+    Headroom, HealthPolicy, KeyPool, Labels, LeastBusy, LeastLatency, LowestCost, Random, RetryBudget,
+    RetryPolicy, Route, RouteParts, Rule, Split, Sticky, Strategy, Target, WeightedRoundRobin, stable_hash,
 };
 use weighbridge_transport::{Issued, QueryKey, Signer};
-use weighbridge_units::Protocol;
+use weighbridge_units::{Features, Protocol};
 
 use crate::counters::Counters;
 use crate::markups::Markups;
 use crate::pipeline::PipelineError;
+use crate::rules;
 use crate::settings::{
     AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, CredentialProof, DrainLimits, IdempotencySettings,
-    OnDisconnect, ProviderCredential, ProviderSettings, RequestLimits, RouteSettings, Settings, StrategyKind,
-    TargetSettings, Timeouts, UnknownModel,
+    OnDisconnect, ProviderCredential, ProviderSettings, RequestLimits, ResidencyRule, RouteSettings,
+    Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
 };
 
 /// `provider/model` names that are remembered; further ones are compiled for each request.
@@ -47,6 +48,9 @@ pub(crate) struct Compiled {
     pub(crate) trusted_proxies: Vec<Cidr>,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) drain: DrainLimits,
+    pub(crate) residency: Vec<ResidencyRule>,
+    /// Routes by their further names.
+    aliases: HashMap<Arc<str>, Arc<str>>,
     on_disconnect: OnDisconnect,
     providers: HashMap<Arc<str>, Arc<Provider>>,
     routes: HashMap<Arc<str>, Arc<ModelRoute>>,
@@ -77,6 +81,7 @@ pub(crate) struct Provider {
     pub(crate) budgets: Arc<[BudgetMeter]>,
     limits: Limits,
     health: HealthPolicy,
+    pub(crate) labels: Labels,
     keys: Arc<KeyPool>,
     /// The shares of the credentials.
     weights: Vec<u32>,
@@ -117,11 +122,17 @@ pub(crate) struct Deployment {
     pub(crate) shown: Option<HeaderValue>,
     pub(crate) ledger_name: Name,
     pub(crate) info: Option<&'static ModelInfo>,
+    pub(crate) traits: Traits,
     /// How the model caches prompts, if it does so only where they are marked.
     pub(crate) prompt_cache: Option<PromptCacheInfo>,
     /// Where the model is called, best first; never empty.
     addresses: Box<[Address]>,
     target: Arc<Target>,
+}
+
+/// What any of them is known to lack.
+fn lacks(deployments: &[Arc<Deployment>]) -> Features {
+    deployments.iter().fold(Features::NONE, |lacks, deployment| lacks.or(deployment.traits.lacks))
 }
 
 /// Where and how one model is called in one protocol.
@@ -168,7 +179,13 @@ pub(crate) struct ModelRoute {
     pub(crate) baseline: Option<Arc<Baseline>>,
     /// In the order of the route's targets.
     pub(crate) deployments: Box<[Arc<Deployment>]>,
+    /// How many of them are equals; the others are fallbacks.
+    pub(crate) primaries: usize,
     pub(crate) on_disconnect: OnDisconnect,
+    pub(crate) rules: Arc<[Rule]>,
+    pub(crate) require: Labels,
+    /// What any of its models is known to lack: nothing else is looked for in requests.
+    pub(crate) lacks: Features,
 }
 
 /// A model that requests are compared with, as the price book knows it.
@@ -200,6 +217,8 @@ impl Compiled {
             trusted_proxies: settings.trusted_proxies.clone(),
             keep_alive: settings.keep_alive,
             drain: settings.drain,
+            residency: settings.residency.clone(),
+            aliases: HashMap::new(),
             on_disconnect: settings.on_disconnect,
             providers: HashMap::new(),
             routes: HashMap::new(),
@@ -224,7 +243,26 @@ impl Compiled {
                 return Err(PipelineError::Duplicate { name: route.name.to_string() });
             }
         }
+        compiled.name_aliases(settings)?;
+        rules::check(&settings.routes)?;
         Ok(compiled)
+    }
+
+    /// The name of the route that a further name stands for.
+    pub(crate) fn alias(&self, name: &str) -> Option<&Arc<str>> {
+        self.aliases.get(name)
+    }
+
+    fn name_aliases(&mut self, settings: &Settings) -> Result<(), PipelineError> {
+        for route in &settings.routes {
+            for alias in &route.aliases {
+                let taken = self.routes.contains_key(alias);
+                if taken || self.aliases.insert(alias.clone(), route.name.clone()).is_some() {
+                    return Err(PipelineError::Duplicate { name: alias.to_string() });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What stands behind a model's name: a route, or `provider/model` directly.
@@ -271,7 +309,8 @@ impl Compiled {
             weighbridge_catalogue::models(&provider.price_as)
                 .map(|model| format!("{}/{}", provider.name, model.id))
         });
-        let known: Vec<String> = self.route_names().into_iter().map(str::to_owned).chain(direct).collect();
+        let routes = self.route_names().into_iter().chain(self.aliases.keys().map(|name| &**name));
+        let known: Vec<String> = routes.map(str::to_owned).chain(direct).collect();
         near(name, known.iter().map(String::as_str)).into_iter().map(str::to_owned).collect()
     }
 
@@ -298,7 +337,9 @@ impl Compiled {
             route: settings.name.to_string(),
             reason: error.to_string(),
         })?;
-        let deployments = targets.into_iter().chain(fallbacks).collect();
+        let primaries = targets.len();
+        let deployments: Box<[Arc<Deployment>]> = targets.into_iter().chain(fallbacks).collect();
+        let lacks = lacks(&deployments);
         let on_disconnect = settings.on_disconnect.unwrap_or(self.on_disconnect);
         let budgets = meters(&settings.name, &settings.budgets, BUDGETS_BESIDE)?;
         checked(&settings.name, settings.limits)?;
@@ -315,7 +356,11 @@ impl Compiled {
             affinity,
             baseline,
             deployments,
+            primaries,
             on_disconnect,
+            rules: settings.rules.clone().into(),
+            require: settings.require.clone(),
+            lacks,
         }))
     }
 
@@ -404,8 +449,12 @@ impl ModelRoute {
             route: Route::new(parts).ok()?,
             affinity: AffinityBy::default(),
             baseline: None,
+            lacks: deployment.traits.lacks,
             deployments: Box::new([deployment]),
+            primaries: 1,
             on_disconnect,
+            rules: Arc::default(),
+            require: Labels::default(),
         })
     }
 }
@@ -429,6 +478,7 @@ impl Deployment {
             Target::new(name, Arc::clone(&provider.keys), provider.health)
         });
         let info = weighbridge_catalogue::model(&provider.price_as, &model);
+        let traits = weighbridge_catalogue::traits(&provider.price_as, &model);
         let prompt_cache = weighbridge_catalogue::prompt_cache(&model);
         let ledger_name = Name::new(Arc::clone(&model));
         let shown = HeaderValue::try_from(&*model).ok();
@@ -441,6 +491,7 @@ impl Deployment {
             shown,
             ledger_name,
             info,
+            traits,
             prompt_cache,
             addresses,
             target,
@@ -512,6 +563,7 @@ impl Provider {
             budgets: provider_meters(settings)?,
             limits: checked(&settings.name, settings.limits)?,
             health: settings.health.policy,
+            labels: settings.labels.clone(),
             auth: settings.auth,
             keys,
             weights,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use weighbridge_access::{Admission, LossPolicy, Principal};
 use weighbridge_protocol::{Body, Envelope};
+use weighbridge_routing::Labels;
 use weighbridge_translate::{FetchedMedia, StreamForm, openai_chat};
 use weighbridge_units::{Monotonic, NanoUsd, Protocol, RequestId, Timestamp};
 
@@ -44,6 +45,8 @@ pub(crate) struct Exchange {
     pub(crate) loss_policy: LossPolicy,
     /// When its client waits no longer, where it said so.
     pub(crate) deadline: Option<Monotonic>,
+    /// Labels that whoever serves it must have.
+    pub(crate) demands: Vec<Labels>,
     /// What its idempotency key stands for.
     pub(crate) carried_out: Option<Arc<CarriedOut>>,
     /// The client takes trailers.

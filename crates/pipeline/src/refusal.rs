@@ -96,6 +96,12 @@ pub(crate) enum Refusal {
     IdempotencyGone,
     /// Another attempt has the claim; the client never sees this.
     ClaimHeld { attempt: AttemptId },
+    /// No provider of the model has a label that is demanded.
+    Residency { demanded: String },
+    /// No model behind the name can serve the request.
+    Misfit(ApiError),
+    /// A rule of the model refuses it.
+    ByRule { message: Arc<str> },
     /// What a provider answered, or what it failed with.
     Upstream { error: ApiError, retry_after: Option<Duration> },
     /// Something of our own broke.
@@ -146,6 +152,9 @@ impl Refusal {
             Self::IdempotencyConflict => "idempotency-conflict",
             Self::IdempotencyBusy | Self::ClaimHeld { .. } => "idempotency-busy",
             Self::IdempotencyGone => "idempotency-gone",
+            Self::Residency { .. } => "residency",
+            Self::Misfit(_) => "misfit",
+            Self::ByRule { .. } => "rule",
             Self::Upstream { .. } => "upstream",
             Self::Internal => "internal",
         }
@@ -260,6 +269,13 @@ impl Refusal {
                  a new key to have it carried out again."
                     .into(),
             ),
+            Self::Residency { demanded } => (
+                Class::Permission,
+                403,
+                format!("No provider of this model has the label `{demanded}`, which this request must have."),
+            ),
+            Self::Misfit(error) => return error.clone(),
+            Self::ByRule { message } => (Class::Permission, 403, message.to_string()),
             Self::Upstream { error, .. } => return error.clone(),
             Self::Internal => {
                 (Class::Server, 500, "The gateway failed; the request id tells which request.".into())
@@ -290,6 +306,8 @@ impl Refusal {
             Self::LedgerUnavailable => "ledger_unavailable",
             Self::LossRejected { .. } => "translation_loss",
             Self::Unpriced { .. } => "model_not_priced",
+            Self::Residency { .. } => "residency",
+            Self::ByRule { .. } => "refused_by_rule",
             Self::IdempotencyConflict => "idempotency_key_reused",
             Self::IdempotencyBusy | Self::ClaimHeld { .. } => "idempotency_in_progress",
             Self::IdempotencyGone => "idempotency_answer_gone",
@@ -328,6 +346,8 @@ impl Refusal {
             }
             Self::OwnKey { .. }
             | Self::NoOwnKey { .. }
+            | Self::Residency { .. }
+            | Self::ByRule { .. }
             | Self::IdempotencyConflict
             | Self::IdempotencyGone => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use weighbridge_access::{Budget, Cidr, Limits, LossPolicy, ModelPattern, TenantName};
 use weighbridge_catalogue::{AuthStyle, Spoken};
 pub use weighbridge_routing::LatencyOf;
+use weighbridge_routing::{Labels, Rule};
 use weighbridge_transport::{Issued, Signer};
 use weighbridge_units::Charges;
 
@@ -56,6 +57,20 @@ pub struct Settings {
     pub on_disconnect: OnDisconnect,
     /// Bounds on attempts that go on without their clients.
     pub drain: DrainLimits,
+    /// What must hold wherever requests of some keys and tenants go.
+    pub residency: Vec<ResidencyRule>,
+}
+
+/// What must hold wherever a request goes. Of several that concern a request all hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResidencyRule {
+    /// Public ids of the keys whose requests are meant.
+    pub keys: Vec<Arc<str>>,
+    /// Organisations and teams whose requests are meant, those of teams in them included. Where neither keys nor
+    /// tenants are named, all are meant.
+    pub tenants: Vec<Arc<str>>,
+    /// Labels that a provider must have to be sent anything of theirs.
+    pub require: Labels,
 }
 
 /// What a request on the installation's credentials costs beside the provider's cost.
@@ -165,6 +180,8 @@ pub struct ProviderSettings {
     pub limits: Limits,
     /// How much may be used of it per period, at most [`BUDGETS_BESIDE`].
     pub budgets: Vec<Budget>,
+    /// What holds there: where it is, which rules it keeps to. What is demanded and not said here is not met.
+    pub labels: Labels,
 }
 
 /// A credential, and how much it is used beside the others of its provider.
@@ -260,6 +277,12 @@ pub struct RouteSettings {
     pub limits: Limits,
     /// How much may be used under this name per period, at most [`BUDGETS_BESIDE`].
     pub budgets: Vec<Budget>,
+    /// Further names for it, such as dated ones that clients still send.
+    pub aliases: Vec<Arc<str>>,
+    /// When requests go to another route instead, or are refused: the first that matches counts.
+    pub rules: Vec<Rule>,
+    /// Labels that a provider must have to serve requests that asked for it, wherever rules lead them.
+    pub require: Labels,
 }
 
 /// How one of several targets is chosen.

@@ -21,11 +21,13 @@ use crate::compiled::{Address, Deployment};
 use crate::conversation::Conversation;
 use crate::draft::Draft;
 use crate::endpoint::Inference;
+use crate::fit::unmet;
 use crate::outbound::{self, bad_request, json_string};
 use crate::own_keys::Lent;
 use crate::receive::Authenticated;
 use crate::refusal::Refusal;
 use crate::respond;
+use crate::steer::{Steered, steer};
 use crate::upstream::Upstream;
 
 /// Tells that nobody counted: no client's format has a word for that.
@@ -49,7 +51,13 @@ where
     let Reading { settings, body, place: _place } = caller.read(body, draft).await?;
     let envelope =
         envelope_at(client, &body, asked.addressed).map_err(|error| Refusal::bad_field(&error, &body))?;
-    let route = caller.route(&settings, &envelope.model, draft)?;
+    let name = settings.alias(&envelope.model).map_or(&*envelope.model, |name| name);
+    let route = caller.route(&settings, name, draft)?;
+    // It is counted where it would be served: a count sends the prompt to somebody too.
+    let Steered { route, demands, refused, .. } = steer(&caller, &settings, route, client, &body, &envelope);
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
     let mut admission = caller.admission(&route, 0, draft)?;
     if let Some(fleet) = draft.core.fleet.as_ref().filter(|_| admission.is_limited(None)) {
         let now = draft.core.env.monotonic();
@@ -71,6 +79,9 @@ where
     let lent = Lent::of(&draft.core.shelf.load(), &caller.principal, &route);
     let mut count = None;
     for (position, deployment) in route.deployments.iter().enumerate() {
+        if unmet(deployment, &demands).is_some() {
+            continue;
+        }
         let Some((call, address, uri)) = way(deployment) else { continue };
         let Some(used) = Lent::first(lent.as_ref(), position) else { continue };
         let said = said(deployment)?;

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Request, Response};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use weighbridge_catalogue::AuthStyle;
 use weighbridge_ledger::{LedgerStore, RollupQuery};
@@ -216,8 +215,7 @@ impl Transport for Echoing {
         let shown = request.headers()["authorization"].to_str().unwrap();
         let said =
             json!({ "error": { "message": format!("What is {shown}?"), "type": "invalid_request_error" } });
-        let body = Rope::from(bytes::Bytes::from(said.to_string())).map_err(|never| match never {});
-        let body: ByteStream = Box::pin(body);
+        let body: ByteStream = Box::pin(Rope::from(bytes::Bytes::from(said.to_string())));
         Box::pin(async { Ok(Response::builder().status(400).body(body).unwrap()) })
     }
 }

@@ -208,6 +208,9 @@ fn route(name: &str, targets: &[&str], fallbacks: &[&str]) -> RouteSettings {
         on_disconnect: None,
         limits: Limits::NONE,
         budgets: Vec::new(),
+        aliases: Vec::new(),
+        rules: Vec::new(),
+        require: Default::default(),
     }
 }
 

@@ -54,6 +54,9 @@ fn world(model: &str) -> World {
             on_disconnect: None,
             limits: Limits::NONE,
             budgets: Vec::new(),
+            aliases: Vec::new(),
+            rules: Vec::new(),
+            require: Default::default(),
         });
     })
 }

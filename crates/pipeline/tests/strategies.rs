@@ -37,6 +37,9 @@ fn world(order: &[StrategyKind], affinity: AffinityBy) -> World {
             on_disconnect: None,
             limits: Limits::NONE,
             budgets: Vec::new(),
+            aliases: Vec::new(),
+            rules: Vec::new(),
+            require: Labels::default(),
         });
     })
 }

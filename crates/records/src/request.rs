@@ -41,6 +41,9 @@ pub struct RequestRecord {
     pub replay_of: Option<RequestId>,
     /// Every attempt at a provider, in order.
     pub attempts: Vec<AttemptRecord>,
+    /// Rules of models that it met, in order: those that matched, and what the classifier thought where it was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleMatch>,
     /// The name of the strategy that chose the targets; empty where none was asked.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub strategy: &'static str,
@@ -215,6 +218,26 @@ pub struct TokenGaps {
     pub longest_us: u64,
 }
 
+/// A model's rules, as a request met them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleMatch {
+    /// The model whose rules they are.
+    #[serde(serialize_with = "text::displayed")]
+    pub of: Arc<str>,
+    /// The rule that matched; `None` where none did.
+    #[serde(serialize_with = "text::maybe_redacted", skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Arc<str>>,
+    /// The model that it leads to; `None` where it refuses, or none matched.
+    #[serde(serialize_with = "text::maybe_redacted", skip_serializing_if = "Option::is_none")]
+    pub to: Option<Arc<str>>,
+    /// How difficult the classifier thought the request, from 0 to 1000, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<u16>,
+    /// What it thought the request was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<&'static str>,
+}
+
 /// A target that was passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExcludedTarget {
@@ -239,6 +262,7 @@ impl RequestRecord {
             refused: None,
             replay_of: None,
             attempts: Vec::new(),
+            rules: Vec::new(),
             strategy: "",
             choice: None,
             excluded: Vec::new(),

@@ -5,6 +5,7 @@ mod credentials;
 mod model;
 mod prices;
 mod provider;
+mod rule;
 mod server;
 mod store;
 mod strategy;
@@ -21,6 +22,7 @@ pub(crate) use credentials::*;
 pub(crate) use model::*;
 pub(crate) use prices::*;
 pub(crate) use provider::*;
+pub(crate) use rule::*;
 pub(crate) use server::*;
 pub(crate) use store::*;
 pub(crate) use strategy::*;
@@ -32,6 +34,7 @@ pub(crate) struct File {
     pub(crate) vault: Vault,
     pub(crate) providers: Vec<Provider>,
     pub(crate) models: Vec<Model>,
+    pub(crate) residency: Vec<ResidencyRule>,
     pub(crate) budgets: Budgets,
     pub(crate) media: Media,
     pub(crate) prices: Prices,
@@ -101,6 +104,7 @@ impl File {
             vault: Vault::default(),
             providers: Vec::new(),
             models: Vec::new(),
+            residency: Vec::new(),
             budgets: Given::Absent,
             media: Media::default(),
             prices: Prices::default(),
@@ -126,6 +130,7 @@ impl File {
         let idempotency = reader.table(root, "idempotency", &keys::IDEMPOTENCY);
         let alerts = reader.table(root, "alerts", &keys::ALERTS);
         let log = reader.table(root, "log", &keys::LOG);
+        let residency = reader.table(root, "residency", &keys::RESIDENCY);
         let providers = reader.named_tables(root, "providers", &keys::PROVIDER);
         let models = reader.named_tables(root, "models", &keys::MODEL);
         Self {
@@ -138,6 +143,7 @@ impl File {
                 .map(|(name, table)| Provider::read(reader, name, &table))
                 .collect(),
             models: models.into_iter().map(|(name, table)| Model::read(reader, name, &table)).collect(),
+            residency: residency.map(|table| ResidencyRule::read_all(reader, &table)).unwrap_or_default(),
             budgets: limits.map(|table| budgets(reader, &table)).unwrap_or_default(),
             media: media.map(|table| Media::read(reader, &table)).unwrap_or_default(),
             prices: prices.map(|table| Prices::read(reader, &table)).unwrap_or_default(),

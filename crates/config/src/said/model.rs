@@ -2,6 +2,7 @@
 
 use weighbridge_pipeline::settings::OnDisconnect;
 
+use super::rule::{Pairs, Rule};
 use super::{Budgets, ON_DISCONNECT, Rates, Strategy, budgets};
 use crate::failover::SaidFailover;
 use crate::keys;
@@ -17,6 +18,9 @@ pub(crate) struct Model {
     pub(crate) on_disconnect: Given<OnDisconnect>,
     pub(crate) limits: Rates,
     pub(crate) budgets: Budgets,
+    pub(crate) aliases: Given<Vec<Said<String>>>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) require: Pairs,
 }
 
 pub(crate) struct Target {
@@ -37,6 +41,9 @@ impl Model {
             on_disconnect: reader.choice(table, "on_disconnect", &ON_DISCONNECT),
             limits: limits.map(|table| Rates::read(reader, &table)).unwrap_or_default(),
             budgets: budgets(reader, table),
+            aliases: reader.list(table, "aliases", |text| Ok(text.to_owned())),
+            rules: Rule::read_all(reader, table),
+            require: reader.pairs(table, "require"),
         }
     }
 }

@@ -6,6 +6,7 @@ use weighbridge_catalogue::{AuthStyle, presets};
 use weighbridge_units::Protocol;
 use weighbridge_upstream::HttpVersion;
 
+use super::rule::Pairs;
 use super::{ApiKey, Aws, Azure, Budgets, Gcp, Rates, budgets};
 use crate::failover::SaidHealth;
 use crate::keys;
@@ -32,6 +33,7 @@ pub(crate) struct Provider {
     pub(crate) health: SaidHealth,
     pub(crate) limits: Rates,
     pub(crate) budgets: Budgets,
+    pub(crate) labels: Pairs,
 }
 
 /// How a provider is connected to.
@@ -83,6 +85,7 @@ impl Provider {
             health: health.map(|table| SaidHealth::read(reader, &table)).unwrap_or_default(),
             limits: limits.map(|table| Rates::read(reader, &table)).unwrap_or_default(),
             budgets: budgets(reader, table),
+            labels: reader.pairs(table, "labels"),
         }
     }
 }

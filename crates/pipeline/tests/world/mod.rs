@@ -29,6 +29,7 @@ use weighbridge_pipeline::settings::{
 use weighbridge_pipeline::{AnswerBody, Env, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::{MemoryRequestLog, RequestLog};
+use weighbridge_routing::Labels;
 use weighbridge_simulator::{Fault, InvoiceLine, Network, Simulator, Vendor};
 use weighbridge_transport::{BoxFuture, Fetch, FetchBounds, FetchError, Fetched, Transport};
 use weighbridge_units::{NanoUsd, Protocol, Timestamp};
@@ -316,6 +317,9 @@ fn settings() -> Settings {
         on_disconnect: None,
         limits: Limits::NONE,
         budgets: Vec::new(),
+        aliases: Vec::new(),
+        rules: Vec::new(),
+        require: Labels::default(),
     };
     Settings {
         providers: vec![
@@ -377,6 +381,7 @@ fn provider(name: &str, base_url: &str) -> ProviderSettings {
         health: HealthSettings::default(),
         limits: Limits::NONE,
         budgets: Vec::new(),
+        labels: Labels::default(),
     }
 }
 
