@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use weighbridge_pipeline::{Env, SystemEnv};
+
 use crate::cli::{ConfigArgs, say};
 use crate::sources;
 
@@ -11,6 +13,13 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let settings = &config.settings;
     weighbridge_pipeline::check(settings)?;
     let (providers, models) = (settings.providers.len(), settings.routes.len());
+    for retiring in weighbridge_pipeline::retiring(settings, SystemEnv::new(0).now()) {
+        let (year, month, day) = retiring.at.date();
+        say(format_args!(
+            "warning: {} is shut down from {year}-{month:02}-{day:02} on, as far as is known",
+            retiring.target
+        ));
+    }
     say(format_args!(
         "ok: {providers} provider(s), {models} model(s), listening on {}",
         config.server.listen

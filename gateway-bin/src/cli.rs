@@ -2,6 +2,7 @@
 
 mod ledger;
 mod provider_keys;
+mod route;
 mod usage;
 
 use std::io::Write;
@@ -20,6 +21,7 @@ pub(crate) use ledger::{
 };
 
 pub(crate) use provider_keys::{AddArgs, ProviderKeysCommand, SecretArgs};
+pub(crate) use route::{RouteCommand, RouteExplainArgs};
 pub(crate) use usage::{ExplainArgs, UsageArgs};
 
 /// One endpoint in front of every model provider, with a ledger that equals the invoice.
@@ -53,6 +55,9 @@ pub(crate) enum Command {
     Usage(UsageArgs),
     /// Explain one request: its attempts, rates, arithmetic, postings and routing
     Explain(ExplainArgs),
+    /// Ask how requests are routed, without sending them
+    #[command(subcommand)]
+    Route(RouteCommand),
     /// Show, compare and update prices, or price a period again
     #[command(subcommand)]
     Prices(PricesCommand),
@@ -408,7 +413,7 @@ pub(crate) struct TranslateArgs {
 }
 
 /// Reads a protocol's name; a wrong one is answered with all of them.
-fn protocol_parser() -> impl TypedValueParser<Value = Protocol> {
+pub(crate) fn protocol_parser() -> impl TypedValueParser<Value = Protocol> {
     PossibleValuesParser::new(Protocol::ALL.map(Protocol::as_str))
         .try_map(|name| Protocol::from_name(&name).ok_or("no protocol of that name"))
 }

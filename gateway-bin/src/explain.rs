@@ -34,6 +34,16 @@ fn text(explained: &ExplanationView) -> Vec<String> {
         "routing".to_owned(),
     ];
     let routing = &explained.routing;
+    for rule in &routing.rules {
+        let matched = match (&rule.rule, &rule.to) {
+            (Some(name), Some(to)) => format!("`{name}` of {}: {to}", rule.of),
+            (Some(name), None) => format!("`{name}` of {}: refused", rule.of),
+            (None, _) => format!("none of {}", rule.of),
+        };
+        let guess = rule.difficulty.zip(rule.task.as_ref());
+        let guess = guess.map(|(difficulty, task)| format!(", difficulty {difficulty}, {task}"));
+        lines.push(format!("  rule         {matched}{}", guess.unwrap_or_default()));
+    }
     if !routing.strategy.is_empty() {
         lines.push(format!("  strategy     {}", routing.strategy));
     }

@@ -12,6 +12,7 @@ mod ledger;
 mod price_file;
 mod prices;
 mod provider_keys;
+mod route;
 mod serve;
 mod sources;
 mod tenants;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Tenants(command) => tenants::run(command),
         Command::ProviderKeys(command) => provider_keys::run(command),
         Command::Ledger(command) => ledger::run(command),
+        Command::Route(command) => route::run(command),
         Command::Prices(command) => prices::run(command),
         Command::Usage(args) => usage::run(args),
         Command::Explain(args) => explain::run(args),

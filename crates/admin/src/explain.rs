@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use weighbridge_ledger::{AttemptEntry, EntityId, LedgerStore};
 use weighbridge_pricing::{Asked, Breakdown, Item, PriceBook, PriceCard, ServiceTier, Terms};
-use weighbridge_records::{LoggedAttempt, LoggedPrice, LoggedRequest, LoggedScore, Scope};
+use weighbridge_records::{LoggedAttempt, LoggedPrice, LoggedRequest, LoggedRule, LoggedScore, Scope};
 use weighbridge_units::{NanoUsd, RequestId, Usd};
 
 use crate::service::Names;
@@ -43,6 +43,9 @@ pub struct ExplanationView {
 /// How a request was routed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RoutingView {
+    /// Rules of models that it met: those that matched, and what the classifier thought where it was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<LoggedRule>,
     /// What chose among equals; empty where nothing was to be chosen.
     pub strategy: String,
     /// The random number that the strategies were given, where there were several targets.
@@ -211,6 +214,7 @@ impl AdminService {
             tenant: request.tenant().map(str::to_owned),
             key: request.key().map(str::to_owned),
             routing: RoutingView {
+                rules: request.rules.clone(),
                 strategy: request.strategy.clone(),
                 seed: request.choice.as_ref().map(|choice| choice.seed.clone()),
                 candidates: request.choice.as_ref().map(|choice| choice.candidates),

@@ -498,6 +498,11 @@ impl Deployment {
         }))
     }
 
+    /// `provider/model`.
+    pub(crate) fn target_name(&self) -> Arc<str> {
+        Arc::clone(self.target.name())
+    }
+
     /// Where the model is called, best first.
     pub(crate) fn addresses(&self) -> &[Address] {
         &self.addresses

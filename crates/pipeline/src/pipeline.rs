@@ -29,6 +29,7 @@ use crate::metering::Prices;
 use crate::own_keys::Shelf;
 use crate::receive::Received;
 use crate::refusal::Refusal;
+use crate::retiring::{Retiring, retiring};
 use crate::settings::{OnDisconnect, Settings};
 use crate::watch::Watch;
 use crate::{attempt, kept_routes, listing, respond, token_count};
@@ -161,6 +162,9 @@ impl Pipeline {
     pub fn new(settings: &Settings, parts: Parts) -> Result<Self, PipelineError> {
         let Parts { env, directory, ledger, prices, log, observers, fetch, keeping, fleet } = parts;
         let compiled = ArcSwap::from_pointee(Compiled::new(settings, &[], None)?);
+        for Retiring { target, at } in retiring(settings, env.now()) {
+            tracing::warn!(%target, %at, "the provider shuts this model down: name another one");
+        }
         let told = Mutex::new(Told { settings: settings.clone(), vault: Vec::new() });
         let (draining, settling) = (AtomicBool::new(false), AtomicBool::new(false));
         let prices = ArcSwap::from_pointee(Prices::new(prices));

@@ -7,8 +7,10 @@ mod world;
 use serde_json::{Value, json};
 use weighbridge_access::ModelScope;
 use weighbridge_pipeline::settings::{ResidencyRule, Settings};
+use weighbridge_pipeline::{RouteExplanation, RouteQuestion, explain_route};
 use weighbridge_routing::{Labels, Rule, Task, Then, When};
 use weighbridge_simulator::Fault;
+use weighbridge_units::{Protocol, Timestamp};
 use world::{Answer, CHAT, MESSAGES, World, post};
 
 fn only(model: &str) -> ModelScope {
@@ -300,4 +302,60 @@ fn rules_that_lead_nowhere_or_in_circles_are_not_compiled() {
     assert_eq!(compiled(&joined), None);
     let twice = compiled(&|settings| route(settings, "gpt").aliases = vec!["claude".into()]);
     assert!(twice.unwrap().contains("defined twice"));
+}
+
+#[test]
+fn models_that_are_shut_down_are_told_in_time() {
+    let settings = with_blind(&[("openai", "gpt-5"), ("openai", "gpt-4o-mini")]).settings;
+    let on = |year, month, day| Timestamp::from_date(year, month, day).unwrap();
+    let told = |now| {
+        let told = weighbridge_pipeline::retiring(&settings, now).into_iter().map(|retiring| retiring.target);
+        told.filter(|target| target != "openai/gpt-4o-mini").collect::<Vec<_>>()
+    };
+    assert!(told(on(2026, 1, 1)).is_empty());
+    assert_eq!(told(on(2026, 9, 1)), ["openai/gpt-3.5-turbo"]);
+    assert_eq!(told(on(2026, 11, 26)), ["openai/gpt-3.5-turbo", "openai/gpt-5"]);
+}
+
+#[test]
+fn a_route_is_explained_without_sending_anything() {
+    let world = World::with_settings(1, |settings| {
+        label(settings, "anthropic", "region=eu");
+        route(settings, "gpt").rules =
+            vec![rule("easy", Then::Model("either".into()), |when| when.difficulty = Some(0..400))];
+    });
+    let principal = world.directory.get(world.keys[0].id).unwrap();
+    let explained = |text: &str, demanded: Option<&str>| {
+        let mut headers = http::HeaderMap::new();
+        demanded.map(|demanded| headers.insert("x-gateway-require", demanded.parse().unwrap()));
+        let question = RouteQuestion {
+            protocol: Protocol::OpenAiChat,
+            model: None,
+            headers,
+            body: asked("gpt", text).to_string().into(),
+            principal: principal.clone(),
+            random: 0,
+        };
+        explain_route(&world.settings, question).unwrap()
+    };
+    let names = |explained: &RouteExplanation| -> Vec<String> {
+        explained
+            .order
+            .iter()
+            .map(|planned| format!("{}{}", planned.target, if planned.is_fallback { "+" } else { "" }))
+            .collect()
+    };
+    let easy = explained("What is the capital of Peru?", None);
+    assert_eq!((easy.model.as_str(), easy.route.as_str()), ("gpt", "either"));
+    assert_eq!(names(&easy).len(), 2);
+    let hard = explained("Prove that e is irrational, and justify each step.", None);
+    assert_eq!((hard.route.as_str(), hard.rules.len()), ("gpt", 1));
+    assert_eq!(names(&hard), ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5+"]);
+    let bound = explained("What is the capital of Peru?", Some("region=eu"));
+    assert_eq!(names(&bound), ["anthropic/claude-haiku-4-5"]);
+    let excluded: Vec<_> = bound.excluded.iter().map(|over| (&*over.target, over.reason)).collect();
+    assert_eq!((excluded, bound.refused), (vec![("openai/gpt-4o-mini", "residency")], None));
+    let nowhere = explained("hi", Some("region=mars"));
+    assert_eq!((names(&nowhere).len(), nowhere.refused.map(|(status, _)| status)), (0, Some(403)));
+    assert_eq!(sent(&world), [0, 0]);
 }

@@ -44,8 +44,8 @@ pub use choice::{CandidateScore, CandidateScores, ChoiceRecord};
 pub use client_view::for_client;
 pub use log::{LogError, Observer, RequestLog, Scope};
 pub use logged::{
-    LoggedAttempt, LoggedBaseline, LoggedChoice, LoggedExclusion, LoggedPrice, LoggedRequest, LoggedScore,
-    NotARecord,
+    LoggedAttempt, LoggedBaseline, LoggedChoice, LoggedExclusion, LoggedPrice, LoggedRequest, LoggedRule,
+    LoggedScore, NotARecord,
 };
 pub use memory::MemoryRequestLog;
 pub use redaction::{Redactor, redact};

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 use weighbridge_units::{AttemptId, Bucket, NanoUsd, Timestamp, Usage};
@@ -39,6 +39,9 @@ pub struct LoggedRequest {
     /// How the first target was chosen, where there were several.
     #[serde(default)]
     pub choice: Option<LoggedChoice>,
+    /// Rules of models that it met.
+    #[serde(default)]
+    pub rules: Vec<LoggedRule>,
     /// Targets that were passed over.
     #[serde(default)]
     pub excluded: Vec<LoggedExclusion>,
@@ -76,6 +79,25 @@ pub struct LoggedScore {
     pub score: i64,
     /// The strategy that gave it.
     pub by: String,
+}
+
+/// A model's rules, as a request met them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct LoggedRule {
+    /// The model whose rules they are.
+    pub of: String,
+    /// The rule that matched; `None` where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The model that it leads to; `None` where it refuses, or none matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// How difficult the classifier thought the request, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<u16>,
+    /// What it thought the request was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
 }
 
 /// A target that was passed over.
