@@ -82,6 +82,20 @@ impl Admission {
         Ok(admission)
     }
 
+    /// A place that takes nothing out of anybody's limits: of what a request's owner does not ask for, and which is
+    /// bounded by the limits of its target alone.
+    pub fn of_nobody(principal: &Arc<Principal>, now: Monotonic, tokens: u64) -> Self {
+        Self {
+            principal: Arc::clone(principal),
+            at: now,
+            claims: [const { None }; OWNERS],
+            estimate: tokens,
+            share: Share::WHOLE,
+            fleet: None,
+            dispatched: false,
+        }
+    }
+
     /// The key that was admitted.
     pub const fn principal(&self) -> &Arc<Principal> {
         &self.principal

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use weighbridge_pipeline::settings::{FailoverSettings, HealthSettings};
+use weighbridge_catalogue::near;
+use weighbridge_pipeline::settings::{
+    FailoverSettings, HEDGES_MOST, HealthSettings, HedgeAfter, HedgeSettings, SHADOWS_MOST, ShadowSettings,
+};
 use weighbridge_routing::{FallbackRules, HealthPolicy};
 
 use crate::duration;
+use crate::keys;
 use crate::problem::Problems;
-use crate::reader::{Given, Reader, Table};
+use crate::reader::{Given, Mismatch, Reader, Table};
 
 /// `[providers.NAME.health]`
 #[derive(Default)]
@@ -71,6 +75,21 @@ pub(crate) struct SaidFailover {
     on_context: Given<bool>,
     on_content: Given<bool>,
     max_outliers_percent: Given<u64>,
+    hedge: Option<SaidHedge>,
+    shadow: Option<SaidShadow>,
+    resume: Given<bool>,
+}
+
+struct SaidHedge {
+    after: Given<HedgeAfter>,
+    most: Given<u64>,
+}
+
+struct SaidShadow {
+    span: Option<std::ops::Range<usize>>,
+    to: Given<String>,
+    share: Given<u32>,
+    most: Given<u64>,
 }
 
 impl SaidFailover {
@@ -81,10 +100,32 @@ impl SaidFailover {
             on_context: reader.flag(table, "fallback_on_context"),
             on_content: reader.flag(table, "fallback_on_content"),
             max_outliers_percent: reader.integer(table, "max_outliers_percent", 0..=100),
+            hedge: reader.table(table, "hedge", &keys::HEDGE).map(|hedge| SaidHedge {
+                after: reader.parsed(&hedge, "after", hedge_after),
+                most: reader.integer(&hedge, "most", 1..=u64::from(HEDGES_MOST)),
+            }),
+            shadow: reader.table(table, "shadow", &keys::SHADOW).map(|shadow| SaidShadow {
+                span: table.span_of("shadow"),
+                to: reader.text(&shadow, "to"),
+                share: reader.parsed(&shadow, "share", permille),
+                most: reader.integer(&shadow, "most", 1..=10_000),
+            }),
+            resume: reader.flag(table, "resume"),
         }
     }
 
-    pub(crate) fn settings(&self) -> FailoverSettings {
+    /// What it means in a file that has these models and providers.
+    pub(crate) fn settings(
+        &self,
+        models: &[&str],
+        providers: &[&str],
+        problems: &mut Problems,
+    ) -> FailoverSettings {
+        if let Some(said) = self.resume.said().filter(|said| said.value) {
+            problems
+                .at(said.span.clone(), "`resume` is not built: an answer that breaks off stays broken")
+                .hint("leave it out, or write: resume = false");
+        }
         let usual = FailoverSettings::default();
         let outliers = said_or(&self.max_outliers_percent, u64::from(usual.outliers_percent));
         FailoverSettings {
@@ -95,8 +136,67 @@ impl SaidFailover {
                 on_content: said_or(&self.on_content, usual.rules.on_content),
             },
             outliers_percent: u32::try_from(outliers).unwrap_or(100),
+            hedge: self.hedge.as_ref().map(|hedge| HedgeSettings {
+                after: said_or(&hedge.after, HedgeAfter::Percentile(95)),
+                most: u32::try_from(said_or(&hedge.most, 1)).unwrap_or(1),
+            }),
+            shadow: self.shadow.as_ref().and_then(|shadow| shadow.settings(models, providers, problems)),
         }
     }
+}
+
+impl SaidShadow {
+    fn settings(
+        &self,
+        models: &[&str],
+        providers: &[&str],
+        problems: &mut Problems,
+    ) -> Option<ShadowSettings> {
+        if (self.to.is_absent() || self.share.is_absent())
+            && let Some(span) = &self.span
+        {
+            problems
+                .at(span.clone(), "`shadow` needs `to`, a model, and `share`, how many requests are copied")
+                .hint(r#"write it like this: shadow = { to = "openai/gpt-4o", share = "5%" }"#);
+        }
+        let (to, share) = (self.to.said()?, self.share.said()?);
+        let is_direct =
+            to.value.split_once('/').is_some_and(|(at, model)| providers.contains(&at) && !model.is_empty());
+        if !is_direct && !models.contains(&to.value.as_str()) {
+            let hint = match near(&to.value, models.iter().copied()).first() {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "name a model of this file, or write provider/model".to_owned(),
+            };
+            problems.at(to.span.clone(), format!("there is no model `{}`", to.value)).hint(hint);
+        }
+        let most = usize::try_from(said_or(&self.most, SHADOWS_MOST as u64)).unwrap_or(SHADOWS_MOST);
+        Some(ShadowSettings { to: to.value.as_str().into(), permille: share.value, most })
+    }
+}
+
+/// `p95`, or a time.
+fn hedge_after(text: &str) -> Result<HedgeAfter, Mismatch> {
+    let percent = text.strip_prefix('p').and_then(|percent| percent.parse().ok());
+    match percent.filter(|percent| (50..=99).contains(percent)) {
+        Some(percent) => Ok(HedgeAfter::Percentile(percent)),
+        None => duration::parse(text, duration::LONGEST)
+            .map(HedgeAfter::Time)
+            .ok_or_else(|| Mismatch::new("a percentile from p50 to p99, or a duration such as 800ms")),
+    }
+}
+
+/// `5%`, `0.5%`: in thousandths.
+fn permille(text: &str) -> Result<u32, Mismatch> {
+    let why = || Mismatch::new("a share such as 5% or 0.5%, above zero and at most 100%");
+    let number = text.strip_suffix('%').ok_or_else(why)?;
+    let (whole, tenth) = number.split_once('.').unwrap_or((number, "0"));
+    let digits =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
+    let (Some(whole), Some(tenth), 1) = (digits(whole), digits(tenth), tenth.len()) else {
+        return Err(why());
+    };
+    let permille = whole.saturating_mul(10).saturating_add(tenth);
+    if (1..=1_000).contains(&permille) { Ok(permille) } else { Err(why()) }
 }
 
 fn said_or<T: Copy>(given: &Given<T>, usual: T) -> T {

@@ -255,6 +255,9 @@ pub(crate) static MODEL: Section = Section {
         key("fallback_on_context", "true"),
         key("fallback_on_content", "true"),
         key("max_outliers_percent", "50"),
+        key("hedge", r#"{ after = "p95", most = 1 }"#),
+        key("shadow", r#"{ to = "openai/gpt-4o", share = "5%" }"#),
+        key("resume", "false"),
         key("on_disconnect", r#""drain""#),
         key("limits", "{ concurrency = 20 }"),
         key("budgets", r#"["usd=100 period=week"]"#),
@@ -262,6 +265,16 @@ pub(crate) static MODEL: Section = Section {
         key("rules", r#"[{ name = "easy", when = { difficulty_below = 400 }, use = "small" }]"#),
         key("require", r#"{ region = "eu" }"#),
     ],
+};
+
+/// `[models.NAME.hedge]`
+pub(crate) static HEDGE: Section =
+    Section { name: "models.NAME.hedge", keys: &[key("after", r#""p95""#), key("most", "1")] };
+
+/// `[models.NAME.shadow]`
+pub(crate) static SHADOW: Section = Section {
+    name: "models.NAME.shadow",
+    keys: &[key("to", r#""openai/gpt-4o""#), key("share", r#""5%""#), key("most", "16")],
 };
 
 /// An entry of `targets`.
@@ -437,7 +450,7 @@ pub(crate) static LOG: Section = Section {
 };
 
 /// Every section, in the order of the documentation.
-pub static SECTIONS: [&Section; 34] = [
+pub static SECTIONS: [&Section; 36] = [
     &ROOT,
     &SERVER,
     &ADMIN,
@@ -455,6 +468,8 @@ pub static SECTIONS: [&Section; 34] = [
     &TARGET,
     &RULE,
     &WHEN,
+    &HEDGE,
+    &SHADOW,
     &MODEL_LIMITS,
     &RESIDENCY,
     &RESIDENCY_RULE,

@@ -23,6 +23,7 @@ pub(crate) fn settings(
     let chains: Vec<Vec<TargetSettings>> = (0..routes.len()).map(|place| chains.follow(place)).collect();
     rules::aliases(said, providers, problems);
     let rules = rules::rules(said, problems);
+    let model_names: Vec<&str> = said.iter().map(|model| model.name.value.as_str()).collect();
     let settings =
         said.iter().zip(routes).zip(chains).zip(rules).map(|(((model, route), mut fallbacks), rules)| {
             let aliases = model.aliases.said().map_or(&[][..], |said| &said.value);
@@ -33,7 +34,7 @@ pub(crate) fn settings(
                 targets: route.targets,
                 fallbacks,
                 baseline: route.baseline,
-                failover: model.failover.settings(),
+                failover: model.failover.settings(&model_names, providers, problems),
                 on_disconnect: model.on_disconnect.said().map(|said| said.value),
                 limits: model.limits.limits(),
                 budgets: budgets(&model.budgets, BUDGETS_BESIDE, problems),

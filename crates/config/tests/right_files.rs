@@ -12,9 +12,9 @@ use secrecy::ExposeSecret;
 use weighbridge_access::{Budget, Limits, LossPolicy, MasterKey};
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
-    AffinityBy, AnswerKeeping, CountAlarm, CredentialProof, DrainLimits, FailoverSettings,
-    IdempotencySettings, LatencyOf, Markup, OnDisconnect, ProviderCredential, ProviderSettings,
-    RouteSettings, Settings, StrategyKind, StrategySettings, UnknownModel,
+    AffinityBy, AnswerKeeping, CountAlarm, CredentialProof, DrainLimits, FailoverSettings, HedgeAfter,
+    HedgeSettings, IdempotencySettings, LatencyOf, Markup, OnDisconnect, ProviderCredential,
+    ProviderSettings, RouteSettings, Settings, ShadowSettings, StrategyKind, StrategySettings, UnknownModel,
 };
 use weighbridge_pricing::ServiceTier;
 use weighbridge_routing::{FallbackRules, HealthPolicy, Rule, Task, Then, When};
@@ -305,7 +305,15 @@ fn every_key_has_its_effect() {
     assert_eq!(main.targets.iter().map(|target| target.weight).collect::<Vec<_>>(), [3, 1]);
     assert_eq!(names(&main.fallbacks), ["own/o", "own/p"]);
     let rules = FallbackRules { on_error: false, on_rate_limit: false, on_context: true, on_content: true };
-    assert_eq!(main.failover, FailoverSettings { rules, outliers_percent: 25 });
+    assert_eq!(
+        main.failover,
+        FailoverSettings {
+            rules,
+            outliers_percent: 25,
+            hedge: Some(HedgeSettings { after: HedgeAfter::Percentile(90), most: 2 }),
+            shadow: Some(ShadowSettings { to: "spare".into(), permille: 25, most: 3 }),
+        }
+    );
     assert_eq!(route(&config, "spare").failover, FailoverSettings::default());
     assert_eq!(
         own.health.policy,

@@ -320,6 +320,8 @@ fn all_at_once() {
         "log",
         "timeouts",
         "health",
+        "hedge",
+        "shadow",
         "aws",
         "gcp",
         "azure",
@@ -423,6 +425,10 @@ fn health() {
     insta::assert_snapshot!(titles(&[
         "[providers.x]\npreset = \"openai\"\napi_keys = []\nhealth = { cool_down = \"2m\", failure_percent = 101 }",
         "[server]\nmax_retry_wait = \"never\"",
+        "[models.m]\ntargets = [\"claude/x\"]\nhedge = { after = \"p100\", most = 4 }\nresume = true",
+        "[models.m]\ntargets = [\"claude/x\"]\nshadow = { to = \"n\", share = \"0.55%\" }",
+        "[models.m]\ntargets = [\"claude/x\"]\nshadow = { to = \"n\", share = \"1%\" }",
+        "[models.m]\ntargets = [\"claude/x\"]\nshadow = { to = \"claude/y\" }",
     ]));
 }
 

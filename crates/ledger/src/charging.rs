@@ -14,6 +14,7 @@ use crate::{
 /// | failed mid-stream | nothing | `absorbed:<reason>` |
 /// | timed out | nothing | `absorbed:timeout` |
 /// | lost hedge | nothing | `absorbed:hedge` |
+/// | shadow | nothing | `absorbed:shadow` |
 /// | crashed | nothing | `absorbed:crash` |
 ///
 /// With [`Billing::OwnKey`] the price is the surcharge, and the provider's cost goes nowhere: the
@@ -37,6 +38,7 @@ pub fn cost_account(billing: Billing, settlement: &Settlement) -> Option<Account
         }
         (Billing::Platform, AttemptOutcome::TimedOut) => Some(absorbed(EntityId::of("timeout"))),
         (Billing::Platform, AttemptOutcome::LostHedge) => Some(absorbed(EntityId::of("hedge"))),
+        (Billing::Platform, AttemptOutcome::Shadow) => Some(absorbed(EntityId::of("shadow"))),
         (Billing::Platform, AttemptOutcome::Crashed) => Some(absorbed(EntityId::of("crash"))),
         (Billing::Platform, _) => Some(absorbed(settlement.reason)),
     }
@@ -118,7 +120,7 @@ mod tests {
             (facts.outcome, facts.price, facts.cost) = (outcome, NanoUsd::new(130), NanoUsd::new(100));
             facts.reason = Name::new("cut");
             let settlement = charge(&facts);
-            let named = ["cut", "timeout", "hedge", "crash"];
+            let named = ["cut", "timeout", "hedge", "shadow", "crash"];
             let bearer = cost_account(Billing::Platform, &settlement).unwrap();
             let bearer = match bearer.kind() {
                 AccountKind::Absorbed => {
@@ -138,6 +140,7 @@ mod tests {
             failed-mid-stream: 0 / 100 to absorbed:cut\n\
             timed-out: 0 / 100 to absorbed:timeout\n\
             lost-hedge: 0 / 100 to absorbed:hedge\n\
+            shadow: 0 / 100 to absorbed:shadow\n\
             crashed: 0 / 100 to absorbed:crash\n";
         assert_eq!(table, expected);
     }

@@ -444,6 +444,7 @@ fn outcome_code(outcome: AttemptOutcome) -> u8 {
         AttemptOutcome::TimedOut => 5,
         AttemptOutcome::LostHedge => 6,
         AttemptOutcome::Crashed => 7,
+        AttemptOutcome::Shadow => 8,
         // A test goes through all outcomes; a new one without a code reads back as an error.
         _ => u8::MAX,
     }

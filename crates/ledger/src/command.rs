@@ -127,7 +127,7 @@ pub struct EndFacts {
     /// The provider's cost before rounding.
     pub exact: Usd,
     /// Why a failed attempt's cost is absorbed (`absorbed:<reason>`). Outcomes that name their own
-    /// reason (time-out, lost hedge, crash) ignore it.
+    /// reason (time-out, lost hedge, shadow, crash) ignore it.
     pub reason: Name,
 }
 

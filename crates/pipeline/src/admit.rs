@@ -219,7 +219,7 @@ impl Admitted {
             deployment: None,
             admission: Some(admission),
             carried_out,
-            _place: place,
+            _place: Some(place),
         });
         Travelling { exchange, settings, route }
     }

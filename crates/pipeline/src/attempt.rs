@@ -24,6 +24,7 @@ use crate::attempt_timer::AttemptTimer;
 use crate::compiled::{Compiled, Deployment, ModelRoute};
 use crate::demand::demand;
 use crate::exchange::Exchange;
+use crate::hedge::{Ready, Track, race};
 use crate::idempotency::{Elsewhere, elsewhere};
 use crate::in_flight::{Ending, InFlight};
 use crate::issued::show;
@@ -43,6 +44,8 @@ const ERROR_BODY_MOST: usize = 64 * 1024;
 pub(crate) enum Attempted {
     /// The client's answer.
     Answered(Response<AnswerBody>),
+    /// Content for the client, of an attempt that has others beside it.
+    Ready(Box<Ready>),
     /// A failure before the commit point.
     Failed(Box<Failed>),
 }
@@ -118,8 +121,17 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
                 continue;
             }
         };
-        match dispatch(reserved, &settings, transport).await {
+        let attempted = match &route.hedging {
+            Some(hedging) if reserved.intent.exchange.may_be_set_aside() => {
+                let track = Track { settings: &settings, route: &route, lent: lent.as_ref(), transport };
+                Box::pin(race(reserved, &mut plan, hedging, &track)).await
+            }
+            _ => dispatch(reserved, &settings, transport).await,
+        };
+        match attempted {
             Attempted::Answered(response) => return response,
+            // Only who races stops there.
+            Attempted::Ready(_) => return respond::internal(),
             Attempted::Failed(failed) => {
                 let Failed { exchange: request, pick, cause, refusal: reason, renewed } = *failed;
                 exchange = request;
@@ -203,7 +215,11 @@ fn keep_decision(exchange: &mut Exchange, plan: &mut Plan, route: &ModelRoute) {
 }
 
 /// Sends one attempt and waits until it answers, up to the commit point, or fails.
-async fn dispatch(reserved: Reserved, settings: &Compiled, transport: &dyn Transport) -> Attempted {
+pub(crate) async fn dispatch(
+    reserved: Reserved,
+    settings: &Compiled,
+    transport: &dyn Transport,
+) -> Attempted {
     let Reserved { intent, body } = reserved;
     reach(Failpoint::Reserved);
     let deployment = Arc::clone(&intent.deployment);

@@ -22,14 +22,16 @@ use weighbridge_transport::{Issued, QueryKey, Signer};
 use weighbridge_units::{Features, Protocol};
 
 use crate::counters::Counters;
+use crate::hedge::Hedging;
 use crate::markups::Markups;
 use crate::pipeline::PipelineError;
 use crate::rules;
 use crate::settings::{
-    AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, CredentialProof, DrainLimits, IdempotencySettings,
-    OnDisconnect, ProviderCredential, ProviderSettings, RequestLimits, ResidencyRule, RouteSettings,
-    Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
+    AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, CredentialProof, DrainLimits, HedgeSettings,
+    IdempotencySettings, OnDisconnect, ProviderCredential, ProviderSettings, RequestLimits, ResidencyRule,
+    RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
 };
+use crate::shadow::Shadowing;
 
 /// `provider/model` names that are remembered; further ones are compiled for each request.
 const DIRECT_MOST: usize = 1024;
@@ -186,6 +188,10 @@ pub(crate) struct ModelRoute {
     pub(crate) require: Labels,
     /// What any of its models is known to lack: nothing else is looked for in requests.
     pub(crate) lacks: Features,
+    /// How slow attempts get others beside them, if they do.
+    pub(crate) hedging: Option<Arc<Hedging>>,
+    /// Where copies go, if there are any.
+    pub(crate) shadowing: Option<Arc<Shadowing>>,
 }
 
 /// A model that requests are compared with, as the price book knows it.
@@ -348,6 +354,9 @@ impl Compiled {
         let baseline =
             settings.baseline.as_ref().map(|target| self.baseline(&settings.name, target)).transpose()?;
         let affinity = settings.strategy.affinity.clone();
+        let hedging = settings.failover.hedge.map(|hedge| hedging(hedge, former, &settings.name));
+        let shadowing = settings.failover.shadow.as_ref();
+        let shadowing = shadowing.map(|shadow| Arc::new(Shadowing::new(shadow.clone())));
         Ok(Arc::new(ModelRoute {
             name,
             limits,
@@ -361,6 +370,8 @@ impl Compiled {
             rules: settings.rules.clone().into(),
             require: settings.require.clone(),
             lacks,
+            hedging,
+            shadowing,
         }))
     }
 
@@ -455,8 +466,17 @@ impl ModelRoute {
             on_disconnect,
             rules: Arc::default(),
             require: Labels::default(),
+            hedging: None,
+            shadowing: None,
         })
     }
+}
+
+/// What is known of a route's answers stays known, where nothing else is wanted of it.
+fn hedging(settings: HedgeSettings, former: Option<&Compiled>, route: &str) -> Arc<Hedging> {
+    let kept = former.and_then(|former| former.routes.get(route)?.hedging.as_ref());
+    let kept = kept.filter(|kept| kept.settings == settings);
+    kept.map_or_else(|| Arc::new(Hedging::new(settings)), Arc::clone)
 }
 
 impl Deployment {

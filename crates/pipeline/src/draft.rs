@@ -7,6 +7,7 @@ use http::HeaderMap;
 use weighbridge_records::RequestRecord;
 use weighbridge_units::{Monotonic, Protocol};
 
+use crate::aside::{Aside, Race};
 use crate::departure::Presence;
 use crate::pipeline::Core;
 use crate::receive::request_id;
@@ -24,6 +25,10 @@ pub(crate) struct Draft {
     pub(crate) waited: Duration,
     /// Whether the client is still there, where that is to be known.
     pub(crate) presence: Presence,
+    /// What it is beside another request, if it is.
+    pub(crate) aside: Option<Aside>,
+    /// Where its attempts race.
+    pub(crate) race: Option<Arc<Race>>,
 }
 
 impl Draft {
@@ -38,7 +43,14 @@ impl Draft {
             started,
             waited: Duration::ZERO,
             presence: Presence::default(),
+            aside: None,
+            race: None,
         }
+    }
+
+    /// Whether it is a copy of a request.
+    pub(crate) const fn is_copy(&self) -> bool {
+        matches!(self.aside, Some(Aside::Copy))
     }
 
     /// Notes what the client was answered with, and what it took us to get there.
@@ -56,13 +68,20 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
+        if let Some(Aside::Racer { race, .. }) = &self.aside {
+            race.ended(std::mem::take(&mut self.record.attempts));
+            return;
+        }
         if self.record.status == 0 {
             self.answered(CLIENT_CLOSED_REQUEST);
         }
         self.record.total_us = self.offset(self.core.env.monotonic());
         let blank = RequestRecord::new(self.record.id.clone(), self.record.at, self.record.client_protocol);
         let record = Arc::new(std::mem::replace(&mut self.record, blank));
-        self.core.observers.iter().for_each(|observer| observer.ended(&record));
+        // Metrics and access log are of what clients ask for.
+        if !self.is_copy() {
+            self.core.observers.iter().for_each(|observer| observer.ended(&record));
+        }
         self.core.log.append(record);
     }
 }

@@ -55,7 +55,8 @@ pub(crate) struct Exchange {
     pub(crate) deployment: Option<Arc<Deployment>>,
     /// What the request holds of its key's limits, until it ends.
     pub(crate) admission: Option<Admission>,
-    pub(crate) _place: Place,
+    /// Its place among those that run at once, given back with it.
+    pub(crate) _place: Option<Place>,
 }
 
 impl Exchange {
@@ -120,6 +121,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        self.gather();
         let now = self.now();
         let Some(admission) = self.admission.take() else { return };
         let attempts = &self.draft.record.attempts;

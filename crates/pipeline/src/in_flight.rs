@@ -20,6 +20,7 @@ use weighbridge_units::{
     AttemptId, AttemptOutcome, ErrorClass, Failpoint, Monotonic, NanoUsd, Provenance, Timestamp,
 };
 
+use crate::aside::Aside;
 use crate::compiled::Deployment;
 use crate::exchange::Exchange;
 use crate::jobs::settle_soon;
@@ -108,7 +109,10 @@ impl InFlight {
 
     /// Takes note of what the head tells of the limits of the account behind the credential.
     pub(crate) fn told_limits(&self, headers: &HeaderMap) {
-        let Some(Sent { intent, .. }) = &self.0 else { return };
+        let Some(Sent { intent, .. }) = self.0.as_ref().filter(|sent| !sent.intent.exchange.draft.is_copy())
+        else {
+            return;
+        };
         let header = |name: &str| headers.get(name)?.to_str().ok();
         let limits = RateLimits::read(header, intent.exchange.wall());
         intent.pick.told(&limits, intent.exchange.now());
@@ -155,7 +159,9 @@ impl InFlight {
         let is_for_nobody = exchange.carried_out.is_none() && exchange.draft.presence.has_left();
         let ending = if is_for_nobody { Ending::CLIENT_LEFT } else { Ending::SUCCESS };
         let (exchange, pick) = self.end(&ending, facts)?;
-        pick.succeeded(exchange.now());
+        if !exchange.draft.is_copy() {
+            pick.succeeded(exchange.now());
+        }
         if let Some(carried_out) = &exchange.carried_out {
             carried_out.succeeded();
         }
@@ -165,7 +171,9 @@ impl InFlight {
     /// Ends an attempt that failed after the commit point: health learns of it, nothing follows.
     pub(crate) fn fail(self, ending: &Ending, cause: &FailureCause, facts: &Facts) -> Option<Box<Exchange>> {
         let (exchange, pick) = self.end(ending, facts)?;
-        pick.failed(cause, exchange.now());
+        if !exchange.draft.is_copy() {
+            pick.failed(cause, exchange.now());
+        }
         Some(exchange)
     }
 
@@ -189,6 +197,20 @@ impl InFlight {
         self.0.as_ref()?.intent.used.own()
     }
 
+    /// Whether others run beside it, of which one answers.
+    pub(crate) fn races(&self) -> bool {
+        let aside = self.0.as_ref().and_then(|sent| sent.intent.exchange.draft.aside.as_ref());
+        matches!(aside, Some(Aside::Racer { .. }))
+    }
+
+    /// It has won its race: from here on it is the attempt of the request itself.
+    pub(crate) fn answers(&mut self, request: Box<Exchange>) {
+        if let Some(sent) = &mut self.0 {
+            let racer = std::mem::replace(&mut sent.intent.exchange, request);
+            sent.intent.exchange.take_over(racer);
+        }
+    }
+
     /// The request.
     pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
         self.0.as_mut().map(|sent| &mut *sent.intent.exchange)
@@ -209,7 +231,8 @@ impl Sent {
     fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
         let Self { intent, started, first_byte, status, pace, unsent: _ } = self;
         let Intent { deployment, pick, used, meter, worst, claim, reservation, mut exchange } = *intent;
-        let outcome = ending.outcome;
+        let aside = exchange.draft.aside.as_ref();
+        let outcome = aside.map_or(ending.outcome, |aside| aside.booked(ending.outcome));
         let attempt = reservation.attempt();
         let Metered { card, usage, provenance, exact, cost, price } = meter.read(ending, facts, worst);
         let charged = if outcome.tenant_pays() { price } else { NanoUsd::ZERO };

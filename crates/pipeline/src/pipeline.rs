@@ -32,7 +32,7 @@ use crate::refusal::Refusal;
 use crate::retiring::{Retiring, retiring};
 use crate::settings::{OnDisconnect, Settings};
 use crate::watch::Watch;
-use crate::{attempt, kept_routes, listing, respond, token_count};
+use crate::{attempt, kept_routes, listing, respond, shadow, token_count};
 
 /// What the [`Pipeline`] could not be built from.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -318,7 +318,8 @@ impl Pipeline {
             Ok(Served::Admitted(mut admitted)) => {
                 let leading = admitted.leading.take();
                 let request = admitted.into_exchange(draft, leading.as_ref().map(Leading::carried_out));
-                match (request.route.on_disconnect, leading) {
+                let copy = shadow::copy(&request);
+                let response = match (request.route.on_disconnect, leading) {
                     (OnDisconnect::Cancel, None) => attempt::run(request, &**transport).await,
                     (_, leading) => {
                         let presence = request.exchange.draft.presence.clone();
@@ -332,7 +333,9 @@ impl Pipeline {
                         });
                         Attended::new(work, presence, Arc::clone(&self.core)).await
                     }
-                }
+                };
+                shadow::send(copy, transport, response.status());
+                response
             }
             Ok(Served::Answer(mut response)) => {
                 draft.answered(response.status().as_u16());

@@ -76,33 +76,36 @@ pub(crate) async fn reserve(
     pick: Pick,
     lent: Option<&Lent>,
 ) -> Result<Reserved, Box<Rejected>> {
-    let used = match Used::picked(lent, &pick, &deployment.provider) {
-        Ok(used) => used,
-        Err(refusal) => {
-            let unfit = Unfit::here(Rejection::OwnKey, refusal);
-            return Err(Box::new(Rejected { exchange, pick, unfit }));
-        }
-    };
-    if let Err(unfit) = media::fetch(&mut exchange, deployment).await {
-        return Err(Box::new(Rejected { exchange, pick, unfit }));
-    }
-    match prepare(&exchange, settings, route, deployment, used.billing()).await {
-        Ok(Prepared { meter, worst, outbound, mut claim, reservation }) => {
-            if let Some(admission) = &mut exchange.admission {
-                admission.adopt(&mut claim);
-            }
-            exchange.deployment = Some(Arc::clone(deployment));
-            exchange.draft.record.losses = outbound.losses;
-            let deployment = Arc::clone(deployment);
-            let intent =
-                Box::new(Intent { deployment, pick, used, meter, worst, claim, reservation, exchange });
-            Ok(Reserved { intent, body: outbound.body })
-        }
+    match prepare_on(&mut exchange, settings, route, deployment, &pick, lent).await {
+        Ok(prepared) => Ok(prepared.into_reserved(exchange, Arc::clone(deployment), pick)),
         Err(unfit) => Err(Box::new(Rejected { exchange, pick, unfit })),
     }
 }
 
-struct Prepared {
+/// Prices, translates and reserves one candidate, and leaves the request where it is.
+pub(crate) async fn prepare_on(
+    exchange: &mut Exchange,
+    settings: &Compiled,
+    route: &ModelRoute,
+    deployment: &Arc<Deployment>,
+    pick: &Pick,
+    lent: Option<&Lent>,
+) -> Result<Prepared, Unfit> {
+    let used = Used::picked(lent, pick, &deployment.provider);
+    let used = used.map_err(|refusal| Unfit::here(Rejection::OwnKey, refusal))?;
+    media::fetch(exchange, deployment).await?;
+    let mut prepared = prepare(exchange, settings, route, deployment, used).await?;
+    if let Some(admission) = &mut exchange.admission {
+        admission.adopt(&mut prepared.claim);
+    }
+    exchange.deployment = Some(Arc::clone(deployment));
+    exchange.draft.record.losses = std::mem::take(&mut prepared.outbound.losses);
+    Ok(prepared)
+}
+
+/// Everything of an [`Intent`] but its request.
+pub(crate) struct Prepared {
+    used: Used,
     meter: Meter,
     worst: Worst,
     outbound: Outbound,
@@ -110,21 +113,38 @@ struct Prepared {
     reservation: Reservation,
 }
 
+impl Prepared {
+    pub(crate) fn into_reserved(
+        self,
+        exchange: Box<Exchange>,
+        deployment: Arc<Deployment>,
+        pick: Pick,
+    ) -> Reserved {
+        let Self { used, meter, worst, outbound, claim, reservation } = self;
+        let intent = Box::new(Intent { deployment, pick, used, meter, worst, claim, reservation, exchange });
+        Reserved { intent, body: outbound.body }
+    }
+}
+
 async fn prepare(
     exchange: &Exchange,
     settings: &Compiled,
     route: &ModelRoute,
     deployment: &Deployment,
-    billing: Billing,
+    used: Used,
 ) -> Result<Prepared, Unfit> {
+    let billing = used.billing();
     // What is sent, priced and bounded has the whole conversation, not only what the client wrote.
     let said = match &exchange.conversation {
         Some(conversation) => conversation.body_for(&exchange.body, deployment, settings)?,
         None => None,
     };
     let said = said.as_ref().unwrap_or(&exchange.body);
-    let counting = counting(exchange, settings, route, deployment, billing.book());
-    let is_bounded = bounds_money(&counting) || exchange.principal.payer().1.is_some();
+    // Nobody's budget pays for a copy.
+    let is_copy = exchange.draft.is_copy();
+    let counting =
+        if is_copy { Vec::new() } else { counting(exchange, settings, route, deployment, billing.book()) };
+    let is_bounded = bounds_money(&counting) || (!is_copy && exchange.principal.payer().1.is_some());
     // What vectors are asked for is bounded without looking at it.
     let media = match &exchange.vectors {
         Some(_) => Media::default(),
@@ -184,7 +204,7 @@ async fn prepare(
     match reservation {
         Ok(reservation) => {
             exchange.core().watch.note(&counting);
-            Ok(Prepared { meter, worst, outbound, claim, reservation })
+            Ok(Prepared { used, meter, worst, outbound, claim, reservation })
         }
         Err(LedgerError::Refused(LedgerRefusal::Budget { account, available, pending, .. })) => {
             note_exhausted(exchange, &counting, account, available, pending);
@@ -399,6 +419,8 @@ fn command(
     let at = exchange.wall();
     let key = exchange.principal.key();
     let (payer, credit_limit) = exchange.principal.payer();
+    let (price, credit_limit) =
+        if exchange.draft.is_copy() { (NanoUsd::ZERO, None) } else { (price, credit_limit) };
     Reserve {
         attempt: AttemptId::new(at, exchange.core().env.random_wide()),
         at,

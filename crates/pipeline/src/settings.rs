@@ -17,7 +17,9 @@ use weighbridge_units::Charges;
 
 mod failover;
 
-pub use failover::{FailoverSettings, HealthSettings};
+pub use failover::{
+    FailoverSettings, HEDGES_MOST, HealthSettings, HedgeAfter, HedgeSettings, SHADOWS_MOST, ShadowSettings,
+};
 
 /// The most budgets that a provider or a model may have.
 pub const BUDGETS_BESIDE: usize = 2;
@@ -269,7 +271,7 @@ pub struct RouteSettings {
     pub fallbacks: Vec<TargetSettings>,
     /// The model that requests are compared with: what they would have cost there is noted beside what they cost.
     pub baseline: Option<TargetSettings>,
-    /// What follows failures of the targets.
+    /// What follows failures and delays of the targets.
     pub failover: FailoverSettings,
     /// What happens to an attempt whose client leaves; `None` is what the settings say for all.
     pub on_disconnect: Option<OnDisconnect>,

@@ -13,6 +13,7 @@ use crate::answer::{AnswerBody, StreamBody};
 use crate::attempt::{Attempted, error, failed, timed_out, told, upstream_error};
 use crate::compiled::{Compiled, Deployment};
 use crate::exchange::Exchange;
+use crate::hedge::{Content, Ready};
 use crate::in_flight::{Ending, InFlight};
 use crate::respond;
 use crate::scrub::scrub;
@@ -58,14 +59,33 @@ pub(crate) async fn answer(
             Piece::Failed(failure) => return early(in_flight, &relay, failure),
         }
     }
-    in_flight.committed(upstream.last_piece(), relay.facts().output_bytes);
-    upstream.committed(settings.keep_alive);
-    let Some(exchange) = in_flight.exchange() else { return Attempted::Answered(respond::internal()) };
-    let headers: HeaderMap = respond::stream_head(exchange);
-    let body = StreamBody::new(upstream, relay, held, in_flight);
-    let mut response = Response::new(AnswerBody::stream(body));
-    *response.headers_mut() = headers;
-    Attempted::Answered(response)
+    let held = Held { upstream, relay, held };
+    if in_flight.races() {
+        return Attempted::Ready(Ready::new(in_flight, Content::Stream(Box::new(held))));
+    }
+    Attempted::Answered(held.hand_over(in_flight, settings))
+}
+
+/// A stream that has come to its commit point.
+pub(crate) struct Held {
+    upstream: Upstream,
+    relay: Relay,
+    held: VecDeque<Bytes>,
+}
+
+impl Held {
+    /// Hands it to the client.
+    pub(crate) fn hand_over(self, mut in_flight: InFlight, settings: &Compiled) -> Response<AnswerBody> {
+        let Self { mut upstream, relay, held } = self;
+        in_flight.committed(upstream.last_piece(), relay.facts().output_bytes);
+        upstream.committed(settings.keep_alive);
+        let Some(exchange) = in_flight.exchange() else { return respond::internal() };
+        let headers: HeaderMap = respond::stream_head(exchange);
+        let body = StreamBody::new(upstream, relay, held, in_flight);
+        let mut response = Response::new(AnswerBody::stream(body));
+        *response.headers_mut() = headers;
+        response
+    }
 }
 
 fn relay_for(exchange: &Exchange, deployment: &Deployment, framing: Framing) -> Relay {

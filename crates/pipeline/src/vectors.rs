@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 use crate::reserve::Unfit;
 
 /// A request for vectors.
+#[derive(Clone)]
 pub(crate) struct Vectors {
     /// The format that the client asks in.
     pub(crate) format: EmbeddingsProtocol,

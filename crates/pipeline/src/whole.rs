@@ -1,13 +1,16 @@
 //! A whole answer: read, checked, metered, and passed on or translated.
 
-use http::HeaderMap;
+use bytes::Bytes;
+use http::{HeaderMap, Response};
 use weighbridge_routing::FailureCause;
 use weighbridge_stream::Facts;
 use weighbridge_translate::{AnswerFacts, AnswerTarget, ApiError, TranslateError, answer_facts, response};
 use weighbridge_units::{AttemptOutcome, ErrorClass, Loss};
 
+use crate::answer::AnswerBody;
 use crate::attempt::{Attempted, Unread, collect, error, failed, timed_out, told, upstream_error};
 use crate::compiled::{Compiled, Deployment};
+use crate::hedge::{Content, Ready};
 use crate::in_flight::{Ending, InFlight};
 use crate::scrub::scrub;
 use crate::upstream::{StreamFailure, Upstream};
@@ -60,13 +63,10 @@ pub(crate) async fn answer(
     };
     match read {
         Ok(_) if streamed => garbage(in_flight),
-        Ok((answer, facts)) => match in_flight.succeed(&facts) {
-            Some(mut exchange) => {
-                conversation::keep(&mut exchange, &answer);
-                Attempted::Answered(respond::whole(exchange, answer))
-            }
-            None => Attempted::Answered(respond::internal()),
-        },
+        Ok((answer, facts)) if in_flight.races() => {
+            Attempted::Ready(Ready::new(in_flight, Content::Whole(answer, Box::new(facts))))
+        }
+        Ok((answer, facts)) => Attempted::Answered(hand_over(in_flight, answer, &facts)),
         Err(TranslateError::InBandError(said)) => in_band(in_flight, deployment, said),
         Err(TranslateError::Scan(_)) => unreadable(in_flight, &bytes),
         Err(error) => {
@@ -74,6 +74,13 @@ pub(crate) async fn answer(
             garbage(in_flight)
         }
     }
+}
+
+/// Hands an answer to the client.
+pub(crate) fn hand_over(in_flight: InFlight, answer: Bytes, facts: &Facts) -> Response<AnswerBody> {
+    let Some(mut exchange) = in_flight.succeed(facts) else { return respond::internal() };
+    conversation::keep(&mut exchange, &answer);
+    respond::whole(exchange, answer)
 }
 
 /// What a whole answer tells, in the words of a streamed one.

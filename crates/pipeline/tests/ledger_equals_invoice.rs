@@ -13,6 +13,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use weighbridge_ledger::{AccountId, AccountKind, Book, EntityId, Extent, Fact, LedgerStore, Quantity, Used};
+use weighbridge_pipeline::settings::{HedgeAfter, HedgeSettings, Settings, ShadowSettings};
 use weighbridge_simulator::{AnswerEnd, Fault, FaultMix};
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance};
 use world::{CHAT, MESSAGES, World, open_key, post};
@@ -165,11 +166,20 @@ async fn play(world: &World, keys: &[String], dice: &mut Dice) {
     }
 }
 
+/// Slow attempts get another beside them, and some requests are copied.
+fn with_hedges_and_shadows(settings: &mut Settings) {
+    for route in &mut settings.routes {
+        let after = HedgeAfter::Time(Duration::from_millis(700));
+        route.failover.hedge = Some(HedgeSettings { after, most: 1 });
+        route.failover.shadow = Some(ShadowSettings { to: "either".into(), permille: 200, most: 16 });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a1_ledger_equals_invoice_under_random_faults() {
     let (seed, attempts) = (number("WEIGHBRIDGE_SEED", 20_261_121), number("WEIGHBRIDGE_ATTEMPTS", ATTEMPTS));
     println!("seed {seed}, {attempts} attempts");
-    let mut world = World::seeded(seed);
+    let mut world = World::with_settings(seed, with_hedges_and_shadows);
     let keys = tenants(&mut world);
     for (place, simulator) in world.simulators().into_iter().enumerate() {
         simulator.set_fault_mix(faults(seed ^ (0xff * place as u64)));
@@ -180,7 +190,8 @@ async fn a1_ledger_equals_invoice_under_random_faults() {
         // Targets that asked to be left alone come back.
         tokio::time::advance(Duration::from_millis(dice.roll(3_000))).await;
     }
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // Longer than a copy may be silent.
+    tokio::time::sleep(Duration::from_secs(200)).await;
 
     assert_eq!(world.pipeline.ledger().outstanding(), 0, "every attempt has ended (R2)");
     assert_eq!(world.pipeline.open_requests(), 0, "every place was given back (R8)");
@@ -211,6 +222,10 @@ async fn a1_ledger_equals_invoice_under_random_faults() {
         if !matches!(entry.outcome, AttemptOutcome::Success | AttemptOutcome::ClientLeft) {
             assert_eq!(entry.charged, NanoUsd::ZERO, "{attempt}: a failure is free (A2): {entry:?}");
         }
+    }
+    for (outcome, least) in [(AttemptOutcome::LostHedge, 20), (AttemptOutcome::Shadow, 200)] {
+        let count = entries.values().filter(|entry| entry.outcome == outcome).count();
+        assert!(count as u64 * ATTEMPTS >= least * attempts, "{count} of outcome {outcome}");
     }
     println!("{} attempts, {} invoice lines, {exact} exact to the nano-dollar", entries.len(), lines.len());
     assert!(exact * 2 > lines.len(), "most lines are exact: {exact} of {}", lines.len());

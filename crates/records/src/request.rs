@@ -39,6 +39,9 @@ pub struct RequestRecord {
     /// The request whose answer the client got: the same under the same idempotency key.
     #[serde(serialize_with = "text::maybe_id", skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<RequestId>,
+    /// The request that this one is a copy of: its answer went nowhere.
+    #[serde(serialize_with = "text::maybe_id", skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<RequestId>,
     /// Every attempt at a provider, in order.
     pub attempts: Vec<AttemptRecord>,
     /// Rules of models that it met, in order: those that matched, and what the classifier thought where it was asked.
@@ -261,6 +264,7 @@ impl RequestRecord {
             status: 0,
             refused: None,
             replay_of: None,
+            copy_of: None,
             attempts: Vec::new(),
             rules: Vec::new(),
             strategy: "",

@@ -193,7 +193,8 @@ impl Plan {
 
     /// A healthy target for a copy of a request, which is none itself: it earns no second tries, and has none.
     pub fn copy(&mut self, now: Monotonic, random: u64) -> Option<Pick> {
-        let picked = self.search(Pass::Healthy, now, random);
+        // Whether a benched target is back is for requests to find out.
+        let picked = self.search(Pass::Healthy, now, random).filter(|pick| !pick.is_probe());
         self.stopped = true;
         self.handed_out(picked, random)
     }
@@ -255,6 +256,15 @@ impl Plan {
             self.route.retry_budget().give_back(now);
         }
         self.decision.excluded.push((pick.target(), Exclusion::Rejected(rejection)));
+    }
+
+    /// Gives a target back that was not needed after all: nothing was sent to it, and it may be given out again.
+    pub fn put_back(&mut self, pick: Pick, now: Monotonic) {
+        self.settled.remove(pick.target());
+        self.tries = self.tries.saturating_sub(1);
+        if self.tries > 0 {
+            self.route.retry_budget().give_back(now);
+        }
     }
 
     /// Attempts so far.

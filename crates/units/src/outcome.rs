@@ -16,19 +16,22 @@ pub enum AttemptOutcome {
     TimedOut,
     /// Another attempt of the same request won.
     LostHedge,
+    /// A copy of a request, whose answer nobody gets; however it ended.
+    Shadow,
     /// The gateway died, or lost track of the attempt, after it was dispatched.
     Crashed,
 }
 
 impl AttemptOutcome {
     /// Every outcome.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Success,
         Self::ClientLeft,
         Self::FailedBeforeOutput,
         Self::FailedMidStream,
         Self::TimedOut,
         Self::LostHedge,
+        Self::Shadow,
         Self::Crashed,
     ];
 
@@ -41,6 +44,7 @@ impl AttemptOutcome {
             Self::FailedMidStream => "failed-mid-stream",
             Self::TimedOut => "timed-out",
             Self::LostHedge => "lost-hedge",
+            Self::Shadow => "shadow",
             Self::Crashed => "crashed",
         }
     }

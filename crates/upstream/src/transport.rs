@@ -199,6 +199,7 @@ impl HttpTransport {
         connect_timeout: Duration,
     ) -> Result<Upgraded, TransportError> {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        Issued::apply(&mut request, SystemTime::now()).await?;
         let (origin, manner) = self.prepare(&mut request)?;
         let mut connection =
             self.connector.alone(connect_timeout, &self.origins, &origin, manner, &self.pool).await?;

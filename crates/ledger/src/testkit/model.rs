@@ -158,6 +158,7 @@ impl Attempt {
                 }
                 AttemptOutcome::TimedOut => absorbed("timeout"),
                 AttemptOutcome::LostHedge => absorbed("hedge"),
+                AttemptOutcome::Shadow => absorbed("shadow"),
                 AttemptOutcome::Crashed => absorbed("crash"),
                 _ => absorbed(end.reason.as_str()),
             };
