@@ -195,6 +195,10 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
 
     let origins = AllowedOrigins::with(config.origins)?;
     let options = TransportOptions::default();
+    if config.settings.providers.iter().any(|provider| provider.health.probe.is_some()) {
+        let transport = HttpTransport::new(origins.clone(), options.clone());
+        jobs.probe_providers(&counted, Arc::new(transport));
+    }
     let limits =
         ConnectionLimits { write_time: config.settings.limits.write_time, ..ConnectionLimits::default() };
     let mut builder = Gateway::builder(pipeline)

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use weighbridge_catalogue::near;
 use weighbridge_pipeline::settings::{
-    FailoverSettings, HEDGES_MOST, HealthSettings, HedgeAfter, HedgeSettings, SHADOWS_MOST, ShadowSettings,
+    FailoverSettings, HEDGES_MOST, HealthSettings, HedgeAfter, HedgeSettings, ProbeSettings, SHADOWS_MOST,
+    ShadowSettings,
 };
 use weighbridge_routing::{FallbackRules, HealthPolicy};
 
@@ -12,6 +13,8 @@ use crate::duration;
 use crate::keys;
 use crate::problem::Problems;
 use crate::reader::{Given, Mismatch, Reader, Table};
+
+const PROBE_EVERY: Duration = Duration::from_secs(10);
 
 /// `[providers.NAME.health]`
 #[derive(Default)]
@@ -25,6 +28,8 @@ pub(crate) struct SaidHealth {
     jitter_percent: Given<u64>,
     max_retry_after: Given<Duration>,
     limits_per_key: Given<bool>,
+    probe: Given<String>,
+    probe_every: Given<Duration>,
 }
 
 impl SaidHealth {
@@ -39,6 +44,8 @@ impl SaidHealth {
             jitter_percent: reader.integer(table, "jitter_percent", 0..=100),
             max_retry_after: reader.duration(table, "max_retry_after"),
             limits_per_key: reader.flag(table, "limits_per_key"),
+            probe: reader.parsed(table, "probe", probe_path),
+            probe_every: reader.duration(table, "probe_every"),
         }
     }
 
@@ -64,7 +71,9 @@ impl SaidHealth {
             let message = format!("`cool_down` is longer than `max_cool_down`, which is {cap}");
             problems.at(said.span.clone(), message).hint("shorten it, or raise `max_cool_down`");
         }
-        HealthSettings { policy }
+        let every = said_or(&self.probe_every, PROBE_EVERY);
+        let probe = self.probe.said().map(|said| ProbeSettings { path: said.value.as_str().into(), every });
+        HealthSettings { policy, probe }
     }
 }
 
@@ -172,6 +181,13 @@ impl SaidShadow {
         let most = usize::try_from(said_or(&self.most, SHADOWS_MOST as u64)).unwrap_or(SHADOWS_MOST);
         Some(ShadowSettings { to: to.value.as_str().into(), permille: share.value, most })
     }
+}
+
+/// A path of visible characters behind the base URL.
+fn probe_path(text: &str) -> Result<String, Mismatch> {
+    let fits = text.starts_with('/') && text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let mismatch = || Mismatch::new("a path").with_hint("write \"/models\", or any other that costs nothing");
+    if fits { Ok(text.to_owned()) } else { Err(mismatch()) }
 }
 
 /// `p95`, or a time.

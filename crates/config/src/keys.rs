@@ -222,6 +222,8 @@ pub(crate) static HEALTH: Section = Section {
         key("jitter_percent", "10"),
         key("max_retry_after", r#""1h""#),
         key("limits_per_key", "true"),
+        key("probe", r#""/models""#),
+        key("probe_every", r#""10s""#),
     ],
 };
 

@@ -13,7 +13,7 @@ use weighbridge_access::{Budget, Limits, LossPolicy, MasterKey};
 use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
 use weighbridge_pipeline::settings::{
     AffinityBy, AnswerKeeping, CountAlarm, CredentialProof, DrainLimits, FailoverSettings, HedgeAfter,
-    HedgeSettings, IdempotencySettings, LatencyOf, Markup, OnDisconnect, ProviderCredential,
+    HedgeSettings, IdempotencySettings, LatencyOf, Markup, OnDisconnect, ProbeSettings, ProviderCredential,
     ProviderSettings, RouteSettings, Settings, ShadowSettings, StrategyKind, StrategySettings, UnknownModel,
 };
 use weighbridge_pricing::ServiceTier;
@@ -329,6 +329,8 @@ fn every_key_has_its_effect() {
             limit_per_key: true,
         }
     );
+    let probe = ProbeSettings { path: "/health".into(), every: Duration::from_secs(5) };
+    assert_eq!(own.health.probe, Some(probe));
     assert_eq!(config.settings.limits.retry_wait, Duration::ZERO);
     assert_eq!(main.on_disconnect, Some(OnDisconnect::Cancel));
     assert_eq!(route(&config, "spare").on_disconnect, None);

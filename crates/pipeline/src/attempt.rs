@@ -194,7 +194,7 @@ fn last_word(refusal: Option<Refusal>, dead_end: DeadEnd) -> Refusal {
 }
 
 /// Notes how the request was routed.
-fn keep_decision(exchange: &mut Exchange, plan: &mut Plan, route: &ModelRoute) {
+pub(crate) fn keep_decision(exchange: &mut Exchange, plan: &mut Plan, route: &ModelRoute) {
     let record = &mut exchange.draft.record;
     if let Some(Choice { seed, candidates, scores, .. }) = plan.take_choice() {
         let score = |Scored { target, score, by }| CandidateScore { position: target.get(), score, by };

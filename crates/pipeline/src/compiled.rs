@@ -15,11 +15,12 @@ use weighbridge_ledger::Name;
 use weighbridge_protocol::Dialect;
 use weighbridge_protocol::openai_chat::Quirks;
 use weighbridge_routing::{
-    Headroom, HealthPolicy, KeyPool, Labels, LeastBusy, LeastLatency, LowestCost, Random, RetryBudget,
-    RetryPolicy, Route, RouteParts, Rule, Split, Sticky, Strategy, Target, WeightedRoundRobin, stable_hash,
+    Availability, Headroom, Health, HealthPolicy, KeyPool, Labels, LeastBusy, LeastLatency, LowestCost,
+    Random, RetryBudget, RetryPolicy, Route, RouteParts, Rule, Split, Sticky, Strategy, Target,
+    WeightedRoundRobin, stable_hash,
 };
 use weighbridge_transport::{Issued, QueryKey, Signer};
-use weighbridge_units::{Features, Protocol};
+use weighbridge_units::{Features, Monotonic, Protocol};
 
 use crate::counters::Counters;
 use crate::hedge::Hedging;
@@ -28,8 +29,8 @@ use crate::pipeline::PipelineError;
 use crate::rules;
 use crate::settings::{
     AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, CredentialProof, DrainLimits, HedgeSettings,
-    IdempotencySettings, OnDisconnect, ProviderCredential, ProviderSettings, RequestLimits, ResidencyRule,
-    RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
+    IdempotencySettings, OnDisconnect, ProbeSettings, ProviderCredential, ProviderSettings, RequestLimits,
+    ResidencyRule, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
 };
 use crate::shadow::Shadowing;
 
@@ -84,6 +85,7 @@ pub(crate) struct Provider {
     limits: Limits,
     health: HealthPolicy,
     pub(crate) labels: Labels,
+    pub(crate) probe: Option<ProbeSettings>,
     keys: Arc<KeyPool>,
     /// The shares of the credentials.
     weights: Vec<u32>,
@@ -309,6 +311,15 @@ impl Compiled {
         providers
     }
 
+    /// The benched deployments of routes whose provider is to be asked whether it is back.
+    pub(crate) fn benched(&self, now: Monotonic) -> Vec<Arc<Deployment>> {
+        let probed = self.deployments.values().filter(|deployment| deployment.provider.probe.is_some());
+        let is_benched = |deployment: &&Arc<Deployment>| {
+            matches!(deployment.health().availability(now), Availability::Benched { .. })
+        };
+        probed.filter(is_benched).cloned().collect()
+    }
+
     /// Names that a client which asked for `name` may have meant.
     pub(crate) fn near(&self, name: &str) -> Vec<String> {
         let direct = self.providers().into_iter().flat_map(|provider| {
@@ -523,6 +534,11 @@ impl Deployment {
         Arc::clone(self.target.name())
     }
 
+    /// What is known of its health.
+    pub(crate) fn health(&self) -> &Health {
+        self.target.health()
+    }
+
     /// Where the model is called, best first.
     pub(crate) fn addresses(&self) -> &[Address] {
         &self.addresses
@@ -589,11 +605,17 @@ impl Provider {
             limits: checked(&settings.name, settings.limits)?,
             health: settings.health.policy,
             labels: settings.labels.clone(),
+            probe: settings.health.probe.clone(),
             auth: settings.auth,
             keys,
             weights,
             credentials,
         })
+    }
+
+    /// Where it is asked whether it is back.
+    pub(crate) fn probe_uri(&self) -> Option<Uri> {
+        format!("{}{}", self.base_url, self.probe.as_ref()?.path).parse().ok()
     }
 
     fn address(&self, spoken: &Spoken, model: &str) -> Result<Address, String> {

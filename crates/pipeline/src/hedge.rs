@@ -17,7 +17,7 @@ use weighbridge_transport::Transport;
 
 use crate::answer::AnswerBody;
 use crate::aside::Race;
-use crate::attempt::{Attempted, Failed, dispatch};
+use crate::attempt::{Attempted, Failed, dispatch, keep_decision};
 use crate::compiled::{Compiled, ModelRoute};
 use crate::exchange::Exchange;
 use crate::in_flight::InFlight;
@@ -159,6 +159,7 @@ pub(crate) async fn race(
         racers.iter().for_each(|other| other.lost.store(true, Ordering::Release));
         drop(racers);
         request.draft.waited += request.now().since(began);
+        keep_decision(&mut request, plan, track.route);
         return match attempted {
             Attempted::Ready(ready) => Attempted::Answered(ready.answer(request, track.settings)),
             Attempted::Failed(failed) => {

@@ -10,6 +10,7 @@
 //! | `budgets` | every 500 ms | tells of budgets that have reached a threshold, and notes those that are exceeded |
 //! | `alerts` | as they come | delivers each of them to one webhook, of which each has such a job |
 //! | `prices` | every 5 s, and as configured | takes over prices that were kept by a command, and fetches others |
+//! | `probes` | each second, and as configured | asks providers of which a model is benched whether they are back |
 //! | `quota-sync` | each second, and as configured | keeps the instance in the count of limits that all share, compares and repairs it |
 //! | `kept` | each minute | deletes kept answers whose time is over, and counts the others |
 //!
@@ -32,6 +33,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use weighbridge_access::{FleetLimits, FleetWorld, KeyStore, LimitCells};
+use weighbridge_transport::Transport;
 use weighbridge_units::failpoint::reach;
 use weighbridge_units::{Failpoint, Monotonic};
 
@@ -40,6 +42,7 @@ use crate::keeping::Keeper;
 use crate::own_keys::KeyVault;
 use crate::pipeline::{Core, Pipeline};
 use crate::price_refresh::{self, PriceRefresh};
+use crate::probes;
 use crate::subscriptions;
 use crate::watch::Alert;
 
@@ -90,6 +93,11 @@ impl Jobs {
     /// Keeps the pipeline's provider keys as the vault has them, from now on.
     pub fn refresh_provider_keys(&mut self, pipeline: &Pipeline, vault: KeyVault) {
         self.run(refresh_provider_keys(pipeline.clone(), vault));
+    }
+
+    /// Asks providers of which a model is benched whether they are back, from now on, where they are configured so.
+    pub fn probe_providers(&mut self, pipeline: &Pipeline, transport: Arc<dyn Transport>) {
+        self.run(probes::run(Arc::clone(&pipeline.core), transport));
     }
 
     /// Delivers alerts of budgets from now on.

@@ -77,6 +77,7 @@ mod own_keys;
 mod pace;
 mod pipeline;
 mod price_refresh;
+mod probes;
 mod read_body;
 mod receive;
 mod refusal;

@@ -18,7 +18,8 @@ use weighbridge_units::Charges;
 mod failover;
 
 pub use failover::{
-    FailoverSettings, HEDGES_MOST, HealthSettings, HedgeAfter, HedgeSettings, SHADOWS_MOST, ShadowSettings,
+    FailoverSettings, HEDGES_MOST, HealthSettings, HedgeAfter, HedgeSettings, ProbeSettings, SHADOWS_MOST,
+    ShadowSettings,
 };
 
 /// The most budgets that a provider or a model may have.

@@ -4,12 +4,15 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use weighbridge_pipeline::settings::Settings;
 use weighbridge_simulator::Fault;
+use weighbridge_transport::{BoxFuture, ByteStream, Rope, Transport, TransportError};
 use world::{Answer, CHAT, MESSAGES, World, post};
 
 fn chat(model: &str, stream: bool) -> Value {
@@ -130,6 +133,45 @@ async fn a_short_retry_after_is_waited_for_where_nobody_else_is_left() {
     world.openai.push_fault(limited(1));
     let (answer, took) = within(&world, "only-gpt", "800").await;
     assert_eq!((answer.status, took), (429, Duration::ZERO));
+}
+
+/// OpenAI says with each answer that its limit of requests is used up, for 30 seconds.
+struct Exhausted(Arc<dyn Transport>);
+
+impl Transport for Exhausted {
+    fn send(
+        &self,
+        request: Request<Rope>,
+        connect: Duration,
+    ) -> BoxFuture<'_, Result<Response<ByteStream>, TransportError>> {
+        let tells = request.uri().host() == Some("openai.test");
+        Box::pin(async move {
+            let mut response = self.0.send(request, connect).await?;
+            if tells {
+                let headers = response.headers_mut();
+                headers.insert("x-ratelimit-remaining-requests", "0".parse().unwrap());
+                headers.insert("x-ratelimit-reset-requests", "30s".parse().unwrap());
+            }
+            Ok(response)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_whose_limit_is_used_up_is_passed_over_and_used_for_want_of_another() {
+    let mut world = World::new();
+    world.transport = Arc::new(Exhausted(Arc::clone(&world.transport)));
+    let provider = async |model| {
+        let answer = world.post(CHAT, &chat(model, false)).await;
+        assert_eq!((answer.status, answer.header("x-gateway-attempts")), (200, Some("1")));
+        answer.header("x-gateway-provider").unwrap().to_owned()
+    };
+    assert_eq!(provider("gpt").await, "openai");
+    tokio::time::sleep(Duration::from_secs(29)).await;
+    assert_eq!(provider("gpt").await, "anthropic");
+    assert_eq!(provider("only-gpt").await, "openai", "for which it begins anew");
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(provider("gpt").await, "openai");
 }
 
 fn only(change: impl Fn(&mut weighbridge_routing::FallbackRules)) -> World {

@@ -12,7 +12,7 @@ use weighbridge_access::{ModelScope, OwnKeys};
 use weighbridge_ledger::{
     AccountId, AccountKind, AttemptEntry, Book, Ended, EntityId, LedgerStore, Quantity,
 };
-use weighbridge_pipeline::settings::{HedgeAfter, HedgeSettings, Settings, ShadowSettings};
+use weighbridge_pipeline::settings::{HedgeAfter, HedgeSettings, OnDisconnect, Settings, ShadowSettings};
 use weighbridge_simulator::{Fault, Simulator};
 use weighbridge_units::NanoUsd;
 use world::{Answer, CHAT, MESSAGES, World, open_key, post};
@@ -189,6 +189,27 @@ async fn a_client_that_leaves_a_race_pays_for_one_attempt() {
     let outcome = |entries: &[Ended]| entries[0].settlement.outcome.as_str();
     assert_eq!((outcome(&first), outcome(&second)), ("client-left", "lost-hedge"));
     assert_eq!(second[0].settlement.charged, NanoUsd::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_race_goes_on_without_its_client_where_attempts_are_drained() {
+    let world = World::with_settings(1, |settings| {
+        settings.on_disconnect = OnDisconnect::Drain;
+        hedge(settings, HedgeSettings { after: HedgeAfter::Time(DELAY), most: 1 });
+    });
+    world.openai.push_fault(Fault::StallBeforeHead);
+    let request = post(CHAT, &world.key, &chat("gpt", true));
+    let waiting = tokio::time::timeout(Duration::from_millis(400), world.open(request)).await;
+    assert!(waiting.is_err(), "the client leaves before there is a second attempt");
+    assert_settled(&world).await;
+    let won = &entries(&world, &world.anthropic).await[0];
+    assert_eq!(won.settlement.outcome.as_str(), "client-left");
+    assert_eq!(
+        won.settlement.charged.get(),
+        world.anthropic.invoice()[0].nano_usd,
+        "the exact usage is paid"
+    );
+    assert_eq!(entries(&world, &world.openai).await[0].settlement.outcome.as_str(), "lost-hedge");
 }
 
 #[tokio::test(start_paused = true)]

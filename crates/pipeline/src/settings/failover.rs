@@ -10,6 +10,17 @@ use weighbridge_routing::{FallbackRules, HealthPolicy};
 pub struct HealthSettings {
     /// When a model of it is benched, and for how long. Where this changes at a reload, its models start afresh.
     pub policy: HealthPolicy,
+    /// Asks it whether it is back while a model of it is benched; `None` leaves that to requests.
+    pub probe: Option<ProbeSettings>,
+}
+
+/// A question that costs nothing, to a provider of which a model is benched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// What is fetched (`GET`), behind the provider's base URL, such as `/models`.
+    pub path: Arc<str>,
+    /// How often, at most once a second.
+    pub every: Duration,
 }
 
 /// What follows failures and delays of a route's targets.
