@@ -22,7 +22,7 @@ use weighbridge_access::{Directory, KEY_RANDOM_BYTES, Limits, Pepper, TenantName
 use weighbridge_gateway::{Gateway, GatewayService};
 use weighbridge_ledger::{Ledger, MemoryLedger};
 use weighbridge_pipeline::settings::{
-    HealthSettings, ProviderCredential, ProviderSettings, Settings, Timeouts,
+    HealthSettings, NativeCalls, ProviderCredential, ProviderSettings, Settings, Timeouts,
 };
 use weighbridge_pipeline::{Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
@@ -97,6 +97,8 @@ fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
         limits: Limits::NONE,
         budgets: Vec::new(),
         labels: Default::default(),
+        native: NativeCalls::default(),
+        native_paths: Vec::new(),
     };
     let settings = Settings { providers: vec![provider], ..Settings::default() };
     let parts = Parts {

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use weighbridge_protocol::openai_chat::Quirks;
-use weighbridge_protocol::{Dialect, escaped};
+use weighbridge_protocol::{Dialect, escaped, unescaped};
 use weighbridge_units::Protocol;
 
 /// A protocol that a provider speaks, and where it does.
@@ -113,6 +113,28 @@ impl PathTemplate {
     pub fn before(&self, marks: &[&str]) -> Option<Self> {
         let at = marks.iter().find_map(|mark| self.0.find(mark))?;
         self.0.get(..at).map(|root| Self(Cow::Owned(root.to_owned())))
+    }
+
+    /// The model that a path names, where the path is one of these, its query apart: `Some(None)` where the path
+    /// names none.
+    ///
+    /// ```
+    /// use weighbridge_catalogue::PathTemplate;
+    ///
+    /// let gemini = PathTemplate::of("/models/{+model}:generateContent");
+    /// assert_eq!(gemini.model_in("/models/gemini-2.5-flash:generateContent"), Some(Some("gemini-2.5-flash".into())));
+    /// assert_eq!(gemini.model_in("/models/gemini-2.5-flash:countTokens"), None);
+    /// assert_eq!(PathTemplate::of("/responses").model_in("/responses"), Some(None));
+    /// ```
+    pub fn model_in(&self, path: &str) -> Option<Option<String>> {
+        let template = self.0.split('?').next().unwrap_or_default();
+        let place = [PATH, SEGMENT].into_iter().find_map(|place| template.split_once(place));
+        let Some((before, after)) = place else { return (path == template).then_some(None) };
+        let model = unescaped(path.strip_prefix(before)?.strip_suffix(after)?)?.into_owned();
+        // What makes another path is another call's.
+        let own = self.for_model(&model).filter(|_| !model.is_empty())?;
+        let is_own = own.split('?').next().and_then(unescaped) == unescaped(path);
+        is_own.then_some(Some(model))
     }
 
     /// The path for a model. `None` where its name would lead to another place: a name with an empty

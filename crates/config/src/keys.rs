@@ -78,6 +78,7 @@ pub(crate) static SERVER: Section = Section {
         key("disconnected_timeout", r#""60s""#),
         key("max_disconnected", "256"),
         key("max_body_bytes", "33554432"),
+        key("max_native_bytes", "536870912"),
         key("max_answer_bytes", "67108864"),
         key("max_concurrent_requests", "10000"),
         key("max_attempts", "4"),
@@ -144,6 +145,8 @@ pub(crate) static PROVIDER: Section = Section {
         key("limits", "{ rpm = 500, tpm = 200000 }"),
         key("budgets", r#"["usd=1000 period=month"]"#),
         key("labels", r#"{ region = "eu", compliance = "gdpr, hipaa" }"#),
+        key("native", r#""unmetered""#),
+        key("native_paths", r#"["/files", "/batches"]"#),
     ],
 };
 

@@ -317,6 +317,7 @@ fn limits(said: &said::Server) -> RequestLimits {
     let bytes = |given: &Given<u64>, default| said_usize(given).unwrap_or(default);
     RequestLimits {
         body_bytes: bytes(&said.max_body_bytes, default.body_bytes),
+        native_bytes: said.max_native_bytes.said().map_or(default.native_bytes, |most| most.value),
         answer_bytes: bytes(&said.max_answer_bytes, default.answer_bytes),
         open_requests: bytes(&said.max_concurrent_requests, default.open_requests),
         attempts: said

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use weighbridge_access::Limits;
 use weighbridge_catalogue::{Preset, Spoken, near, preset, presets};
 use weighbridge_pipeline::settings::{
-    BUDGETS_BESIDE, HealthSettings, ProviderCredential, ProviderSettings, Timeouts,
+    BUDGETS_BESIDE, HealthSettings, NativeCalls, ProviderCredential, ProviderSettings, Timeouts,
 };
 use weighbridge_routing::Labels;
 
@@ -105,6 +105,8 @@ fn discovered(
         limits: Limits::NONE,
         budgets: Vec::new(),
         labels: Labels::default(),
+        native: NativeCalls::default(),
+        native_paths: Vec::new(),
     })
 }
 
@@ -189,6 +191,11 @@ fn declared(
         limits: said.limits.limits(),
         budgets: budgets(&said.budgets, BUDGETS_BESIDE, problems),
         labels: labels(&said.labels, problems),
+        native: said.native.said().map_or_else(NativeCalls::default, |native| native.value),
+        native_paths: said
+            .native_paths
+            .said()
+            .map_or_else(Vec::new, |paths| paths.value.iter().map(|path| path.value.clone()).collect()),
     })
 }
 

@@ -60,7 +60,7 @@ impl Authenticated {
     {
         let Reading { settings, body, mut place } = self.read(body, draft).await?;
         let key = idempotency::Asked::read(&self, &asked, &body, &settings, draft)?;
-        let Inference { protocol: client, addressed, form, vectors } = asked;
+        let Inference { protocol: client, addressed, form, vectors, within } = asked;
         let (mut envelope, vectors) = match vectors {
             Some(format) => Vectors::read(format, addressed, &body)?,
             None => {
@@ -68,6 +68,9 @@ impl Authenticated {
                 (envelope.map_err(|error| Refusal::bad_field(&error, &body))?, None)
             }
         };
+        if let Some(provider) = within {
+            envelope.model = format!("{provider}/{}", envelope.model);
+        }
         draft.record.stream = envelope.stream;
         if let Some(name) = settings.alias(&envelope.model) {
             envelope.model = name.to_string();

@@ -2,7 +2,6 @@
 //! provider, and what the provider says is transformed in place. There is no task and no channel.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
+use thiserror::Error;
 use weighbridge_routing::FailureCause;
 use weighbridge_stream::{AnswerTap, End, Relay, RelayState};
 use weighbridge_translate::{StreamForm, encode_stream_error};
@@ -22,11 +22,18 @@ use crate::departure::{Rest, read_on, read_out};
 use crate::exchange::{Exchange, Place};
 use crate::idempotency::Leading;
 use crate::in_flight::{Ending, InFlight};
+use crate::native::NativeBody;
 use crate::pipeline::Core;
 use crate::refusal::Refusal;
 use crate::respond::COST;
 use crate::tape::{Ended, Follower, Next};
 use crate::upstream::{Piece, StreamFailure, Upstream};
+
+/// An answer broke off, and its client can only learn of it by its connection: that of a native call, whose format
+/// nobody knows. Others end with an error in the client's own protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the provider's answer broke off")]
+pub struct BrokenAnswer;
 
 /// The body of an answer: whole, or a stream that is bridged as it is polled.
 pub struct AnswerBody {
@@ -39,6 +46,7 @@ enum Kind {
     Whole(Option<Bytes>),
     Stream(Box<StreamBody>),
     Following(Box<Following>),
+    Native(Box<NativeBody>),
 }
 
 impl AnswerBody {
@@ -60,6 +68,11 @@ impl AnswerBody {
             has_ended: false,
             _place: place,
         })))
+    }
+
+    /// The answer of a native call.
+    pub(crate) fn native(body: NativeBody) -> Self {
+        Self::of(Kind::Native(Box::new(body)))
     }
 
     const fn of(kind: Kind) -> Self {
@@ -117,12 +130,12 @@ impl Drop for AnswerBody {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenAnswer;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
         let frame = std::task::ready!(match &mut self.kind {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(Frame::data)),
             Kind::Stream(stream) => match catch_unwind(AssertUnwindSafe(|| stream.poll(cx))) {
@@ -131,6 +144,7 @@ impl Body for AnswerBody {
                 Err(_) => Poll::Ready(stream.panicked()),
             },
             Kind::Following(following) => following.poll(cx).map(|bytes| bytes.map(Frame::data)),
+            Kind::Native(native) => return native.poll(cx).map_ok(Frame::data),
         });
         if self.leading.is_some() {
             self.take_down(frame.as_ref());
@@ -145,7 +159,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Kind::Stream(_) | Kind::Following(_) => SizeHint::default(),
+            Kind::Stream(_) | Kind::Following(_) | Kind::Native(_) => SizeHint::default(),
         }
     }
 }

@@ -411,7 +411,7 @@ pub(crate) fn upstream_error(error: ApiError) -> Refusal {
 
 /// How long the provider asks to be left alone. Milliseconds are OpenAI's and Azure's; dates are not
 /// read, since no provider of these protocols sends them.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     number("retry-after-ms")
         .map(Duration::from_millis)

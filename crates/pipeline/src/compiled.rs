@@ -12,25 +12,29 @@ use weighbridge_access::{
 };
 use weighbridge_catalogue::{AuthStyle, ModelInfo, PathTemplate, PromptCacheInfo, Spoken, Traits, near};
 use weighbridge_ledger::Name;
-use weighbridge_protocol::Dialect;
 use weighbridge_protocol::openai_chat::Quirks;
+use weighbridge_protocol::{Addressed, Dialect, EmbeddingsProtocol};
 use weighbridge_routing::{
     Availability, Headroom, Health, HealthPolicy, KeyPool, Labels, LeastBusy, LeastLatency, LowestCost,
     Random, RetryBudget, RetryPolicy, Route, RouteParts, Rule, Split, Sticky, Strategy, Target,
     WeightedRoundRobin, stable_hash,
 };
+use weighbridge_translate::StreamForm;
 use weighbridge_transport::{Issued, QueryKey, Signer};
 use weighbridge_units::{Features, Monotonic, Protocol};
 
 use crate::counters::Counters;
+use crate::endpoint::Inference;
 use crate::hedge::Hedging;
 use crate::markups::Markups;
+use crate::native::NativePath;
 use crate::pipeline::PipelineError;
 use crate::rules;
 use crate::settings::{
     AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, CredentialProof, DrainLimits, HedgeSettings,
-    IdempotencySettings, OnDisconnect, ProbeSettings, ProviderCredential, ProviderSettings, RequestLimits,
-    ResidencyRule, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts, UnknownModel,
+    IdempotencySettings, NativeCalls, OnDisconnect, ProbeSettings, ProviderCredential, ProviderSettings,
+    RequestLimits, ResidencyRule, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
+    UnknownModel,
 };
 use crate::shadow::Shadowing;
 
@@ -82,6 +86,8 @@ pub(crate) struct Provider {
     pub(crate) price_as: Arc<str>,
     pub(crate) timeouts: Timeouts,
     pub(crate) budgets: Arc<[BudgetMeter]>,
+    pub(crate) native: NativeCalls,
+    pub(crate) native_paths: Vec<String>,
     limits: Limits,
     health: HealthPolicy,
     pub(crate) labels: Labels,
@@ -295,6 +301,11 @@ impl Compiled {
     /// The routes that the configuration names.
     pub(crate) fn named_routes(&self) -> impl Iterator<Item = &Arc<ModelRoute>> {
         self.routes.values()
+    }
+
+    /// A provider by its name.
+    pub(crate) fn provider(&self, name: &str) -> Option<Arc<Provider>> {
+        self.providers.get(name).cloned()
     }
 
     /// The names of the routes, sorted.
@@ -607,6 +618,8 @@ impl Provider {
             labels: settings.labels.clone(),
             probe: settings.health.probe.clone(),
             auth: settings.auth,
+            native: settings.native,
+            native_paths: settings.native_paths.clone(),
             keys,
             weights,
             credentials,
@@ -616,6 +629,44 @@ impl Provider {
     /// Where it is asked whether it is back.
     pub(crate) fn probe_uri(&self) -> Option<Uri> {
         format!("{}{}", self.base_url, self.probe.as_ref()?.path).parse().ok()
+    }
+
+    /// The address that paths are below, without slash at its end.
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The path of that address, without slash at its end.
+    pub(crate) fn base_path(&self) -> &str {
+        let authority = self.base_url.find("://").map_or(0, |at| at + 3);
+        let rest = self.base_url.get(authority..).unwrap_or_default();
+        rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
+    }
+
+    /// The inference call at a path of this provider's, if the gateway serves it to clients: what is answered there is
+    /// metered. Bedrock's answers are framed as no client's protocol is.
+    pub(crate) fn inference_at(&self, path: &NativePath) -> Option<Inference> {
+        let served =
+            self.spoken.iter().filter(|it| it.protocol.is_clients() && it.dialect != Dialect::Bedrock);
+        served.into_iter().find_map(|spoken| {
+            let openai = matches!(spoken.protocol, Protocol::OpenAiChat);
+            let vectors = spoken.path.before(&["/chat/completions"]).filter(|_| openai);
+            if vectors.is_some_and(|root| path.path() == format!("{}/embeddings", root.as_str())) {
+                return Some(Inference::vectors(EmbeddingsProtocol::OpenAi));
+            }
+            let whole = spoken.path.model_in(path.path()).map(|model| (model, false));
+            let (model, stream) =
+                whole.or_else(|| spoken.stream_path.model_in(path.path()).map(|model| (model, true)))?;
+            let in_path = model.is_some();
+            let form = match spoken.protocol {
+                Protocol::GeminiGenerateContent if stream && !path.asks("alt", "sse") => {
+                    StreamForm::JsonArray
+                }
+                _ => StreamForm::Events,
+            };
+            let addressed = Addressed { model, stream: in_path.then_some(stream) };
+            Some(Inference { addressed, form, ..Inference::plain(spoken.protocol) })
+        })
     }
 
     fn address(&self, spoken: &Spoken, model: &str) -> Result<Address, String> {

@@ -1,5 +1,7 @@
 //! Which of the gateway's routes a request is for. Decided from method and address alone.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method, Uri};
 use weighbridge_protocol::gemini::{self, Call};
 use weighbridge_protocol::{Addressed, EmbeddingsProtocol, unescaped};
@@ -7,6 +9,7 @@ use weighbridge_translate::StreamForm;
 use weighbridge_units::Protocol;
 
 use crate::kept_routes::Act;
+use crate::native;
 use crate::receive::GOOGLE_KEY;
 use crate::refusal::Refusal;
 
@@ -25,6 +28,8 @@ pub(crate) enum Endpoint {
     KeptAnswer(String, Act),
     /// The record of an earlier request.
     Request(String),
+    /// Any call of a provider.
+    Native(native::Asked),
 }
 
 /// An inference call, as far as its address tells it.
@@ -36,16 +41,24 @@ pub(crate) struct Inference {
     pub(crate) form: StreamForm,
     /// The format of the question, where it is for vectors instead of an answer.
     pub(crate) vectors: Option<EmbeddingsProtocol>,
+    /// The provider whose model is meant, where the call is for that one only: the model's name does not say it.
+    pub(crate) within: Option<Arc<str>>,
 }
 
 impl Inference {
     /// A call at a path that says no more than its protocol.
-    fn plain(protocol: Protocol) -> Self {
-        Self { protocol, addressed: Addressed::default(), form: StreamForm::Events, vectors: None }
+    pub(crate) fn plain(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            addressed: Addressed::default(),
+            form: StreamForm::Events,
+            vectors: None,
+            within: None,
+        }
     }
 
     /// A call for vectors.
-    fn vectors(format: EmbeddingsProtocol) -> Self {
+    pub(crate) fn vectors(format: EmbeddingsProtocol) -> Self {
         Self { vectors: Some(format), ..Self::plain(format.family()) }
     }
 
@@ -63,13 +76,18 @@ impl Inference {
             Call::Generate | Call::StreamGenerate | Call::CountTokens => None,
         };
         let protocol = Protocol::GeminiGenerateContent;
-        Self { protocol, addressed: route.addressed(), form: route.form, vectors }
+        Self { protocol, addressed: route.addressed(), form: route.form, vectors, within: None }
     }
 }
 
 impl Endpoint {
     /// The route of a method and an address.
     pub(crate) fn of(method: &Method, uri: &Uri) -> Result<Self, Refusal> {
+        if let Some(asked) = native::asked(uri) {
+            let allowed = "any method but CONNECT and TRACE";
+            let is_passed_on = native::is_passed_on(method);
+            return is_passed_on.then_some(Self::Native(asked)).ok_or(Refusal::MethodNotAllowed { allowed });
+        }
         let (endpoint, allowed) = Self::at(uri)
             .ok_or_else(|| Refusal::UnknownRoute { path: uri.path().chars().take(200).collect() })?;
         match endpoint {
@@ -149,6 +167,9 @@ const KEPT: [&str; 3] = ["/v1/responses/", "/openai/v1/responses/", "/openai/res
 /// The protocol that a refusal is rendered in, known before anything else is.
 pub(crate) fn protocol_of(uri: &Uri, headers: &HeaderMap) -> Protocol {
     let path = uri.path();
+    if path.starts_with("/native/") {
+        return native::protocol_of(path, headers);
+    }
     let googles = ["/v1beta/", "/v1beta1/"].iter().any(|root| path.starts_with(root));
     if path.starts_with("/v1/messages") {
         Protocol::AnthropicMessages

@@ -71,6 +71,7 @@ mod listing;
 mod markups;
 mod media;
 mod metering;
+mod native;
 mod needs;
 mod outbound;
 mod own_keys;
@@ -100,7 +101,7 @@ mod watch;
 mod whole;
 
 pub use alerts::AlertDelivery;
-pub use answer::AnswerBody;
+pub use answer::{AnswerBody, BrokenAnswer};
 pub use env::{Env, SystemEnv};
 pub use explain_route::{PlannedTarget, RouteExplanation, RouteQuestion, RouteQuestionError, explain_route};
 pub use jobs::Jobs;

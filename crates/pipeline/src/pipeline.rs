@@ -32,7 +32,7 @@ use crate::refusal::Refusal;
 use crate::retiring::{Retiring, retiring};
 use crate::settings::{OnDisconnect, Settings};
 use crate::watch::Watch;
-use crate::{attempt, kept_routes, listing, respond, shadow, token_count};
+use crate::{attempt, kept_routes, listing, native, respond, shadow, token_count};
 
 /// What the [`Pipeline`] could not be built from.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -337,6 +337,10 @@ impl Pipeline {
                 shadow::send(copy, transport, response.status());
                 response
             }
+            Ok(Served::Native(mut response)) => {
+                respond::write_id(response.headers_mut(), &draft.record.id);
+                native::with_record(response, draft)
+            }
             Ok(Served::Answer(mut response)) => {
                 draft.answered(response.status().as_u16());
                 respond::write_id(response.headers_mut(), &draft.record.id);
@@ -366,6 +370,8 @@ pub(crate) enum Served {
     Admitted(Box<Admitted>),
     /// The gateway answers by itself.
     Answer(http::Response<AnswerBody>),
+    /// A provider answers, with a body that is still to come.
+    Native(http::Response<native::NativeBody>),
 }
 
 async fn serve<B>(
@@ -393,6 +399,10 @@ where
             Served::Answer(kept_routes::answer(&authenticated, &id, act, draft).await?)
         }
         Endpoint::Request(id) => Served::Answer(listing::request(&authenticated, &id, draft).await?),
+        // On the heap, so that nothing else carries it around.
+        Endpoint::Native(asked) => {
+            Box::pin(native::serve(authenticated, asked, body, draft, transport)).await?
+        }
     })
 }
 

@@ -12,6 +12,7 @@ use weighbridge_translate::ApiError;
 use weighbridge_translate::openai_responses::kept::{item_not_found, not_found, previous_not_found};
 use weighbridge_units::{AttemptId, ErrorClass, Loss, NanoUsd};
 
+use crate::native;
 use crate::outbound::field_path;
 
 /// Names which limit refused a request.
@@ -104,6 +105,8 @@ pub(crate) enum Refusal {
     ByRule { message: Arc<str> },
     /// What a provider answered, or what it failed with.
     Upstream { error: ApiError, retry_after: Option<Duration> },
+    /// A native call that is not passed on.
+    Native(native::Why),
     /// Something of our own broke.
     Internal,
 }
@@ -156,6 +159,7 @@ impl Refusal {
             Self::Misfit(_) => "misfit",
             Self::ByRule { .. } => "rule",
             Self::Upstream { .. } => "upstream",
+            Self::Native(why) => why.kind(),
             Self::Internal => "internal",
         }
     }
@@ -277,6 +281,14 @@ impl Refusal {
             Self::Misfit(error) => return error.clone(),
             Self::ByRule { message } => (Class::Permission, 403, message.to_string()),
             Self::Upstream { error, .. } => return error.clone(),
+            Self::Native(why) => {
+                let class = match why.status() {
+                    403 => Class::Permission,
+                    501 => Class::Server,
+                    _ => Class::BadRequest,
+                };
+                (class, why.status(), why.message())
+            }
             Self::Internal => {
                 (Class::Server, 500, "The gateway failed; the request id tells which request.".into())
             }
@@ -308,6 +320,7 @@ impl Refusal {
             Self::Unpriced { .. } => "model_not_priced",
             Self::Residency { .. } => "residency",
             Self::ByRule { .. } => "refused_by_rule",
+            Self::Native(native::Why::Unpriced { .. }) => "native_unpriced",
             Self::IdempotencyConflict => "idempotency_key_reused",
             Self::IdempotencyBusy | Self::ClaimHeld { .. } => "idempotency_in_progress",
             Self::IdempotencyGone => "idempotency_answer_gone",

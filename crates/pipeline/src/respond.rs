@@ -49,7 +49,12 @@ const LOSS_LENGTH: usize = 1024;
 pub(crate) fn refusal(client: Protocol, id: &RequestId, refusal: &Refusal) -> Response<AnswerBody> {
     let (status, body) = encode_error(client, &refusal.to_api_error(), id.as_str());
     // Where waiting does not help the status says so, whatever a protocol's providers would answer.
-    let mut response = json(if refusal.asks_for_payment() { 402 } else { status }, body);
+    let status = match refusal {
+        Refusal::Native(why) => why.status(),
+        _ if refusal.asks_for_payment() => 402,
+        _ => status,
+    };
+    let mut response = json(status, body);
     refusal.write_headers(response.headers_mut());
     write_id(response.headers_mut(), id);
     response
@@ -162,6 +167,11 @@ pub(crate) fn events(body: impl Into<Bytes>) -> Response<AnswerBody> {
 /// The id that the client finds its request by.
 pub(crate) fn write_id(headers: &mut HeaderMap, id: &RequestId) {
     write_text(headers, REQUEST_ID, id.as_str().to_owned());
+}
+
+/// Where an answer comes from.
+pub(crate) fn write_provider(headers: &mut HeaderMap, name: Option<HeaderValue>) {
+    headers.extend(name.map(|name| (PROVIDER, name)));
 }
 
 /// An answer where something of our own broke.

@@ -185,6 +185,24 @@ pub struct ProviderSettings {
     pub budgets: Vec<Budget>,
     /// What holds there: where it is, which rules it keeps to. What is demanded and not said here is not met.
     pub labels: Labels,
+    /// What becomes of native calls to it.
+    pub native: NativeCalls,
+    /// Paths below the base URL that native calls may go to, and to what is below them; empty for all.
+    pub native_paths: Vec<String>,
+}
+
+/// What becomes of native calls, by keys that may make them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum NativeCalls {
+    /// They are passed on; those of which nobody knows what they cost only where no budget of money or tokens counts
+    /// them.
+    #[default]
+    Metered,
+    /// They are passed on, whatever they cost.
+    Unmetered,
+    /// There are none.
+    Off,
 }
 
 /// A credential, and how much it is used beside the others of its provider.
@@ -383,6 +401,8 @@ pub enum AnswerKeeping {
 pub struct RequestLimits {
     /// Largest request body, in bytes.
     pub body_bytes: usize,
+    /// Largest body of a native call, in bytes: it is passed on piece by piece.
+    pub native_bytes: u64,
     /// Deepest nesting of a JSON body.
     pub json_depth: usize,
     /// Longest time in which a client may send its body.
@@ -405,6 +425,7 @@ impl Default for RequestLimits {
     fn default() -> Self {
         Self {
             body_bytes: 32 * 1024 * 1024,
+            native_bytes: 512 * 1024 * 1024,
             json_depth: 128,
             body_time: Duration::from_secs(60),
             answer_bytes: 64 * 1024 * 1024,

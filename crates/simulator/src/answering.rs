@@ -23,8 +23,8 @@ use crate::scatter::Scatter;
 use crate::script::{self, Candidate};
 use crate::simulator::{Settings, Simulator};
 use crate::{
-    AnswerEnd, BilledUsage, Fault, InvoiceLine, Vendor, anthropic, api, azure, bedrock, gemini, openai,
-    price, responses,
+    AnswerEnd, BilledUsage, Copyist, Fault, InvoiceLine, UsageAt, Vendor, anthropic, api, azure, bedrock,
+    gemini, openai, price, responses,
 };
 
 /// What a request comes to.
@@ -35,6 +35,8 @@ enum Reading {
     Embedding(Embedding),
     /// A document that costs nothing.
     Document(Value),
+    /// The content of a file.
+    Content(Bytes),
 }
 
 impl Simulator {
@@ -62,7 +64,10 @@ impl Simulator {
         }
         let request_id = headers::request_id(&mut ids);
         let vendor = self.shared.vendor;
-        let route = Route::of(vendor, &received.method, &received.target);
+        let route = match self.shared.settings.copyist {
+            Some(copyist) => copyist.route(&received.method, &received.target, &received.headers),
+            None => Route::of(vendor, &received.method, &received.target),
+        };
         if let Some(fault) = &fault
             && let Some(reply) = fails_at_once(fault, vendor, route.as_ref(), &request_id)
         {
@@ -72,6 +77,9 @@ impl Simulator {
         match self.read(&received, route, &mut ids) {
             Ok(Reading::Document(document)) => {
                 Ok(response(200, JSON, document.to_string(), vendor, &request_id))
+            }
+            Ok(Reading::Content(content)) => {
+                Ok(response(200, "application/octet-stream", content, vendor, &request_id))
             }
             Ok(Reading::Ask(ask))
                 if !ask.streams() && matches!(fault, Some(Fault::ErrorMidStream { .. })) =>
@@ -87,7 +95,12 @@ impl Simulator {
                 self.generate(*ask, None, &received, ids, &request_id).await
             }
             Ok(Reading::Ask(ask)) => self.generate(*ask, fault, &received, ids, &request_id).await,
-            Err(refusal) => Ok(refusal_response(&refusal, vendor, in_array, &request_id)),
+            Err(refusal) => Ok(match self.shared.settings.copyist {
+                Some(copyist) => {
+                    response(refusal.status, JSON, copyist.error(&refusal).to_string(), vendor, &request_id)
+                }
+                None => refusal_response(&refusal, vendor, in_array, &request_id),
+            }),
         }
     }
 
@@ -107,6 +120,9 @@ impl Simulator {
         ids: &mut Scatter,
     ) -> Result<Reading, Refusal> {
         let vendor = self.shared.vendor;
+        if let Some(copyist) = self.shared.settings.copyist {
+            return self.read_copied(copyist, request, route, ids);
+        }
         headers::authorised(vendor, request, &self.shared.settings.keys)?;
         let body = || serde_json::from_slice::<Value>(&request.body).map_err(|_| Refusal::not_json(vendor));
         let (cache, kept) = (&self.shared.cache, &self.shared.kept);
@@ -117,6 +133,13 @@ impl Simulator {
             Some(Route::CountResponse) => responses::count(&body()?, kept).map(Reading::Document),
             Some(Route::KeptResponse(id)) => kept.get(&id).map(Reading::Document),
             Some(Route::DeleteResponse(id)) => kept.delete(&id).map(Reading::Document),
+            Some(Route::Stored(call)) => {
+                let told = self.shared.stored.answer(&call, &request.headers, &request.body)?;
+                Ok(match told {
+                    openai::Told::Document(document) => Reading::Document(document),
+                    openai::Told::Content(content) => Reading::Content(content),
+                })
+            }
             Some(Route::Embeddings) => openai::embed(&body()?).map(Reading::Embedding),
             Some(Route::CountMessage) => {
                 let body = body()?;
@@ -170,6 +193,30 @@ impl Simulator {
                 Ok(Reading::ask(Ask { house: House::Azure, ..ask }))
             }
             None => Err(Refusal::of_status(vendor, 404, None)),
+        }
+    }
+
+    /// As [`Self::read`], where OpenAI's API was copied.
+    fn read_copied(
+        &self,
+        copyist: &'static Copyist,
+        request: &ReceivedRequest,
+        route: Option<Route>,
+        ids: &mut Scatter,
+    ) -> Result<Reading, Refusal> {
+        copyist.authorised(&request.headers)?;
+        let not_json = |_| Refusal::not_json(Vendor::OpenAi);
+        let mut body: Value = serde_json::from_slice(&request.body).map_err(not_json)?;
+        body["model"] = json!("gpt-4o-mini");
+        let (cache, kept) = (&self.shared.cache, &self.shared.kept);
+        match route {
+            Some(Route::Chat) => {
+                let ask = openai::read(&copyist.read(body)?, cache)?;
+                let include_usage = ask.include_usage || copyist.usage == UsageAt::Unasked;
+                Ok(Reading::ask(Ask { house: House::Copyist(copyist), include_usage, ..ask }))
+            }
+            Some(Route::Responses) => responses::read(&body, cache, kept, ids).map(Reading::ask),
+            _ => Err(Refusal::of_status(Vendor::OpenAi, 404, None)),
         }
     }
 

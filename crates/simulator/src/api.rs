@@ -6,7 +6,7 @@ use crate::ask::{Ask, Form, House, Own};
 use crate::frame::{Frame, Telling};
 use crate::scatter::Scatter;
 use crate::script::Candidate;
-use crate::{anthropic, azure, bedrock, gemini, openai, responses};
+use crate::{anthropic, azure, bedrock, copyist, gemini, openai, responses};
 
 /// An API that generates text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +49,11 @@ pub(crate) fn whole(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, with
         (Own::Gemini(own), _) => gemini::whole(ask, own, candidates, ids, with_usage),
         _ => openai::whole(ask, candidates, ids, with_usage),
     };
-    if ask.house == House::Azure { azure::filtered(answer) } else { answer }
+    match ask.house {
+        House::Azure => azure::filtered(answer),
+        House::Copyist(copyist) => copyist::whole(copyist, answer),
+        _ => answer,
+    }
 }
 
 /// The streamed answer.
@@ -61,7 +65,11 @@ pub(crate) fn frames(ask: &Ask, candidates: &[Candidate], ids: &mut Scatter, tel
         (Own::Gemini(own), _) => gemini::frames(ask, own, candidates, ids, telling),
         _ => openai::frames(ask, candidates, ids, telling),
     };
-    if ask.house == House::Azure { azure::filtered_stream(frames) } else { frames }
+    match ask.house {
+        House::Azure => azure::filtered_stream(frames),
+        House::Copyist(copyist) => copyist::frames(copyist, frames),
+        _ => frames,
+    }
 }
 
 /// What a stream says when the provider fails, in the place of the frame with this number.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::price::Model;
-use crate::{bedrock, gemini, responses};
+use crate::{Copyist, bedrock, gemini, responses};
 
 /// A checked request.
 #[derive(Debug, Clone)]
@@ -60,6 +60,8 @@ pub(crate) enum House {
     Vertex,
     /// Amazon Bedrock, its call `InvokeModel`.
     Bedrock,
+    /// Somebody who copied OpenAI's API.
+    Copyist(&'static Copyist),
 }
 
 /// How an answer is delivered.

@@ -21,11 +21,13 @@
 //!
 //! | vendor | simulated |
 //! |---|---|
-//! | [`Vendor::OpenAi`] | Chat Completions; Responses, with kept ones and counts; models |
+//! | [`Vendor::OpenAi`] | Chat Completions; Responses, with kept ones and counts; files; batches, which stay where they are; models |
 //! | [`Vendor::Anthropic`] | Messages; models |
 //! | [`Vendor::Google`] | Gemini: generate, stream (events or one array), count, embed; the same on Vertex, and `predict` and Claude there; models |
 //! | [`Vendor::Azure`] | Chat Completions and embeddings of a deployment, Responses, as OpenAI's but for filters and errors |
 //! | [`Vendor::Aws`] | Bedrock: Converse, ConverseStream, CountTokens, Claude and embeddings of Titan and Cohere by InvokeModel; signatures are checked |
+//!
+//! Vendors that copied OpenAI's API, each in its own way, are [`COPYISTS`]; [`SimulatorBuilder::copyist`] makes one.
 //!
 //! What a model has thought (signatures, encrypted content) is known again when it comes back, and
 //! refused where it was changed, or is missing although it is needed.
@@ -68,6 +70,7 @@ mod azure;
 mod base64;
 mod bedrock;
 mod body;
+mod copyist;
 mod delivery;
 mod embedding;
 mod fault;
@@ -94,6 +97,7 @@ mod vendor;
 
 pub use account::ReceivedRequest;
 pub use body::AnswerBody;
+pub use copyist::{COPYISTS, Copyist, Errors, UsageAt};
 pub use delivery::Chunking;
 pub use fault::{Fault, FaultMix};
 pub use invoice::{AnswerEnd, BilledUsage, InvoiceLine};

@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::api::Api;
-use crate::{Vendor, azure, bedrock, gemini};
+use crate::{Vendor, azure, bedrock, gemini, openai};
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) enum Route {
     KeptResponse(String),
     /// A kept response is to be deleted.
     DeleteResponse(String),
+    /// Files and batches of OpenAI's.
+    Stored(openai::StoredCall),
     /// One of OpenAI's calls at Azure.
     Azure(azure::Call),
 }
@@ -47,6 +49,9 @@ impl Route {
             (Vendor::OpenAi, &Method::POST, "/v1/responses") => Some(Self::Responses),
             (Vendor::OpenAi, &Method::POST, "/v1/responses/input_tokens") => Some(Self::CountResponse),
             (Vendor::OpenAi, method, path) => {
+                if let Some(call) = openai::StoredCall::of(method, path) {
+                    return Some(Self::Stored(call));
+                }
                 let id = path.strip_prefix("/v1/responses/")?.to_owned();
                 match *method {
                     Method::GET => Some(Self::KeptResponse(id)),

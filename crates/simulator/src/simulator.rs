@@ -9,9 +9,10 @@ use weighbridge_transport::{BoxFuture, ByteStream, Rope, Transport, TransportErr
 use crate::account::{Account, ReceivedRequest, locked};
 use crate::delivery::Chunking;
 use crate::fault_queue::FaultQueue;
+use crate::openai::Stored;
 use crate::prefix_cache::PrefixCache;
 use crate::responses::KeptResponses;
-use crate::{Fault, FaultMix, InvoiceLine, Vendor};
+use crate::{Copyist, Fault, FaultMix, InvoiceLine, Vendor};
 
 /// Decides a request's fault from the request; see [`SimulatorBuilder::fault_of`].
 type FaultOf = Box<dyn Fn(&ReceivedRequest) -> Option<Fault> + Send + Sync>;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) faults: Mutex<FaultQueue>,
     pub(crate) cache: PrefixCache,
     pub(crate) kept: KeptResponses,
+    pub(crate) stored: Stored,
     pub(crate) requests: AtomicU64,
 }
 
@@ -40,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) crlf: bool,
     pub(crate) keep_requests: usize,
     pub(crate) fault_of: Option<FaultOf>,
+    pub(crate) copyist: Option<&'static Copyist>,
 }
 
 /// Settings of a [`Simulator`].
@@ -95,6 +98,13 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Is no vendor of its own, but one that copied OpenAI's API. Any model is served there, as `gpt-4o-mini`.
+    #[must_use]
+    pub const fn copyist(mut self, copyist: &'static Copyist) -> Self {
+        self.settings.copyist = Some(copyist);
+        self
+    }
+
     /// The provider.
     pub fn build(self) -> Simulator {
         let account = Arc::new(Account::new(self.settings.keep_requests));
@@ -106,6 +116,7 @@ impl SimulatorBuilder {
                 faults: Mutex::default(),
                 cache: PrefixCache::default(),
                 kept: KeptResponses::default(),
+                stored: Stored::default(),
                 requests: AtomicU64::new(0),
             }),
         }
@@ -127,6 +138,7 @@ impl Simulator {
             crlf: false,
             keep_requests: 1_000,
             fault_of: None,
+            copyist: None,
         };
         SimulatorBuilder { vendor, settings }
     }

@@ -105,6 +105,7 @@ fn bodies_of_every_shape_are_sorted() {
         (Protocol::OpenAiChat, 500, "upstream connect error"),
         (Protocol::OpenAiChat, 400, r#"{"error":"Specified model not found"}"#),
         (Protocol::OpenAiChat, 401, r#"{"detail":"Invalid API Key"}"#),
+        (Protocol::OpenAiChat, 422, r#"{"id":"1","message":"property 'n' is unsupported"}"#),
         (
             Protocol::OpenAiChat,
             429,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use weighbridge_catalogue::{AuthStyle, presets};
+use weighbridge_pipeline::settings::NativeCalls;
 use weighbridge_units::Protocol;
 use weighbridge_upstream::HttpVersion;
 
@@ -34,6 +35,8 @@ pub(crate) struct Provider {
     pub(crate) limits: Rates,
     pub(crate) budgets: Budgets,
     pub(crate) labels: Pairs,
+    pub(crate) native: Given<NativeCalls>,
+    pub(crate) native_paths: Given<Vec<Said<String>>>,
 }
 
 /// How a provider is connected to.
@@ -86,8 +89,21 @@ impl Provider {
             limits: limits.map(|table| Rates::read(reader, &table)).unwrap_or_default(),
             budgets: budgets(reader, table),
             labels: reader.pairs(table, "labels"),
+            native: reader.choice(table, "native", &NATIVE),
+            native_paths: reader.list(table, "native_paths", native_path),
         }
     }
+}
+
+const NATIVE: [(&str, NativeCalls); 3] =
+    [("metered", NativeCalls::Metered), ("unmetered", NativeCalls::Unmetered), ("off", NativeCalls::Off)];
+
+/// A path below the base URL: escapes would be compared as they stand.
+fn native_path(text: &str) -> Result<String, Mismatch> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/:@".contains(&b);
+    let fits =
+        text.starts_with('/') && text.bytes().all(plain) && !text.contains("//") && !text.contains("..");
+    if fits { Ok(text.to_owned()) } else { Err(Mismatch::new("a path below the base URL, such as /files")) }
 }
 
 /// The protocols that a provider can be called in: some preset says how. Others are translated only.

@@ -23,8 +23,8 @@ use weighbridge_cache::{
 use weighbridge_catalogue::{PathTemplate, Spoken};
 use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
-    FailoverSettings, HealthSettings, ProviderCredential, ProviderSettings, RouteSettings, Settings,
-    StrategySettings, TargetSettings, Timeouts,
+    FailoverSettings, HealthSettings, NativeCalls, ProviderCredential, ProviderSettings, RouteSettings,
+    Settings, StrategySettings, TargetSettings, Timeouts,
 };
 use weighbridge_pipeline::{AnswerBody, Env, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
@@ -284,7 +284,7 @@ pub(crate) fn start() -> Timestamp {
 /// Reads an answer to its end.
 pub(crate) async fn read(response: http::Response<AnswerBody>) -> Answer {
     let (head, body) = response.into_parts();
-    let Ok(body) = body.collect().await;
+    let body = body.collect().await.unwrap();
     Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() }
 }
 
@@ -382,6 +382,8 @@ fn provider(name: &str, base_url: &str) -> ProviderSettings {
         limits: Limits::NONE,
         budgets: Vec::new(),
         labels: Labels::default(),
+        native: NativeCalls::default(),
+        native_paths: Vec::new(),
     }
 }
 

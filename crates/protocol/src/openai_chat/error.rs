@@ -1,8 +1,8 @@
 //! Error bodies: <https://platform.openai.com/docs/guides/error-codes>.
 //!
 //! `{"error": {"message", "type", "param", "code"}}`. Others on this route answer `{"error": "text"}`
-//! (xAI, Venice), `{"object": "error", "message", …}` or `{"detail": "text"}` (Mistral), and numbers
-//! where a code should be a string (llama.cpp, OpenRouter).
+//! (xAI, Venice), `{"object": "error", "message", …}` or `{"detail": "text"}` (Mistral), `{"message": "text"}`
+//! (Cohere), and numbers where a code should be a string (llama.cpp, OpenRouter).
 
 use std::borrow::Cow;
 
@@ -36,7 +36,13 @@ pub fn read(raw: Raw<'_>) -> Option<ErrorParts<'_>> {
     if fields.offer::<Cow<'_, str>>("object").as_deref() == Some("error") {
         return Some(parts(fields));
     }
-    let detail = fields.offer::<Raw<'_>>("detail").filter(|_| raw.get("choices").is_none())?;
+    if raw.get("choices").is_some() {
+        return None;
+    }
+    let Some(detail) = fields.offer::<Raw<'_>>("detail") else {
+        let parts = parts(fields);
+        return parts.message.is_some().then_some(parts);
+    };
     let message = detail.str().unwrap_or(Cow::Borrowed(detail.text()));
     Some(ErrorParts { message: Some(message), ..ErrorParts::default() })
 }

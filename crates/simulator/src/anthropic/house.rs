@@ -122,7 +122,7 @@ pub(crate) const fn id_mark(house: House) -> &'static str {
     match house {
         House::Vertex => "vrtx_01",
         House::Bedrock => "bdrk_01",
-        House::Maker | House::Azure => "01",
+        House::Maker | House::Azure | House::Copyist(_) => "01",
     }
 }
 

@@ -5,6 +5,7 @@ mod ask;
 mod embed;
 pub(crate) mod refusal;
 mod rules;
+mod stored;
 
 use std::sync::OnceLock;
 
@@ -19,6 +20,7 @@ use crate::{Vendor, price};
 pub(crate) use answer::{CREATED, ERROR_FRAME, MALFORMED_FRAME, frames, whole};
 pub(crate) use ask::{cached_prefix, image_tokens};
 pub(crate) use embed::embed;
+pub(crate) use stored::{Call as StoredCall, Stored, Told};
 
 /// Checks a body as the API does, and reads what it asks for.
 pub(crate) fn read(body: &Value, cache: &PrefixCache) -> Result<Ask, Refusal> {

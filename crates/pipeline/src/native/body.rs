@@ -1,0 +1,71 @@
+//! The answer of a native call, piece by piece as it comes.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use weighbridge_routing::FailureCause;
+use weighbridge_units::{AttemptOutcome, ErrorClass};
+
+use super::call::Flight;
+use crate::answer::BrokenAnswer;
+use crate::draft::Draft;
+use crate::upstream::{Piece, StreamFailure, Upstream};
+
+/// The body of a native call's answer. Its end is the end of the call, and of the request's record.
+pub(crate) struct NativeBody {
+    upstream: Upstream,
+    flight: Option<Flight>,
+    draft: Option<Draft>,
+}
+
+impl NativeBody {
+    pub(super) fn new(upstream: Upstream, flight: Flight) -> Self {
+        Self { upstream, flight: Some(flight), draft: None }
+    }
+
+    /// Takes the record over.
+    pub(super) fn adopt(&mut self, draft: Draft) {
+        self.draft = Some(draft);
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenAnswer>>> {
+        loop {
+            match std::task::ready!(self.upstream.poll_piece(cx)) {
+                Piece::Data(piece) => return Poll::Ready(Some(Ok(piece))),
+                Piece::Silence => {}
+                Piece::End => {
+                    self.end(AttemptOutcome::Success, None, None);
+                    return Poll::Ready(None);
+                }
+                Piece::Failed(failure) => {
+                    let (outcome, class, cause) = match failure {
+                        StreamFailure::TimedOut(limit) => {
+                            (AttemptOutcome::TimedOut, ErrorClass::Timeout, FailureCause::TimedOut(limit))
+                        }
+                        StreamFailure::Broken => {
+                            (AttemptOutcome::FailedMidStream, ErrorClass::Server, FailureCause::Broken)
+                        }
+                    };
+                    self.end(outcome, Some(class), Some(&cause));
+                    return Poll::Ready(Some(Err(BrokenAnswer)));
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, outcome: AttemptOutcome, class: Option<ErrorClass>, cause: Option<&FailureCause>) {
+        if let Some(flight) = self.flight.take() {
+            flight.end(outcome, class, cause, self.draft.as_mut());
+        }
+        self.draft = None;
+    }
+}
+
+impl Drop for NativeBody {
+    /// The client has left.
+    fn drop(&mut self) {
+        let panics = std::thread::panicking();
+        let outcome = if panics { AttemptOutcome::Crashed } else { AttemptOutcome::ClientLeft };
+        self.end(outcome, None, None);
+    }
+}

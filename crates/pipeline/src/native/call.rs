@@ -1,0 +1,385 @@
+//! One native call: reserved, sent, and ended once.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body::Body;
+use weighbridge_access::{Admission, AttemptClaim, AttemptMoney};
+use weighbridge_ledger::{
+    Billing, EndFacts, LedgerError, Name, Refusal as LedgerRefusal, Reservation, Reserve,
+};
+use weighbridge_records::AttemptRecord;
+use weighbridge_routing::{FailureCause, Pick, Plan, Sent, TimeLimit};
+use weighbridge_translate::decode_error;
+use weighbridge_transport::{ByteStream, Consumed, Rope, Transport, TransportError};
+use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, NanoUsd, Provenance};
+
+use super::body::NativeBody;
+use super::{MODEL, NativePath, Why, headers, upload};
+use crate::attempt::{error, for_client, retry_after, upstream_error};
+use crate::attempt_timer::AttemptTimer;
+use crate::budgets::Counting;
+use crate::compiled::{Compiled, Deployment, Proof, Provider};
+use crate::draft::Draft;
+use crate::exchange::Place;
+use crate::jobs::settle_soon;
+use crate::outbound::{self, ATTEMPT_ID};
+use crate::own_keys::{Lent, OwnKey, Used};
+use crate::pipeline::Core;
+use crate::read_body::read_body;
+use crate::receive::Authenticated;
+use crate::refusal::Refusal;
+use crate::respond;
+use crate::settings::NativeCalls;
+use crate::upstream::{StreamFailure, Upstream};
+
+/// How far beyond the call's own time limit its intent is left open.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
+
+/// Reserves and sends a call; gives the answer's head, with its body to come.
+pub(super) async fn send<B>(
+    caller: Authenticated,
+    settings: &Compiled,
+    path: &NativePath,
+    place: Place,
+    body: B,
+    draft: &mut Draft,
+    transport: &dyn Transport,
+) -> Result<Response<NativeBody>, Refusal>
+where
+    B: Body<Data = Bytes>,
+{
+    let core = Arc::clone(&draft.core);
+    let named = draft.record.model.strip_prefix("native/").map(|provider| format!("{provider}/{MODEL}"));
+    let route = named.and_then(|name| settings.route(&name)).ok_or(Refusal::Internal)?;
+    let deployment = route.deployments.first().ok_or(Refusal::Internal)?;
+    let provider = &deployment.provider;
+    let mut admission = caller.admission(&route, 0, draft)?;
+    let lent = Lent::of(&core.shelf.load(), &caller.principal, &route);
+    let mut plan = Plan::new(Arc::clone(&route.route));
+    if let Some(lent) = &lent {
+        plan = plan.with_own_keys(lent.pools());
+    }
+    let pick = plan.next(core.env.monotonic(), core.env.random()).ok_or_else(|| {
+        upstream_error(error(ErrorClass::Overloaded, 503, "The provider is not available at the moment."))
+    })?;
+    let used = Used::picked(lent.as_ref(), &pick, provider)?;
+    let model = draft.record.model.clone();
+    let question = super::question(&caller, draft, &model);
+    let counting = super::counting(&question, &caller, settings, provider, used.billing().book());
+    let is_free = super::makes_nothing(&caller.head.method);
+    let must_be_priced =
+        provider.native != NativeCalls::Unmetered && super::must_be_priced(&counting, &caller);
+    if !is_free && must_be_priced {
+        return super::refuse(Why::Unpriced { provider: provider.name.clone() });
+    }
+
+    let most = settings.limits.native_bytes;
+    if body.size_hint().lower() > most {
+        return Err(upload::too_large(most));
+    }
+    let mut pumped = None;
+    let rope = if body.is_end_stream() {
+        Rope::new()
+    } else if is_signed(provider, &used) {
+        // A signature is over the whole body.
+        Rope::from(read_body(body, settings.limits.body_bytes, settings.limits.body_time).await?)
+    } else {
+        let length = body.size_hint().exact();
+        let (pump, reading) = upload::pair();
+        pumped = Some((pump, body));
+        Rope::streamed(reading, length)
+    };
+
+    let target = (used.billing() == Billing::Platform).then_some(&deployment.limits);
+    let now = core.env.monotonic();
+    let money = AttemptMoney::at_cost(NanoUsd::ZERO);
+    let claimed = match core.fleet.as_ref().filter(|_| admission.is_limited(target)) {
+        Some(fleet) => Box::pin(admission.attempt_among(fleet, target, money, now)).await,
+        None => admission.attempt(target, money, now),
+    };
+    let mut claim = claimed.map_err(Refusal::Limit)?;
+    admission.adopt(&mut claim);
+    let attempt = AttemptId::new(core.env.now(), core.env.random_wide());
+    let reservation = match is_free {
+        true => None,
+        false => Some(reserve(&core, &caller, deployment, used.billing(), attempt, &counting).await?),
+    };
+    drop(counting);
+
+    let uri = path.uri(provider.base_url()).ok_or(Refusal::Internal)?;
+    let request = request(&caller, provider, &used, uri, attempt, rope);
+    let about = format!("{} {}", caller.head.method, path.path().chars().take(200).collect::<String>());
+    tracing::debug!(provider = &*provider.name, about, "a native call");
+    draft.record.tags = caller.attributes.tags.into_pairs();
+    draft.record.tags.push((MODEL.into(), about.into()));
+    draft.record.end_user = caller.attributes.user;
+    let protocol = deployment.addresses().first().map_or(draft.record.client_protocol, |it| it.protocol);
+    let started = draft.offset(core.env.monotonic());
+    let mut record = AttemptRecord::new(attempt, provider.name.clone(), MODEL.into(), protocol, started);
+    record.own_key = used.own().and_then(OwnKey::id).map(|id| id.to_string().into());
+    let flight = Flight {
+        record,
+        reservation,
+        claim,
+        admission,
+        pick: Some(pick),
+        core: Arc::clone(&core),
+        _place: place,
+    };
+    let mut waiting = Waiting { flight: Some(flight), draft };
+
+    let timeouts = provider.timeouts;
+    let sending = transport.send(request, timeouts.connect);
+    let within = settings.limits.body_time;
+    let sent =
+        tokio::time::timeout(timeouts.total, exchange(sending, pumped, most, within, timeouts.first_byte));
+    let response = match sent.await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(failure))) => return Err(waiting.not_sent(&failure)),
+        Ok(Err(Unanswered::Refused(refusal))) => {
+            waiting.end(AttemptOutcome::FailedBeforeOutput, None, None);
+            return Err(refusal);
+        }
+        Ok(Err(Unanswered::Late)) => return Err(waiting.timed_out(TimeLimit::FirstByte)),
+        Err(_) => return Err(waiting.timed_out(TimeLimit::Total)),
+    };
+    let (head, body) = response.into_parts();
+    let status = head.status.as_u16();
+    waiting.head_came(status);
+    if matches!(status, 401 | 403) {
+        let class = decode_error(protocol, status, b"").class;
+        waiting.failed(&FailureCause::Status { class, retry_after: None }, class);
+        let own = used.own().and_then(|own| own.refused(provider, class, status));
+        return Err(own.unwrap_or_else(|| upstream_error(for_client(error(class, status, "")))));
+    }
+    if head.status.is_client_error() || head.status.is_server_error() {
+        let class = decode_error(protocol, status, b"").class;
+        waiting.judge(&FailureCause::Status { class, retry_after: retry_after(&head.headers) }, class);
+    }
+    let mut timer = AttemptTimer::start(timeouts, false);
+    timer.piece_came();
+    let flight = waiting.flight.take().ok_or(Refusal::Internal)?;
+    let mut response = Response::new(NativeBody::new(Upstream::new(body, timer), flight));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = headers::down(&head.headers);
+    respond::write_provider(response.headers_mut(), provider.shown.clone());
+    Ok(response)
+}
+
+fn is_signed(provider: &Provider, used: &Used) -> bool {
+    let Used::Platform(at) = used else { return false };
+    matches!(provider.credentials.get(*at).map(|credential| &credential.proof), Some(Proof::Signature(_)))
+}
+
+/// The request: what the gateway sends to the provider anyway, and what passes of the client's.
+fn request(
+    caller: &Authenticated,
+    provider: &Provider,
+    used: &Used,
+    uri: http::Uri,
+    attempt: AttemptId,
+    rope: Rope,
+) -> Request<Rope> {
+    let mut request = outbound::call(provider, used, uri, None, rope);
+    *request.method_mut() = caller.head.method.clone();
+    let onto = request.headers_mut();
+    // It is the client's to say what it sends.
+    onto.remove(header::CONTENT_TYPE);
+    headers::up(&caller.head.headers, onto);
+    if let Ok(id) = HeaderValue::try_from(attempt.to_string()) {
+        onto.insert(ATTEMPT_ID, id);
+    }
+    request
+}
+
+/// The intent: nothing is dispatched that the ledger does not know of.
+async fn reserve(
+    core: &Core,
+    caller: &Authenticated,
+    deployment: &Deployment,
+    billing: Billing,
+    attempt: AttemptId,
+    counting: &[Counting<'_>],
+) -> Result<Reservation, Refusal> {
+    let at = core.env.now();
+    let (payer, credit_limit) = caller.principal.payer();
+    let command = Reserve {
+        attempt,
+        at,
+        expires: at + deployment.provider.timeouts.total + EXPIRY_MARGIN,
+        key: caller.principal.key().id,
+        tenant: Name::new(payer.shared()),
+        provider: deployment.provider.ledger_name.clone(),
+        model: deployment.ledger_name.clone(),
+        price_version: core.prices.load().version.clone(),
+        billing,
+        amount: NanoUsd::ZERO,
+        tokens: 0,
+        credit_limit,
+        claim: None,
+        holds: counting.iter().map(Counting::hold).collect(),
+        estimate: NanoUsd::ZERO,
+    };
+    core.ledger.reserve(command).await.map_err(|refused| match refused {
+        LedgerError::Refused(LedgerRefusal::Budget { account, available, .. }) => {
+            let full = counting.iter().find(|counting| counting.account == account);
+            let reset = full.and_then(|full| full.window.end).map(|end| at.until(end));
+            Refusal::Budget { measure: account.measure(), available, reset }
+        }
+        LedgerError::Refused(LedgerRefusal::Wallet { available, .. }) => Refusal::Wallet { available },
+        LedgerError::Full { .. } => Refusal::Overloaded,
+        error => {
+            tracing::error!(%error, "a reservation failed, so nothing was sent");
+            Refusal::LedgerUnavailable
+        }
+    })
+}
+
+/// Why there is no head of an answer.
+enum Unanswered {
+    /// Something is wrong with the client's body.
+    Refused(Refusal),
+    /// Nothing came for too long once all was sent.
+    Late,
+}
+
+/// Sends while the body is pumped, and then waits.
+async fn exchange<B>(
+    mut sending: impl Future<Output = Result<Response<ByteStream>, TransportError>> + Unpin,
+    pumped: Option<(upload::Pump, B)>,
+    most: u64,
+    within: Duration,
+    first_byte: Duration,
+) -> Result<Result<Response<ByteStream>, TransportError>, Unanswered>
+where
+    B: Body<Data = Bytes>,
+{
+    if let Some((pump, body)) = pumped {
+        let pumping = pin!(pump.run(body, most, within));
+        tokio::select! {
+            biased;
+            head = &mut sending => return Ok(head),
+            done = pumping => done.map_err(Unanswered::Refused)?,
+        }
+    }
+    tokio::time::timeout(first_byte, sending).await.map_err(|_| Unanswered::Late)
+}
+
+/// A call that may be under way. It is ended once, also when it is dropped.
+pub(super) struct Flight {
+    record: AttemptRecord,
+    /// `None` for calls that make nothing.
+    reservation: Option<Reservation>,
+    claim: AttemptClaim,
+    admission: Admission,
+    /// Until health knows how it went.
+    pick: Option<Pick>,
+    core: Arc<Core>,
+    _place: Place,
+}
+
+impl Flight {
+    /// Ends it, and notes it in the record of its request.
+    pub(super) fn end(
+        self,
+        outcome: AttemptOutcome,
+        class: Option<ErrorClass>,
+        cause: Option<&FailureCause>,
+        draft: Option<&mut Draft>,
+    ) {
+        let Self { mut record, reservation, claim, admission, pick, core, .. } = self;
+        let now = core.env.monotonic();
+        if let Some(pick) = pick {
+            match (cause, outcome) {
+                (Some(cause), _) => pick.failed(cause, now),
+                (None, AttemptOutcome::Success) => pick.succeeded(now),
+                (None, _) => drop(pick),
+            }
+        }
+        // An answer with an error status was passed on whole, and is a failure all the same.
+        let has_failed = record.error.is_some() && outcome == AttemptOutcome::Success;
+        record.outcome = if has_failed { AttemptOutcome::FailedBeforeOutput } else { outcome };
+        record.error = class.or(record.error);
+        claim.settle(0, NanoUsd::ZERO, NanoUsd::ZERO, now);
+        admission.true_up(0, now);
+        let Some(reservation) = reservation else { return };
+        reservation.end(EndFacts {
+            outcome: record.outcome,
+            provenance: Provenance::Estimated,
+            reason: Name::new("unmetered"),
+            ..EndFacts::not_dispatched(core.env.now())
+        });
+        if core.ledger.wants_flush() {
+            settle_soon(&core);
+        }
+        if let Some(draft) = draft {
+            record.ended_us = draft.offset(now);
+            draft.record.attempts.push(record);
+        }
+    }
+}
+
+/// A call whose answer has not begun.
+struct Waiting<'a> {
+    flight: Option<Flight>,
+    draft: &'a mut Draft,
+}
+
+impl Waiting<'_> {
+    fn head_came(&mut self, status: u16) {
+        if let Some(flight) = &mut self.flight {
+            let now = self.draft.offset(flight.core.env.monotonic());
+            flight.record.status = Some(status);
+            flight.record.first_byte_us = Some(now);
+            self.draft.waited += Duration::from_micros(now.saturating_sub(flight.record.started_us));
+        }
+    }
+
+    /// The provider answered with an error, which is passed on.
+    fn judge(&mut self, cause: &FailureCause, class: ErrorClass) {
+        if let Some(flight) = &mut self.flight {
+            flight.record.error = Some(class);
+            if let Some(pick) = flight.pick.take() {
+                pick.failed(cause, flight.core.env.monotonic());
+            }
+        }
+    }
+
+    fn end(&mut self, outcome: AttemptOutcome, class: Option<ErrorClass>, cause: Option<&FailureCause>) {
+        if let Some(flight) = self.flight.take() {
+            flight.end(outcome, class, cause, Some(self.draft));
+        }
+    }
+
+    fn failed(&mut self, cause: &FailureCause, class: ErrorClass) {
+        self.end(AttemptOutcome::FailedBeforeOutput, Some(class), Some(cause));
+    }
+
+    fn not_sent(&mut self, failure: &TransportError) -> Refusal {
+        tracing::debug!(%failure, "a native call did not reach an answer");
+        let sent = if failure.consumed == Consumed::No { Sent::No } else { Sent::Maybe };
+        self.failed(&FailureCause::Transport { sent }, ErrorClass::Server);
+        upstream_error(error(
+            ErrorClass::Server,
+            502,
+            "The provider cannot be reached, or closed the connection.",
+        ))
+    }
+
+    fn timed_out(&mut self, limit: TimeLimit) -> Refusal {
+        self.end(AttemptOutcome::TimedOut, Some(ErrorClass::Timeout), Some(&FailureCause::TimedOut(limit)));
+        upstream_error(StreamFailure::TimedOut(limit).to_api_error())
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let panics = std::thread::panicking();
+        let outcome = if panics { AttemptOutcome::Crashed } else { AttemptOutcome::ClientLeft };
+        self.end(outcome, None, None);
+    }
+}

@@ -1,0 +1,77 @@
+//! A client's body on its way to a provider, a few pieces of it in memory at a time.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+use weighbridge_transport::{ByteStream, Phase, TransportError};
+
+use crate::refusal::Refusal;
+
+/// Pieces that may wait.
+const WAITING: usize = 4;
+
+/// What the pump says: a piece, or that it was the last.
+type Said = Option<Bytes>;
+
+/// The end at which a provider's connection reads. Where nobody says that the last piece was sent, it breaks off.
+struct Reading(mpsc::Receiver<Said>);
+
+impl Body for Reading {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        Poll::Ready(match std::task::ready!(self.0.poll_recv(cx)) {
+            Some(Some(piece)) => Some(Ok(Frame::data(piece))),
+            Some(None) => None,
+            None => Some(Err(TransportError::new(Phase::Body, "the client's body broke off"))),
+        })
+    }
+}
+
+/// The end that a client's body is pumped into.
+pub(super) struct Pump(mpsc::Sender<Said>);
+
+pub(super) fn pair() -> (Pump, ByteStream) {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    (Pump(sender), Box::pin(Reading(receiver)))
+}
+
+impl Pump {
+    /// Pumps a body of at most `most` bytes, none of whose pieces may take longer than `within`. Done as well where
+    /// nobody reads any more.
+    pub(super) async fn run<B>(self, body: B, most: u64, within: Duration) -> Result<(), Refusal>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let mut body = pin!(body);
+        let mut sent = 0_u64;
+        loop {
+            let frame = tokio::time::timeout(within, body.frame()).await.map_err(|_| Refusal::BodyTooSlow)?;
+            let Some(frame) = frame else { break };
+            let Ok(piece) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
+            sent = sent.saturating_add(piece.len() as u64);
+            if sent > most {
+                return Err(too_large(most));
+            }
+            if self.0.send(Some(piece)).await.is_err() {
+                return Ok(());
+            }
+        }
+        // Nobody reads any more: so be it.
+        let _ = self.0.send(None).await;
+        Ok(())
+    }
+}
+
+pub(super) fn too_large(most: u64) -> Refusal {
+    Refusal::BodyTooLarge { limit: usize::try_from(most).unwrap_or(usize::MAX) }
+}
