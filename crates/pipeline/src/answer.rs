@@ -71,8 +71,8 @@ impl AnswerBody {
     }
 
     /// The answer of a native call.
-    pub(crate) fn native(body: NativeBody) -> Self {
-        Self::of(Kind::Native(Box::new(body)))
+    pub(crate) const fn native(body: Box<NativeBody>) -> Self {
+        Self::of(Kind::Native(body))
     }
 
     const fn of(kind: Kind) -> Self {

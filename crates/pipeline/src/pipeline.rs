@@ -371,7 +371,7 @@ pub(crate) enum Served {
     /// The gateway answers by itself.
     Answer(http::Response<AnswerBody>),
     /// A provider answers, with a body that is still to come.
-    Native(http::Response<native::NativeBody>),
+    Native(http::Response<Box<native::NativeBody>>),
 }
 
 async fn serve<B>(

@@ -48,7 +48,7 @@ pub(super) async fn send<B>(
     body: B,
     draft: &mut Draft,
     transport: &dyn Transport,
-) -> Result<Response<NativeBody>, Refusal>
+) -> Result<Response<Box<NativeBody>>, Refusal>
 where
     B: Body<Data = Bytes>,
 {
@@ -163,7 +163,7 @@ where
     let mut timer = AttemptTimer::start(timeouts, false);
     timer.piece_came();
     let flight = waiting.flight.take().ok_or(Refusal::Internal)?;
-    let mut response = Response::new(NativeBody::new(Upstream::new(body, timer), flight));
+    let mut response = Response::new(Box::new(NativeBody::new(Upstream::new(body, timer), flight)));
     *response.status_mut() = head.status;
     *response.headers_mut() = headers::down(&head.headers);
     respond::write_provider(response.headers_mut(), provider.shown.clone());

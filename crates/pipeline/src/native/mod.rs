@@ -149,7 +149,7 @@ where
 
 /// Hands the record of a native call over to its answer, with which it ends.
 pub(crate) fn with_record(
-    response: Response<NativeBody>,
+    response: Response<Box<NativeBody>>,
     mut draft: Draft,
 ) -> Response<crate::answer::AnswerBody> {
     draft.answered(response.status().as_u16());

@@ -158,7 +158,7 @@ impl Copyist {
     pub(crate) fn error(&self, refusal: &Refusal) -> Value {
         let Refusal { status, kind, message, param, .. } = refusal;
         match self.errors {
-            Errors::OpenAi => return crate::openai::refusal::body(refusal),
+            Errors::OpenAi => crate::openai::refusal::body(refusal),
             Errors::Pydantic if refusal.details.is_empty() => {
                 json!({"object": "error", "message": message, "type": kind, "param": null, "code": "1000"})
             }

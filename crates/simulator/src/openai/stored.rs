@@ -140,10 +140,7 @@ fn part(headers: &HeaderMap, body: &Bytes, name: &str) -> Option<Bytes> {
     let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let boundary =
         kind.strip_prefix("multipart/form-data;")?.trim().strip_prefix("boundary=")?.trim_matches('"');
-    let find = |text: &[u8], from: usize| {
-        let rest = body.get(from..)?;
-        rest.windows(text.len()).position(|window| window == text).map(|at| from + at)
-    };
+    let find = |text: &[u8], from: usize| memchr::memmem::find(body.get(from..)?, text).map(|at| from + at);
     let mark = format!("--{boundary}");
     let mut from = 0;
     while let Some(start) = find(mark.as_bytes(), from) {
