@@ -98,6 +98,7 @@ impl Exchange {
             body: self.body.clone(),
             media: self.media.clone(),
             loss_policy: self.loss_policy,
+            demands: self.demands.clone(),
             deadline: self.deadline,
             carried_out: None,
             wants_trailers: false,

@@ -12,22 +12,19 @@ use weighbridge_access::{
 };
 use weighbridge_catalogue::{AuthStyle, ModelInfo, PathTemplate, PromptCacheInfo, Spoken, Traits, near};
 use weighbridge_ledger::Name;
+use weighbridge_protocol::Dialect;
 use weighbridge_protocol::openai_chat::Quirks;
-use weighbridge_protocol::{Addressed, Dialect, EmbeddingsProtocol};
 use weighbridge_routing::{
     Availability, Headroom, Health, HealthPolicy, KeyPool, Labels, LeastBusy, LeastLatency, LowestCost,
     Random, RetryBudget, RetryPolicy, Route, RouteParts, Rule, Split, Sticky, Strategy, Target,
     WeightedRoundRobin, stable_hash,
 };
-use weighbridge_translate::StreamForm;
 use weighbridge_transport::{Issued, QueryKey, Signer};
 use weighbridge_units::{Features, Monotonic, Protocol};
 
 use crate::counters::Counters;
-use crate::endpoint::Inference;
 use crate::hedge::Hedging;
 use crate::markups::Markups;
-use crate::native::NativePath;
 use crate::pipeline::PipelineError;
 use crate::rules;
 use crate::settings::{
@@ -77,7 +74,7 @@ pub(crate) struct Provider {
     pub(crate) shown: Option<HeaderValue>,
     pub(crate) ledger_name: Name,
     /// What it speaks, best first.
-    spoken: Vec<Spoken>,
+    pub(crate) spoken: Vec<Spoken>,
     base_url: String,
     pub(crate) auth: AuthStyle,
     pub(crate) credentials: Vec<Credential>,
@@ -634,39 +631,6 @@ impl Provider {
     /// The address that paths are below, without slash at its end.
     pub(crate) fn base_url(&self) -> &str {
         &self.base_url
-    }
-
-    /// The path of that address, without slash at its end.
-    pub(crate) fn base_path(&self) -> &str {
-        let authority = self.base_url.find("://").map_or(0, |at| at + 3);
-        let rest = self.base_url.get(authority..).unwrap_or_default();
-        rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
-    }
-
-    /// The inference call at a path of this provider's, if the gateway serves it to clients: what is answered there is
-    /// metered. Bedrock's answers are framed as no client's protocol is.
-    pub(crate) fn inference_at(&self, path: &NativePath) -> Option<Inference> {
-        let served =
-            self.spoken.iter().filter(|it| it.protocol.is_clients() && it.dialect != Dialect::Bedrock);
-        served.into_iter().find_map(|spoken| {
-            let openai = matches!(spoken.protocol, Protocol::OpenAiChat);
-            let vectors = spoken.path.before(&["/chat/completions"]).filter(|_| openai);
-            if vectors.is_some_and(|root| path.path() == format!("{}/embeddings", root.as_str())) {
-                return Some(Inference::vectors(EmbeddingsProtocol::OpenAi));
-            }
-            let whole = spoken.path.model_in(path.path()).map(|model| (model, false));
-            let (model, stream) =
-                whole.or_else(|| spoken.stream_path.model_in(path.path()).map(|model| (model, true)))?;
-            let in_path = model.is_some();
-            let form = match spoken.protocol {
-                Protocol::GeminiGenerateContent if stream && !path.asks("alt", "sse") => {
-                    StreamForm::JsonArray
-                }
-                _ => StreamForm::Events,
-            };
-            let addressed = Addressed { model, stream: in_path.then_some(stream) };
-            Some(Inference { addressed, form, ..Inference::plain(spoken.protocol) })
-        })
     }
 
     fn address(&self, spoken: &Spoken, model: &str) -> Result<Address, String> {

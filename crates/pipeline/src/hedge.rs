@@ -163,11 +163,11 @@ pub(crate) async fn race(
         return match attempted {
             Attempted::Ready(ready) => Attempted::Answered(ready.answer(request, track.settings)),
             Attempted::Failed(failed) => {
-                let Failed { exchange, pick, cause, refusal } = *failed;
+                let Failed { exchange, pick, cause, refusal, renewed } = *failed;
                 drop(exchange);
                 request.gather();
                 request.draft.presence.at_provider(false);
-                Attempted::Failed(Box::new(Failed { exchange: request, pick, cause, refusal }))
+                Attempted::Failed(Box::new(Failed { exchange: request, pick, cause, refusal, renewed }))
             }
             Attempted::Answered(_) => Attempted::Answered(respond::internal()),
         };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | which provider, and which of its paths | `path.rs` |
 //! | may this key, and can a budget bear it | here |
+//! | is it a call that is served anyway | `known.rs` |
 //! | what passes of the heads | `headers.rs` |
 //! | the body on its way up, piece by piece | `upload.rs` |
 //! | the attempt, from its reservation to its end | `call.rs` |
@@ -18,6 +19,7 @@
 mod body;
 mod call;
 mod headers;
+mod known;
 mod path;
 mod upload;
 
