@@ -47,12 +47,6 @@ impl Observed {
         self.first_token.median(now)
     }
 
-    /// The time within which that share of streamed answers, in percent, began: of at most 32 of the last minute, so
-    /// that what is above 96 is their longest.
-    pub fn first_token_percentile(&self, percent: u32, now: Monotonic) -> Option<Duration> {
-        self.first_token.percentile(percent, now)
-    }
-
     /// What is left of the rate limits after a request of so many tokens, in millionths of the limit that has least
     /// left; 0 where the request does not fit, `None` where the provider has told of no limit lately.
     pub fn headroom(&self, tokens: u64, now: Monotonic) -> Option<u32> {

@@ -3,14 +3,12 @@ use std::time::Duration;
 
 use weighbridge_units::Monotonic;
 
-/// How many durations are remembered.
-const SAMPLES: usize = 32;
-/// How many of the latest the median is of: it turns with the ninth that is different.
-const MEDIAN_OF: usize = 16;
+/// How many durations are remembered: the median turns with the ninth that is different.
+const SAMPLES: usize = 16;
 /// How long each is remembered, in seconds: what is not used for that long is unknown again, and worth a try.
 const MEMORY: u32 = 60;
 
-/// The latest durations of something, and the median of the very latest.
+/// The latest durations of something, and their median.
 ///
 /// Whoever adds one pays for the median, so that decisions only load it.
 #[derive(Default)]
@@ -28,34 +26,22 @@ impl Recent {
         if let Some(sample) = self.samples.get(at) {
             sample.store(packed(duration, now), Ordering::Relaxed);
         }
-        if let Some(median) = self.of_latest(MEDIAN_OF, 50, now) {
-            self.median.store(packed(median, now), Ordering::Relaxed);
+        let (mut known, mut count) = ([0_u32; SAMPLES], 0);
+        for sample in &self.samples {
+            let sample = fresh(sample.load(Ordering::Relaxed), now);
+            if let Some((micros, free)) = sample.zip(known.get_mut(count)) {
+                *free = micros;
+                count += 1;
+            }
+        }
+        if let Some(known) = known.get_mut(..count).filter(|known| !known.is_empty()) {
+            let (_, median, _) = known.select_nth_unstable((count - 1) / 2);
+            self.median.store(packed(micros(*median), now), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn median(&self, now: Monotonic) -> Option<Duration> {
         fresh(self.median.load(Ordering::Relaxed), now).map(micros)
-    }
-
-    /// Of all that are remembered, by the nearest rank.
-    pub(crate) fn percentile(&self, percent: u32, now: Monotonic) -> Option<Duration> {
-        self.of_latest(SAMPLES, percent, now)
-    }
-
-    fn of_latest(&self, most: usize, percent: u32, now: Monotonic) -> Option<Duration> {
-        let (mut known, mut count) = ([0_u32; SAMPLES], 0);
-        let added = self.added.load(Ordering::Relaxed);
-        for back in 1..=most {
-            let sample = self.samples.get(added.wrapping_sub(back) % SAMPLES)?;
-            if let Some((micros, free)) = fresh(sample.load(Ordering::Relaxed), now).zip(known.get_mut(count))
-            {
-                *free = micros;
-                count += 1;
-            }
-        }
-        let known = known.get_mut(..count)?;
-        let rank = (count * percent.min(100) as usize).div_ceil(100).saturating_sub(1);
-        (rank < count).then(|| micros(*known.select_nth_unstable(rank).1))
     }
 }
 
@@ -98,14 +84,10 @@ mod tests {
                 recent.note(Duration::from_micros(micros), now);
                 model.push((now, micros));
             }
-            let of_latest = |most, percent: usize| {
-                let mut latest: Vec<u64> = model.iter().rev().take(most)
-                    .filter(|(at, _)| now.since(*at).as_secs() <= u64::from(MEMORY)).map(|(_, micros)| *micros).collect();
-                latest.sort_unstable();
-                Some(Duration::from_micros(latest[(latest.len() * percent).div_ceil(100) - 1]))
-            };
-            prop_assert_eq!(recent.median(now), of_latest(MEDIAN_OF, 50));
-            prop_assert_eq!(recent.percentile(95, now), of_latest(SAMPLES, 95));
+            let mut latest: Vec<u64> = model.iter().rev().take(SAMPLES)
+                .filter(|(at, _)| now.since(*at).as_secs() <= u64::from(MEMORY)).map(|(_, micros)| *micros).collect();
+            latest.sort_unstable();
+            prop_assert_eq!(recent.median(now), Some(Duration::from_micros(latest[(latest.len() - 1) / 2])));
         }
     }
 
@@ -116,7 +98,6 @@ mod tests {
         recent.note(Duration::from_secs(9), START);
         assert_eq!(recent.median(START + Duration::from_secs(60)), Some(Duration::from_secs(9)));
         assert_eq!(recent.median(START + Duration::from_secs(61)), None);
-        assert_eq!(recent.percentile(95, START + Duration::from_secs(61)), None);
         recent.note(Duration::MAX, START);
         assert!(recent.median(START - Duration::from_secs(1)).is_some(), "a clock that was read earlier");
     }
