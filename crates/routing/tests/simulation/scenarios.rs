@@ -31,7 +31,13 @@ fn fair(_: usize, _: u64) -> Weather {
 /// Of a hundred callers, each with twenty conversations that follow each other.
 fn request(number: u64, random: u64) -> Request {
     let caller = random % 100;
-    Request { caller, conversation: (caller << 32) | (number / 1_000), work_percent: 100, is_wrong: false }
+    Request {
+        caller,
+        conversation: (caller << 32) | (number / 1_000),
+        tokens: 1,
+        work_percent: 100,
+        is_wrong: false,
+    }
 }
 
 fn one(strategy: impl Strategy + 'static) -> Vec<Box<dyn Strategy>> {
@@ -132,9 +138,13 @@ pub(crate) fn cases() -> Vec<Case> {
         },
         Case {
             strategy: "headroom",
-            scenario: "rate limits from 60 to 820 a minute, two thirds of all used",
+            scenario: "limits from 120 to 1640 tokens a minute, two thirds used; one request of ten takes 11, others 1",
             world: Scenario {
-                deployments: |at| Deployment { per_minute: Some(60 + 40 * at as u64), ..PLAIN },
+                deployments: |at| Deployment { per_minute: Some(120 + 80 * at as u64), ..PLAIN },
+                request: |number, random| {
+                    let tokens = if number.is_multiple_of(10) { 11 } else { 1 };
+                    Request { tokens, ..request(number, random) }
+                },
                 ..BASE
             },
             strategies: || one(Headroom),

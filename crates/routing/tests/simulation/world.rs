@@ -21,7 +21,7 @@ pub(crate) struct Deployment {
     pub(crate) answer_ms: u64,
     /// How many answers are made at once without getting slower.
     pub(crate) at_once: u64,
-    /// The provider's limit.
+    /// The provider's limit of tokens.
     pub(crate) per_minute: Option<u64>,
     /// What a request costs, in nano-dollars.
     pub(crate) price: i64,
@@ -45,6 +45,8 @@ pub(crate) struct Request {
     pub(crate) caller: u64,
     /// What its prompt begins with.
     pub(crate) conversation: u64,
+    /// What it takes of a limit.
+    pub(crate) tokens: u64,
     /// How much of the usual time it takes.
     pub(crate) work_percent: u64,
     /// It fails anywhere, by its own fault.
@@ -116,7 +118,7 @@ const CACHE: Duration = Duration::from_secs(300);
 struct State {
     deployment: Deployment,
     under_way: u64,
-    /// What is left of its limit, in sixty-millionths of a request: as many come each microsecond as it has per minute.
+    /// What is left of its limit, in sixty-millionths of a token: as many come each microsecond as it has per minute.
     left: u64,
     filled_at: Monotonic,
     remembers: HashMap<u64, Monotonic>,
@@ -125,15 +127,15 @@ struct State {
 const WHOLE: u64 = 60_000_000;
 
 impl State {
-    /// Takes a request out of the limit; whether there was one.
-    fn takes(&mut self, now: Monotonic) -> bool {
+    /// Takes tokens out of the limit; whether there were so many.
+    fn takes(&mut self, tokens: u64, now: Monotonic) -> bool {
         let Some(limit) = self.deployment.per_minute else { return true };
         let gone = now.since(self.filled_at).as_micros() as u64;
         self.left = (self.left + gone * limit).min(limit * WHOLE);
         self.filled_at = now;
-        let has_room = self.left >= WHOLE;
+        let has_room = self.left >= tokens * WHOLE;
         if has_room {
-            self.left -= WHOLE;
+            self.left -= tokens * WHOLE;
         }
         has_room
     }
@@ -141,8 +143,8 @@ impl State {
     fn tells(&self) -> Option<RateLimits> {
         let limit = self.deployment.per_minute?;
         let full = Duration::from_micros((limit * WHOLE - self.left) / limit);
-        let requests = Limit { limit: Some(limit), remaining: self.left / WHOLE, reset: Some(full) };
-        Some(RateLimits { requests: Some(requests), tokens: None })
+        let tokens = Limit { limit: Some(limit), remaining: self.left / WHOLE, reset: Some(full) };
+        Some(RateLimits { requests: None, tokens: Some(tokens) })
     }
 }
 
@@ -212,7 +214,7 @@ impl World<'_> {
         self.outcome.benched |= !route.targets().all(ready);
         let demand = Demand {
             affinity: Some((self.scenario.affinity)(&request)),
-            tokens: 0,
+            tokens: request.tokens,
             costs: self.states.iter().map(|state| Some(NanoUsd::new(state.deployment.price))).collect(),
         };
         let plan = Plan::new(Arc::clone(route)).with_demand(demand);
@@ -232,7 +234,7 @@ impl World<'_> {
             (5, Some(FailureCause::Transport { sent: Sent::No }))
         } else if request.is_wrong {
             (20, Some(status(ErrorClass::BadRequest)))
-        } else if !state.takes(now) {
+        } else if !state.takes(request.tokens, now) {
             self.outcome.rate_limited += 1;
             let retry_after = Some(Duration::from_secs(1));
             (20, Some(FailureCause::Status { class: ErrorClass::RateLimit, retry_after }))
