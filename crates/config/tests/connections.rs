@@ -1,7 +1,5 @@
 //! How providers are connected to.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod fixed;
 
 use fixed::{Fixed, read};

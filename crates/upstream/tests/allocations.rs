@@ -1,8 +1,6 @@
 //! Allocations of one request over HTTP/1.1 on a kept connection: a gate, since each costs time that no profile
 //! shows in one place.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
