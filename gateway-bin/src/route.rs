@@ -98,7 +98,7 @@ fn json_of(explained: &RouteExplanation) -> serde_json::Value {
         "model": explained.model,
         "rules": explained.rules,
         "served_as": explained.route,
-        "strategy": explained.strategy,
+        "strategies": explained.strategies,
         "needs": explained.needs.iter().map(|feature| feature.as_str()).collect::<Vec<_>>(),
         "prompt_tokens": explained.prompt_tokens,
         "demands": explained.demands,
@@ -119,7 +119,7 @@ fn text(explained: &RouteExplanation) -> Vec<String> {
     lines.extend(explained.demands.iter().map(|demanded| format!("demands      {demanded}")));
     lines.extend(explained.rules.iter().map(|rule| format!("rule         {}", rule_text(rule))));
     if !explained.route.is_empty() {
-        lines.push(format!("served as    {}, {}", explained.route, explained.strategy));
+        lines.push(format!("served as    {}, {}", explained.route, explained.strategies.join(", ")));
     }
     for (number, planned) in explained.order.iter().enumerate() {
         let fallback = if planned.is_fallback { ", a fallback" } else { "" };

@@ -49,8 +49,8 @@ pub struct RouteExplanation {
     pub rules: Vec<RuleMatch>,
     /// The model that serves it, after all rules.
     pub route: String,
-    /// The name of the strategy that chooses among equals.
-    pub strategy: &'static str,
+    /// The names of the strategies that choose among equals, one after the other.
+    pub strategies: Vec<&'static str>,
     /// What it needs beside text.
     pub needs: Features,
     /// Tokens of its prompt, estimated.
@@ -115,7 +115,7 @@ pub fn explain_route(
         model: envelope.model.clone(),
         rules: Vec::new(),
         route: String::new(),
-        strategy: "",
+        strategies: Vec::new(),
         needs: needs(protocol, &body, Features::of(&Feature::ALL)),
         prompt_tokens: weighbridge_tokens::estimate(body.bytes().len() as u64),
         demands: Vec::new(),
@@ -139,7 +139,7 @@ pub fn explain_route(
             let route = &steered.route;
             explained.rules = steered.matched;
             explained.route = route.name.as_deref().unwrap_or(&envelope.model).to_owned();
-            explained.strategy = route.route.strategy().name();
+            explained.strategies = route.route.strategies().iter().map(|strategy| strategy.name()).collect();
             explained.demands = steered.demands.iter().map(ToString::to_string).collect();
             steered.refused.or_else(|| {
                 let load = Load {

@@ -16,6 +16,7 @@ use crate::admit::Travelling;
 use crate::attempt::{Attempted, dispatch};
 use crate::departure::read_out;
 use crate::exchange::Place;
+use crate::fit;
 use crate::own_keys::Lent;
 use crate::reserve::reserve;
 use crate::settings::ShadowSettings;
@@ -56,7 +57,10 @@ pub(crate) fn copy(request: &Travelling) -> Option<Travelling> {
         return None;
     }
     let place = Place::take(&shadowing.running, shadowing.settings.most)?;
-    Some(Travelling { exchange: exchange.copy(place), settings: Arc::clone(settings), route: target })
+    let mut exchange = exchange.copy(place);
+    // A copy, too, goes only where everybody demands that it goes.
+    exchange.demands.push(target.require.clone());
+    Some(Travelling { exchange, settings: Arc::clone(settings), route: target })
 }
 
 /// Sends a copy on its way, where its request came to an answer.
@@ -71,6 +75,9 @@ pub(crate) fn send(copy: Option<Travelling>, transport: &Arc<dyn Transport>, sta
 async fn run(copy: Travelling, transport: &dyn Transport) {
     let Travelling { exchange, settings, route } = copy;
     let mut plan = Plan::new(Arc::clone(&route.route));
+    if fit::bar(&mut plan, &exchange, &route).is_some() {
+        return;
+    }
     let Some(pick) = plan.copy(exchange.now(), exchange.core().env.random()) else { return };
     let Some(deployment) = route.deployments.get(pick.target().get()) else { return };
     let Ok(reserved) = reserve(exchange, &settings, &route, deployment, pick, None).await else { return };
