@@ -14,6 +14,7 @@ use weighbridge_pipeline::settings::{
     AffinityBy, FailoverSettings, RouteSettings, StrategyKind, StrategySettings, TargetSettings,
 };
 use weighbridge_records::{RequestRecord, Scope};
+use weighbridge_routing::Labels;
 use weighbridge_units::RequestId;
 use world::{Answer, CHAT, MESSAGES, World, post};
 
