@@ -1,6 +1,6 @@
 //! `weighbridge route explain`: the built binary, a file and a request, and nothing is sent.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write;
 use std::path::Path;

@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weighbridge_routing::Then;
+use weighbridge_routing::{Prompt, Then, classify};
 
 use crate::pipeline::PipelineError;
 use crate::settings::RouteSettings;
 
 /// Checks the rules of all routes.
 pub(crate) fn check(routes: &[RouteSettings]) -> Result<(), PipelineError> {
+    if routes.iter().flat_map(|route| &route.rules).any(|rule| rule.when.reads_text()) {
+        // The classifier sorts its words when it is first asked: that is not for a request to wait for.
+        let _ = classify(&Prompt { user: "What? 什么？", ..Prompt::default() });
+    }
     let by_name: HashMap<&str, &RouteSettings> = routes.iter().map(|route| (&*route.name, route)).collect();
     let mut done = HashMap::new();
     routes.iter().try_for_each(|route| follow(route, &by_name, &mut done))

@@ -168,6 +168,14 @@ fn the_table_of_the_page_is_what_was_measured() {
     assert_eq!(written, table, "WEIGHBRIDGE_REWRITE=1 cargo test -p weighbridge-routing --test classifier");
 }
 
+#[test]
+fn what_says_nothing_is_not_sent_down() {
+    for user in ["", " \n", "…", "!?"] {
+        let guess = classify(&Prompt { user, ..Prompt::default() });
+        assert!(guess.difficulty >= Difficulty::THRESHOLD, "{user:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_guess_is_made_of_anything(user in any::<String>(), system in any::<String>(), bytes in any::<u64>()) {

@@ -169,6 +169,10 @@ fn difficulty(prompt: &Prompt<'_>, scan: &Scan) -> Difficulty {
     points += length(scan.code_bytes, 64) * 40;
     points += length(clamped(prompt.conversation_bytes), 8_192) * 40;
     points += i32::from(prompt.tools) * 60 + i32::from(prompt.media) * 60;
+    if !prompt.user.chars().any(char::is_alphanumeric) {
+        // Nothing was said: what is to be done is not known, and not easy for that.
+        points = points.max(i32::from(Difficulty::THRESHOLD.get()));
+    }
     Difficulty::of(points)
 }
 
