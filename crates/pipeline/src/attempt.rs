@@ -8,9 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, header, response};
 use weighbridge_protocol::bedrock_converse::header::ERROR_TYPE;
 use weighbridge_records::{CandidateScore, CandidateScores, ChoiceRecord, ExcludedTarget};
-use weighbridge_routing::{
-    Choice, DeadEnd, FailureCause, Pick, Plan, Rejection, Scored, Sent, TimeLimit, Verdict,
-};
+use weighbridge_routing::{DeadEnd, FailureCause, Pick, Plan, Rejection, Scored, Sent, TimeLimit, Verdict};
 use weighbridge_stream::{Facts, Framing};
 use weighbridge_translate::bedrock_converse::named_error;
 use weighbridge_translate::{ApiError, decode_error, error_protocol, retry_delay};
@@ -92,7 +90,7 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
             },
         };
         let Some(deployment) = route.deployments.get(pick.target().get()) else { break };
-        keep_decision(&mut exchange, &mut plan, &route);
+        keep_decision(&mut exchange, &plan, &route);
         let reserved = match reserve(exchange, &settings, &route, deployment, pick, lent.as_ref()).await {
             Ok(reserved) => reserved,
             Err(rejected) => {
@@ -154,7 +152,7 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
         }
     }
     let refusal = last_word(refusal, plan.dead_end(exchange.now()));
-    keep_decision(&mut exchange, &mut plan, &route);
+    keep_decision(&mut exchange, &plan, &route);
     respond::refused(exchange, &refusal)
 }
 
@@ -194,15 +192,17 @@ fn last_word(refusal: Option<Refusal>, dead_end: DeadEnd) -> Refusal {
 }
 
 /// Notes how the request was routed.
-pub(crate) fn keep_decision(exchange: &mut Exchange, plan: &mut Plan, route: &ModelRoute) {
-    let record = &mut exchange.draft.record;
-    if let Some(Choice { seed, candidates, scores, .. }) = plan.take_choice() {
-        let score = |Scored { target, score, by }| CandidateScore { position: target.get(), score, by };
-        let scores = scores.into_iter().map(score).collect();
-        let scores = CandidateScores { names: Arc::clone(route.route.names()), scores };
-        record.choice = Some(Box::new(ChoiceRecord { seed, candidates, scores }));
-    }
+pub(crate) fn keep_decision(exchange: &mut Exchange, plan: &Plan, route: &ModelRoute) {
     let decision = plan.decision();
+    let record = &mut exchange.draft.record;
+    if let Some(choice) = decision.choice.as_ref().filter(|_| record.choice.is_none()) {
+        let score =
+            |one: &Scored| CandidateScore { position: one.target.get(), score: one.score, by: one.by };
+        let scores = choice.scores.iter().map(score).collect();
+        let scores = CandidateScores { names: Arc::clone(route.route.names()), scores };
+        record.choice =
+            Some(Box::new(ChoiceRecord { seed: choice.seed, candidates: choice.candidates, scores }));
+    }
     record.strategy = decision.strategy;
     record.excluded = decision
         .excluded

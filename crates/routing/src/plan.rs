@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use weighbridge_units::{ErrorClass, Monotonic};
 
-use crate::choice::{Choice, choose};
+use crate::choice::choose;
 use crate::decision::{Decision, Exclusion, Rejection};
 use crate::demand::Demand;
 use crate::failure::{FailureCause, Verdict, verdict};
@@ -302,11 +302,6 @@ impl Plan {
     /// How the request was routed so far.
     pub fn decision(&self) -> &Decision {
         &self.decision
-    }
-
-    /// Takes the choice out of the decision, for the record that keeps it.
-    pub fn take_choice(&mut self) -> Option<Choice> {
-        self.decision.choice.take()
     }
 
     /// How the request was routed.
