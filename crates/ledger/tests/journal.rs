@@ -191,7 +191,7 @@ fn the_third_version_of_the_bytes_does_not_change() {
     }
     assert_eq!(
         (rows.len(), hasher.finalize().to_hex().as_str()),
-        (207, "3de4cf23972744486105fb00b6cdbd4b902570299a7cfb093b0b935bcfafc847")
+        (207, "ce8f45cd66849869dc8f36e8b245deb9008168b33e88e54e641e1a1fc84e459e")
     );
 }
 
