@@ -61,8 +61,9 @@ fn row(preset: &Preset) -> String {
     let spoken = preset.spoken.iter().map(|spoken| code(spoken.protocol.as_str()));
     let address = preset.base_url.map_or_else(|| "`base_url`".to_owned(), code);
     let style = match preset.auth.header() {
-        "authorization" => "`authorization: Bearer`".to_owned(),
-        header => code(header),
+        Some("authorization") => "`authorization: Bearer`".to_owned(),
+        Some(header) => code(header),
+        None => "`?key=`".to_owned(),
     };
     let mut variables: Vec<String> = preset.env_vars.iter().map(|name| code(name)).collect();
     if preset.takes_aws_keys {

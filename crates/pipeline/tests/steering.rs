@@ -263,7 +263,7 @@ async fn what_hardly_fits_goes_where_there_is_room_if_the_route_says_so() {
     let text = "a ".repeat(50_000);
     for (on_context, asked_first) in [(true, "gpt-4o-mini"), (false, "gpt-3.5-turbo")] {
         let mut settings = with_blind(&[("openai", "gpt-4o-mini")]).settings;
-        route(&mut settings, "text").fallback_on_context = on_context;
+        route(&mut settings, "text").failover.rules.on_context = on_context;
         let world = World::with_settings(1, |told| *told = settings);
         let answer = world.post(CHAT, &asked("text", &text)).await;
         assert_eq!(world.record(&answer).await["attempts"][0]["model"], asked_first, "{on_context}");
