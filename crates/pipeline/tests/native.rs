@@ -225,7 +225,7 @@ async fn what_cannot_be_priced_is_not_for_budgets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8_limits_of_the_key_count() {
+async fn limits_of_the_key_count() {
     let (mut world, _) = world();
     let slow = world.add_key(|key| {
         (key.native, key.limits) = (true, Limits { rpm: Some(2), concurrency: Some(1), ..Limits::NONE })
