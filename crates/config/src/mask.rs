@@ -53,18 +53,25 @@ impl Mask {
     pub(crate) fn apply(&self, text: &str) -> String {
         let mut shown = text.as_bytes().to_vec();
         let references = references(text);
-        for span in &self.spans {
-            for place in span.clone() {
-                let Some(byte) = shown.get_mut(place) else { break };
-                let structure = b"\"'[]{},= \t\r\n".contains(byte);
-                if !structure && !references.iter().any(|reference| reference.contains(&place)) {
-                    // A character of several bytes becomes as many stars, and so stays valid UTF-8.
-                    *byte = b'*';
-                }
+        for place in
+            self.spans.iter().flat_map(|span| [span.clone(), comment_behind(text, span.end)]).flatten()
+        {
+            let Some(byte) = shown.get_mut(place) else { continue };
+            let structure = b"\"'[]{},= \t\r\n".contains(byte);
+            if !structure && !references.iter().any(|reference| reference.contains(&place)) {
+                // A character of several bytes becomes as many stars, and so stays valid UTF-8.
+                *byte = b'*';
             }
         }
         String::from_utf8(shown).unwrap_or_else(|_| "*".repeat(text.len()))
     }
+}
+
+/// The comment behind a place in its line: an earlier secret, or one that a stray `#` has cut off.
+fn comment_behind(text: &str, place: usize) -> Range<usize> {
+    let rest = text.get(place..).unwrap_or("").split('\n').next().unwrap_or("");
+    let start = rest.find('#').unwrap_or(rest.len());
+    place + start..place + rest.len()
 }
 
 /// Where `${NAME}` and `${file:PATH}` stand.
@@ -123,6 +130,15 @@ mod tests {
         let mut mask = Mask::default();
         mask.hide(4..text.len());
         assert_eq!(mask.apply(text), "k = [\"${KEY}\", \"*${file:/run/k}\", \"*{****}\", \"*{\"]");
+    }
+
+    #[test]
+    fn a_comment_behind_a_secret_is_hidden_too() {
+        let text = "a = 1# \"geheim\"\nb = \"x\" # ${HOME}, geheim\nc = 1 # shown";
+        let mut mask = Mask::default();
+        mask.hide(4..5);
+        mask.hide(20..23);
+        assert_eq!(mask.apply(text), "a = ** \"******\"\nb = \"*\" * ${HOME}, ******\nc = 1 # shown");
     }
 
     proptest! {

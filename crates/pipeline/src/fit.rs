@@ -8,7 +8,7 @@ use weighbridge_tokens::{estimate, media};
 use weighbridge_units::{ErrorClass, Feature, Features, Protocol};
 
 use crate::attempt::error;
-use crate::compiled::{Deployment, ModelRoute};
+use crate::compiled::{Deployment, ModelRoute, Provider};
 use crate::exchange::Exchange;
 use crate::needs::needs;
 use crate::refusal::Refusal;
@@ -79,12 +79,12 @@ pub(crate) fn bar_all(
     let (mut primaries_left, mut too_long) = (0, false);
     for (position, deployment) in route.deployments.iter().enumerate() {
         let is_primary = position < route.primaries;
-        let unmet = unmet(deployment, demands);
+        let unmet = unmet(&deployment.provider, demands);
         let fit = fits.of(deployment);
         match (unmet, fit) {
             (Some((name, value)), _) => {
                 plan.exclude(position, Rejection::Residency);
-                refusal = Some(Refusal::Residency { demanded: format!("{name}={value}") });
+                refusal = Some(residency(name, value));
             }
             (None, Fit::No(misfit)) => {
                 plan.exclude(position, Rejection::Misfit);
@@ -113,10 +113,9 @@ fn prefer_fitting(plan: &mut Plan, fits: &Fits<'_>, demands: &[Labels], route: &
     let reach =
         |at: usize, misfit| on_context || !matches!(misfit, Misfit::Context(_)) || at < route.primaries;
     let fitting = |at: usize| {
-        route
-            .deployments
-            .get(at)
-            .is_some_and(|deployment| unmet(deployment, demands).is_none() && fits.of(deployment) == Fit::Yes)
+        route.deployments.get(at).is_some_and(|deployment| {
+            unmet(&deployment.provider, demands).is_none() && fits.of(deployment) == Fit::Yes
+        })
     };
     for (position, deployment) in route.deployments.iter().enumerate() {
         if let Fit::Hardly(misfit) = fits.of(deployment)
@@ -128,8 +127,13 @@ fn prefer_fitting(plan: &mut Plan, fits: &Fits<'_>, demands: &[Labels], route: &
 }
 
 /// The first of the demanded labels that a target's provider lacks.
-pub(crate) fn unmet<'a>(deployment: &Deployment, demands: &'a [Labels]) -> Option<(&'a str, &'a str)> {
-    demands.iter().find_map(|demanded| deployment.provider.labels.lacks(demanded))
+pub(crate) fn unmet<'a>(provider: &Provider, demands: &'a [Labels]) -> Option<(&'a str, &'a str)> {
+    demands.iter().find_map(|demanded| provider.labels.lacks(demanded))
+}
+
+/// The refusal where nobody is left who has a label.
+pub(crate) fn residency(name: &str, value: &str) -> Refusal {
+    Refusal::Residency { demanded: format!("{name}={value}") }
 }
 
 struct Fits<'a> {

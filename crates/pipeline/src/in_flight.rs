@@ -113,6 +113,9 @@ impl InFlight {
         else {
             return;
         };
+        if !headers.keys().any(|name| RateLimits::are_told_in(name.as_str())) {
+            return;
+        }
         let header = |name: &str| headers.get(name)?.to_str().ok();
         let limits = RateLimits::read(header, intent.exchange.wall());
         intent.pick.told(&limits, intent.exchange.now());

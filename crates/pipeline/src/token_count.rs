@@ -79,7 +79,7 @@ where
     let lent = Lent::of(&draft.core.shelf.load(), &caller.principal, &route);
     let mut count = None;
     for (position, deployment) in route.deployments.iter().enumerate() {
-        if unmet(deployment, &demands).is_some() {
+        if unmet(&deployment.provider, &demands).is_some() {
             continue;
         }
         let Some((call, address, uri)) = way(deployment) else { continue };

@@ -360,6 +360,29 @@ async fn a_copy_goes_nowhere_that_its_request_may_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_copy_keeps_to_the_labels_that_are_demanded() {
+    for (labels, demanded, copied) in [
+        ("region=us", "region=eu", false),
+        ("region=eu", "region=eu", true),
+        ("region=us", "law=gdpr", false),
+    ] {
+        let shadow = ShadowSettings { to: "only-claude".into(), permille: 1_000, most: 2 };
+        let world = World::with_settings(1, |settings| {
+            settings.routes.iter_mut().for_each(|route| route.failover.shadow = Some(shadow.clone()));
+            for provider in &mut settings.providers {
+                let of = if &*provider.name == "anthropic" { labels } else { "region=eu,law=gdpr" };
+                provider.labels = of.parse().unwrap();
+            }
+        });
+        let mut request = post(CHAT, &world.key, &chat("only-gpt", false));
+        request.headers_mut().insert("x-gateway-require", demanded.parse().unwrap());
+        assert_eq!(world.send(request).await.status, 200);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.anthropic.request_count(), u64::from(copied), "{labels}, {demanded}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_share_of_the_requests_is_copied() {
     let world = shadowed(250);
     for _ in 0..200 {

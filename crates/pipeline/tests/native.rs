@@ -336,3 +336,19 @@ async fn what_leaves_http_is_not_passed_on() {
     let error: Value = refused.json();
     assert!(error["error"]["message"].as_str().unwrap().contains("websockets"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_goes_only_where_what_is_demanded_holds() {
+    let mut world = World::with_settings(1, |settings| {
+        let openai = settings.providers.iter_mut().find(|provider| &*provider.name == "openai");
+        openai.unwrap().labels = "region=us".parse().unwrap();
+    });
+    let key = world.add_key(|key| key.native = true);
+    for (demanded, status) in [("region=eu", 403), ("region=us", 200)] {
+        let mut request = upload(&key, "{}");
+        request.headers_mut().insert("x-gateway-require", demanded.parse().unwrap());
+        let answer = world.send(request).await;
+        assert_eq!(answer.status, status, "{demanded}: {}", answer.text());
+    }
+    assert_eq!(world.openai.request_count(), 1);
+}

@@ -56,6 +56,12 @@ impl RateLimits {
         }
     }
 
+    /// Whether a header of that name, in small letters, tells of limits: most answers have none, and looking for each
+    /// by its name costs more than a look at all names.
+    pub fn are_told_in(name: &str) -> bool {
+        name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
+    }
+
     /// How long nothing is left, as far as was told: until the last of the exhausted limits is full again.
     pub fn exhausted_for(&self) -> Option<Duration> {
         let exhausted =

@@ -248,7 +248,10 @@ async fn send_shared(
                 found.error.consumed = Consumed::No;
                 found.try_elsewhere = true;
             }
-            Err(Unsent { error: found.error, request: found.try_elsewhere.then(|| Box::new(request)) })
+            // What was read while it was sent is gone.
+            let is_whole = !request.body().is_streamed();
+            let again = found.try_elsewhere && is_whole;
+            Err(Unsent { error: found.error, request: again.then(|| Box::new(request)) })
         }
     }
 }

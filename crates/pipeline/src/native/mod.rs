@@ -35,10 +35,12 @@ use crate::compiled::{Compiled, Provider};
 use crate::draft::Draft;
 use crate::endpoint::Inference;
 use crate::exchange::Place;
+use crate::fit;
 use crate::pipeline::Served;
 use crate::receive::{Authenticated, GOOGLE_KEY};
 use crate::refusal::Refusal;
 use crate::settings::NativeCalls;
+use crate::steer::demands;
 
 pub(crate) use body::NativeBody;
 pub(crate) use path::{Asked, NativePath};
@@ -143,6 +145,9 @@ where
     draft.record.model = name.as_str().into();
     if !caller.principal.may_use(&name) {
         return Err(Refusal::ModelNotAllowed { model: name });
+    }
+    if let Some((label, value)) = fit::unmet(&provider, &demands(&caller, &settings)) {
+        return Err(fit::residency(label, value));
     }
     let place = Place::take(&draft.core.places, settings.limits.open_requests).ok_or(Refusal::Overloaded)?;
     let response = Box::pin(call::send(caller, &settings, &path, place, body, draft, transport)).await?;
