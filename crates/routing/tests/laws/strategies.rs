@@ -146,7 +146,14 @@ proptest! {
     ) {
         let chosen = || {
             let mut all: Vec<Option<Box<dyn Strategy>>> = every().into_iter().map(Some).collect();
-            order.iter().take(count).filter_map(|at| all[*at].take()).collect::<Vec<_>>()
+            let mut chosen: Vec<Box<dyn Strategy>> = Vec::new();
+            for strategy in order.iter().filter_map(|at| all[*at].take()) {
+                // Scores name their strategy: two of one name could not be told apart.
+                if chosen.len() < count && chosen.iter().all(|other| other.name() != strategy.name()) {
+                    chosen.push(strategy);
+                }
+            }
+            chosen
         };
         let (trace, in_flight, choices) = play(chosen(), &weights, &steps);
         prop_assert_eq!(in_flight, 0, "every attempt has ended");
