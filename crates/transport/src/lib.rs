@@ -148,7 +148,8 @@ impl TransportError {
 pub struct Rope {
     parts: VecDeque<Bytes>,
     length: usize,
-    tail: Option<Tail>,
+    /// Boxed, since few bodies have one, and every request carries the room for it.
+    tail: Option<Box<Tail>>,
 }
 
 /// What of a body is still to come. Clones share it: whoever sends it first has it.
@@ -175,7 +176,7 @@ impl Rope {
     /// that is sent later breaks off.
     pub fn streamed(body: ByteStream, length: Option<u64>) -> Self {
         let tail = Tail { body: Arc::new(Mutex::new(Some(body))), left: length };
-        Self { tail: Some(tail), ..Self::default() }
+        Self { tail: Some(Box::new(tail)), ..Self::default() }
     }
 
     /// Whether there is more than [`Self::parts`]: it can be neither signed nor sent again.
@@ -282,7 +283,7 @@ impl Body for Rope {
 
     fn size_hint(&self) -> SizeHint {
         let length = self.length as u64;
-        match &self.tail {
+        match self.tail.as_deref() {
             None => SizeHint::with_exact(length),
             Some(Tail { left: Some(left), .. }) => SizeHint::with_exact(length.saturating_add(*left)),
             Some(Tail { left: None, .. }) => {

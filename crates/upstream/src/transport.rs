@@ -100,7 +100,10 @@ impl HttpTransport {
         mut request: Request<Rope>,
         connect_timeout: Duration,
     ) -> Result<Response<ByteStream>, TransportError> {
-        Issued::apply(&mut request, SystemTime::now()).await?;
+        if request.extensions().get::<Issued>().is_some() {
+            // Boxed, since it is large and rare: otherwise every request would carry the room for it.
+            Box::pin(Issued::apply(&mut request, SystemTime::now())).await?;
+        }
         // Who names encodings can read them. Else there should be none, and if there is one all the same,
         // nobody behind us has to know it.
         let decodes = !request.headers().contains_key(ACCEPT_ENCODING);
@@ -199,7 +202,10 @@ impl HttpTransport {
         connect_timeout: Duration,
     ) -> Result<Upgraded, TransportError> {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        Issued::apply(&mut request, SystemTime::now()).await?;
+        if request.extensions().get::<Issued>().is_some() {
+            // Boxed, since it is large and rare: otherwise every request would carry the room for it.
+            Box::pin(Issued::apply(&mut request, SystemTime::now())).await?;
+        }
         let (origin, manner) = self.prepare(&mut request)?;
         let mut connection =
             self.connector.alone(connect_timeout, &self.origins, &origin, manner, &self.pool).await?;

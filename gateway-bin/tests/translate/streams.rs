@@ -172,5 +172,13 @@ fn a_stream_that_loses_something_is_held_back_under_reject() {
     assert_eq!((written(&rejected), said(&rejected)), ("", said(&warned)));
     let allowed = run(&["--stream", "--loss-policy", "allow"]);
     assert_exit(&allowed, 0);
-    assert!(said(&allowed).is_empty() && written(&allowed) == written(&warned));
+    assert!(said(&allowed).is_empty());
+    assert_eq!(undated(written(&allowed)), undated(written(&warned)));
+}
+
+/// A stream without the seconds in which it was made.
+fn undated(stream: &str) -> String {
+    let mut parts = stream.split(r#""created":"#);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
