@@ -13,7 +13,7 @@ use crate::handler::BoxError;
 pub struct GatewayBody<B> {
     content: Content<B>,
     /// Keeps the request counted as open until the body is dropped.
-    _open: Option<Counted>,
+    open: Option<Counted>,
 }
 
 enum Content<B> {
@@ -23,11 +23,16 @@ enum Content<B> {
 
 impl<B> GatewayBody<B> {
     pub(crate) fn own(text: impl Into<Bytes>) -> Self {
-        Self { content: Content::Own(Some(text.into()).filter(|text| !text.is_empty())), _open: None }
+        Self { content: Content::Own(Some(text.into()).filter(|text| !text.is_empty())), open: None }
     }
 
     pub(crate) fn handler(body: B, open: Counted) -> Self {
-        Self { content: Content::Handler(body), _open: Some(open) }
+        Self { content: Content::Handler(body), open: Some(open) }
+    }
+
+    /// Keeps the request counted for longer than the body lives.
+    pub(crate) const fn take_open(&mut self) -> Option<Counted> {
+        self.open.take()
     }
 }
 

@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+use weighbridge_transport::Duplex;
 
 /// How every HTTP/2 connection begins (<https://www.rfc-editor.org/rfc/rfc9113#section-3.4>).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -61,6 +62,12 @@ impl ClientStream {
     /// Whether the client has begun a request.
     pub(crate) fn has_begun(&self) -> bool {
         !self.seen.is_empty()
+    }
+
+    /// Has bytes read again that were read too far.
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        let rest = std::mem::replace(&mut self.seen, bytes.into());
+        self.seen.unsplit(rest);
     }
 
     /// Lets a write that makes no progress run into the time limit.
@@ -120,5 +127,26 @@ impl AsyncWrite for ClientStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+/// The socket of a client that has left HTTP.
+impl Duplex for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut space = ReadBuf::new(space);
+        ready!(AsyncRead::poll_read(self, cx, &mut space))?;
+        Poll::Ready(Ok(space.filled().len()))
+    }
+
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write(self, cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(self, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(self, cx)
     }
 }

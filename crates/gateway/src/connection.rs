@@ -3,9 +3,11 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{Either, select};
+use http::{Response, StatusCode};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -13,8 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use weighbridge_transport::Passage;
 
+use crate::body::GatewayBody;
 use crate::client_stream::{ClientStream, Spoken};
+use crate::counted::Counted;
 use crate::handler::Handler;
 use crate::limits::ConnectionLimits;
 use crate::service::GatewayService;
@@ -107,13 +112,28 @@ impl Protocols {
         closing: &Closing,
     ) {
         // Not `GatewayService` itself: hyper keeps this future in place, without a box per request.
-        let service = &service;
+        let (service, switch) = (&service, &Switch::default());
         let service = service_fn(move |request| async move {
-            Ok::<_, std::convert::Infallible>(service.respond(request).await)
+            let mut response = service.respond(request).await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                switch.note(&mut response);
+            }
+            Ok::<_, std::convert::Infallible>(response)
         });
         let mut connection = self.http1.serve_connection(TokioIo::new(stream), service);
         let served = serve_until(&mut connection, closing, |it| it.graceful_shutdown()).await;
-        let Err(error) = served else { return };
+        let Err(error) = served else {
+            // hyper does not close a connection whose last answer was a switch: its bytes are no longer HTTP's.
+            if let Some((passage, _open)) = switch.taken() {
+                let parts = connection.into_parts();
+                let mut stream = parts.io.into_inner();
+                stream.unread(parts.read_buf);
+                if let Some(passing) = passage.begin(Box::pin(stream)) {
+                    passing.await;
+                }
+            }
+            return;
+        };
         tracing::debug!(%error, "a client's connection broke");
         if error.is_timeout() {
             let parts = connection.into_parts();
@@ -134,6 +154,22 @@ impl Protocols {
         if let Err(error) = served {
             tracing::debug!(%error, "a client's connection broke");
         }
+    }
+}
+
+/// What follows on a connection once it has left HTTP, and the request that is open until that ends.
+#[derive(Default)]
+struct Switch(Mutex<Option<(Passage, Option<Counted>)>>);
+
+impl Switch {
+    fn note<B>(&self, response: &mut Response<GatewayBody<B>>) {
+        let passage = response.extensions_mut().remove::<Passage>();
+        let noted = passage.map(|passage| (passage, response.body_mut().take_open()));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = noted;
+    }
+
+    fn taken(&self) -> Option<(Passage, Option<Counted>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -17,6 +17,9 @@ pub trait Handler: Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     /// Answers one request. Dropping the future means that the client has left.
+    ///
+    /// An answer with status 101 takes the connection out of HTTP (only HTTP/1.1 has that), and has a
+    /// [`Passage`](weighbridge_transport::Passage) among its extensions, which is given what follows.
     fn handle<B>(
         &self,
         transport: &Arc<dyn Transport>,

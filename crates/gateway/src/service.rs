@@ -39,7 +39,8 @@ pub(crate) struct Surface<H> {
 /// A gateway as a hyper [`Service`], for mounting into another server.
 ///
 /// One instance serves the connections of one peer on one core: clone it with
-/// [`GatewayService::for_peer`] at each accepted connection.
+/// [`GatewayService::for_peer`] at each accepted connection. An answer with status 101 has a
+/// [`Passage`](weighbridge_transport::Passage) among its extensions, which is to be given the connection.
 pub struct GatewayService<H> {
     surface: Arc<Surface<H>>,
     transport: Arc<dyn Transport>,
@@ -86,7 +87,8 @@ impl<H: Handler> GatewayService<H> {
                 _ => self.handle(request).await,
             },
         };
-        if self.surface.draining.load(Ordering::Acquire) && version < Version::HTTP_2 {
+        let is_draining = self.surface.draining.load(Ordering::Acquire);
+        if is_draining && version < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response = closing(response);
         }
         response

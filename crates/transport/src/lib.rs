@@ -52,7 +52,7 @@ pub use path_segment::path_segment;
 pub use post::Post;
 pub use query_key::QueryKey;
 pub use sign::{Sign, Signer};
-pub use tunnel::{Duplex, Tunnel, Upgraded};
+pub use tunnel::{Duplex, Passage, Tunnel, Upgraded};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::ByteStream;
+use crate::{BoxFuture, ByteStream};
 
 /// Bytes in both directions, each at its own pace. Dropping it closes the connection.
 ///
@@ -38,6 +39,42 @@ pub trait Duplex: Send {
 
 /// A connection that was taken out of HTTP.
 pub type Tunnel = Pin<Box<dyn Duplex>>;
+
+/// What passes bytes between a client and a provider once both have left HTTP. It travels among the extensions of an
+/// answer with status 101 to whoever has the client's connection. Where nobody takes it up, the provider's is closed.
+///
+/// ```
+/// use weighbridge_transport::Passage;
+///
+/// let mut response = http::Response::new(());
+/// *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+/// let passage = Passage::new(|client| Box::pin(async move { drop(client) }));
+/// response.extensions_mut().insert(passage);
+/// ```
+#[derive(Clone)]
+pub struct Passage(Arc<Mutex<Option<Run>>>);
+
+type Run = Box<dyn FnOnce(Tunnel) -> BoxFuture<'static, ()> + Send>;
+
+impl Passage {
+    /// A passage that `run` makes, given the client's connection. The future ends once both connections are done with.
+    pub fn new(run: impl FnOnce(Tunnel) -> BoxFuture<'static, ()> + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Some(Box::new(run)))))
+    }
+
+    /// Begins with the client's connection, as it is behind the head of the answer. Of several clones one can; `None`
+    /// to the others.
+    pub fn begin(&self, client: Tunnel) -> Option<BoxFuture<'static, ()>> {
+        let run = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        run.map(|run| run(client))
+    }
+}
+
+impl fmt::Debug for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passage")
+    }
+}
 
 /// What a provider answered to a request for an upgrade.
 pub enum Upgraded {

@@ -30,6 +30,11 @@ impl Client {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
     }
 
+    /// Says that nothing more will be sent.
+    pub(crate) async fn close_half(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// One whole answer that tells its length.
     pub(crate) async fn answer(&mut self) -> String {
         loop {

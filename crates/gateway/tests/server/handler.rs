@@ -1,5 +1,6 @@
 //! A handler whose paths each show one behaviour.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,12 +14,13 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use weighbridge_gateway::{BoxError, ConnectionLimits, Gateway, GatewayBuilder, Handler};
-use weighbridge_transport::{BoxFuture, ByteStream, Rope, Transport, TransportError};
+use weighbridge_transport::{BoxFuture, ByteStream, Passage, Rope, Transport, TransportError};
 
 /// What the paths do:
 /// `/echo` sends the body back, `/peer` the peer and thread, `/panic` panics, `/wait` waits to be
 /// released, `/stream` sends a piece at each release (an empty permit count ends nothing: three
-/// pieces end it), `/flood` sends for ever.
+/// pieces end it), `/flood` sends for ever, `/switch` leaves HTTP and then sends back what comes, `/torrent` leaves
+/// it and sends for ever.
 #[derive(Clone, Default)]
 pub(crate) struct Paths {
     pub(crate) state: Arc<State>,
@@ -108,6 +110,8 @@ impl Handler for Paths {
                 leaving.0 = None;
                 Response::new(Pieces::whole("released"))
             }
+            "/switch" => switched(self.state.clone(), true),
+            "/torrent" => switched(self.state.clone(), false),
             "/stream" => Response::new(Pieces::released(self.state.clone())),
             "/flood" => Response::new(Pieces::Flood { _leaving: Leaving(Some(self.state.clone())) }),
             _ => {
@@ -129,6 +133,35 @@ impl Handler for Paths {
     fn drain(&self) {
         self.state.draining.store(true, Ordering::SeqCst);
     }
+}
+
+/// An answer that leaves HTTP.
+fn switched(state: Arc<State>, echoes: bool) -> Response<Pieces> {
+    let passage = Passage::new(move |mut client| {
+        Box::pin(async move {
+            let mut leaving = Leaving(Some(state));
+            let mut space = [b'x'; 1024];
+            let mut length = space.len();
+            loop {
+                if echoes {
+                    length = poll_fn(|cx| client.as_mut().poll_read(cx, &mut space)).await.unwrap_or(0);
+                }
+                if length == 0 {
+                    leaving.0 = None;
+                    let _ = poll_fn(|cx| client.as_mut().poll_shutdown(cx)).await;
+                    return;
+                }
+                let mut at = 0;
+                while at < length {
+                    let writing = poll_fn(|cx| client.as_mut().poll_write(cx, &space[at..length]));
+                    let Ok(written) = writing.await else { return };
+                    at += written;
+                }
+            }
+        })
+    });
+    let head = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");
+    head.extension(passage).body(Pieces::Whole(None)).unwrap()
 }
 
 pub(crate) enum Pieces {

@@ -6,3 +6,4 @@ mod drain;
 mod handler;
 mod hostile;
 mod requests;
+mod switches;
