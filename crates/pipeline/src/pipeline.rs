@@ -341,6 +341,10 @@ impl Pipeline {
                 respond::write_id(response.headers_mut(), &draft.record.id);
                 native::with_record(response, draft)
             }
+            Ok(Served::Switched(mut response)) => {
+                respond::write_id(response.headers_mut(), &draft.record.id);
+                native::switched(response, draft)
+            }
             Ok(Served::Answer(mut response)) => {
                 draft.answered(response.status().as_u16());
                 respond::write_id(response.headers_mut(), &draft.record.id);
@@ -372,6 +376,8 @@ pub(crate) enum Served {
     Answer(http::Response<AnswerBody>),
     /// A provider answers, with a body that is still to come.
     Native(http::Response<Box<native::NativeBody>>),
+    /// A provider has left HTTP, and the client is to follow.
+    Switched(http::Response<Box<native::Session>>),
 }
 
 async fn serve<B>(

@@ -12,6 +12,7 @@ use weighbridge_units::{AttemptId, RequestId, Timestamp};
 use crate::attributes::Attributes;
 use crate::draft::Draft;
 use crate::env::Env;
+use crate::native::{PROTOCOL_KEY, protocols};
 use crate::refusal::Refusal;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -77,9 +78,16 @@ fn presented_key<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<&
     let plain = PLAIN_KEYS.iter().flat_map(|name| headers.get_all(name));
     let plain = plain.map(|value| value.to_str().ok().map(str::trim));
     let mut keys = bearer.chain(plain);
-    let Some(first) = keys.next() else { return query_key(query?) };
+    let Some(first) = keys.next() else { return protocol_key(headers).or_else(|| query_key(query?)) };
     let first = first?;
     keys.all(|key| key == Some(first)).then_some(first)
+}
+
+/// The key among the subprotocols of a websocket, where browsers have to put it that speak OpenAI's Realtime API.
+fn protocol_key(headers: &HeaderMap) -> Option<&str> {
+    let mut keys = protocols(headers).filter_map(|protocol| protocol.strip_prefix(PROTOCOL_KEY));
+    let first = keys.next()?;
+    keys.all(|key| key == first).then_some(first)
 }
 
 /// The key in a query, where Google's clients may put it. A key has no characters that are escaped.
@@ -111,6 +119,17 @@ mod tests {
         assert_eq!(key_of(&[(bearer.clone(), "Basic k")]), None);
         assert_eq!(key_of(&[(bearer, "k")]), None);
         assert_eq!(key_of(&[]), None);
+    }
+
+    #[test]
+    fn browsers_put_it_among_the_protocols_of_a_websocket() {
+        let protocols = header::SEC_WEBSOCKET_PROTOCOL;
+        let offered = "realtime, openai-insecure-api-key.k, openai-beta.realtime-v1";
+        assert_eq!(key_of(&[(protocols.clone(), offered)]).as_deref(), Some("k"));
+        assert_eq!(key_of(&[(protocols.clone(), offered), (API_KEY, "other")]).as_deref(), Some("other"));
+        let two = "openai-insecure-api-key.k,openai-insecure-api-key.l";
+        assert_eq!(key_of(&[(protocols.clone(), two)]), None);
+        assert_eq!(key_of(&[(protocols, "realtime")]), None);
     }
 
     #[test]

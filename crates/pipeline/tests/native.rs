@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
-use serde_json::{Value, json};
+use serde_json::json;
 use weighbridge_access::{Limits, ModelScope};
 use weighbridge_pipeline::settings::NativeCalls;
 use weighbridge_simulator::Fault;
@@ -322,19 +322,6 @@ async fn bodies_are_bounded_and_pass_piece_by_piece() {
     let late = send(1, "silent").await;
     assert_eq!(late.status(), 504);
     assert_eq!((world.pipeline.ledger().outstanding(), world.pipeline.open_requests()), (0, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_leaves_http_is_not_passed_on() {
-    let (world, key) = world();
-    let request = Request::get("/native/openai/v1/realtime?model=x")
-        .header("x-api-key", &key)
-        .header("connection", "upgrade")
-        .header("upgrade", "websocket");
-    let refused = world.send(request.body(Full::default()).unwrap()).await;
-    assert_eq!(refused.status, 501, "{}", refused.text());
-    let error: Value = refused.json();
-    assert!(error["error"]["message"].as_str().unwrap().contains("websockets"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

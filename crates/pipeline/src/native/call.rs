@@ -1,6 +1,5 @@
 //! One native call: reserved, sent, and ended once.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,11 @@ use weighbridge_ledger::{
 use weighbridge_records::AttemptRecord;
 use weighbridge_routing::{FailureCause, Pick, Plan, Sent, TimeLimit};
 use weighbridge_translate::decode_error;
-use weighbridge_transport::{ByteStream, Consumed, Rope, Transport, TransportError};
+use weighbridge_transport::{Consumed, Rope, Transport, TransportError, Upgraded};
 use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, NanoUsd, Provenance};
 
 use super::body::NativeBody;
+use super::session::{self, Session};
 use super::{MODEL, NativePath, Why, headers, upload};
 use crate::attempt::{error, for_client, retry_after, upstream_error};
 use crate::attempt_timer::AttemptTimer;
@@ -28,7 +28,7 @@ use crate::exchange::Place;
 use crate::jobs::settle_soon;
 use crate::outbound::{self, ATTEMPT_ID};
 use crate::own_keys::{Lent, OwnKey, Used};
-use crate::pipeline::Core;
+use crate::pipeline::{Core, Served};
 use crate::read_body::read_body;
 use crate::receive::Authenticated;
 use crate::refusal::Refusal;
@@ -48,7 +48,7 @@ pub(super) async fn send<B>(
     body: B,
     draft: &mut Draft,
     transport: &dyn Transport,
-) -> Result<Response<Box<NativeBody>>, Refusal>
+) -> Result<Served, Refusal>
 where
     B: Body<Data = Bytes>,
 {
@@ -70,7 +70,8 @@ where
     let model = draft.record.model.clone();
     let question = super::question(&caller, draft, &model);
     let counting = super::counting(&question, &caller, settings, provider, used.billing().book());
-    let is_free = super::makes_nothing(&caller.head.method);
+    let is_upgrade = caller.head.headers.contains_key(header::UPGRADE);
+    let is_free = !is_upgrade && super::makes_nothing(&caller.head.method);
     let must_be_priced =
         provider.native != NativeCalls::Unmetered && super::must_be_priced(&counting, &caller);
     if !is_free && must_be_priced {
@@ -133,18 +134,31 @@ where
     let mut waiting = Waiting { flight: Some(flight), draft };
 
     let timeouts = provider.timeouts;
-    let sending = transport.send(request, timeouts.connect);
     let within = settings.limits.body_time;
-    let sent =
-        tokio::time::timeout(timeouts.total, exchange(sending, pumped, most, within, timeouts.first_byte));
+    let sent = tokio::time::timeout(timeouts.total, async {
+        if is_upgrade {
+            let sending = transport.upgrade(request, timeouts.connect);
+            return upload::exchange(sending, pumped, most, within, timeouts.first_byte).await;
+        }
+        let sending = transport.send(request, timeouts.connect);
+        let sent = upload::exchange(sending, pumped, most, within, timeouts.first_byte).await;
+        sent.map(|sent| sent.map(Upgraded::Declined))
+    });
     let response = match sent.await {
-        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Ok(Upgraded::Declined(response)))) => response,
+        Ok(Ok(Ok(Upgraded::Switched(head, tunnel)))) => {
+            waiting.head_came(head.status().as_u16());
+            let flight = waiting.flight.take().ok_or(Refusal::Internal)?;
+            let mut response = session::answer(&head, Session::new(tunnel, flight, timeouts));
+            respond::write_provider(response.headers_mut(), provider.shown.clone());
+            return Ok(Served::Switched(response));
+        }
         Ok(Ok(Err(failure))) => return Err(waiting.not_sent(&failure)),
-        Ok(Err(Unanswered::Refused(refusal))) => {
+        Ok(Err(upload::Unanswered::Refused(refusal))) => {
             waiting.end(AttemptOutcome::FailedBeforeOutput, None, None);
             return Err(refusal);
         }
-        Ok(Err(Unanswered::Late)) => return Err(waiting.timed_out(TimeLimit::FirstByte)),
+        Ok(Err(upload::Unanswered::Late)) => return Err(waiting.timed_out(TimeLimit::FirstByte)),
         Err(_) => return Err(waiting.timed_out(TimeLimit::Total)),
     };
     let (head, body) = response.into_parts();
@@ -167,7 +181,7 @@ where
     *response.status_mut() = head.status;
     *response.headers_mut() = headers::down(&head.headers);
     respond::write_provider(response.headers_mut(), provider.shown.clone());
-    Ok(response)
+    Ok(Served::Native(response))
 }
 
 fn is_signed(provider: &Provider, used: &Used) -> bool {
@@ -190,6 +204,9 @@ fn request(
     // It is the client's to say what it sends.
     onto.remove(header::CONTENT_TYPE);
     headers::up(&caller.head.headers, onto);
+    if caller.head.headers.contains_key(header::UPGRADE) {
+        headers::up_websocket(&caller.head.headers, onto);
+    }
     if let Ok(id) = HeaderValue::try_from(attempt.to_string()) {
         onto.insert(ATTEMPT_ID, id);
     }
@@ -239,36 +256,6 @@ async fn reserve(
     })
 }
 
-/// Why there is no head of an answer.
-enum Unanswered {
-    /// Something is wrong with the client's body.
-    Refused(Refusal),
-    /// Nothing came for too long once all was sent.
-    Late,
-}
-
-/// Sends while the body is pumped, and then waits.
-async fn exchange<B>(
-    mut sending: impl Future<Output = Result<Response<ByteStream>, TransportError>> + Unpin,
-    pumped: Option<(upload::Pump, B)>,
-    most: u64,
-    within: Duration,
-    first_byte: Duration,
-) -> Result<Result<Response<ByteStream>, TransportError>, Unanswered>
-where
-    B: Body<Data = Bytes>,
-{
-    if let Some((pump, body)) = pumped {
-        let pumping = pin!(pump.run(body, most, within));
-        tokio::select! {
-            biased;
-            head = &mut sending => return Ok(head),
-            done = pumping => done.map_err(Unanswered::Refused)?,
-        }
-    }
-    tokio::time::timeout(first_byte, sending).await.map_err(|_| Unanswered::Late)
-}
-
 /// A call that may be under way. It is ended once, also when it is dropped.
 pub(super) struct Flight {
     record: AttemptRecord,
@@ -283,6 +270,13 @@ pub(super) struct Flight {
 }
 
 impl Flight {
+    /// The provider has left HTTP, which is its answer as far as its health goes: how long people talk says nothing.
+    pub(super) fn switched(&mut self) {
+        if let Some(pick) = self.pick.take() {
+            pick.succeeded(self.core.env.monotonic());
+        }
+    }
+
     /// Ends it, and notes it in the record of its request.
     pub(super) fn end(
         self,

@@ -1,6 +1,6 @@
 //! What passes of the heads of native calls and of their answers.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// What is the business of one connection: <https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1>. `connection` may name
 /// more.
@@ -91,6 +91,38 @@ pub(super) fn up(client: &HeaderMap, onto: &mut HeaderMap) {
     passed(client, stays, onto);
 }
 
+/// What of a handshake is the business of both ends: <https://www.rfc-editor.org/rfc/rfc6455#section-4.1>.
+static OF_WEBSOCKETS: [HeaderName; 3] =
+    [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION, header::SEC_WEBSOCKET_EXTENSIONS];
+
+/// The subprotocols in which browsers, which cannot set headers, tell OpenAI whose they are; its SDK's
+/// `OpenAIRealtimeWebSocket` does: <https://developers.openai.com/api/docs/guides/realtime-websocket>.
+const OF_THE_CLIENT_AMONG_PROTOCOLS: [&str; 3] = [PROTOCOL_KEY, "openai-organization.", "openai-project."];
+
+/// What is before the key in one of them.
+pub(crate) const PROTOCOL_KEY: &str = "openai-insecure-api-key.";
+
+/// The subprotocols that a client offers.
+pub(crate) fn protocols(client: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lists = client.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim)
+}
+
+/// Puts a websocket's handshake onto the gateway's own request.
+pub(super) fn up_websocket(client: &HeaderMap, onto: &mut HeaderMap) {
+    onto.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    for name in &OF_WEBSOCKETS {
+        for value in client.get_all(name) {
+            onto.append(name, value.clone());
+        }
+    }
+    let passes = |protocol: &&str| !OF_THE_CLIENT_AMONG_PROTOCOLS.iter().any(|it| protocol.starts_with(it));
+    let passed = protocols(client).filter(passes).collect::<Vec<_>>().join(", ");
+    if let Some(passed) = HeaderValue::try_from(passed).ok().filter(|passed| !passed.is_empty()) {
+        onto.insert(header::SEC_WEBSOCKET_PROTOCOL, passed);
+    }
+}
+
 /// What passes of a provider's headers.
 pub(super) fn down(provider: &HeaderMap) -> HeaderMap {
     let mut onto = HeaderMap::with_capacity(provider.len() + 4);
@@ -136,6 +168,27 @@ mod tests {
         assert_eq!(onto.get_all("accept").iter().count(), 2);
         assert_eq!(onto.len(), 6, "{onto:?}");
         assert!(onto.contains_key("content-encoding") && onto.contains_key("openai-beta"));
+    }
+
+    #[test]
+    fn a_handshake_passes_without_the_credentials_among_its_protocols() {
+        let client = map(&[
+            ("upgrade", "websocket"),
+            ("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw=="),
+            ("sec-websocket-protocol", "realtime, openai-insecure-api-key.wb-x,openai-organization.org-1"),
+            ("sec-websocket-protocol", "openai-project.p, openai-beta.realtime-v1"),
+            ("sec-fetch-site", "cross-site"),
+        ]);
+        let mut onto = HeaderMap::new();
+        up(&client, &mut onto);
+        assert!(onto.is_empty(), "{onto:?}");
+        up_websocket(&client, &mut onto);
+        assert_eq!(onto["sec-websocket-protocol"], "realtime, openai-beta.realtime-v1");
+        assert_eq!(onto["sec-websocket-key"], "x3JJHMbDL1EzLkh9GBhXDw==");
+        assert_eq!((onto.len(), &onto["upgrade"]), (3, &HeaderValue::from_static("websocket")));
+        let mut none = HeaderMap::new();
+        up_websocket(&map(&[("sec-websocket-protocol", "openai-insecure-api-key.wb-x")]), &mut none);
+        assert_eq!(none.len(), 1, "{none:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | the body on its way up, piece by piece | `upload.rs` |
 //! | the attempt, from its reservation to its end | `call.rs` |
 //! | the answer on its way down | `body.rs` |
+//! | what leaves HTTP: bytes in both directions | `session.rs` |
 //!
 //! A call of the provider's that the gateway serves anyway (Chat Completions at OpenAI, say) is served as it is
 //! everywhere else: reserved at worst, metered, and settled as one attempt for `provider/model`. Of other calls nobody
@@ -21,10 +22,11 @@ mod call;
 mod headers;
 mod known;
 mod path;
+mod session;
 mod upload;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, Uri, header};
+use http::{HeaderMap, Method, Response, Uri};
 use http_body::Body;
 use weighbridge_access::BudgetLimit;
 use weighbridge_transport::Transport;
@@ -43,7 +45,9 @@ use crate::settings::NativeCalls;
 use crate::steer::demands;
 
 pub(crate) use body::NativeBody;
+pub(crate) use headers::{PROTOCOL_KEY, protocols};
 pub(crate) use path::{Asked, NativePath};
+pub(crate) use session::{Session, switched};
 
 /// What native calls are called where a model's name is asked for: in the ledger, in records, and behind `native/` in
 /// the list of a key's models.
@@ -60,7 +64,7 @@ pub(crate) enum Why {
     PathNotListed,
     /// Nobody knows what it costs, and a budget counts it.
     Unpriced { provider: std::sync::Arc<str> },
-    /// It asks to leave HTTP.
+    /// It asks to leave HTTP in a way that is not passed on.
     Upgrade,
 }
 
@@ -98,7 +102,9 @@ impl Why {
                  `{provider}`)."
             ),
             Self::Upgrade => {
-                "The gateway passes no connections on that leave HTTP, such as websockets.".into()
+                "Of connections that leave HTTP, the gateway passes websockets on, which are asked for with GET over \
+                 HTTP/1.1, without a body."
+                    .into()
             }
         }
     }
@@ -132,7 +138,7 @@ where
     {
         return refuse(Why::PathNotListed);
     }
-    if caller.head.headers.contains_key(header::UPGRADE) {
+    if session::is_other_upgrade(&caller.head, body.is_end_stream()) {
         return refuse(Why::Upgrade);
     }
     let known = if caller.head.method == Method::POST { provider.inference_at(&path) } else { None };
@@ -150,8 +156,7 @@ where
         return Err(fit::residency(label, value));
     }
     let place = Place::take(&draft.core.places, settings.limits.open_requests).ok_or(Refusal::Overloaded)?;
-    let response = Box::pin(call::send(caller, &settings, &path, place, body, draft, transport)).await?;
-    Ok(Served::Native(response))
+    Box::pin(call::send(caller, &settings, &path, place, body, draft, transport)).await
 }
 
 /// Hands the record of a native call over to its answer, with which it ends.

@@ -75,3 +75,33 @@ impl Pump {
 pub(super) fn too_large(most: u64) -> Refusal {
     Refusal::BodyTooLarge { limit: usize::try_from(most).unwrap_or(usize::MAX) }
 }
+
+/// Why there is no head of an answer.
+pub(super) enum Unanswered {
+    /// Something is wrong with the client's body.
+    Refused(Refusal),
+    /// Nothing came for too long once all was sent.
+    Late,
+}
+
+/// Sends while the body is pumped, and then waits.
+pub(super) async fn exchange<T, B>(
+    mut sending: impl Future<Output = Result<T, TransportError>> + Unpin,
+    pumped: Option<(Pump, B)>,
+    most: u64,
+    within: Duration,
+    first_byte: Duration,
+) -> Result<Result<T, TransportError>, Unanswered>
+where
+    B: Body<Data = Bytes>,
+{
+    if let Some((pump, body)) = pumped {
+        let pumping = pin!(pump.run(body, most, within));
+        tokio::select! {
+            biased;
+            head = &mut sending => return Ok(head),
+            done = pumping => done.map_err(Unanswered::Refused)?,
+        }
+    }
+    tokio::time::timeout(first_byte, sending).await.map_err(|_| Unanswered::Late)
+}
