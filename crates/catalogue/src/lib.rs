@@ -5,6 +5,7 @@
 //!   (`weighbridge-pricing`), under the same names.
 //! - [`traits`]: what a model takes and does, what it does not, and when it is shut down.
 //! - [`prompt_cache`]: from which length a model caches a prompt that is marked for it.
+//! - [`continues`]: whether a model goes on from the beginning of an answer.
 //! - [`near`]: the names that somebody probably meant.
 //!
 //! Nothing here is a limit on what may be configured: a provider without a preset names its own
@@ -22,6 +23,7 @@
 //! assert_eq!((haiku.context_window, haiku.max_output), (200_000, 64_000));
 //! ```
 
+mod continues;
 mod hosts;
 mod limits;
 mod model;
@@ -32,6 +34,7 @@ mod spoken;
 mod traits;
 mod vendors;
 
+pub use continues::{Continues, continues};
 pub use model::{ModelInfo, model, models};
 pub use near::near;
 pub use preset::{AuthStyle, Preset, preset, presets};

@@ -90,7 +90,7 @@ pub fn prompt_cache(model: &str) -> Option<PromptCacheInfo> {
 
 /// Whether a name begins with that of a family, and does not go on with a part of a longer version: what
 /// follows `opus-4` may be a date, but not `5`.
-fn is_of(words: &[&str], family: &str) -> bool {
+pub(crate) fn is_of(words: &[&str], family: &str) -> bool {
     let mut rest = words.iter();
     let begins = family.split('-').all(|word| rest.next() == Some(&word));
     let is_version =
