@@ -20,6 +20,8 @@
 //!   [`Event`](weighbridge_translate::Event)s.
 //! - The driver owns what is odd about a stream (frames that are corrupt, unknown, or behind the end;
 //!   errors in mid-stream; an end that never comes) and alone decides how it [`End`]s.
+//! - A relay that is [resumable](Relay::resumable) goes on with the stream of another provider where the first's
+//!   breaks off.
 //! - [`Folder`] rebuilds the whole answer from events.
 //! - [`testkit`] has the grammars of the protocols, to judge what comes out.
 //!
@@ -85,6 +87,7 @@ pub mod json_array;
 mod reframe;
 mod relay;
 mod replay;
+mod seam;
 pub mod sse;
 mod standalone;
 mod tee;
@@ -94,7 +97,7 @@ pub use answer_tap::AnswerTap;
 pub use decoder::{DecodeError, Decoded, DecodedSink, Decoder, Framing};
 pub use facts::{End, Facts, RelayState};
 pub use fold::{FoldTooLarge, Folder, fold_stream};
-pub use relay::{Relay, RelayOptions};
+pub use relay::{BrokenOff, Relay, RelayOptions};
 pub use replay::replay;
 pub use standalone::{Standalone, StandaloneOptions};
 pub use weighbridge_translate::StreamForm;

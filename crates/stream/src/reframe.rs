@@ -140,7 +140,7 @@ impl Reframe {
 const KEPT_CAPACITY: usize = 4 * 1024;
 
 /// Writes a frame as a server-sent event.
-fn write(protocol: Protocol, frame: Frame<'_>, out: &mut Vec<u8>) {
+pub(crate) fn write(protocol: Protocol, frame: Frame<'_>, out: &mut Vec<u8>) {
     if let Some(name) = event_name(protocol, frame) {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(name.as_bytes());

@@ -39,6 +39,19 @@ pub struct RelayOptions<'a> {
     pub legacy_functions: bool,
 }
 
+/// What is known of a stream that broke off and may be continued.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrokenOff {
+    /// Why it did.
+    pub error: ApiError,
+    /// What is known of it.
+    pub facts: Facts,
+    /// The text that the client was given: all of the answer so far.
+    pub text: String,
+    /// How the client is told, where nobody continues it.
+    pub last_words: Bytes,
+}
+
 /// One provider's stream on its way to one client.
 ///
 /// ```
@@ -85,6 +98,32 @@ impl Relay {
             (Framing::Sse, StreamForm::Events) => Kind::Tee(Box::new(Tee::new(options))),
             _ => Kind::Reframe(Box::new(Reframe::new(options))),
         })
+    }
+
+    /// A relay that another provider's stream may follow, where the first's breaks off: to a client that takes events.
+    /// Within one protocol frames pass one by one, each as it came, and not the bytes of a frame as they come.
+    pub fn resumable(options: &RelayOptions<'_>) -> Self {
+        Self(Kind::Bridge(Box::new(Bridge::resumable(options))))
+    }
+
+    /// Takes note that nothing more comes, where `cut` has stopped it or the body has ended. Gives what is needed to
+    /// continue a stream that broke off through no fault of the request, after text and nothing else.
+    ///
+    /// Where nobody continues it, [`Self::finish`] ends it.
+    pub fn broken_off(&mut self, cut: Option<ApiError>, out: &mut VecDeque<Bytes>) -> Option<BrokenOff> {
+        match &mut self.0 {
+            Kind::Bridge(bridge) => bridge.broken_off(cut, out),
+            Kind::Tee(_) | Kind::Reframe(_) => None,
+        }
+    }
+
+    /// Continues a stream that has [broken off](Self::broken_off) with that of a provider that was given its text up to
+    /// the final white space. `repeats` where that provider repeats what it was given. The facts are those of
+    /// the new stream from here on.
+    pub fn resume(&mut self, provider: Protocol, framing: Framing, repeats: bool, out: &mut VecDeque<Bytes>) {
+        if let Kind::Bridge(bridge) = &mut self.0 {
+            bridge.resume(provider, framing, repeats, out);
+        }
     }
 
     /// Makes the answer tell of keeping, before the first piece: a bridge to OpenAI Responses does. Where the
