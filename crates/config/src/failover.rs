@@ -130,11 +130,6 @@ impl SaidFailover {
         providers: &[&str],
         problems: &mut Problems,
     ) -> FailoverSettings {
-        if let Some(said) = self.resume.said().filter(|said| said.value) {
-            problems
-                .at(said.span.clone(), "`resume` is not built: an answer that breaks off stays broken")
-                .hint("leave it out, or write: resume = false");
-        }
         let usual = FailoverSettings::default();
         let outliers = said_or(&self.max_outliers_percent, u64::from(usual.outliers_percent));
         FailoverSettings {
@@ -150,6 +145,7 @@ impl SaidFailover {
                 most: u32::try_from(said_or(&hedge.most, 1)).unwrap_or(1),
             }),
             shadow: self.shadow.as_ref().and_then(|shadow| shadow.settings(models, providers, problems)),
+            resume: said_or(&self.resume, usual.resume),
         }
     }
 }

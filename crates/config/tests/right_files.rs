@@ -312,6 +312,7 @@ fn every_key_has_its_effect() {
             outliers_percent: 25,
             hedge: Some(HedgeSettings { after: HedgeAfter::Percentile(90), most: 2 }),
             shadow: Some(ShadowSettings { to: "spare".into(), permille: 25, most: 3 }),
+            resume: true,
         }
     );
     assert_eq!(route(&config, "spare").failover, FailoverSettings::default());

@@ -426,7 +426,7 @@ fn health() {
         "[providers.x]\npreset = \"openai\"\napi_keys = []\nhealth = { cool_down = \"2m\", failure_percent = 101 }",
         "[server]\nmax_retry_wait = \"never\"",
         "[providers.x]\npreset = \"openai\"\napi_keys = []\nhealth = { probe = \"models\" }",
-        "[models.m]\ntargets = [\"claude/x\"]\nhedge = { after = \"p100\", most = 4 }\nresume = true",
+        "[models.m]\ntargets = [\"claude/x\"]\nhedge = { after = \"p100\", most = 4 }\nresume = \"yes\"",
         "[models.m]\ntargets = [\"claude/x\"]\nshadow = { to = \"n\", share = \"0.55%\" }",
         "[models.m]\ntargets = [\"claude/x\"]\nshadow = { to = \"n\", share = \"1%\" }",
         "[models.m]\ntargets = [\"claude/x\"]\nshadow = { to = \"claude/y\" }",

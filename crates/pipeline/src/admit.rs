@@ -222,6 +222,8 @@ impl Admitted {
             deployment: None,
             admission: Some(admission),
             carried_out,
+            resumption: None,
+            goes_on: false,
             _place: Some(place),
         });
         Travelling { exchange, settings, route }

@@ -6,13 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 use weighbridge_routing::FailureCause;
-use weighbridge_stream::{AnswerTap, End, Relay, RelayState};
+use weighbridge_stream::{AnswerTap, BrokenOff, End, Relay, RelayState};
 use weighbridge_translate::{StreamForm, encode_stream_error};
 use weighbridge_units::{AttemptOutcome, ErrorClass, Protocol, RequestId};
 
@@ -25,7 +26,8 @@ use crate::in_flight::{Ending, InFlight};
 use crate::native::NativeBody;
 use crate::pipeline::Core;
 use crate::refusal::Refusal;
-use crate::respond::COST;
+use crate::respond::{COST, RESUMED};
+use crate::resume::{Continuation, Resuming, go_on};
 use crate::tape::{Ended, Follower, Next};
 use crate::upstream::{Piece, StreamFailure, Upstream};
 
@@ -200,6 +202,8 @@ pub(crate) struct StreamBody {
     stage: Stage,
     /// Reads the answer off what leaves, where it is kept.
     tap: Option<Box<AnswerTap>>,
+    /// How long the client hears nothing before it is sent a sign of life.
+    keep_alive: Option<Duration>,
     /// Whom an error in the middle of the stream is told to.
     client: Option<(Protocol, RequestId)>,
 }
@@ -208,6 +212,9 @@ pub(crate) struct StreamBody {
 enum Stage {
     /// The provider is still writing; dropping this means that the client has left.
     Running(InFlight),
+    /// It broke off, and another is asked to go on; with what the client is told where none does. Dropping this ends
+    /// that attempt as one whose client has left.
+    Resuming(Box<(Resuming, Bytes)>),
     /// The attempt has ended and the last bytes are on their way.
     Ending(Box<Exchange>),
     Done,
@@ -220,12 +227,14 @@ impl StreamBody {
         relay: Relay,
         ready: VecDeque<Bytes>,
         mut attempt: InFlight,
+        keep_alive: Option<Duration>,
     ) -> Self {
         let said = attempt.exchange().and_then(|exchange| exchange.conversation.as_ref());
         let tap = said.filter(|said| said.keeps()).map(|_| Box::default());
         let events = attempt.exchange().filter(|exchange| exchange.form == StreamForm::Events);
         let client = events.map(|exchange| (exchange.client, exchange.id().clone()));
-        let mut body = Self { upstream, relay, ready, stage: Stage::Running(attempt), tap, client };
+        let mut body =
+            Self { upstream, relay, ready, stage: Stage::Running(attempt), tap, keep_alive, client };
         body.end_if_told();
         body
     }
@@ -237,6 +246,11 @@ impl StreamBody {
                     tap.push(&bytes);
                 }
                 return Poll::Ready(Some(Frame::data(bytes)));
+            }
+            if let Stage::Resuming(awaited) = &mut self.stage {
+                let second = std::task::ready!(awaited.0.as_mut().poll(cx));
+                self.resumed(second);
+                continue;
             }
             if !matches!(self.stage, Stage::Running(_)) {
                 return Poll::Ready(self.last_frame());
@@ -256,7 +270,7 @@ impl StreamBody {
 
     /// Whether the attempt has ended, and all that is still to leave is there.
     const fn has_ended(&self) -> bool {
-        !matches!(self.stage, Stage::Running(_))
+        !matches!(self.stage, Stage::Running(_) | Stage::Resuming(_))
     }
 
     /// Whether the last of the answer has left.
@@ -289,7 +303,17 @@ impl StreamBody {
     }
 
     fn end(&mut self, cut: Option<StreamFailure>) {
-        let Stage::Running(attempt) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        let Stage::Running(mut attempt) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        if let Some(resumption) = attempt.exchange().and_then(|exchange| exchange.resumption.take())
+            && let Some(broken) = self.relay.broken_off(cut.map(StreamFailure::to_api_error), &mut self.ready)
+        {
+            let BrokenOff { error, facts, text, last_words } = broken;
+            let (outcome, cause) = failure_of(cut);
+            if let Some(exchange) = attempt.fail(&Ending::failed(outcome, error.class), &cause, &facts) {
+                self.stage = Stage::Resuming(Box::new((go_on(exchange, resumption, text), last_words)));
+            }
+            return;
+        }
         let end = self.relay.finish(cut.map(StreamFailure::to_api_error), &mut self.ready);
         // From here on it has seen what still waits to leave.
         let answer = self.tap.take().and_then(|tap| answer_of(*tap, &self.ready));
@@ -303,17 +327,30 @@ impl StreamBody {
                 exchange
             }
             End::Broken(error, facts) => {
-                let (outcome, cause) = match cut {
-                    Some(StreamFailure::TimedOut(limit)) => {
-                        (AttemptOutcome::TimedOut, FailureCause::TimedOut(limit))
-                    }
-                    _ => (AttemptOutcome::FailedMidStream, FailureCause::Broken),
-                };
+                let (outcome, cause) = failure_of(cut);
                 attempt.fail(&Ending::failed(outcome, error.class), &cause, facts)
             }
         };
         if let Some(exchange) = exchange {
             self.stage = Stage::Ending(exchange);
+        }
+    }
+
+    /// Goes on with the second attempt, or ends where there is none.
+    fn resumed(&mut self, second: Result<Box<Continuation>, Option<Box<Exchange>>>) {
+        let Stage::Resuming(awaited) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        match second {
+            Ok(second) => {
+                let Continuation { in_flight, upstream, framing, provider, repeats } = *second;
+                self.relay.resume(provider, framing, repeats, &mut self.ready);
+                self.upstream = upstream;
+                self.upstream.committed(self.keep_alive);
+                self.stage = Stage::Running(in_flight);
+            }
+            Err(exchange) => {
+                self.ready.push_back(awaited.1);
+                self.stage = exchange.map_or(Stage::Done, Stage::Ending);
+            }
         }
     }
 
@@ -336,7 +373,17 @@ impl StreamBody {
     fn last_frame(&mut self) -> Option<Frame<Bytes>> {
         let Stage::Ending(exchange) = std::mem::replace(&mut self.stage, Stage::Done) else { return None };
         let cost = HeaderValue::try_from(exchange.charged().to_string()).ok()?;
-        exchange.wants_trailers.then(|| Frame::trailers(HeaderMap::from_iter([(COST, cost)])))
+        let resumed = exchange.draft.record.resumed.then_some((RESUMED, HeaderValue::from_static("true")));
+        let trailers = || HeaderMap::from_iter([(COST, cost)].into_iter().chain(resumed));
+        exchange.wants_trailers.then(|| Frame::trailers(trailers()))
+    }
+}
+
+/// How an attempt is booked whose stream stopped so.
+const fn failure_of(cut: Option<StreamFailure>) -> (AttemptOutcome, FailureCause) {
+    match cut {
+        Some(StreamFailure::TimedOut(limit)) => (AttemptOutcome::TimedOut, FailureCause::TimedOut(limit)),
+        _ => (AttemptOutcome::FailedMidStream, FailureCause::Broken),
     }
 }
 

@@ -58,6 +58,7 @@ impl Exchange {
         let mut racer = self.set_aside(self.id().clone(), aside);
         racer.draft.record.losses = self.draft.record.losses.clone();
         racer.draft.started = self.draft.started;
+        racer.resumption.clone_from(&self.resumption);
         racer
     }
 
@@ -101,6 +102,8 @@ impl Exchange {
             demands: self.demands.clone(),
             deadline: self.deadline,
             carried_out: None,
+            resumption: None,
+            goes_on: false,
             wants_trailers: false,
             deployment: self.deployment.clone(),
             admission: None,

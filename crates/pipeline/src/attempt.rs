@@ -44,6 +44,8 @@ pub(crate) enum Attempted {
     Answered(Response<AnswerBody>),
     /// Content for the client, of an attempt that has others beside it.
     Ready(Box<Ready>),
+    /// A stream that continues another: its first piece is still to come.
+    GoesOn(Box<(InFlight, Upstream, Framing)>),
     /// A failure before the commit point.
     Failed(Box<Failed>),
 }
@@ -128,8 +130,8 @@ pub(crate) async fn run(request: Travelling, transport: &dyn Transport) -> Respo
         };
         match attempted {
             Attempted::Answered(response) => return response,
-            // Only who races stops there.
-            Attempted::Ready(_) => return respond::internal(),
+            // Only who races, or continues a stream, stops there.
+            Attempted::Ready(_) | Attempted::GoesOn(_) => return respond::internal(),
             Attempted::Failed(failed) => {
                 let Failed { exchange: request, pick, cause, refusal: reason, renewed } = *failed;
                 exchange = request;
@@ -264,7 +266,15 @@ pub(crate) async fn dispatch(
         return attempted;
     }
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let goes_on = in_flight.exchange().is_some_and(|exchange| std::mem::take(&mut exchange.goes_on));
     match Framing::of(content_type, provider) {
+        Some(framing) if goes_on => Attempted::GoesOn(Box::new((in_flight, upstream, framing))),
+        None if goes_on => {
+            let refusal =
+                upstream_error(error(ErrorClass::Server, 502, "The provider's answer is no stream."));
+            let ending = Ending::failed(AttemptOutcome::FailedBeforeOutput, ErrorClass::Server);
+            failed(in_flight, &ending, &Facts::default(), FailureCause::Broken, refusal)
+        }
         Some(framing) if streamed => {
             streamed::answer(in_flight, &deployment, settings, upstream, framing).await
         }

@@ -197,6 +197,8 @@ pub(crate) struct ModelRoute {
     pub(crate) hedging: Option<Arc<Hedging>>,
     /// Where copies go, if there are any.
     pub(crate) shadowing: Option<Arc<Shadowing>>,
+    /// Whether streams that break off are continued.
+    pub(crate) resumes: bool,
 }
 
 /// A model that requests are compared with, as the price book knows it.
@@ -391,6 +393,7 @@ impl Compiled {
             lacks,
             hedging,
             shadowing,
+            resumes: settings.failover.resume,
         }))
     }
 
@@ -487,6 +490,7 @@ impl ModelRoute {
             require: Labels::default(),
             hedging: None,
             shadowing: None,
+            resumes: false,
         })
     }
 }

@@ -20,6 +20,7 @@ use crate::conversation::Conversation;
 use crate::draft::Draft;
 use crate::idempotency::CarriedOut;
 use crate::pipeline::Core;
+use crate::resume::Resumption;
 use crate::settings::Timeouts;
 use crate::vectors::Vectors;
 
@@ -49,6 +50,10 @@ pub(crate) struct Exchange {
     pub(crate) demands: Vec<Labels>,
     /// What its idempotency key stands for.
     pub(crate) carried_out: Option<Arc<CarriedOut>>,
+    /// What is needed to continue its stream where that breaks off, until that is done.
+    pub(crate) resumption: Option<Arc<Resumption>>,
+    /// Its next attempt continues a stream.
+    pub(crate) goes_on: bool,
     /// The client takes trailers.
     pub(crate) wants_trailers: bool,
     /// Where the latest attempt went.
@@ -105,6 +110,9 @@ impl Exchange {
     /// Lets go of what only another attempt would need: a stream may run for an hour, and its request
     /// would hold the buffers that it was read into.
     pub(crate) fn forget_request(&mut self) {
+        if self.resumption.is_some() {
+            return;
+        }
         if let Some(conversation) = &mut self.conversation {
             conversation.settle(&self.body);
         }

@@ -169,7 +169,7 @@ pub(crate) async fn race(
                 request.draft.presence.at_provider(false);
                 Attempted::Failed(Box::new(Failed { exchange: request, pick, cause, refusal, renewed }))
             }
-            Attempted::Answered(_) => Attempted::Answered(respond::internal()),
+            Attempted::Answered(_) | Attempted::GoesOn(_) => Attempted::Answered(respond::internal()),
         };
     }
 }

@@ -84,6 +84,7 @@ mod receive;
 mod refusal;
 mod reserve;
 mod respond;
+mod resume;
 mod resumed_limits;
 mod retiring;
 mod rules;

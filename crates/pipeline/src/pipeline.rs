@@ -29,6 +29,7 @@ use crate::metering::Prices;
 use crate::own_keys::Shelf;
 use crate::receive::Received;
 use crate::refusal::Refusal;
+use crate::resume::Resumption;
 use crate::retiring::{Retiring, retiring};
 use crate::settings::{OnDisconnect, Settings};
 use crate::watch::Watch;
@@ -317,8 +318,9 @@ impl Pipeline {
         match serve(Received { head, peer }, body, &mut draft, &**transport).await {
             Ok(Served::Admitted(mut admitted)) => {
                 let leading = admitted.leading.take();
-                let request = admitted.into_exchange(draft, leading.as_ref().map(Leading::carried_out));
+                let mut request = admitted.into_exchange(draft, leading.as_ref().map(Leading::carried_out));
                 let copy = shadow::copy(&request);
+                request.exchange.resumption = Resumption::of(&request, transport);
                 let response = match (request.route.on_disconnect, leading) {
                     (OnDisconnect::Cancel, None) => attempt::run(request, &**transport).await,
                     (_, leading) => {

@@ -19,6 +19,7 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-gateway-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-gateway-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-gateway-attempts");
 pub(crate) const COST: HeaderName = HeaderName::from_static("x-gateway-cost-usd");
+pub(crate) const RESUMED: HeaderName = HeaderName::from_static("x-gateway-resumed");
 const LOSS: HeaderName = HeaderName::from_static("x-gateway-loss");
 const CACHE: HeaderName = HeaderName::from_static("x-gateway-cache");
 const REPLAY_OF: HeaderName = HeaderName::from_static("x-gateway-replay-of");
@@ -141,7 +142,9 @@ pub(crate) fn stream_head(exchange: &mut Exchange) -> HeaderMap {
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     if exchange.wants_trailers {
-        headers.insert(header::TRAILER, HeaderValue::from_static("x-gateway-cost-usd"));
+        let may_resume = exchange.resumption.is_some();
+        let names = if may_resume { "x-gateway-cost-usd, x-gateway-resumed" } else { "x-gateway-cost-usd" };
+        headers.insert(header::TRAILER, HeaderValue::from_static(names));
     }
     write_trace(&mut headers, exchange, 1);
     headers

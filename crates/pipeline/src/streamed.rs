@@ -81,7 +81,7 @@ impl Held {
         upstream.committed(settings.keep_alive);
         let Some(exchange) = in_flight.exchange() else { return respond::internal() };
         let headers: HeaderMap = respond::stream_head(exchange);
-        let body = StreamBody::new(upstream, relay, held, in_flight);
+        let body = StreamBody::new(upstream, relay, held, in_flight, settings.keep_alive);
         let mut response = Response::new(AnswerBody::stream(body));
         *response.headers_mut() = headers;
         response
@@ -90,7 +90,7 @@ impl Held {
 
 fn relay_for(exchange: &Exchange, deployment: &Deployment, framing: Framing) -> Relay {
     let wants_usage = exchange.envelope.wants_usage;
-    Relay::new(&RelayOptions {
+    let options = RelayOptions {
         provider: deployment.address(exchange.client).protocol,
         framing,
         client: exchange.client,
@@ -102,7 +102,8 @@ fn relay_for(exchange: &Exchange, deployment: &Deployment, framing: Framing) -> 
         created: exchange.arrived().as_secs(),
         request_id: exchange.id().as_str(),
         legacy_functions: exchange.legacy_functions(),
-    })
+    };
+    if exchange.resumption.is_some() { Relay::resumable(&options) } else { Relay::new(&options) }
 }
 
 /// The stream said that it failed, or is not what it should be.

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use weighbridge_ledger::{AccountId, AccountKind, Book, EntityId, Extent, Fact, LedgerStore, Quantity, Used};
 use weighbridge_pipeline::settings::{HedgeAfter, HedgeSettings, Settings, ShadowSettings};
+use weighbridge_records::Scope;
 use weighbridge_simulator::{AnswerEnd, Fault, FaultMix};
 use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance};
 use world::{CHAT, MESSAGES, World, open_key, post};
@@ -166,12 +167,13 @@ async fn play(world: &World, keys: &[String], dice: &mut Dice) {
     }
 }
 
-/// Slow attempts get another beside them, and some requests are copied.
-fn with_hedges_and_shadows(settings: &mut Settings) {
+/// Slow attempts get another beside them, some requests are copied, and streams that break off are continued.
+fn with_all_attempts(settings: &mut Settings) {
     for route in &mut settings.routes {
         let after = HedgeAfter::Time(Duration::from_millis(700));
         route.failover.hedge = Some(HedgeSettings { after, most: 1 });
         route.failover.shadow = Some(ShadowSettings { to: "either".into(), permille: 200, most: 16 });
+        route.failover.resume = true;
     }
 }
 
@@ -179,14 +181,15 @@ fn with_hedges_and_shadows(settings: &mut Settings) {
 async fn a1_ledger_equals_invoice_under_random_faults() {
     let (seed, attempts) = (number("WEIGHBRIDGE_SEED", 20_261_121), number("WEIGHBRIDGE_ATTEMPTS", ATTEMPTS));
     println!("seed {seed}, {attempts} attempts");
-    let mut world = World::with_settings(seed, with_hedges_and_shadows);
+    let mut world = World::with_settings(seed, with_all_attempts);
     let keys = tenants(&mut world);
     for (place, simulator) in world.simulators().into_iter().enumerate() {
         simulator.set_fault_mix(faults(seed ^ (0xff * place as u64)));
     }
-    let mut dice = Dice(seed);
+    let (mut dice, mut resumed) = (Dice(seed), 0);
     while world.simulators().iter().map(|simulator| simulator.request_count()).sum::<u64>() < attempts {
         play(&world, &keys, &mut dice).await;
+        resumed += world.log.latest(&Scope::All, 1).iter().filter(|record| record.resumed).count();
         // Targets that asked to be left alone come back.
         tokio::time::advance(Duration::from_millis(dice.roll(3_000))).await;
     }
@@ -227,6 +230,7 @@ async fn a1_ledger_equals_invoice_under_random_faults() {
         let count = entries.values().filter(|entry| entry.outcome == outcome).count();
         assert!(count as u64 * ATTEMPTS >= least * attempts, "{count} of outcome {outcome}");
     }
+    assert!(resumed as u64 * ATTEMPTS >= 5 * attempts, "{resumed} streams were continued");
     println!("{} attempts, {} invoice lines, {exact} exact to the nano-dollar", entries.len(), lines.len());
     assert!(exact * 2 > lines.len(), "most lines are exact: {exact} of {}", lines.len());
 

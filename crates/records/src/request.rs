@@ -42,6 +42,9 @@ pub struct RequestRecord {
     /// The request that this one is a copy of: its answer went nowhere.
     #[serde(serialize_with = "text::maybe_id", skip_serializing_if = "Option::is_none")]
     pub copy_of: Option<RequestId>,
+    /// Whether its stream broke off, and another attempt went on from there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
     /// Every attempt at a provider, in order.
     pub attempts: Vec<AttemptRecord>,
     /// Rules of models that it met, in order: those that matched, and what the classifier thought where it was asked.
@@ -265,6 +268,7 @@ impl RequestRecord {
             refused: None,
             replay_of: None,
             copy_of: None,
+            resumed: false,
             attempts: Vec::new(),
             rules: Vec::new(),
             strategy: "",

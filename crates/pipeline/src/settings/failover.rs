@@ -34,11 +34,19 @@ pub struct FailoverSettings {
     pub hedge: Option<HedgeSettings>,
     /// A copy of some requests to another model, whose answers nobody gets; `None` makes none.
     pub shadow: Option<ShadowSettings>,
+    /// Whether a stream that breaks off is continued by another target, where one can.
+    pub resume: bool,
 }
 
 impl Default for FailoverSettings {
     fn default() -> Self {
-        Self { rules: FallbackRules::default(), outliers_percent: 50, hedge: None, shadow: None }
+        Self {
+            rules: FallbackRules::default(),
+            outliers_percent: 50,
+            hedge: None,
+            shadow: None,
+            resume: false,
+        }
     }
 }
 
