@@ -1,26 +1,21 @@
 //! Settings, compiled once into what requests read.
 
+mod deployment;
+mod provider;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use secrecy::{ExposeSecret, SecretString};
 use weighbridge_access::{
-    Budget, BudgetMeter, Cidr, InvalidDefinition, LimitCells, LimitOwner, Limits, LossPolicy, OnExceed,
-    OpenKey,
+    Budget, BudgetMeter, Cidr, InvalidDefinition, LimitCells, LimitOwner, Limits, LossPolicy, OpenKey,
 };
-use weighbridge_catalogue::{AuthStyle, ModelInfo, PathTemplate, PromptCacheInfo, Spoken, Traits, near};
-use weighbridge_ledger::Name;
-use weighbridge_protocol::Dialect;
-use weighbridge_protocol::openai_chat::Quirks;
+use weighbridge_catalogue::near;
 use weighbridge_routing::{
-    Availability, Headroom, Health, HealthPolicy, KeyPool, Labels, LeastBusy, LeastLatency, LowestCost,
-    Random, RetryBudget, RetryPolicy, Route, RouteParts, Rule, Split, Sticky, Strategy, Target,
-    WeightedRoundRobin, stable_hash,
+    Availability, Headroom, Labels, LeastBusy, LeastLatency, LowestCost, Random, RetryBudget, RetryPolicy,
+    Route, RouteParts, Rule, Split, Sticky, Strategy, WeightedRoundRobin, stable_hash,
 };
-use weighbridge_transport::{Issued, QueryKey, Signer};
-use weighbridge_units::{Features, Monotonic, Protocol};
+use weighbridge_units::{Features, Monotonic};
 
 use crate::counters::Counters;
 use crate::hedge::Hedging;
@@ -28,12 +23,15 @@ use crate::markups::Markups;
 use crate::pipeline::PipelineError;
 use crate::rules;
 use crate::settings::{
-    AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, CredentialProof, DrainLimits, HedgeSettings,
-    IdempotencySettings, NativeCalls, OnDisconnect, ProbeSettings, ProviderCredential, ProviderSettings,
-    RequestLimits, ResidencyRule, RouteSettings, Settings, StrategyKind, TargetSettings, Timeouts,
+    AffinityBy, AnswerKeeping, BUDGETS_BESIDE, CountAlarm, DrainLimits, HedgeSettings, IdempotencySettings,
+    OnDisconnect, RequestLimits, ResidencyRule, RouteSettings, Settings, StrategyKind, TargetSettings,
     UnknownModel,
 };
 use crate::shadow::Shadowing;
+
+use deployment::lacks;
+pub(crate) use deployment::{Address, Deployment};
+pub(crate) use provider::{Proof, Provider};
 
 /// `provider/model` names that are remembered; further ones are compiled for each request.
 const DIRECT_MOST: usize = 1024;
@@ -63,115 +61,6 @@ pub(crate) struct Compiled {
     pub(crate) counters: Arc<Counters>,
     retry_budget: Arc<RetryBudget>,
 }
-
-/// The parameter of the query that a key goes into, where it goes there.
-const QUERY_KEY: &str = "key";
-
-/// One provider, ready to be called.
-pub(crate) struct Provider {
-    pub(crate) name: Arc<str>,
-    /// The name, as answers show it; `None` where no header can carry it.
-    pub(crate) shown: Option<HeaderValue>,
-    pub(crate) ledger_name: Name,
-    /// What it speaks, best first.
-    pub(crate) spoken: Vec<Spoken>,
-    base_url: String,
-    pub(crate) auth: AuthStyle,
-    pub(crate) credentials: Vec<Credential>,
-    /// Everything that each request carries but for the credential.
-    pub(crate) headers: HeaderMap,
-    pub(crate) price_as: Arc<str>,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) budgets: Arc<[BudgetMeter]>,
-    pub(crate) native: NativeCalls,
-    pub(crate) native_paths: Vec<String>,
-    limits: Limits,
-    health: HealthPolicy,
-    pub(crate) labels: Labels,
-    pub(crate) probe: Option<ProbeSettings>,
-    keys: Arc<KeyPool>,
-    /// The shares of the credentials.
-    weights: Vec<u32>,
-}
-
-/// A credential, ready to be sent.
-pub(crate) struct Credential {
-    pub(crate) proof: Proof,
-    /// The bare secrets: for finding them in what a provider says.
-    pub(crate) secrets: Vec<SecretString>,
-}
-
-/// How a credential is shown to the provider.
-pub(crate) enum Proof {
-    Header(HeaderName, HeaderValue),
-    Signature(Signer),
-    Issued(Issued),
-}
-
-impl Proof {
-    /// A key, where a provider expects it; `None` where it cannot stand there.
-    pub(crate) fn of_key(auth: AuthStyle, key: &str) -> Option<Self> {
-        let Some(name) = auth.header() else {
-            return Some(Self::Signature(Signer(Arc::new(QueryKey::new(QUERY_KEY, key)))));
-        };
-        let mut value = HeaderValue::try_from(format!("{}{key}", auth.prefix())).ok()?;
-        value.set_sensitive(true);
-        Some(Self::Header(HeaderName::from_static(name), value))
-    }
-}
-
-/// One model at one provider.
-pub(crate) struct Deployment {
-    pub(crate) provider: Arc<Provider>,
-    pub(crate) limits: Arc<LimitCells>,
-    pub(crate) model: Arc<str>,
-    /// The model, as answers show it; `None` where no header can carry it.
-    pub(crate) shown: Option<HeaderValue>,
-    pub(crate) ledger_name: Name,
-    pub(crate) info: Option<&'static ModelInfo>,
-    pub(crate) traits: Traits,
-    /// How the model caches prompts, if it does so only where they are marked.
-    pub(crate) prompt_cache: Option<PromptCacheInfo>,
-    /// Where the model is called, best first; never empty.
-    addresses: Box<[Address]>,
-    target: Arc<Target>,
-}
-
-/// What any of them is known to lack.
-fn lacks(deployments: &[Arc<Deployment>]) -> Features {
-    deployments.iter().fold(Features::NONE, |lacks, deployment| lacks.or(deployment.traits.lacks))
-}
-
-/// Where and how one model is called in one protocol.
-pub(crate) struct Address {
-    pub(crate) protocol: Protocol,
-    pub(crate) dialect: Dialect,
-    /// Whether a stream is not to be asked for its usage.
-    pub(crate) usage_unasked: bool,
-    /// What else requests of Chat Completions are changed in.
-    pub(crate) quirks: Quirks,
-    whole: Uri,
-    streamed: Uri,
-    /// What stands before and behind the names of the provider's other calls, where the path of this one
-    /// is as its provider documents it.
-    beside: Option<(String, String)>,
-}
-
-impl Address {
-    /// Where a call goes.
-    pub(crate) const fn uri(&self, stream: bool) -> &Uri {
-        if stream { &self.streamed } else { &self.whole }
-    }
-
-    /// Where another call of the same provider goes, by its documented path.
-    pub(crate) fn beside(&self, path: &str) -> Option<Uri> {
-        let (before, behind) = self.beside.as_ref()?;
-        format!("{before}{path}{behind}").parse().ok()
-    }
-}
-
-/// How the paths of inference calls begin, as their providers document them.
-const DOCUMENTED: [&str; 5] = ["/chat/completions", "/responses", "/v1/messages", "/models/", "/model/"];
 
 /// What stands behind a name that clients ask for.
 pub(crate) struct ModelRoute {
@@ -443,19 +332,6 @@ fn checked(owner: &str, limits: Limits) -> Result<Limits, PipelineError> {
     limits.check().map(|()| limits).map_err(wrong)
 }
 
-/// A provider is chosen after the model, so that its budgets choose no other model.
-fn provider_meters(settings: &ProviderSettings) -> Result<Arc<[BudgetMeter]>, PipelineError> {
-    let downgrades = |budget: &Budget| matches!(budget.on_exceed, OnExceed::Downgrade(_));
-    if settings.budgets.iter().any(downgrades) {
-        return Err(PipelineError::Budget {
-            owner: settings.name.to_string(),
-            reason: "a provider's budget cannot choose another model: give the budget to the model"
-                .to_owned(),
-        });
-    }
-    meters(&settings.name, &settings.budgets, BUDGETS_BESIDE)
-}
-
 /// Budgets, ready to be asked about windows.
 fn meters(owner: &str, budgets: &[Budget], most: usize) -> Result<Arc<[BudgetMeter]>, PipelineError> {
     let wrong =
@@ -500,189 +376,6 @@ fn hedging(settings: HedgeSettings, former: Option<&Compiled>, route: &str) -> A
     let kept = former.and_then(|former| former.routes.get(route)?.hedging.as_ref());
     let kept = kept.filter(|kept| kept.settings == settings);
     kept.map_or_else(|| Arc::new(Hedging::new(settings)), Arc::clone)
-}
-
-impl Deployment {
-    /// A model at a provider; the error is a sentence about a model that cannot be called there.
-    fn new(
-        provider: &Arc<Provider>,
-        model: Arc<str>,
-        target: Option<Arc<Target>>,
-        counters: &Counters,
-    ) -> Result<Arc<Self>, String> {
-        let served = provider.spoken.iter().filter(|spoken| spoken.models.admits(&model));
-        let addresses: Box<[Address]> =
-            served.map(|spoken| provider.address(spoken, &model)).collect::<Result<_, String>>()?;
-        if addresses.is_empty() {
-            return Err(format!("`{}` speaks no protocol for the model `{model}`", provider.name));
-        }
-        let target = target.unwrap_or_else(|| {
-            let name = format!("{}/{model}", provider.name);
-            Target::new(name, Arc::clone(&provider.keys), provider.health)
-        });
-        let info = weighbridge_catalogue::model(&provider.price_as, &model);
-        let traits = weighbridge_catalogue::traits(&provider.price_as, &model);
-        let prompt_cache = weighbridge_catalogue::prompt_cache(&model);
-        let ledger_name = Name::new(Arc::clone(&model));
-        let shown = HeaderValue::try_from(&*model).ok();
-        let limits = counters.deployment(&provider.name, &model, &provider.limits);
-        let provider = Arc::clone(provider);
-        Ok(Arc::new(Self {
-            provider,
-            limits,
-            model,
-            shown,
-            ledger_name,
-            info,
-            traits,
-            prompt_cache,
-            addresses,
-            target,
-        }))
-    }
-
-    /// `provider/model`.
-    pub(crate) fn target_name(&self) -> Arc<str> {
-        Arc::clone(self.target.name())
-    }
-
-    /// What is known of its health.
-    pub(crate) fn health(&self) -> &Health {
-        self.target.health()
-    }
-
-    /// Where the model is called, best first.
-    pub(crate) fn addresses(&self) -> &[Address] {
-        &self.addresses
-    }
-
-    /// Where a client's request goes: to where its own protocol is spoken, else to the best place.
-    pub(crate) fn address(&self, client: Protocol) -> &Address {
-        let own = self.addresses.iter().find(|address| address.protocol == client);
-        own.unwrap_or(&self.addresses[0])
-    }
-}
-
-impl Provider {
-    fn new(
-        settings: &ProviderSettings,
-        vault: &[OpenKey],
-        former: Option<&Arc<Self>>,
-    ) -> Result<Self, PipelineError> {
-        let base_url = |reason: &str| PipelineError::BaseUrl {
-            provider: settings.name.to_string(),
-            reason: reason.to_owned(),
-        };
-        let uri: Uri = settings.base_url.parse().map_err(|_| base_url("it is not an address"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
-            return Err(base_url("it must begin with http:// or https:// and name a host"));
-        }
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(base_url("credentials belong into api_keys"));
-        }
-        let vault = vault.iter().filter(|open| *open.key.provider == *settings.name && open.key.weight > 0);
-        let (mut credentials, mut weights) = (Vec::new(), Vec::new());
-        for credential in &settings.credentials {
-            credentials.push(ready(settings, credential)?);
-            weights.push(credential.weight);
-        }
-        for open in vault {
-            credentials.push(ready(settings, &ProviderCredential::key(open.secret.expose()))?);
-            weights.push(open.key.weight);
-        }
-        // What is known of the same credentials stays known; others are tried afresh.
-        let same = |former: &&Arc<Self>| {
-            former.weights == weights && same_secrets(&former.credentials, &credentials)
-        };
-        let keys = former
-            .filter(same)
-            .map_or_else(|| Arc::new(KeyPool::weighted(&weights)), |former| Arc::clone(&former.keys));
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(concat!("weighbridge/", env!("CARGO_PKG_VERSION"))),
-        );
-        headers.extend(settings.headers.iter().cloned());
-        Ok(Self {
-            name: settings.name.clone(),
-            shown: HeaderValue::try_from(&*settings.name).ok(),
-            ledger_name: Name::new(Arc::clone(&settings.name)),
-            spoken: settings.spoken.clone(),
-            base_url: settings.base_url.trim_end_matches('/').to_owned(),
-            headers,
-            price_as: settings.price_as.clone(),
-            timeouts: settings.timeouts,
-            budgets: provider_meters(settings)?,
-            limits: checked(&settings.name, settings.limits)?,
-            health: settings.health.policy,
-            labels: settings.labels.clone(),
-            probe: settings.health.probe.clone(),
-            auth: settings.auth,
-            native: settings.native,
-            native_paths: settings.native_paths.clone(),
-            keys,
-            weights,
-            credentials,
-        })
-    }
-
-    /// Where it is asked whether it is back.
-    pub(crate) fn probe_uri(&self) -> Option<Uri> {
-        format!("{}{}", self.base_url, self.probe.as_ref()?.path).parse().ok()
-    }
-
-    /// The address that paths are below, without slash at its end.
-    pub(crate) fn base_url(&self) -> &str {
-        &self.base_url
-    }
-
-    fn address(&self, spoken: &Spoken, model: &str) -> Result<Address, String> {
-        let uri = |path: &PathTemplate| {
-            let path = path.for_model(model)?;
-            format!("{}{path}", self.base_url).parse().ok()
-        };
-        let documented = spoken.path.before(&DOCUMENTED).and_then(|root| root.for_model(model));
-        let query = spoken.path.as_str().find('?').and_then(|at| spoken.path.as_str().get(at..));
-        let behind = query.unwrap_or_default().to_owned();
-        let [whole, streamed] = [&spoken.path, &spoken.stream_path].map(|path| {
-            uri(path).ok_or_else(|| format!("the model's name `{model}` makes no address at `{}`", self.name))
-        });
-        Ok(Address {
-            protocol: spoken.protocol,
-            dialect: spoken.dialect,
-            usage_unasked: spoken.usage_unasked,
-            quirks: spoken.quirks,
-            whole: whole?,
-            streamed: streamed?,
-            beside: documented.map(|root| (format!("{}{root}", self.base_url), behind)),
-        })
-    }
-}
-
-fn same_secrets(some: &[Credential], others: &[Credential]) -> bool {
-    let secrets = |credentials: &[Credential]| -> Vec<SecretString> {
-        credentials.iter().flat_map(|credential| credential.secrets.iter().cloned()).collect()
-    };
-    let (some, others) = (secrets(some), secrets(others));
-    some.len() == others.len()
-        && some.iter().zip(&others).all(|(one, other)| one.expose_secret() == other.expose_secret())
-}
-
-fn ready(settings: &ProviderSettings, credential: &ProviderCredential) -> Result<Credential, PipelineError> {
-    let bad = || PipelineError::Credential { provider: settings.name.to_string() };
-    Ok(match &credential.proof {
-        CredentialProof::Key(key) => {
-            let proof = Proof::of_key(settings.auth, key.expose_secret()).ok_or_else(bad)?;
-            Credential { proof, secrets: vec![key.clone()] }
-        }
-        CredentialProof::Signature { signer, secrets } => {
-            Credential { proof: Proof::Signature(signer.clone()), secrets: secrets.clone() }
-        }
-        CredentialProof::Issued { issued, secrets } => {
-            Credential { proof: Proof::Issued(issued.clone()), secrets: secrets.clone() }
-        }
-    })
 }
 
 /// The registry of strategies: a new one is a line here and a file in `routing`.
