@@ -73,7 +73,8 @@ def issuer() -> Iterator[Issuer]:
 def issued(own_gateway: Gateway, simulator: Simulator, issuer: Issuer, tmp_path: pathlib.Path) -> Gateway:
     """A gateway, started, whose providers are shown what the issuer gives."""
     account = tmp_path / "account.json"
-    said = {"type": "service_account", "client_email": "models@p.iam.gserviceaccount.com", "private_key": KEY.read_text()}
+    email = "models@p.iam.gserviceaccount.com"
+    said = {"type": "service_account", "client_email": email, "private_key": KEY.read_text()}
     account.write_text(json.dumps(said))
     added = f"""
 [providers.container]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import pathlib
 import threading
 import time
@@ -197,7 +198,9 @@ def test_l4_two_instances_carry_it_out_once(pair: list[Gateway], simulator: Simu
         simulator.fail("openai", "slow-head", ms=1500)
         body = {**QUESTION, "stream": stream}
         with concurrent.futures.ThreadPoolExecutor(10) as pool:
-            replies = list(pool.map(lambda gateway: ask(gateway, key, f"k{stream}", body=body), [one, two] * 5))
+            replies = list(
+                pool.map(functools.partial(ask, key=key, idempotency=f"k{stream}", body=body), [one, two] * 5)
+            )
         assert {reply.status for reply in replies} == {200}, [reply.body for reply in replies]
         assert len({reply.body for reply in replies}) == 1
         assert sum(not is_replay(reply) for reply in replies) == 1

@@ -31,9 +31,7 @@ def redis() -> Iterator[Redis]:
 
 
 @pytest.fixture
-def pair(
-    postgres: Postgres, redis: Redis, simulator: Simulator, tmp_path: pathlib.Path
-) -> Iterator[list[Gateway]]:
+def pair(postgres: Postgres, redis: Redis, simulator: Simulator, tmp_path: pathlib.Path) -> Iterator[list[Gateway]]:
     """Two gateways that count together."""
     simulator.forget()
     storage = postgres.database()

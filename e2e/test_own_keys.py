@@ -108,7 +108,8 @@ def test_two_tenants_with_own_keys(
                 assert charged in (0, cost)
             case _:
                 assert charged == cost
-    wallet = {book["book"]: book for book in json_lines(gateway.command("ledger", "balance", "--tenant", "acme", "--json").stdout)}
+    balances = json_lines(gateway.command("ledger", "balance", "--tenant", "acme", "--json").stdout)
+    wallet = {book["book"]: book for book in balances}
     assert books.nano_usd(wallet["surcharge"]["owed_usd"]) > 3_000_000
     gateway.command("ledger", "verify")
 
@@ -176,9 +177,7 @@ def test_a_refused_own_key_says_whose_it_is(
     assert "canary" not in gateway.log()
 
 
-def test_rotation_under_load(
-    vault_gateway: Gateway, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rotation_under_load(vault_gateway: Gateway, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule K1: streams and requests go on while the key is exchanged, and none fails."""
     gateway, keys = vault_gateway, Keys(vault_gateway, monkeypatch)
     user = gateway.create_key("--tenant", "acme", name="acme")

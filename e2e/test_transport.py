@@ -1,4 +1,4 @@
-"""Over TLS and HTTP/2, as real providers speak: what goes wrong there, and what client, ledger and metrics say of it."""
+"""Over TLS and HTTP/2, as real providers speak: what goes wrong there, and what client, ledger and metrics say."""
 
 from __future__ import annotations
 
