@@ -306,6 +306,26 @@ pub struct RouteSettings {
     pub require: Labels,
 }
 
+impl RouteSettings {
+    /// A name for targets, and all else as where nothing is said.
+    pub fn new(name: impl Into<Arc<str>>, targets: Vec<TargetSettings>) -> Self {
+        Self {
+            name: name.into(),
+            strategy: StrategySettings::default(),
+            targets,
+            fallbacks: Vec::new(),
+            baseline: None,
+            failover: FailoverSettings::default(),
+            on_disconnect: None,
+            limits: Limits::NONE,
+            budgets: Vec::new(),
+            aliases: Vec::new(),
+            rules: Vec::new(),
+            require: Labels::default(),
+        }
+    }
+}
+
 /// How one of several targets is chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StrategySettings {

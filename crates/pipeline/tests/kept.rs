@@ -10,15 +10,13 @@ use std::time::Duration;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use weighbridge_access::{Limits, MemoryKeyStore, TenantName};
+use weighbridge_access::{MemoryKeyStore, TenantName};
 use weighbridge_cache::{
     CacheStore, EntryKey, Holding, ItemTag, KeepingTerms, Kept, MemoryCacheStore, StoreError, StoreLimits,
     Tenant,
 };
 use weighbridge_pipeline::Jobs;
-use weighbridge_pipeline::settings::{
-    AnswerKeeping, FailoverSettings, RouteSettings, Settings, StrategySettings, TargetSettings, UnknownModel,
-};
+use weighbridge_pipeline::settings::{AnswerKeeping, RouteSettings, Settings, TargetSettings, UnknownModel};
 use weighbridge_simulator::Fault;
 use weighbridge_transport::Rope;
 use weighbridge_units::Timestamp;
@@ -199,18 +197,8 @@ fn route(name: &str, targets: &[&str], fallbacks: &[&str]) -> RouteSettings {
         TargetSettings { provider: provider.into(), model: model.into(), weight: 1 }
     };
     RouteSettings {
-        name: name.into(),
-        strategy: StrategySettings::default(),
-        targets: targets.iter().map(target).collect(),
         fallbacks: fallbacks.iter().map(target).collect(),
-        baseline: None,
-        failover: FailoverSettings::default(),
-        on_disconnect: None,
-        limits: Limits::NONE,
-        budgets: Vec::new(),
-        aliases: Vec::new(),
-        rules: Vec::new(),
-        require: Default::default(),
+        ..RouteSettings::new(name, targets.iter().map(target).collect())
     }
 }
 

@@ -8,8 +8,7 @@ mod world;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weighbridge_access::Limits;
-use weighbridge_pipeline::settings::{FailoverSettings, RouteSettings, StrategySettings, TargetSettings};
+use weighbridge_pipeline::settings::{RouteSettings, TargetSettings};
 use weighbridge_simulator::{Fault, Simulator};
 use world::{Answer, CHAT, MESSAGES, World};
 
@@ -45,18 +44,8 @@ fn world(model: &str) -> World {
     };
     World::with_settings(1, |settings| {
         settings.routes.push(RouteSettings {
-            name: "routed".into(),
-            strategy: StrategySettings::default(),
-            targets: vec![target(model)],
             fallbacks: vec![target("anthropic/claude-haiku-4-5")],
-            baseline: None,
-            failover: FailoverSettings::default(),
-            on_disconnect: None,
-            limits: Limits::NONE,
-            budgets: Vec::new(),
-            aliases: Vec::new(),
-            rules: Vec::new(),
-            require: Default::default(),
+            ..RouteSettings::new("routed", vec![target(model)])
         });
     })
 }

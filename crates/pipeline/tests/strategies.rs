@@ -9,12 +9,10 @@ use std::collections::BTreeSet;
 use http::{HeaderName, Request};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use weighbridge_access::Limits;
 use weighbridge_pipeline::settings::{
-    AffinityBy, FailoverSettings, RouteSettings, StrategyKind, StrategySettings, TargetSettings,
+    AffinityBy, RouteSettings, StrategyKind, StrategySettings, TargetSettings,
 };
 use weighbridge_records::{RequestRecord, Scope};
-use weighbridge_routing::Labels;
 use weighbridge_units::RequestId;
 use world::{Answer, CHAT, MESSAGES, World, post};
 
@@ -29,18 +27,8 @@ fn world(order: &[StrategyKind], affinity: AffinityBy) -> World {
     });
     World::with_settings(1, |settings| {
         settings.routes.push(RouteSettings {
-            name: "many".into(),
             strategy: StrategySettings { order: order.to_vec(), affinity },
-            targets: targets.to_vec(),
-            fallbacks: Vec::new(),
-            baseline: None,
-            failover: FailoverSettings::default(),
-            on_disconnect: None,
-            limits: Limits::NONE,
-            budgets: Vec::new(),
-            aliases: Vec::new(),
-            rules: Vec::new(),
-            require: Labels::default(),
+            ..RouteSettings::new("many", targets.to_vec())
         });
     })
 }

@@ -23,8 +23,8 @@ use weighbridge_cache::{
 use weighbridge_catalogue::{PathTemplate, Spoken};
 use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
-    FailoverSettings, HealthSettings, NativeCalls, ProviderCredential, ProviderSettings, RouteSettings,
-    Settings, StrategySettings, TargetSettings, Timeouts,
+    HealthSettings, NativeCalls, ProviderCredential, ProviderSettings, RouteSettings, Settings,
+    TargetSettings, Timeouts,
 };
 use weighbridge_pipeline::{AnswerBody, Env, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
@@ -308,18 +308,8 @@ fn settings() -> Settings {
     };
     let (gpt, claude) = (target("openai", "gpt-4o-mini"), target("anthropic", "claude-haiku-4-5"));
     let route = |name: &str, targets: Vec<TargetSettings>, fallbacks: Vec<TargetSettings>| RouteSettings {
-        name: name.into(),
-        strategy: StrategySettings::default(),
-        targets,
         fallbacks,
-        baseline: None,
-        failover: FailoverSettings::default(),
-        on_disconnect: None,
-        limits: Limits::NONE,
-        budgets: Vec::new(),
-        aliases: Vec::new(),
-        rules: Vec::new(),
-        require: Labels::default(),
+        ..RouteSettings::new(name, targets)
     };
     Settings {
         providers: vec![
