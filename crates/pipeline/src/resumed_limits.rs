@@ -44,19 +44,19 @@ impl Pipeline {
         let recent = recent(store, core.env.now()).await?;
         let mut limited = limited(core);
         limited.extend(unnamed(core, store, &recent).await?);
-        let now = core.env.monotonic();
+        let (seen, now) = (Seen::of(&recent), core.env.monotonic());
         for limited in &limited {
+            let counted = seen.by(&limited.whose);
             for kind in [LimitKind::Rpm, LimitKind::Tpm, LimitKind::UsdPerMinute] {
                 let Some(cell) = limited.cells.cell(kind) else { continue };
-                let counted = recent.iter().filter(|it| limited.counts(&it.of));
-                cell.resume(counted.map(|it| (it.ago, limited.units(kind, &it.used))), now);
+                cell.resume(counted.iter().map(|it| (it.ago, limited.units(kind, &it.used))), now);
             }
         }
         Ok(recent.len())
     }
 }
 
-/// The attempts of the last minute, the oldest first.
+/// The attempts of the last minute.
 async fn recent(store: &dyn LedgerStore, now: Timestamp) -> Result<Vec<Recent>, LedgerError> {
     let window = i64::try_from(WINDOW.as_micros()).unwrap_or(i64::MAX);
     let since = Timestamp::from_micros(now.as_micros().saturating_sub(window));
@@ -68,9 +68,38 @@ async fn recent(store: &dyn LedgerStore, now: Timestamp) -> Result<Vec<Recent>, 
         }
         _ => None,
     });
-    let mut recent: Vec<Recent> = recent.collect();
-    recent.sort_by_key(|it| std::cmp::Reverse(it.ago));
-    Ok(recent)
+    Ok(recent.collect())
+}
+
+/// The attempts by whom they count for: with many keys, each must not look at all of them.
+struct Seen<'a> {
+    by_key: HashMap<KeyId, Vec<&'a Recent>>,
+    by_deployment: HashMap<(EntityId, EntityId), Vec<&'a Recent>>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(recent: &'a [Recent]) -> Self {
+        let mut seen = Self { by_key: HashMap::new(), by_deployment: HashMap::new() };
+        for it in recent {
+            seen.by_key.entry(it.of.key).or_default().push(it);
+            seen.by_deployment.entry((it.of.provider, it.of.model)).or_default().push(it);
+        }
+        seen
+    }
+
+    /// Those that count, the oldest first.
+    fn by(&self, whose: &Whose) -> Vec<&'a Recent> {
+        let mut counted: Vec<&Recent> = match whose {
+            Whose::Keys(keys) => {
+                keys.iter().filter_map(|key| self.by_key.get(key)).flatten().copied().collect()
+            }
+            Whose::Deployments(all) => {
+                all.iter().filter_map(|one| self.by_deployment.get(one)).flatten().copied().collect()
+            }
+        };
+        counted.sort_by_key(|it| std::cmp::Reverse(it.ago));
+        counted
+    }
 }
 
 /// Limits, and whose attempts count in them.
@@ -141,13 +170,6 @@ fn used_as(deployment: &Deployment) -> (EntityId, EntityId) {
 }
 
 impl Limited {
-    fn counts(&self, of: &RollupKey) -> bool {
-        match &self.whose {
-            Whose::Keys(keys) => keys.contains(&of.key),
-            Whose::Deployments(deployments) => deployments.contains(&(of.provider, of.model)),
-        }
-    }
-
     /// What an attempt takes of a limit: deployments count what the provider is owed, others what was charged.
     fn units(&self, kind: LimitKind, used: &Used) -> u64 {
         let money = match self.cells.whose() {
