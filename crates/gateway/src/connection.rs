@@ -111,14 +111,17 @@ impl Protocols {
         service: GatewayService<H>,
         closing: &Closing,
     ) {
-        // Not `GatewayService` itself: hyper keeps this future in place, without a box per request.
+        // Not `GatewayService` itself, which would have to be cloned for each request. In a box, as hyper keeps room
+        // for this future as long as the connection lives: some kilobytes, which a stream has no use for any more.
         let (service, switch) = (&service, &Switch::default());
-        let service = service_fn(move |request| async move {
-            let mut response = service.respond(request).await;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                switch.note(&mut response);
-            }
-            Ok::<_, std::convert::Infallible>(response)
+        let service = service_fn(move |request| {
+            Box::pin(async move {
+                let mut response = service.respond(request).await;
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    switch.note(&mut response);
+                }
+                Ok::<_, std::convert::Infallible>(response)
+            })
         });
         let mut connection = self.http1.serve_connection(TokioIo::new(stream), service);
         let served = serve_until(&mut connection, closing, |it| it.graceful_shutdown()).await;
