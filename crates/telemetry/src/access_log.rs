@@ -18,11 +18,15 @@ const GO: usize = 16;
 const PAUSE: Duration = Duration::from_micros(20);
 /// With more lines than this waiting, the log is behind and does not pause.
 const BEHIND: usize = 1_000;
+/// How long the last lines may take at the end. Whoever should read them may have stopped doing so, and the process
+/// has to end all the same (rule C8).
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Writes one line of JSON per request, from a thread of its own.
 ///
 /// A request only leaves its record in a [`Backlog`]; nobody is woken for it. The lines of each
-/// 100 ms are rendered and written in one piece, the last of them when the log is dropped.
+/// 100 ms are rendered and written in one piece, the last of them when the log is dropped, which waits two seconds for
+/// that at most.
 pub struct AccessLog {
     shared: Arc<Shared>,
     flusher: Option<JoinHandle<()>>,
@@ -30,8 +34,17 @@ pub struct AccessLog {
 
 struct Shared {
     backlog: Backlog<Arc<RequestRecord>>,
-    stopping: Mutex<bool>,
-    stop: Condvar,
+    phase: Mutex<Phase>,
+    changed: Condvar,
+}
+
+/// How far the log's thread is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Writing,
+    /// It is to write what waits, and end.
+    Stopping,
+    Ended,
 }
 
 impl AccessLog {
@@ -45,8 +58,8 @@ impl AccessLog {
     pub fn start(writer: impl Write + Send + 'static, capacity: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             backlog: Backlog::new(capacity),
-            stopping: Mutex::new(false),
-            stop: Condvar::new(),
+            phase: Mutex::new(Phase::Writing),
+            changed: Condvar::new(),
         });
         let theirs = shared.clone();
         let flusher = std::thread::Builder::new().name("access-log".into()).spawn(move || {
@@ -70,11 +83,12 @@ impl Observer for AccessLog {
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        *self.shared.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.shared.stop.notify_all();
-        if let Some(flusher) = self.flusher.take() {
+        let Some(flusher) = self.flusher.take() else { return };
+        if self.shared.stop_within(LAST_LINES) || flusher.is_finished() {
             // A panic of the log's thread has been reported by then; there is nothing left to write.
             let _ = flusher.join();
+        } else {
+            tracing::warn!("standard output takes no more lines of the access log: the last ones are lost");
         }
     }
 }
@@ -90,14 +104,29 @@ fn stand_back() {
 impl Shared {
     fn write_until_stopped(&self, mut writer: impl Write) {
         loop {
-            let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited = self.stop.wait_timeout_while(stopping, INTERVAL, |stopping| !*stopping);
-            let stopping = *waited.unwrap_or_else(PoisonError::into_inner).0;
+            let phase = self.wait_while(Phase::Writing, INTERVAL);
             self.write_waiting(&mut writer);
-            if stopping {
-                return;
+            if phase == Phase::Stopping {
+                return self.enter(Phase::Ended);
             }
         }
+    }
+
+    /// Lets the thread write what waits; `false` where that takes longer than `most`.
+    fn stop_within(&self, most: Duration) -> bool {
+        self.enter(Phase::Stopping);
+        self.wait_while(Phase::Stopping, most) == Phase::Ended
+    }
+
+    fn enter(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        self.changed.notify_all();
+    }
+
+    fn wait_while(&self, still: Phase, most: Duration) -> Phase {
+        let phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(phase, most, |phase| *phase == still);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn write_waiting(&self, writer: &mut impl Write) {
@@ -286,6 +315,35 @@ mod tests {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             assert_eq!(line["request"], format!("req_{number}"));
         }
+    }
+
+    /// A pipe that is full, and whose reader has stopped reading: until the test lets go.
+    struct FullPipe(std::sync::mpsc::Receiver<()>);
+
+    impl Write for FullPipe {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn c8_an_output_that_nobody_reads_does_not_hold_up_the_end() {
+        let (release, held) = std::sync::mpsc::channel();
+        let log = AccessLog::start(FullPipe(held), 10).unwrap();
+        log.ended(&record(1));
+        let (done, ended) = std::sync::mpsc::channel();
+        let dropping = std::thread::spawn(move || {
+            drop(log);
+            done.send(())
+        });
+        ended.recv_timeout(Duration::from_secs(60)).expect("it waits for its output");
+        drop(release);
+        dropping.join().unwrap().unwrap();
     }
 
     #[test]
