@@ -23,11 +23,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command`; what it says on standard error is shown.
+    /// Starts `command`; what it says goes where `command` sends it.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let child = command
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {:?}", command.get_program()))?;
         Ok(Self { child })
@@ -36,7 +35,7 @@ impl Process {
     /// Starts this program in another role, and waits until it listens.
     pub(crate) fn start_role<A: AsRef<OsStr>>(role: &[A]) -> Result<(Self, SocketAddr)> {
         let program = std::env::current_exe().context("where is this program?")?;
-        let mut process = Self::start(Command::new(program).arg("role").args(role))?;
+        let mut process = Self::start(Command::new(program).arg("role").args(role).stdout(Stdio::piped()))?;
         let output = process.child.stdout.take().context("no output")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
@@ -77,6 +76,11 @@ impl Drop for Process {
         let until = Instant::now() + END_WITHIN;
         while asked.is_ok() && Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(5));
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            eprintln!(
+                "a process did not end when it was asked to: what it would have written at its end is missing"
+            );
         }
         // It may have ended by itself.
         let _ = self.child.kill();

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -84,6 +84,8 @@ impl Subject {
         let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(&config).current_dir(folder.path());
         command.stderr(std::fs::File::create(folder.path().join("stderr.log"))?);
+        // The access log. In a pipe that nobody reads it would get stuck, and the process with it when it is to end.
+        command.stdout(Stdio::null());
         let mut process = Process::start(&mut command)?;
         let mut until_it_listens = |address| {
             let waited = wait_until_it_listens(&mut process, address, folder.path());
