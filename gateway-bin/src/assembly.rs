@@ -30,8 +30,8 @@ use weighbridge_store_postgres::{
 };
 use weighbridge_store_redis::{RedisLimits, RedisLimitsOptions};
 use weighbridge_store_sqlite::{
-    Durability as SqliteDurability, Retention, SqliteAuditLog, SqliteCacheStore, SqliteKeyStore,
-    SqliteLedger, SqliteLedgerOptions, SqliteRequestLog,
+    Durability as SqliteDurability, Retention, SqliteCacheStore, SqliteKeyStore, SqliteLedger,
+    SqliteLedgerOptions, SqliteRequestLog,
 };
 use weighbridge_telemetry::{AccessLog, Metrics};
 use weighbridge_transport::Fetch;
@@ -76,8 +76,8 @@ impl Stores {
                 Ok(Self {
                     ledger,
                     provider_keys: Arc::clone(&keys) as Arc<dyn ProviderKeyStore>,
+                    audit: Arc::new(keys.audit_log()),
                     keys,
-                    audit: Arc::new(SqliteAuditLog::open(path)?),
                     log: Arc::new(SqliteRequestLog::open(
                         &sources::beside(path, "log.db"),
                         Retention::default(),

@@ -1,6 +1,7 @@
 //! Administrative acts, in the same file as keys and ledger.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, named_params};
@@ -18,7 +19,7 @@ const RECENT: &str = "SELECT at, actor, action, object, details FROM audit ORDER
 /// An [`AuditLog`] in an SQLite file. An act is on the disk when its call returns.
 #[derive(Debug)]
 pub struct SqliteAuditLog {
-    worker: Worker,
+    worker: Arc<Worker>,
 }
 
 impl SqliteAuditLog {
@@ -28,7 +29,11 @@ impl SqliteAuditLog {
     /// [`OpenError`] where the file cannot be opened or migrated.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let connection = open_migrated(path, Durability::Fsync)?;
-        Ok(Self { worker: Worker::start("weighbridge-audit", connection)? })
+        Ok(Self::on(Arc::new(Worker::start("weighbridge-audit", connection)?)))
+    }
+
+    pub(crate) const fn on(worker: Arc<Worker>) -> Self {
+        Self { worker }
     }
 
     async fn ask<T: Send + 'static>(

@@ -5,6 +5,7 @@
 //! other processes ask for several times a second.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
@@ -16,7 +17,7 @@ use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 use crate::connection::{open_migrated, write};
 use crate::worker::Worker;
-use crate::{Durability, OpenError, tenants};
+use crate::{Durability, OpenError, SqliteAuditLog, tenants};
 
 /// The columns that [`read_key`] reads.
 const COLUMNS: &str = "id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, usd_per_minute, \
@@ -42,7 +43,7 @@ const VERSION: &str = "SELECT version FROM virtual_key_version";
 /// A [`KeyStore`] in an SQLite file, and a [`ProviderKeyStore`](weighbridge_access::ProviderKeyStore). Dropping it waits for the calls under way.
 #[derive(Debug)]
 pub struct SqliteKeyStore {
-    pub(crate) worker: Worker,
+    pub(crate) worker: Arc<Worker>,
 }
 
 impl SqliteKeyStore {
@@ -53,7 +54,13 @@ impl SqliteKeyStore {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         // Changes are rare, and a revocation should survive a power cut.
         let connection = open_migrated(path, Durability::Fsync)?;
-        Ok(Self { worker: Worker::start("weighbridge-keys", connection)? })
+        Ok(Self { worker: Arc::new(Worker::start("weighbridge-keys", connection)?) })
+    }
+
+    /// The audit log of the same file, on the same connection and thread: both have work at the same moments, and each
+    /// connection more costs memory.
+    pub fn audit_log(&self) -> SqliteAuditLog {
+        SqliteAuditLog::on(Arc::clone(&self.worker))
     }
 
     /// Runs a piece of work on the store's thread: callers may be on a runtime that must not block.
