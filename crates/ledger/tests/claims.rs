@@ -171,6 +171,19 @@ fn l4_r7_a_late_success_is_free_where_a_retry_was_carried_out() {
 }
 
 #[test]
+fn l4_r7_a_late_success_is_paid_for_once_the_window_of_the_retry_is_over() {
+    for (late, expected) in [(2 + WINDOW - 1, 40), (2 + WINDOW, 80)] {
+        let mut state = State::new();
+        open(&mut state, reserve(1, key(1), 1, 0)).unwrap();
+        act(&mut state, &Command::End(end(1, AttemptOutcome::Crashed, Provenance::Estimated, 1))).unwrap();
+        open(&mut state, reserve(2, key(1), 1, 2)).unwrap();
+        close(&mut state, 2, AttemptOutcome::Success, 3);
+        close(&mut state, 1, AttemptOutcome::Success, late);
+        assert_eq!(owed(&state), expected, "told after {late} s");
+    }
+}
+
+#[test]
 fn l4_r7_a_late_success_is_done_where_nobody_tried_again() {
     let mut state = State::new();
     open(&mut state, reserve(1, key(1), 1, 0)).unwrap();
@@ -202,6 +215,12 @@ fn l3_rows_without_a_claim_are_as_earlier_releases_wrote_them() {
     };
     assert_eq!(bytes(None), [2, 2, 2]);
     assert_eq!(bytes(reserve(1, key(1), 1, 0).claim), [3, 3, 2], "what an attempt used has no claim");
+}
+
+#[test]
+fn l3_a_standing_is_read_as_it_was_written_and_no_other_number_is_one() {
+    let read: Vec<_> = (0..=u8::MAX).filter_map(|code| Some((code, Standing::from_code(code)?))).collect();
+    assert_eq!(read, Standing::ALL.map(|standing| (standing as u8, standing)));
 }
 
 #[test]

@@ -7,9 +7,16 @@
     reason = "helpers of tests may, as tests may"
 )]
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::executor::block_on;
 use weighbridge_ledger::testkit::{Report, Subject, check_store};
-use weighbridge_ledger::{LedgerStore, MemoryLedger};
+use weighbridge_ledger::{
+    Adjust, AttemptEntry, Billing, Book, EndFacts, Extent, Fact, Fund, Funding, Ledger, LedgerError,
+    LedgerStore, MemoryLedger, Refusal, Reserve, RollupQuery,
+};
+use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Timestamp};
 
 struct Memory(MemoryLedger);
 
@@ -72,4 +79,102 @@ fn l_and_r_rules_hold_over_1_000_000_operations() {
 #[test]
 fn l3_a_snapshot_and_its_tail_are_the_whole() {
     assert!(run(77, 4_000, 2_600).granted > 500);
+}
+
+fn reserve(number: u128, at: Timestamp) -> Reserve {
+    Reserve {
+        attempt: AttemptId::from_u128(number),
+        at,
+        expires: at + Duration::from_secs(60),
+        key: KeyId::from_bits(7),
+        tenant: "acme".into(),
+        provider: "openai".into(),
+        model: "gpt-4o-mini".into(),
+        price_version: "2026-11".into(),
+        billing: Billing::Platform,
+        amount: NanoUsd::new(100),
+        tokens: 10,
+        credit_limit: None,
+        claim: None,
+        holds: Vec::new(),
+        estimate: NanoUsd::new(100),
+    }
+}
+
+fn serve(ledger: &Ledger, number: u128, at: Timestamp) {
+    let price = NanoUsd::new(50);
+    let facts = EndFacts { outcome: AttemptOutcome::Success, price, ..EndFacts::not_dispatched(at) };
+    block_on(ledger.reserve(reserve(number, at))).unwrap().end(facts);
+}
+
+fn refund(number: u128, amount: i64) -> Adjust {
+    Adjust {
+        id: number,
+        attempt: AttemptId::from_u128(number),
+        at: Timestamp::from_secs(1),
+        refund: NanoUsd::new(amount),
+        reason: "complaint".into(),
+    }
+}
+
+fn fund(id: u128, funding: Funding) -> Fund {
+    let (tenant, reason, actor) = ("acme".into(), "invoice paid".into(), "finance".into());
+    Fund { id, at: Timestamp::from_secs(1), book: Book::Platform, tenant, funding, reason, actor }
+}
+
+/// So its memory is bounded, however long it runs.
+#[test]
+fn l3_a_ledger_in_memory_knows_what_its_rows_tell_and_forgets_the_rest_but_for_open_attempts() {
+    let memory = Arc::new(MemoryLedger::with_rows(40));
+    let ledger = Ledger::new(memory, 10);
+    let store = &**ledger.store();
+    let open = block_on(ledger.reserve(reserve(1_000, Timestamp::from_secs(1)))).unwrap();
+    for number in 0..40 {
+        serve(&ledger, number, Timestamp::from_secs(1));
+        block_on(store.adjust(refund(number, 1))).unwrap();
+        block_on(store.fund(fund(number, Funding::TopUp(NanoUsd::new(9))))).unwrap();
+    }
+    let rows = block_on(store.journal(0, usize::MAX)).unwrap();
+    assert_eq!((rows.len(), rows[39].seq), (40, 1 + 40 * 5));
+    let tells = |of: &dyn Fn(&Fact) -> bool| rows.iter().any(|row| of(&row.entry.fact));
+    let refused = |answer: Result<(), LedgerError>| answer.unwrap_err().refusal();
+    for number in 0..40 {
+        let attempt = AttemptId::from_u128(number);
+        let is_told = tells(&|fact| matches!(fact, Fact::Ended { attempt: of, .. } if *of == attempt));
+        assert_eq!(block_on(store.attempt(attempt)).unwrap().is_some(), is_told, "attempt {number}");
+
+        let is_told = tells(&|fact| matches!(fact, Fact::Refunded { id, .. } if *id == number));
+        let other = refused(block_on(store.adjust(refund(number, 2))));
+        let expected = if is_told { Refusal::Conflict } else { Refusal::UnknownAttempt };
+        assert_eq!(other, Some(expected), "refund {number}");
+
+        let is_told = tells(&|fact| matches!(fact, Fact::Funded { id, .. } if *id == number));
+        let amount = NanoUsd::new(10);
+        let back =
+            refused(block_on(store.fund(fund(1_000 + number, Funding::Refund { of: number, amount }))));
+        let left = NanoUsd::new(9);
+        let expected = if is_told { Refusal::RefundTooLarge { left } } else { Refusal::UnknownTopUp };
+        assert_eq!(back, Some(expected), "top-up {number}");
+    }
+    assert!(matches!(block_on(store.attempt(open.attempt())).unwrap(), Some(AttemptEntry::Open(_))));
+    assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
+    open.void(Timestamp::from_secs(2));
+}
+
+#[test]
+fn l5_roll_ups_in_memory_are_those_of_62_days_before_the_newest() {
+    let ledger = Ledger::new(Arc::new(MemoryLedger::new()), 10);
+    let hour = |number: i64| Timestamp::from_secs(1_800_000_000 + number * 3_600);
+    let first = hour(0).hour();
+    let kept = || {
+        let rollups = block_on(ledger.store().rollups(RollupQuery::ALL)).unwrap();
+        rollups.into_iter().map(|(key, _)| key.hour - first).collect::<Vec<_>>()
+    };
+    for (number, at) in [0, 1, 62 * 24, 2].into_iter().enumerate() {
+        serve(&ledger, number as u128, hour(at));
+    }
+    assert_eq!(kept(), [0, 1, 2, 62 * 24]);
+    serve(&ledger, 4, hour(62 * 24 + 1));
+    assert_eq!(kept(), [1, 2, 62 * 24, 62 * 24 + 1]);
+    assert!(block_on(ledger.store().verify(Extent::All)).unwrap().is_sound());
 }

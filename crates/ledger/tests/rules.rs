@@ -207,6 +207,7 @@ fn r1_an_intent_of_another_writer_is_not_confirmed_again() {
 #[test]
 fn l6_refunds_never_exceed_the_charge_and_return_to_its_window() {
     let mut state = State::new();
+    assert_eq!(act(&mut state, &Command::Adjust(refund(4, 1, 1))), Err(Refusal::UnknownAttempt));
     open(&mut state, reserve(1, 100, 1_000)).unwrap();
     assert_eq!(
         act(&mut state, &Command::Adjust(refund(5, 1, 1))),
@@ -557,6 +558,7 @@ fn m4_what_would_overflow_is_refused_and_changes_nothing() {
 #[test]
 fn m5_absurd_counts_are_cut_and_flagged() {
     let most = weighbridge_ledger::MAX_COUNT;
+    assert_eq!(most, 0xff_ffff_ffff, "M2: below 2⁴⁰");
     for (count, entered, flagged) in [(most, most, false), (most + 1, most, true), (u64::MAX, most, true)] {
         let mut state = State::new();
         open(&mut state, reserve(1, 100, 1_000)).unwrap();
@@ -624,6 +626,69 @@ fn commands_that_contradict_themselves_are_refused() {
         let refused = open(&mut state, Reserve { holds, ..reserve(1, 1, 1) });
         assert!(matches!(refused, Err(Refusal::Invalid(_))), "{refused:?}");
     }
-    assert!(matches!(open(&mut state, reserve(1, -1, 100)), Err(Refusal::Invalid(_))));
+    for (amount, estimate) in [(-1, 0), (0, -1), (-1, -1)] {
+        let estimate = NanoUsd::new(estimate);
+        let refused = open(&mut state, Reserve { estimate, ..reserve(1, amount, 100) });
+        assert!(matches!(refused, Err(Refusal::Invalid(_))), "{refused:?}");
+    }
     assert_eq!(state, State::new());
+}
+
+#[test]
+fn r3_as_many_budgets_as_are_allowed_are_each_held() {
+    let mut state = State::new();
+    let months = 0..i32::try_from(weighbridge_ledger::MAX_HOLDS).unwrap();
+    let accounts: Vec<_> = months
+        .map(|month| budget_account(Book::Platform, BudgetScope::Installation, BudgetWindow::Month(month)))
+        .collect();
+    let holds = accounts.iter().map(|account| Hold { account: *account, limit: None }).collect();
+    open(&mut state, Reserve { holds, ..reserve(1, 70, 0) }).unwrap();
+    for account in accounts {
+        assert_eq!(state.balance(account).pending, Quantity::new(70));
+    }
+}
+
+#[test]
+fn r5_an_overage_tells_of_tokens_only_where_a_budget_counts_them() {
+    for (counts_tokens, told) in [(false, 0), (true, 7)] {
+        let mut state = State::new();
+        let mut asked = counted(1, 4, 10, 10);
+        asked.holds.retain(|hold| counts_tokens || hold.measure() != Measure::Tokens);
+        open(&mut state, asked).unwrap();
+        // It used 11 tokens for 30 nano-dollars more than were reserved.
+        let entries = close(&mut state, end(1, AttemptOutcome::Success, 130, 130)).unwrap();
+        let overages = entries.iter().filter_map(|entry| match entry.fact {
+            Fact::Overage { excess, tokens, .. } => Some((excess.get(), tokens)),
+            _ => None,
+        });
+        assert_eq!(overages.collect::<Vec<_>>(), [(30, told)]);
+    }
+}
+
+#[test]
+fn l5_a_roll_up_tells_what_its_attempts_used_and_nothing_of_what_none_told() {
+    let mut state = State::new();
+    for (number, usage) in [
+        (1, Usage::new().with(Bucket::Input, 10).with(Bucket::Output, 3)),
+        (2, Usage::new().with(Bucket::Input, 5).with(Bucket::CacheRead, 0)),
+    ] {
+        open(&mut state, reserve(number, 100, 1_000)).unwrap();
+        let mut told = end(number, AttemptOutcome::Success, 1, 1);
+        told.facts.usage = usage;
+        close(&mut state, told).unwrap();
+    }
+    let (_, rollup) = state.rollups().next().unwrap();
+    assert_eq!(rollup.usage(), Usage::new().with(Bucket::Input, 15).with(Bucket::Output, 3));
+}
+
+#[test]
+fn fundings_of_each_kind_have_a_name_of_their_own() {
+    let amount = NanoUsd::new(1);
+    let kinds = [
+        Funding::TopUp(amount),
+        Funding::Credit(amount),
+        Funding::Adjustment(amount),
+        Funding::Refund { of: 1, amount },
+    ];
+    assert_eq!(kinds.map(Funding::as_str), ["top-up", "credit", "adjustment", "refund"]);
 }
