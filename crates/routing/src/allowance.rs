@@ -23,6 +23,17 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
+    pub(crate) fn copied(&self) -> Self {
+        let copied = |from: &AtomicU64| AtomicU64::new(from.load(Ordering::Relaxed));
+        Self {
+            limit: copied(&self.limit),
+            remaining: copied(&self.remaining),
+            told_at: copied(&self.told_at),
+            full_at: copied(&self.full_at),
+            taken: copied(&self.taken),
+        }
+    }
+
     pub(crate) fn told(&self, told: Limit, now: Monotonic) {
         let known = told.limit.unwrap_or_else(|| self.limit.load(Ordering::Relaxed));
         let full = now + told.reset.unwrap_or(PERIOD);

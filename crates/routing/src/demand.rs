@@ -21,6 +21,8 @@ pub struct Needs {
     pub affinity: bool,
     /// [`Demand::costs`].
     pub costs: bool,
+    /// Requests of one [`Demand::affinity`] should go out with one credential of their target's, where it is healthy.
+    pub one_key: bool,
 }
 
 impl Needs {
@@ -31,6 +33,7 @@ impl Needs {
             observations: self.observations || other.observations,
             affinity: self.affinity || other.affinity,
             costs: self.costs || other.costs,
+            one_key: self.one_key || other.one_key,
         }
     }
 }

@@ -95,7 +95,7 @@ pub struct Health {
 }
 
 /// What the outcomes so far amount to.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Tally {
     /// Outcomes in the running half of the window, and in the half before.
     halves: [Counts; 2],
@@ -123,6 +123,21 @@ impl Health {
             probing: AtomicBool::new(false),
             outlier: AtomicBool::new(false),
             tally: Mutex::default(),
+        }
+    }
+
+    /// What is known by now, apart from what will be.
+    pub(crate) fn copied(&self) -> Self {
+        let copied = |from: &AtomicU64| AtomicU64::new(from.load(Ordering::Acquire));
+        // Outcomes are counted behind this lock: what is copied belongs together.
+        let tally = self.lock();
+        Self {
+            policy: self.policy,
+            open_until: copied(&self.open_until),
+            left_alone: copied(&self.left_alone),
+            probing: AtomicBool::new(self.probing.load(Ordering::Acquire)),
+            outlier: AtomicBool::new(self.is_outlier()),
+            tally: Mutex::new(tally.clone()),
         }
     }
 

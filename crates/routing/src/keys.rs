@@ -1,7 +1,10 @@
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use weighbridge_units::Monotonic;
+
+use crate::affinity::{distance, mixed};
 
 /// How long a credential is benched when it is refused for the first time; doubles each time.
 const FIRST_BENCH: Duration = Duration::from_secs(10);
@@ -94,6 +97,30 @@ impl KeyPool {
             .find(|&at| !except.contains(at) && self.keys.get(at).is_some_and(|key| key.is_ready(now)))
     }
 
+    /// The credential for requests that belong together: the nearest to their affinity value by weighted rendezvous
+    /// hashing, of those that are neither benched nor in `except`. While it is away only its own values move, and they
+    /// come back with it. One of weight 0 comes last. Without a value, credentials take turns.
+    ///
+    /// It goes by places: secrets never come here, and one that is rotated keeps its place.
+    pub(crate) fn pick_for(&self, together: Option<u64>, except: KeySet, now: Monotonic) -> Option<usize> {
+        let Some(value) = together.filter(|_| self.keys.len() > 1) else { return self.pick(except, now) };
+        let ready =
+            self.keys.iter().enumerate().filter(|(at, key)| !except.contains(*at) && key.is_ready(now));
+        let far = |at: usize| {
+            let weight = NonZeroU32::new(self.weight(at));
+            weight.map_or(i64::MAX, |weight| distance(value, mixed(at as u64 + 1), weight))
+        };
+        ready.map(|(at, _)| at).min_by_key(|at| far(*at))
+    }
+
+    /// A credential's share beside the others.
+    fn weight(&self, at: usize) -> u32 {
+        let end = |at: usize| self.turns.get(at).copied();
+        let Some(sum) = end(at) else { return 1 };
+        let before = at.checked_sub(1).and_then(end).unwrap_or(0);
+        u32::try_from(sum - before).unwrap_or(u32::MAX)
+    }
+
     fn take_turn(&self, count: usize) -> usize {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         match self.turns.last().copied() {
@@ -134,6 +161,17 @@ impl KeyPool {
 }
 
 impl KeyPool {
+    /// What is known of the credentials by now, and whose turn it is, apart from what will be.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        let keys = self.keys.iter().map(|key| Key {
+            benched_until: AtomicU64::new(key.benched_until.load(Ordering::Relaxed)),
+            refused_in_a_row: AtomicU32::new(key.refused_in_a_row.load(Ordering::Relaxed)),
+        });
+        let turn = AtomicUsize::new(self.turn.load(Ordering::Relaxed));
+        Self { keys: keys.collect(), turns: self.turns.clone(), turn }
+    }
+
     /// Takes note that a credential has come to a limit of its own at the provider: it rests for so long.
     pub fn rests(&self, key: usize, time: Duration, now: Monotonic) {
         if let Some(key) = self.keys.get(key) {
@@ -204,6 +242,65 @@ mod tests {
         pool.refused(0, START);
         assert_eq!(turns(&pool, KeySet::default()), [0, 400, 0]);
         assert_eq!(turns(&KeyPool::weighted(&[0, 0]), KeySet::default())[..2], [200, 200]);
+    }
+
+    /// How often each of some credentials is picked for a thousand values.
+    fn picked_for(pool: &KeyPool, except: KeySet) -> Vec<Option<usize>> {
+        (0..1_000).map(|value| pool.pick_for(Some(mixed(value)), except, START)).collect()
+    }
+
+    #[test]
+    fn requests_that_belong_together_keep_their_key_while_it_is_healthy() {
+        for weights in [[1, 1, 1], [1, 5, 2]] {
+            let pool = KeyPool::weighted(&weights);
+            let before = picked_for(&pool, KeySet::default());
+            assert_eq!(picked_for(&pool, KeySet::default()), before, "whatever was picked meanwhile");
+            let of = |key| before.iter().filter(|picked| **picked == Some(key)).count();
+            for (key, weight) in weights.iter().enumerate() {
+                let share = 1_000 * *weight as usize / weights.iter().sum::<u32>() as usize;
+                assert!(
+                    (share * 8 / 10..share * 12 / 10).contains(&of(key)),
+                    "{key} of {weights:?}: {}",
+                    of(key)
+                );
+            }
+            // Of a key that is away only its own values move, and they come back.
+            pool.refused(1, START);
+            for (now, then) in picked_for(&pool, KeySet::default()).into_iter().zip(&before) {
+                assert_ne!(now, Some(1));
+                assert!(now == *then || *then == Some(1));
+            }
+            pool.accepted(1);
+            assert_eq!(picked_for(&pool, KeySet::default()), before);
+        }
+    }
+
+    #[test]
+    fn for_values_too_a_key_of_weight_0_comes_last_and_one_that_was_tried_not_again() {
+        let pool = KeyPool::weighted(&[0, 1, 1]);
+        assert!(picked_for(&pool, KeySet::default()).iter().all(|picked| *picked != Some(0)));
+        let mut tried = KeySet::default();
+        tried.insert(1);
+        assert!(picked_for(&pool, tried).iter().all(|picked| *picked == Some(2)));
+        tried.insert(2);
+        assert!(picked_for(&pool, tried).iter().all(|picked| *picked == Some(0)));
+        tried.insert(0);
+        assert!(picked_for(&pool, tried).iter().all(Option::is_none));
+        let turns: Vec<_> = (0..4).map(|_| pool.pick_for(None, KeySet::default(), START)).collect();
+        assert_eq!(turns, [Some(1), Some(2), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn what_is_done_to_a_snapshot_is_not_done_to_the_pool() {
+        let pool = KeyPool::new(2);
+        pool.refused(0, START);
+        let copy = pool.snapshot();
+        assert_eq!(copy.pick(KeySet::default(), START), Some(1));
+        copy.refused(1, START);
+        assert!(!copy.any_ready(START) && pool.any_ready(START));
+        let all = KeyPool::new(2);
+        assert_eq!(all.snapshot().pick(KeySet::default(), START), Some(0));
+        assert_eq!(all.pick(KeySet::default(), START), Some(0), "nor is its turn taken");
     }
 
     #[test]

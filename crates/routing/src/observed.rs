@@ -22,6 +22,18 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What is observed by now, apart from what will be.
+    pub(crate) fn copied(&self) -> Self {
+        Self {
+            watched: AtomicBool::new(self.is_watched()),
+            in_flight: AtomicU32::new(self.in_flight()),
+            latency: self.latency.copied(),
+            first_token: self.first_token.copied(),
+            requests: self.requests.copied(),
+            tokens: self.tokens.copied(),
+        }
+    }
+
     /// From now on latencies and rate limits are kept. A route whose strategy needs them calls it.
     pub fn watch(&self) {
         self.watched.store(true, Ordering::Relaxed);

@@ -315,7 +315,7 @@ impl Plan {
         let target = self.route.target(index)?;
         let own = self.own_key_at(index.get());
         let tried = if own.is_none() { tried.union(target.resting(now)) } else { tried };
-        match own.unwrap_or(target.keys()).pick(tried, now) {
+        match own.unwrap_or(target.keys()).pick_for(self.together(), tried, now) {
             Some(key) => Some(Pick::new(target.clone(), index, key, own.cloned(), false, now)),
             None => {
                 self.same_target = None;
@@ -323,6 +323,11 @@ impl Plan {
                 None
             }
         }
+    }
+
+    /// What the request's credential goes by, where a strategy keeps requests together.
+    fn together(&self) -> Option<u64> {
+        self.demand.affinity.filter(|_| self.route.needs().one_key)
     }
 
     fn own_key_at(&self, position: usize) -> Option<&Arc<KeyPool>> {
@@ -335,7 +340,7 @@ impl Plan {
         if !self.is_fit(&route, index, Pass::Healthy, now) {
             return None;
         }
-        take(&route, index, self.own_key_at(index.get()), Pass::Healthy, now)
+        take(&route, index, self.own_key_at(index.get()), self.together(), Pass::Healthy, now)
     }
 
     fn search(&mut self, pass: Pass, now: Monotonic, random: u64) -> Option<Pick> {
@@ -364,7 +369,8 @@ impl Plan {
                 self.decision.strategy = choice.by;
                 self.decision.choice = Some(choice);
             }
-            if let Some(pick) = take(&route, index, self.own_key_at(index.get()), pass, now) {
+            if let Some(pick) = take(&route, index, self.own_key_at(index.get()), self.together(), pass, now)
+            {
                 return Some(pick);
             }
             equals.remove(index);
@@ -377,7 +383,8 @@ impl Plan {
         }
         for index in route.fallbacks() {
             if self.is_fit(&route, index, pass, now)
-                && let Some(pick) = take(&route, index, self.own_key_at(index.get()), pass, now)
+                && let Some(pick) =
+                    take(&route, index, self.own_key_at(index.get()), self.together(), pass, now)
             {
                 return Some(pick);
             }
@@ -472,6 +479,7 @@ fn take(
     route: &Route,
     index: TargetIndex,
     own: Option<&Arc<KeyPool>>,
+    together: Option<u64>,
     pass: Pass,
     now: Monotonic,
 ) -> Option<Pick> {
@@ -480,8 +488,8 @@ fn take(
     let last_resort = pass == Pass::ForWantOfBetter;
     let benched_key = || keys.pick_benched(KeySet::default()).filter(|_| last_resort);
     let resting = if own.is_none() { target.resting(now) } else { KeySet::default() };
-    let any = || keys.pick(KeySet::default(), now).filter(|_| last_resort);
-    let key = keys.pick(resting, now).or_else(any).or_else(benched_key)?;
+    let any = || keys.pick_for(together, KeySet::default(), now).filter(|_| last_resort);
+    let key = keys.pick_for(together, resting, now).or_else(any).or_else(benched_key)?;
     // Another request may have taken the probe, or learnt of a failure, since the target was found fit.
     let (may_go, probe) = match availability(target, own, now) {
         Availability::Ready => (true, false),
@@ -507,7 +515,7 @@ mod tests {
         let parts = RouteParts { primaries: vec![(target.clone(), 1)], ..RouteParts::default() };
         let (route, index) = (Route::new(parts).unwrap(), TargetIndex::new(0).unwrap());
         let (start, later) = (Monotonic::from_micros(1), Monotonic::from_micros(1_000_001));
-        let goes = |pass, now| take(&route, index, None, pass, now).map(|pick| pick.is_probe());
+        let goes = |pass, now| take(&route, index, None, None, pass, now).map(|pick| pick.is_probe());
 
         (0..5).for_each(|_| target.health().failed(&FailureCause::Broken, start, false, start));
         assert_eq!(goes(Pass::Healthy, start), None);

@@ -21,6 +21,15 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
+    pub(crate) fn copied(&self) -> Self {
+        let copied = |from: &AtomicU64| AtomicU64::new(from.load(Ordering::Relaxed));
+        Self {
+            samples: self.samples.each_ref().map(copied),
+            added: AtomicUsize::new(self.added.load(Ordering::Relaxed)),
+            median: copied(&self.median),
+        }
+    }
+
     pub(crate) fn note(&self, duration: Duration, now: Monotonic) {
         let at = self.added.fetch_add(1, Ordering::Relaxed) % SAMPLES;
         if let Some(sample) = self.samples.get(at) {

@@ -32,7 +32,7 @@ pub struct RetryBudget {
 
 const SLOTS: usize = 10;
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Counts {
     /// Number of the slot that is being written, counted from the clock's start.
     newest: u64,
@@ -50,6 +50,12 @@ impl RetryBudget {
     /// A budget with nothing spent.
     pub fn new(policy: RetryPolicy) -> Self {
         Self { policy, counts: Mutex::default() }
+    }
+
+    /// What is spent by now, apart from what will be.
+    pub(crate) fn copied(&self) -> Self {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { policy: self.policy, counts: Mutex::new(counts) }
     }
 
     /// Counts a request, which earns its share of a second try.

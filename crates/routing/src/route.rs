@@ -59,6 +59,18 @@ impl Target {
         })
     }
 
+    /// What is known and observed of it by now, apart from what will be; `keys` are the copy's credentials.
+    fn copied(&self, keys: Arc<KeyPool>) -> Arc<Self> {
+        Arc::new(Self {
+            name: Arc::clone(&self.name),
+            health: Arc::new(self.health.copied()),
+            observed: Arc::new(self.observed.copied()),
+            resting: self.resting.iter().map(|until| AtomicU64::new(until.load(Ordering::Relaxed))).collect(),
+            keys,
+            id: self.id,
+        })
+    }
+
     /// The unique name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
@@ -268,6 +280,38 @@ impl Route {
         }))
     }
 
+    /// The route as it stands: its targets with what is known and observed of them, its strategies with what they
+    /// remember, and its retry budget. A [`Plan`](crate::Plan) of the copy decides as one of the route would have, and
+    /// leaves no trace in the route.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Self> {
+        // Targets at one provider share their credentials; their copies do too.
+        let mut pools: Vec<(&Arc<KeyPool>, Arc<KeyPool>)> = Vec::new();
+        let mut members = Vec::with_capacity(self.members.len());
+        for Member { target, weight } in &self.members {
+            let known = pools.iter().find(|(known, _)| Arc::ptr_eq(known, target.keys()));
+            let keys = match known {
+                Some((_, copy)) => Arc::clone(copy),
+                None => {
+                    let copy = Arc::new(target.keys().snapshot());
+                    pools.push((target.keys(), Arc::clone(&copy)));
+                    copy
+                }
+            };
+            members.push(Member { target: target.copied(keys), weight: *weight });
+        }
+        Arc::new(Self {
+            members: members.into(),
+            names: Arc::clone(&self.names),
+            primaries: self.primaries,
+            strategies: self.strategies.iter().map(|strategy| strategy.copied()).collect(),
+            needs: self.needs,
+            rules: self.rules,
+            outliers_percent: self.outliers_percent,
+            retry_budget: Arc::new(self.retry_budget.copied()),
+        })
+    }
+
     /// All targets: primaries first, then fallbacks; [`TargetIndex::get`] is the position.
     pub fn targets(&self) -> impl ExactSizeIterator<Item = &Arc<Target>> {
         self.members.iter().map(|member| &member.target)
@@ -321,6 +365,11 @@ impl Route {
     /// Whether a target is one of the primaries.
     pub(crate) fn is_primary(&self, index: TargetIndex) -> bool {
         index.get() < self.primaries
+    }
+
+    /// The share among the primaries of the target at a position; 0 takes it out, and a fallback has 1.
+    pub fn weight_at(&self, position: usize) -> u32 {
+        self.members.get(position).map_or(0, |member| member.weight)
     }
 
     /// A target's share among the primaries.

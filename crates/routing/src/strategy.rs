@@ -25,6 +25,9 @@ pub trait Strategy: Send + Sync {
         Needs::default()
     }
 
+    /// The same strategy with what it remembers by now: whoever asks the copy leaves this one as it is.
+    fn copied(&self) -> Box<dyn Strategy>;
+
     /// Leaves the best of `candidates`, of which there are two at least; `random` is a fresh random number. Whoever
     /// leaves all of them as they are has no opinion.
     fn narrow(&self, candidates: &mut Candidates<'_>, demand: &Demand, now: Monotonic, random: u64);

@@ -23,6 +23,10 @@ impl Strategy for Headroom {
         Needs { observations: true, ..Needs::default() }
     }
 
+    fn copied(&self) -> Box<dyn Strategy> {
+        Box::new(*self)
+    }
+
     fn narrow(&self, candidates: &mut Candidates<'_>, demand: &Demand, now: Monotonic, _: u64) {
         candidates.leave_least(
             |one| {

@@ -18,6 +18,10 @@ impl Strategy for LeastBusy {
         "least-busy"
     }
 
+    fn copied(&self) -> Box<dyn Strategy> {
+        Box::new(*self)
+    }
+
     fn narrow(&self, candidates: &mut Candidates<'_>, _: &Demand, _: Monotonic, _: u64) {
         candidates.leave_least(
             |one| (u64::from(one.target.observed().in_flight()) * ONE / u64::from(one.weight.get())) as i64,

@@ -59,6 +59,10 @@ impl Strategy for LeastLatency {
         Needs { observations: true, ..Needs::default() }
     }
 
+    fn copied(&self) -> Box<dyn Strategy> {
+        Box::new(*self)
+    }
+
     fn narrow(&self, candidates: &mut Candidates<'_>, _: &Demand, now: Monotonic, _: u64) {
         candidates.leave_least(|one| self.score(one, now), |least| least.saturating_add(least / 10));
     }

@@ -16,6 +16,10 @@ impl Strategy for LowestCost {
         Needs { costs: true, ..Needs::default() }
     }
 
+    fn copied(&self) -> Box<dyn Strategy> {
+        Box::new(*self)
+    }
+
     fn narrow(&self, candidates: &mut Candidates<'_>, demand: &Demand, _: Monotonic, _: u64) {
         let cost = |position: usize| demand.costs.get(position).copied().flatten();
         candidates

@@ -16,6 +16,10 @@ impl Strategy for Random {
         "random"
     }
 
+    fn copied(&self) -> Box<dyn Strategy> {
+        Box::new(*self)
+    }
+
     fn narrow(&self, candidates: &mut Candidates<'_>, _: &Demand, _: Monotonic, random: u64) {
         candidates.leave_least(|one| distance(random, one.target.id(), one.weight), |least| least);
     }

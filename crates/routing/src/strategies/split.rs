@@ -31,6 +31,10 @@ impl Strategy for Split {
         Needs { affinity: true, ..Needs::default() }
     }
 
+    fn copied(&self) -> Box<dyn Strategy> {
+        Box::new(*self)
+    }
+
     fn narrow(&self, candidates: &mut Candidates<'_>, demand: &Demand, _: Monotonic, _: u64) {
         let Some(affinity) = demand.affinity else { return };
         let affinity = affinity ^ self.salt;

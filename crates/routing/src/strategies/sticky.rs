@@ -50,7 +50,12 @@ impl Strategy for Sticky {
     }
 
     fn needs(&self) -> Needs {
-        Needs { affinity: true, ..Needs::default() }
+        Needs { affinity: true, one_key: true, ..Needs::default() }
+    }
+
+    fn copied(&self) -> Box<dyn Strategy> {
+        let memory = self.memory.as_ref().map(Memory::copied);
+        Box::new(Self { load_percent: self.load_percent, memory })
     }
 
     fn narrow(&self, candidates: &mut Candidates<'_>, demand: &Demand, now: Monotonic, _: u64) {
@@ -97,6 +102,11 @@ impl Memory {
     /// 32 KiB. A value that was pushed out goes by the hash, as all do without a memory.
     const PLACES: usize = 4_096;
     const SECONDS: u64 = (1 << 40) - 1;
+
+    fn copied(&self) -> Self {
+        let places = self.places.iter().map(|place| AtomicU64::new(place.load(Ordering::Relaxed)));
+        Self { places: places.collect(), ttl: self.ttl }
+    }
 
     fn place(&self, affinity: u64) -> Option<&AtomicU64> {
         self.places.get(affinity as usize % Self::PLACES)

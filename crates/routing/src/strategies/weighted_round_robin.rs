@@ -28,6 +28,11 @@ impl Strategy for WeightedRoundRobin {
         "weighted-round-robin"
     }
 
+    fn copied(&self) -> Box<dyn Strategy> {
+        let credits = self.credits.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Box::new(Self { credits: Mutex::new(credits) })
+    }
+
     fn narrow(&self, candidates: &mut Candidates<'_>, _: &Demand, _: Monotonic, _: u64) {
         let mut credits = self.credits.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut gained, mut best) = (0_i64, None);

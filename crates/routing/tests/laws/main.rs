@@ -10,6 +10,7 @@ mod own_keys;
 mod plans;
 mod rules;
 mod shares;
+mod snapshot;
 mod storm;
 mod strategies;
 mod world;

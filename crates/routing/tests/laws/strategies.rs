@@ -371,3 +371,56 @@ fn nobody_is_asked_where_there_is_no_choice_and_a_route_has_few_strategies() {
     plan.next(START, 0).unwrap().succeeded(START);
     assert_eq!((plan.decision().strategy, &plan.decision().choice), ("random", &None));
 }
+
+/// Targets at one provider with so many credentials.
+fn with_keys(strategies: Vec<Box<dyn Strategy>>, keys: usize) -> Arc<Route> {
+    let keys = Arc::new(KeyPool::new(keys));
+    let target = |name: &str| (Target::new(name, Arc::clone(&keys), HealthPolicy::default()), 1);
+    let primaries = vec![target("a"), target("b")];
+    Route::new(RouteParts { primaries, strategies, retry_budget: unbounded(), ..RouteParts::default() })
+        .unwrap()
+}
+
+#[test]
+fn sticky_keeps_to_one_credential_as_well_while_it_is_healthy() {
+    let route = with_keys(vec![Box::new(Sticky::default())], 4);
+    let place = |number, now| {
+        let pick = pick(&route, &caller(number), now, 0);
+        (pick.target().get(), pick.key())
+    };
+    let before: Vec<_> = (0..200).map(|number| place(number, START)).collect();
+    assert!(
+        (0..4).all(|key| before.iter().filter(|(_, of)| *of == key).count() > 20),
+        "all of them are used"
+    );
+    assert_eq!((0..200).map(|number| place(number, START)).collect::<Vec<_>>(), before);
+    // A refused credential's requests go out with others, and come back to it.
+    route.targets().next().unwrap().keys().refused(2, START);
+    for (number, (target, key)) in before.iter().enumerate() {
+        let (now_at, with) = place(number as u32, START);
+        assert_eq!(now_at, *target);
+        assert!(with != 2 && (with == *key || *key == 2));
+    }
+    assert_eq!((0..200).map(|number| place(number, after(10_000))).collect::<Vec<_>>(), before);
+    // Who belongs to nobody takes turns, and so does everybody where nothing is kept together.
+    let turns = |route: &Arc<Route>, demand: &Demand| {
+        (0..8).map(|_| pick(route, demand, START, 0).key()).collect::<std::collections::HashSet<_>>().len()
+    };
+    assert_eq!(turns(&with_keys(vec![Box::new(Sticky::default())], 4), &Demand::default()), 4);
+    assert_eq!(turns(&with_keys(vec![Box::new(Split::new(1))], 4), &caller(1)), 4);
+}
+
+#[test]
+fn after_a_refused_credential_the_next_nearest_is_tried() {
+    let route = with_keys(vec![Box::new(Sticky::default())], 3);
+    let mut plan = Plan::new(Arc::clone(&route)).with_demand(caller(5));
+    let mut tried = Vec::new();
+    for _ in 0..3 {
+        let pick = plan.next(START, 0).unwrap();
+        tried.push((pick.target().get(), pick.key()));
+        plan.failed(pick, &status(ErrorClass::Authentication), START);
+    }
+    let mut keys: Vec<_> = tried.iter().map(|(_, key)| *key).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [0, 1, 2], "{tried:?}");
+}
