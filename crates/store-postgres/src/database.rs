@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::DbError;
@@ -40,7 +41,9 @@ pub enum OpenError {
     #[error("the address of the database cannot be read: {0}")]
     Address(String),
     /// The certificates that the server's is checked against cannot be read.
-    #[error("the certificates of `sslrootcert` ({path}) cannot be read: {reason}")]
+    #[error(
+        "the certificates of `sslrootcert` ({path}) cannot be read: {reason}; give a file of certificates in PEM"
+    )]
     Certificates {
         /// The file.
         path: PathBuf,
@@ -50,6 +53,12 @@ pub enum OpenError {
     /// The server cannot be reached, or does not let us in.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
+    /// Between here and the database stands a pooler that gives each transaction to another process of the server's, and
+    /// does not know what was prepared: statements would be unknown there, or somebody else's.
+    #[error(
+        "a pooler in transaction mode stands before the database, and forgets prepared statements: set `pool_mode = session` for this database there (PgBouncer), or use PgBouncer 1.21 or later with `max_prepared_statements` above zero"
+    )]
+    Pooler,
     /// The tables cannot be made, or are a later release's.
     #[error("the database's tables cannot be brought up to date: {0}")]
     Migration(String),
@@ -77,7 +86,8 @@ impl Database {
     /// others wait.
     ///
     /// `url` is `postgres://USER:PASSWORD@HOST:PORT/DATABASE?…` with the parameters of libpq, of which `sslmode`
-    /// (`disable`, `prefer`, `require`; a server's certificate is always checked), `sslrootcert`, `options`,
+    /// (`disable`, `prefer`, `require`, `verify-ca`, `verify-full`; a server's certificate is always checked, with its
+    /// name), `sslrootcert`, `options`,
     /// `application_name`, `connect_timeout`, `target_session_attrs` and those of keep-alives are known.
     ///
     /// # Errors
@@ -155,7 +165,16 @@ async fn migrate(connector: &Connector) -> Result<(), OpenError> {
     // The lock is a transaction's, on a connection of its own: that works behind a pooler, too.
     let lock = connector.connect().await.map_err(unreachable)?;
     let mut session = connector.connect().await.map_err(unreachable)?;
+    let forgotten = [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
+    let refused = |error: tokio_postgres::Error| match error.code() {
+        Some(state) if forgotten.contains(state) => OpenError::Pooler,
+        _ => unreachable(error.into()),
+    };
+    let prepared = session.client.prepare("SELECT 1").await.map_err(refused)?;
     within(MIGRATE_WITHIN, lock.run(MIGRATING)).await.map_err(unreachable)?;
+    // A pooler in transaction mode has given the lock's transaction the process that this was prepared in: the one that
+    // was used last. So another one is asked now.
+    session.client.query(&prepared, &[]).await.map_err(refused)?;
     let migrated = migrations::runner().run_async(&mut session.client).await;
     migrated.map_err(|error| {
         let mut text = error.to_string();
@@ -199,12 +218,29 @@ fn split(url: &str) -> (String, Option<PathBuf>) {
     let mut kept = Vec::new();
     for parameter in parameters.split('&') {
         match parameter.split_once('=') {
-            Some(("sslrootcert", path)) => certificates = Some(PathBuf::from(path)),
+            // What libpq calls the roots that are used anyhow.
+            Some(("sslrootcert", "system")) => certificates = None,
+            Some(("sslrootcert", path)) => certificates = Some(decoded(path)),
             Some(("sslmode", "verify-ca" | "verify-full")) => kept.push("sslmode=require"),
             _ => kept.push(parameter),
         }
     }
     (format!("{address}?{}", kept.join("&")), certificates)
+}
+
+/// A path as an address has it: `%20` is a space.
+fn decoded(text: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digits = behind.get(..2).filter(|_| byte == b'%');
+        let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let escaped =
+            digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
+    }
+    String::from_utf8(bytes).map_or_else(|_| PathBuf::from(text), PathBuf::from)
 }
 
 /// With the given certificates, else with the system's and those that come with the program.
@@ -220,6 +256,9 @@ fn tls(encrypts: bool, certificates: Option<PathBuf>) -> Result<ClientConfig, Op
             for certificate in read {
                 let certificate = certificate.map_err(|error| unreadable(&error))?;
                 roots.add(certificate).map_err(|error| unreadable(&error))?;
+            }
+            if roots.is_empty() {
+                return Err(unreadable(&"there is no certificate in PEM in it"));
             }
         }
         None if encrypts => {

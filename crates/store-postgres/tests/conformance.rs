@@ -93,6 +93,18 @@ fn c6_l5_two_instances_add_up_to_what_the_reference_model_says() {
     assert!(report.granted > 30 && report.refused > 30 && report.crashed > 5 && changes > 300, "{report:?}");
 }
 
+#[test]
+fn l_and_r_rules_hold_behind_a_pooler_in_session_mode() {
+    let Some(server) = server::shared() else { return };
+    let Some(pooler) = server::Pooler::start(&server, "session") else { return };
+    let report = run(&pooler.url(&server.database()), 500, 400);
+    println!("{report:?}");
+    assert!(report.granted > 30 && report.refused > 30 && report.crashed > 5, "{report:?}");
+    let (report, changes) = run_on_two(&pooler.url(&server.database()), 501, 300);
+    println!("{report:?}, {changes} turns");
+    assert!(report.granted > 20 && changes > 150, "{report:?}");
+}
+
 /// `cargo test -p weighbridge-store-postgres --test conformance -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes long"]

@@ -233,3 +233,44 @@ fn what_cannot_be_opened_says_why_and_no_password() {
         assert!(!format!("{error:?} {error}").contains("SECRET"), "{error}");
     }
 }
+
+#[test]
+fn every_store_works_behind_a_pooler_in_session_mode_and_outlives_its_restart() {
+    let Some(server) = server::shared() else { return };
+    let Some(pooler) = server::Pooler::start(&server, "session") else { return };
+    let name = server.database();
+    let database = Database::open(&pooler.url(&name)).unwrap();
+    let keys = PostgresKeyStore::open(&database);
+    block_on(check_key_store(&keys)).unwrap();
+    pooler.restart();
+    // The connection that it kept is gone: that is noticed by the first question, if not before.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while block_on(keys.load_all()).is_err() {
+        assert!(std::time::Instant::now() < deadline, "it does not come back");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    block_on(check_provider_key_store(&keys)).unwrap();
+}
+
+#[test]
+fn a_pooler_that_forgets_statements_is_refused_before_a_table_is_made() {
+    let Some(server) = server::shared() else { return };
+    let Some(pooler) = server::Pooler::start(&server, "transaction") else { return };
+    let name = server.database();
+    for _ in 0..2 {
+        // The second time, something of the first is still prepared in a process of the server's.
+        let error = Database::open(&pooler.url(&name)).unwrap_err();
+        assert!(matches!(error, OpenError::Pooler), "{error}");
+        assert!(error.to_string().contains("pool_mode = session"), "{error}");
+    }
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+    assert_eq!(server.sql(&name, tables), "0");
+}
+
+#[test]
+fn a_pooler_in_statement_mode_is_refused_in_its_own_words() {
+    let Some(server) = server::shared() else { return };
+    let Some(pooler) = server::Pooler::start(&server, "statement") else { return };
+    let error = Database::open(&pooler.url(&server.database())).unwrap_err().to_string();
+    assert!(error.contains("statement pooling mode"), "{error}");
+}

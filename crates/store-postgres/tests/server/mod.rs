@@ -4,8 +4,11 @@
 
 #![allow(dead_code, reason = "every test binary uses another part")]
 
+mod pooler;
+
 use std::fs;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -15,12 +18,17 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[allow(unused_imports, reason = "every user uses another part")]
+pub(crate) use pooler::Pooler;
+
 /// A server that runs.
 pub(crate) struct Server {
     folder: tempfile::TempDir,
     programs: PathBuf,
     /// The user that it runs as, where we are root, as which it refuses to run.
     user: Option<String>,
+    /// Where it listens on loopback, for encrypted connections only; without it, on its socket alone.
+    port: Option<u16>,
     process: Mutex<Option<Child>>,
     databases: AtomicU32,
 }
@@ -39,6 +47,24 @@ pub(crate) fn shared() -> Option<Arc<Server>> {
 
 /// A server of one's own, to be stopped and started.
 pub(crate) fn own() -> Option<Arc<Server>> {
+    let server = made(None)?;
+    server.start();
+    Some(Arc::new(server))
+}
+
+/// A server of one's own that shows this certificate, which is PEM as its key is, to whoever comes over TCP.
+pub(crate) fn encrypted(certificate: &str, key: &str) -> Option<Arc<Server>> {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = made(Some(free))?;
+    server.write("server.crt", certificate);
+    server.write("server.key", key);
+    server.write("pg_hba.conf", "local all all trust\nhostssl all all 127.0.0.1/32 trust\n");
+    server.start();
+    Some(Arc::new(server))
+}
+
+/// One that does not run yet.
+fn made(port: Option<u16>) -> Option<Server> {
     let Some(programs) = programs() else {
         let required = std::env::var_os("WEIGHBRIDGE_REQUIRE_POSTGRES").is_some_and(|value| value == "1");
         assert!(!required, "PostgreSQL is required and not installed: `apt-get install postgresql`");
@@ -52,15 +78,15 @@ pub(crate) fn own() -> Option<Arc<Server>> {
     // Made by us and used by somebody else, where we are root.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let user = (folder.path().metadata().unwrap().uid() == 0).then(|| "postgres".to_owned());
-    let server = Server { folder, programs, user, process: Mutex::new(None), databases: AtomicU32::new(0) };
+    let (process, databases) = (Mutex::new(None), AtomicU32::new(0));
+    let server = Server { folder, programs, user, port, process, databases };
     let data = server.data();
     let mut make = server.program("initdb");
     make.args(["--no-sync", "--no-instructions", "--auth=trust", "--username=weighbridge"]);
     make.args(["--encoding=UTF8", "--locale=C", "-D"]).arg(&data);
     let made = make.stdout(Stdio::null()).status().unwrap();
     assert!(made.success(), "initdb has failed");
-    server.start();
-    Some(Arc::new(server))
+    Some(server)
 }
 
 fn programs() -> Option<PathBuf> {
@@ -75,13 +101,29 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// A file in its own folder, which belongs to it alone.
+    fn write(&self, name: &str, text: &str) {
+        let (path, owner) = (self.data().join(name), self.data().metadata().unwrap());
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+
+    /// Where it listens for encrypted connections.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap()
+    }
+
     /// The folder of the socket.
     pub(crate) fn sockets(&self) -> &Path {
         self.folder.path()
     }
 
     fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(name);
+        self.run(&self.programs.join(name))
+    }
+
+    fn run(&self, program: &Path) -> Command {
         // A server must not outlive the tests, however these end.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "QUIT"]);
@@ -95,18 +137,15 @@ impl Server {
     pub(crate) fn start(&self) {
         let mut command = self.program("postgres");
         command.arg("-D").arg(self.data()).arg("-k").arg(self.sockets());
-        command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"]);
-        command.args(["-c", "autovacuum=off", "-c", "log_min_messages=fatal"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        // The signal comes when the thread ends that started it, and a test's thread ends with the test.
-        let (tell, told) = std::sync::mpsc::channel();
-        thread::spawn(move || {
-            tell.send(command.spawn().unwrap()).unwrap();
-            loop {
-                thread::park();
+        match self.port {
+            Some(port) => {
+                command.args(["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on", "-p", &port.to_string()])
             }
-        });
-        *self.process.lock().unwrap() = Some(told.recv().unwrap());
+            None => command.args(["-c", "listen_addresses="]),
+        };
+        command.args(["-c", "fsync=off", "-c", "max_connections=200"]);
+        command.args(["-c", "autovacuum=off", "-c", "log_min_messages=fatal"]);
+        *self.process.lock().unwrap() = Some(spawned(command));
         let begun = Instant::now();
         while self.try_sql("postgres", "SELECT 1").is_none() {
             assert!(begun.elapsed() < Duration::from_secs(60), "the server does not answer");
@@ -132,7 +171,8 @@ impl Server {
     fn try_sql(&self, database: &str, sql: &str) -> Option<String> {
         let mut command = Command::new(self.programs.join("psql"));
         command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-U", "weighbridge", "-h"]);
-        command.arg(self.sockets()).args(["-d", database, "-c", sql]);
+        let port = self.port.map_or("5432".to_owned(), |port| port.to_string());
+        command.arg(self.sockets()).args(["-p", &port, "-d", database, "-c", sql]);
         let output = command.stderr(Stdio::null()).output().unwrap();
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
     }
@@ -148,6 +188,20 @@ impl Server {
     pub(crate) fn url(&self, database: &str) -> String {
         url(self.sockets(), database)
     }
+}
+
+/// A process that is started quietly by a thread that lives on: the signal comes when the thread ends that started it,
+/// and a test's thread ends with the test.
+fn spawned(mut command: Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let (tell, told) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        tell.send(command.spawn().unwrap()).unwrap();
+        loop {
+            thread::park();
+        }
+    });
+    told.recv().unwrap()
 }
 
 fn url(sockets: &Path, database: &str) -> String {
