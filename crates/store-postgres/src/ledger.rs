@@ -3,6 +3,7 @@
 mod batch;
 mod commit;
 mod load;
+mod presence;
 mod queue;
 mod reads;
 mod rows;
@@ -38,7 +39,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, Copy)]
 pub struct PostgresLedgerOptions {
     /// How often an instance shows the others that it lives. Who has not done so for five times as long counts as
-    /// dead: what it had open is ended as crashed. All instances should say the same.
+    /// dead, where the kernel does not know better: what it had open is ended as crashed. All instances should say
+    /// the same.
     pub beat: Duration,
 }
 

@@ -11,7 +11,7 @@ mod server;
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use weighbridge_ledger::{
     AccountId, AttemptEntry, Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Fault, Hold, Ledger,
-    LedgerError, LedgerStore, Quantity, Refusal, Reserve, RollupQuery, budget_account,
+    LedgerError, LedgerStore, Quantity, Recovery, Refusal, Reserve, RollupQuery, budget_account,
 };
 use weighbridge_store_postgres::{Database, PostgresLedger, PostgresLedgerOptions};
 use weighbridge_units::{
@@ -30,9 +30,15 @@ use weighbridge_units::{
 /// Quick to find the dead, so that tests need not wait.
 const BEAT: Duration = Duration::from_millis(100);
 
+/// So slow that nobody is found dead by beats while a test runs.
+const NO_BEAT: Duration = Duration::from_secs(3_600);
+
 fn open(url: &str) -> Ledger {
-    let store =
-        PostgresLedger::with_options(&Database::open(url).unwrap(), PostgresLedgerOptions { beat: BEAT });
+    open_at(url, BEAT)
+}
+
+fn open_at(url: &str, beat: Duration) -> Ledger {
+    let store = PostgresLedger::with_options(&Database::open(url).unwrap(), PostgresLedgerOptions { beat });
     Ledger::new(Arc::new(store), 1_000_000)
 }
 
@@ -138,6 +144,31 @@ fn child_works_until_it_is_killed() {
     workers.into_iter().for_each(|worker| worker.join().unwrap());
 }
 
+type Lines = std::io::Lines<BufReader<std::process::ChildStdout>>;
+
+/// Another process that works on the ledger, once it has begun to.
+fn child(url: &str, first: u128) -> (Child, Lines) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["child_works_until_it_is_killed", "--exact", "--nocapture", "--test-threads=1"])
+        .env("WEIGHBRIDGE_TEST_LEDGER", url)
+        .env("WEIGHBRIDGE_TEST_FIRST", first.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().contains("ready")).unwrap().unwrap();
+    (child, lines)
+}
+
+/// Lets another process leave something open, and kills it.
+fn killed_in_the_middle(url: &str) {
+    let (mut child, lines) = child(url, 1_000_000);
+    let mut lines = lines;
+    lines.by_ref().take(40).for_each(|line| drop(line.unwrap()));
+    child.kill().unwrap(); // SIGKILL
+    child.wait().unwrap();
+}
+
 #[test]
 fn c1_c6_a_killed_instance_loses_nothing_and_its_intents_end_as_crashed_while_another_lives() {
     let Some(server) = server::shared() else { return };
@@ -151,15 +182,7 @@ fn c1_c6_a_killed_instance_loses_nothing_and_its_intents_end_as_crashed_while_an
         let own = 100 + held.next().unwrap();
         let reservation = block_on(survivor.reserve(reserve(own))).unwrap();
         let first = 1_000_000 * (1 + u128::from(cycle));
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["child_works_until_it_is_killed", "--exact", "--nocapture", "--test-threads=1"])
-            .env("WEIGHBRIDGE_TEST_LEDGER", &url)
-            .env("WEIGHBRIDGE_TEST_FIRST", first.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        lines.find(|line| line.as_ref().unwrap().contains("ready")).unwrap().unwrap();
+        let (mut child, mut lines) = child(&url, first);
         let mut told = |line: std::io::Result<String>| {
             let line = line.unwrap_or_default();
             acknowledged.extend(line.strip_prefix("reserved ").and_then(|it| it.parse::<u128>().ok()));
@@ -185,6 +208,66 @@ fn c1_c6_a_killed_instance_loses_nothing_and_its_intents_end_as_crashed_while_an
     assert!(acknowledged.len() > 100, "{}", acknowledged.len());
     assert_nothing_pending(&**store);
     assert_sound(&**store);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn c2_c6_what_a_killed_process_left_open_ends_at_the_next_start_without_waiting_for_beats() {
+    let Some(server) = server::shared() else { return };
+    let url = server.url(&server.database());
+    killed_in_the_middle(&url);
+    // Nobody would be dead by beats for hours, so that this is what the kernel said.
+    let next = open_at(&url, NO_BEAT);
+    let begun = Instant::now();
+    let recovery = block_on(next.store().recover(Timestamp::from_secs(4))).unwrap();
+    println!("taken over in {:?}", begun.elapsed());
+    assert!(recovery.crashed > 0 && recovery.writers == 1, "{recovery:?}");
+    assert_eq!(block_on(next.store().open_attempts()).unwrap(), []);
+    assert_eq!(block_on(next.store().recover(Timestamp::from_secs(4))).unwrap(), Recovery::default());
+    assert_nothing_pending(&**next.store());
+    assert_sound(&**next.store());
+}
+
+#[test]
+fn c6_who_was_killed_on_another_host_is_dead_by_beats_only() {
+    let Some(server) = server::shared() else { return };
+    let name = server.database();
+    let url = server.url(&name);
+    killed_in_the_middle(&url);
+    server.sql(&name, "UPDATE writer SET host = host || ' of another machine'");
+    let next = open(&url);
+    let begun = Instant::now();
+    let recovery = block_on(next.store().recover(Timestamp::from_secs(4))).unwrap();
+    assert!(begun.elapsed() >= 5 * BEAT, "five looks at the same beat: {:?}", begun.elapsed());
+    assert!(recovery.crashed > 0 && recovery.writers == 1, "{recovery:?}");
+    assert_nothing_pending(&**next.store());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn c6_r2_who_lives_is_not_taken_for_dead_by_a_start_though_all_its_connections_are_cut() {
+    let Some(server) = server::shared() else { return };
+    let proxy = server::Proxy::new(&server);
+    let name = server.database();
+    let cut_off = open_at(&proxy.url(&name), NO_BEAT);
+    let running = block_on(cut_off.reserve(reserve(1))).unwrap();
+    proxy.set_down(true);
+    block_on(cut_off.reserve(reserve(2))).unwrap_err();
+    let connected = "SELECT count(*) FROM writer JOIN pg_stat_activity ON pid = backend";
+    wait_for("the end of the connections", || server.sql(&name, connected) == "0");
+    // It does not wait for who is known to live, either.
+    let next = open_at(&server.url(&name), NO_BEAT);
+    for _ in 0..3 {
+        let recovery = block_on(next.store().recover(Timestamp::from_secs(4))).unwrap();
+        assert_eq!(recovery, Recovery::default());
+    }
+    assert_eq!(outcome(&**next.store(), 1), None, "what runs is open");
+    proxy.set_down(false);
+    running.end(success());
+    block_on(cut_off.drained());
+    assert_eq!(outcome(&**next.store(), 1), Some(AttemptOutcome::Success));
+    assert_eq!(server.sql(&name, "SELECT count(*) FROM writer WHERE closed IS NOT NULL"), "0");
+    assert_sound(&**next.store());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use weighbridge_ledger::{Command, Counters, End, Epoch, LedgerError, Name, Permi
 use weighbridge_units::failpoint::pass;
 use weighbridge_units::{Failpoint, Timestamp};
 
+use super::presence::{Presence, Sign};
 use super::queue::{Answer, Queue};
 use super::rows::{column, epoch_column, read_epoch};
 use super::watch::Watch;
@@ -18,15 +19,19 @@ use super::writer::Writer;
 use crate::error::DbError;
 use crate::session::{Connector, Link, within};
 
-const BEAT: &str = "UPDATE writer SET beat = beat + 1 WHERE epoch = $1 AND closed IS NULL";
+const BEAT: &str =
+    "UPDATE writer SET beat = beat + 1, backend = pg_backend_pid() WHERE epoch = $1 AND closed IS NULL";
 const BEATS: &str = "SELECT epoch, beat FROM writer WHERE closed IS NULL";
-const SUSPECTS: &str = "SELECT epoch FROM writer WHERE closed IS NULL \
-     AND EXISTS (SELECT FROM open_attempt WHERE writer = epoch)";
+/// All writers that nobody has closed: by what they are known to be there, whether the server has closed the connection
+/// of their last sign of life, and whether they have something open.
+const OTHERS: &str = "SELECT epoch, beat, host, presence, \
+     NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = backend), \
+     EXISTS (SELECT FROM open_attempt WHERE writer = epoch) FROM writer WHERE closed IS NULL";
 const IS_LEFT_OPEN: &str = "SELECT EXISTS (SELECT FROM open_attempt JOIN writer ON writer = epoch \
      WHERE closed IS NOT NULL)";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 4] = [BEAT, BEATS, SUSPECTS, IS_LEFT_OPEN];
+pub(super) const STATEMENTS: [&str; 4] = [BEAT, BEATS, OTHERS, IS_LEFT_OPEN];
 
 /// Commands of one commit, at most.
 const BATCH: usize = 64;
@@ -36,6 +41,8 @@ const RECOVERED: i64 = 1_000;
 const RETRIES: usize = 2;
 /// How long a store is left alone that could not be written.
 const PAUSE: Duration = Duration::from_millis(200);
+/// After how long it is asked again, at most, whether others live of whom it is not known.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What the handle and the tasks of one opened ledger share.
 pub(super) struct Shared {
@@ -47,10 +54,20 @@ pub(super) struct Shared {
     status: Mutex<Status>,
     /// What the signs of life come and go by, so that they never wait for a commit.
     signs: Link,
+    /// By what others on this host know that this ledger is open. Held for as long as anybody may write.
+    presence: Arc<Presence>,
     watch: Mutex<Watch>,
     beat: Duration,
     /// Whether what was open at the start has been seen to.
     recovered: AtomicBool,
+}
+
+/// What is known of the other writers that nobody has closed.
+struct Others {
+    /// Those whose process has ended, with the beat that was their last.
+    gone: Vec<(Epoch, i64)>,
+    /// Whether it is known of each that has something open if it lives.
+    all_known: bool,
 }
 
 #[derive(Debug, Default)]
@@ -63,13 +80,16 @@ struct Status {
 
 impl Shared {
     pub(super) fn new(connector: Arc<Connector>, beat: Duration) -> Self {
+        let presence = Arc::new(Presence::take());
+        let writer = Writer::new(Arc::clone(&connector), Arc::clone(&presence));
         Self {
             queue: Queue::default(),
             wake: Notify::new(),
             stop: AtomicBool::new(false),
-            writer: tokio::sync::Mutex::new(Writer::new(Arc::clone(&connector))),
+            writer: tokio::sync::Mutex::new(writer),
             status: Mutex::default(),
             signs: Link::new(connector),
+            presence,
             watch: Mutex::default(),
             beat,
             recovered: AtomicBool::new(false),
@@ -238,13 +258,17 @@ impl Shared {
     }
 
     /// Ends what dead writers left open. The first time, it waits until it is known of every writer that has
-    /// something open whether it lives.
+    /// something open whether it lives: at once, where the kernel knows, else by beats.
     pub(super) async fn recover(&self, now: Timestamp) -> Result<Recovery, DbError> {
         let own = self.own_epoch().await?;
-        while !self.recovered.load(Ordering::Acquire) && !self.knows_all(own).await? {
-            sleep(self.beat / 4).await;
-        }
-        let dead = lock(&self.watch).dead();
+        let gone = loop {
+            let others = self.others(own).await?;
+            if others.all_known || self.recovered.load(Ordering::Acquire) {
+                break others.gone;
+            }
+            sleep(ASK_AGAIN.min(self.beat / 4)).await;
+        };
+        let dead = [gone, lock(&self.watch).dead()].concat();
         let mut recovery = Recovery::default();
         if !dead.is_empty() {
             let mut writer = self.writer.lock().await;
@@ -274,15 +298,30 @@ impl Shared {
         opened
     }
 
-    /// Whether it is known of every writer but ourselves that has something open if it lives.
-    async fn knows_all(&self, own: Epoch) -> Result<bool, DbError> {
+    /// What is known of all writers but ourselves.
+    ///
+    /// Who has lost its connection may live and make another one, so that alone nobody is dead of it. Whose process
+    /// has ended is; that the server has noticed it, too, is asked for beside, so that two must be wrong before
+    /// somebody who lives is taken for dead (rule C6).
+    async fn others(&self, own: Epoch) -> Result<Others, DbError> {
         let mut lent = self.signs.lend().await?;
-        let rows = lent.session.query(SUSPECTS, &[]).await?;
+        let rows = lent.session.query(OTHERS, &[]).await?;
         lent.give_back();
-        let watch = lock(&self.watch);
-        let known = rows.iter().map(|row| read_epoch(column(row, 0)?));
-        let mut known = known.map(|epoch| epoch.map(|epoch| epoch == own || watch.knows(epoch)));
-        known.try_fold(true, |all, known| Ok(all && known?))
+        let mut others = Others { gone: Vec::new(), all_known: true };
+        for row in &rows {
+            let epoch = read_epoch(column(row, 0)?)?;
+            let (is_disconnected, has_open): (bool, bool) = (column(row, 4)?, column(row, 5)?);
+            let is_known = match self.presence.sign(column(row, 2)?, column(row, 3)?) {
+                Sign::Free if epoch != own && is_disconnected => {
+                    others.gone.push((epoch, column(row, 1)?));
+                    true
+                }
+                Sign::Held => true,
+                Sign::Free | Sign::Unknown => epoch == own || lock(&self.watch).knows(epoch),
+            };
+            others.all_known &= is_known || !has_open;
+        }
+        Ok(others)
     }
 
     async fn is_left_open(&self) -> Result<bool, DbError> {

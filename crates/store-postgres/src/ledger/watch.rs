@@ -2,7 +2,8 @@
 //!
 //! Every instance raises a number of its own in the database, its beat, once a second, and looks at the beats of the
 //! others. Who has not beaten for as many looks as [`Watch::LOOKS`] is dead. Looks are counted, not time: clocks do
-//! not matter, and while the database is away nobody looks and nobody dies of it.
+//! not matter, and while the database is away nobody looks and nobody dies of it. Whose process has ended on this host
+//! need not be waited for (`presence.rs`).
 
 use std::collections::HashMap;
 

@@ -15,6 +15,7 @@ use weighbridge_units::{AttemptId, Failpoint, Timestamp};
 
 use super::batch::{self, Batch, Heads};
 use super::load::{self, Found, Loaded, Wanted, fetch};
+use super::presence::Presence;
 use super::queue::Answer;
 use super::rows::{
     column, epoch_column, id_column, read_attempt, read_epoch, read_head, read_intent, read_number,
@@ -34,7 +35,8 @@ const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_tra
 const LOCK: &str = "SELECT seq FROM journal WHERE single FOR UPDATE";
 const IS_OPEN: &str = "SELECT closed IS NULL FROM writer WHERE epoch = $1";
 const OWN_CHAINS: &str = "SELECT book, writer, seq, hash FROM chain WHERE writer = $1";
-const OPEN_EPOCH: &str = "INSERT INTO writer DEFAULT VALUES RETURNING epoch";
+const OPEN_EPOCH: &str =
+    "INSERT INTO writer (host, presence, backend) VALUES ($1, $2, pg_backend_pid()) RETURNING epoch";
 const CLOSE_EPOCH: &str = "UPDATE writer SET closed = now() WHERE epoch = $1 AND closed IS NULL";
 const CLOSE_DEAD: &str = "UPDATE writer SET closed = now() WHERE closed IS NULL \
      AND (epoch, beat) IN (SELECT * FROM unnest($1::integer[], $2::bigint[]))";
@@ -52,6 +54,7 @@ pub(super) const STATEMENTS: [&str; 9] =
 /// Writes the journal. Whatever it remembers is dropped when a commit fails.
 pub(super) struct Writer {
     connector: Arc<Connector>,
+    presence: Arc<Presence>,
     session: Option<Session>,
     epoch: Option<Epoch>,
     /// Where our chains end; `None`: look again.
@@ -76,9 +79,10 @@ impl Writer {
     /// Names that are remembered at most; more than that, and remembering starts anew.
     const NAMES: usize = 100_000;
 
-    pub(super) fn new(connector: Arc<Connector>) -> Self {
+    pub(super) fn new(connector: Arc<Connector>, presence: Arc<Presence>) -> Self {
         Self {
             connector,
+            presence,
             session: None,
             epoch: None,
             heads: None,
@@ -210,7 +214,8 @@ impl Writer {
         if let Some(epoch) = self.epoch {
             return Ok(epoch);
         }
-        let opened = self.session()?.ask(OPEN_EPOCH, &[]).await?;
+        let (host, name) = (self.presence.host(), self.presence.name());
+        let opened = self.session()?.ask(OPEN_EPOCH, &[&host, &name]).await?;
         let row = opened.first().ok_or_else(|| DbError::corrupt("no epoch was opened"))?;
         let epoch = read_epoch(column(row, 0)?)?;
         pass(Failpoint::PostgresEpoch)?;
