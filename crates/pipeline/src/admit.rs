@@ -22,6 +22,7 @@ use crate::draft::Draft;
 use crate::endpoint::Inference;
 use crate::exchange::{Exchange, Place};
 use crate::idempotency::{self, CarriedOut, Joined, Leading};
+use crate::own_keys::Lent;
 use crate::pipeline::Served;
 use crate::read_body::read_body;
 use crate::receive::Authenticated;
@@ -162,13 +163,18 @@ impl Authenticated {
         envelope: &Envelope,
         draft: &Draft,
     ) -> Result<Arc<ModelRoute>, Refusal> {
+        if !draft.core.watch.has_exceeded() {
+            return Ok(route);
+        }
         let asked = Asked {
             at: draft.record.at,
             model: &envelope.model,
             user: self.attributes.user.as_deref().or(envelope.end_user.as_deref()).unwrap_or_default(),
             tags: Tags::Read(&self.attributes.tags),
         };
-        let counting = downgrading(&asked, settings, &route, &self.principal);
+        let lent = Lent::of(&draft.core.shelf.load(), &self.principal, &route);
+        let books = Lent::books(lent.as_ref());
+        let counting = downgrading(&asked, settings, &route, &self.principal, books);
         let Some(model) = draft.core.watch.downgrade(counting) else { return Ok(route) };
         let found = settings.route(model).filter(|_| self.principal.may_use(model));
         found.ok_or_else(|| Refusal::ModelNotAllowed { model: shown(model) })

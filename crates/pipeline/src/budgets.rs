@@ -91,13 +91,14 @@ pub(crate) fn counting<'a>(
     found
 }
 
-/// Every budget that counts a request whichever provider serves it, as far as it may get another model: by what it
-/// counts in the platform's book, since nobody knows yet whose key will serve the request.
+/// Every budget that counts a request whichever provider serves it, as far as it may get another model: in each of
+/// the books that the request may be billed in, since nobody knows yet whose key will serve it.
 pub(crate) fn downgrading<'a>(
     asked: &'a Asked<'a>,
     settings: &'a Compiled,
     route: &'a ModelRoute,
     principal: &'a Principal,
+    books: impl Iterator<Item = Book> + Clone + 'a,
 ) -> impl Iterator<Item = Counting<'a>> {
     let installation = (BudgetScope::Installation, &*settings.budgets);
     let model = route.name.as_deref().map(|name| (BudgetScope::Model(name), &*route.budgets));
@@ -107,7 +108,8 @@ pub(crate) fn downgrading<'a>(
     let all = std::iter::once(installation).chain(model).chain(tenants).chain([key]);
     all.flat_map(move |(owner, meters)| {
         let soft = meters.iter().filter(|meter| matches!(meter.budget().on_exceed, OnExceed::Downgrade(_)));
-        soft.filter_map(move |meter| asked.counting(owner, meter, Book::Platform))
+        let books = books.clone();
+        soft.flat_map(move |meter| books.clone().filter_map(move |book| asked.counting(owner, meter, book)))
     })
 }
 

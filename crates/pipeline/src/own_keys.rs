@@ -13,7 +13,7 @@ use weighbridge_access::{
     KeyOwner, KeySecret, MasterKeys, OpenKey, OwnKeys, Principal, ProviderKey, ProviderKeyError,
     ProviderKeyId, ProviderKeyStore, TenantName, VaultError,
 };
-use weighbridge_ledger::Billing;
+use weighbridge_ledger::{Billing, Book};
 use weighbridge_routing::{KeyPool, Pick};
 use weighbridge_units::ErrorClass;
 
@@ -89,6 +89,14 @@ impl Lent {
         let sets: Box<[_]> = route.deployments.iter().map(|deployment| own(&deployment.provider)).collect();
         let required = policy == OwnKeys::Require;
         (required || sets.iter().any(Option::is_some)).then_some(Self { sets, required })
+    }
+
+    /// The books that a request may be billed in, by what it is lent: whose keys may serve it.
+    pub(crate) fn books(lent: Option<&Self>) -> impl Iterator<Item = Book> + Clone + use<> {
+        let own = lent.is_some_and(|lent| lent.sets.iter().any(Option::is_some));
+        let platform = lent.is_none_or(|lent| !lent.required && lent.sets.iter().any(Option::is_none));
+        let of = |may_be: bool, billing: Billing| may_be.then_some(billing.book());
+        of(platform, Billing::Platform).into_iter().chain(of(own, Billing::OwnKey))
     }
 
     /// What a plan chooses from.

@@ -81,12 +81,14 @@ impl Watch {
         }
     }
 
+    /// Whether any soft budget is exceeded.
+    pub(crate) fn has_exceeded(&self) -> bool {
+        !self.exceeded.load().is_empty()
+    }
+
     /// The model that requests get because a budget that counts them is exceeded.
     pub(crate) fn downgrade<'b>(&self, mut counting: impl Iterator<Item = Counting<'b>>) -> Option<&'b str> {
         let exceeded = self.exceeded.load();
-        if exceeded.is_empty() {
-            return None;
-        }
         counting.find_map(|counting| match &counting.budget.on_exceed {
             OnExceed::Downgrade(model) if exceeded.contains(&counting.account) => Some(&**model),
             _ => None,

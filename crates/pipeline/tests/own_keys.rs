@@ -6,16 +6,17 @@
 mod world;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use weighbridge_access::{
-    KeySecret, MasterKey, MasterKeys, MemoryKeyStore, OpenKey, OwnKeys, ProviderKey, ProviderKeyStore,
-    TenantName, VaultError,
+    KeySecret, KeyStore, MasterKey, MasterKeys, MemoryKeyStore, OpenKey, OwnKeys, ProviderKey,
+    ProviderKeyStore, TenantName, VaultError,
 };
 use weighbridge_ledger::{AccountId, AccountKind, Book, EntityId, LedgerStore};
-use weighbridge_pipeline::{KeyVault, LoadKeysError};
+use weighbridge_pipeline::{Jobs, KeyVault, LoadKeysError};
 use weighbridge_simulator::{AnswerEnd, Fault, ReceivedRequest, Simulator};
 use weighbridge_units::{NanoUsd, Timestamp};
 use world::{CHAT, MESSAGES, World, monthly, open_key, post};
@@ -368,6 +369,51 @@ async fn r3_a_surcharge_is_bounded_by_budgets_and_wallets_of_its_own_book() {
     let refused = world.send(post(CHAT, &key, &chat("only-gpt"))).await;
     assert_eq!((refused.status, refused.header("x-gateway-limit-kind")), (429, Some("budget")));
     assert_eq!(owes(&world, Book::Surcharge).await, (1_000_000, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_budget_gives_another_model_by_what_it_counts_in_the_book_of_whose_key_serves() {
+    let mut world = World::new();
+    world.add_tenant("globex", |tenant| tenant.surcharge = "0.001/request".parse().ok());
+    let soft = "usd=0.0025 period=day on_exceed=downgrade:only-claude";
+    let key = world.add_key(|key| {
+        key.tenant = TenantName::new("globex").unwrap();
+        key.budgets = vec![soft.parse().unwrap()];
+    });
+    let store = MemoryKeyStore::new();
+    for key in &world.keys {
+        store.create(key.clone()).await.unwrap();
+    }
+    for tenant in &world.tenants {
+        store.put_tenant(None, tenant.clone()).await.unwrap();
+    }
+    let jobs = Jobs::start(&world.pipeline, Arc::new(store));
+    let own = vec![open_key(1, "globex", "openai", "sk-globex-0123456789abcdef")];
+    world.pipeline.put_provider_keys(own.clone()).unwrap();
+    let ask = async |model: &str| {
+        let answer = world.send(post(CHAT, &key, &chat(model))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        answer.header("x-gateway-provider").unwrap().to_owned()
+    };
+    // A thousandth of a dollar each, in the surcharge book. Whoever may be served on the own key gets another model
+    // from then on, be it one of several that may serve it.
+    for (model, provider) in [
+        ("only-gpt", "openai"),
+        ("only-gpt", "openai"),
+        ("only-gpt", "openai"),
+        ("only-gpt", "anthropic"),
+        ("gpt", "anthropic"),
+    ] {
+        assert_eq!(ask(model).await, provider);
+    }
+    assert_eq!(owes(&world, Book::Surcharge).await, (3_000_000, 0));
+    // What counts in the platform's book is far from its limit.
+    world.pipeline.put_provider_keys(Vec::new()).unwrap();
+    assert_eq!(ask("only-gpt").await, "openai");
+    world.pipeline.put_provider_keys(own).unwrap();
+    assert_eq!(ask("only-gpt").await, "anthropic");
+    jobs.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
