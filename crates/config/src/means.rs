@@ -17,10 +17,11 @@ use crate::config::{
     AdminConfig, AlertsConfig, Config, Durability, LogConfig, MediaConfig, PostgresUrl, ResponsesConfig,
     ServerConfig, StorageConfig, TenantAdmin,
 };
+use crate::connections::Ways;
 use crate::problem::Problems;
 use crate::reader::Given;
 use crate::redis::RedisConfig;
-use crate::{Surroundings, connections, prices, providers, routes, rules, said, vault};
+use crate::{Surroundings, prices, providers, routes, rules, said, vault};
 
 /// The variables that give the two secrets of the server where the file does not.
 const ADMIN_TOKEN: &str = "WEIGHBRIDGE_ADMIN_TOKEN";
@@ -37,7 +38,7 @@ const MIN_TOKEN: usize = 16;
 
 /// The configuration, unless a mistake keeps a part of it from being made; every mistake is noted.
 pub(crate) fn config(
-    mut said: said::File,
+    said: said::File,
     folder: &Path,
     surroundings: &dyn Surroundings,
     problems: &mut Problems,
@@ -45,9 +46,9 @@ pub(crate) fn config(
     // What is wrong in itself is known by its name all the same, to targets.
     let mut names = providers::names(&said.providers);
     let regions = prices::regions_said(&said.providers);
-    let lines = connections::lines(&mut said.providers);
-    let mut providers = providers::settings(said.providers, surroundings, problems);
-    let origins = connections::origins(&lines, &providers, folder, surroundings, problems);
+    let ways = Ways::read(&said.providers, folder, surroundings, problems);
+    let mut providers = providers::settings(said.providers, &ways, surroundings, problems);
+    let origins = ways.origins(&providers, problems);
     if names.is_empty() {
         names = providers.iter().map(|provider| provider.name.to_string()).collect();
     }

@@ -9,6 +9,7 @@ use weighbridge_pipeline::settings::{
 use weighbridge_routing::Labels;
 
 use crate::Surroundings;
+use crate::connections::Ways;
 use crate::credentials::{credentials, key_of};
 use crate::duration;
 use crate::means::budgets;
@@ -45,6 +46,7 @@ pub(crate) fn names(said: &[said::Provider]) -> Vec<String> {
 /// The file's providers; where it has none, those that the environment has keys for.
 pub(crate) fn settings(
     said: Vec<said::Provider>,
+    ways: &Ways,
     surroundings: &dyn Surroundings,
     problems: &mut Problems,
 ) -> Vec<ProviderSettings> {
@@ -60,7 +62,7 @@ pub(crate) fn settings(
         }
         return found;
     }
-    said.into_iter().filter_map(|provider| declared(provider, surroundings, problems)).collect()
+    said.into_iter().filter_map(|provider| declared(provider, ways, surroundings, problems)).collect()
 }
 
 /// A provider that nobody declared: its key is in the environment, under the name that its SDK reads.
@@ -117,6 +119,7 @@ pub(crate) fn named(variables: &[&str], surroundings: &dyn Surroundings) -> Opti
 
 fn declared(
     said: said::Provider,
+    ways: &Ways,
     surroundings: &dyn Surroundings,
     problems: &mut Problems,
 ) -> Option<ProviderSettings> {
@@ -178,10 +181,12 @@ fn declared(
             usual => usual,
         },
     };
+    let timeouts = timeouts(&said.timeouts, problems);
+    let issue = ways.of(name).issue(&timeouts);
     Some(ProviderSettings {
-        credentials: credentials(&said, preset, region.as_deref(), surroundings, problems),
+        credentials: credentials(&said, preset, region.as_deref(), issue, surroundings, problems),
         headers: headers(&said, usual, problems),
-        timeouts: timeouts(&said.timeouts, problems),
+        timeouts,
         health: said.health.settings(problems),
         name: name.as_str().into(),
         spoken,

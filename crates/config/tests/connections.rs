@@ -81,3 +81,15 @@ fn mistakes_are_told_without_passwords() {
     let error = read(&provider("a", url, ""), &surroundings).err().unwrap().to_string();
     assert!(error.contains("ALL_PROXY") && !error.contains("geheim"), "{error}");
 }
+
+#[test]
+fn roots_are_those_of_an_issuer_where_the_provider_itself_is_not_encrypted() {
+    let entra = "azure = { tenant_id = \"t\", client_id = \"c\", client_secret = \"geheim\" }";
+    let text = |lines: &str| provider("a", "http://api.test/v1", &format!("{lines}\nca = \"ca.pem\""));
+    let read = |text: String| read(&text, &Fixed { variables: &[], files: FILES });
+    let config = read(text(entra)).unwrap();
+    assert!(config.origins[0].1.tls.is_none());
+    assert!(read(text("")).err().unwrap().to_string().contains("mean nothing to a provider at http://"));
+    let shown = format!("{entra}\nclient_certificate = \"own.pem\"\nclient_key = \"own.key\"");
+    assert!(read(text(&shown)).err().unwrap().to_string().contains("mean nothing to a provider at http://"));
+}

@@ -72,6 +72,6 @@ pub use fetch::{
 };
 pub use origin::Origin;
 pub use proxy::Proxy;
-pub use proxy_environment::ProxyEnvironment;
+pub use proxy_environment::{ProxyChoice, ProxyEnvironment};
 pub use tls::Tls;
 pub use transport::{HttpTransport, TransportOptions};

@@ -48,6 +48,29 @@ impl ProxyEnvironment {
     }
 }
 
+/// Which proxy is on the way.
+#[derive(Debug, Clone, Default)]
+pub enum ProxyChoice {
+    /// None.
+    #[default]
+    None,
+    /// This one, wherever the way leads.
+    Always(Proxy),
+    /// The one that the environment names, as it does for each address.
+    Environment(ProxyEnvironment),
+}
+
+impl ProxyChoice {
+    /// The proxy on the way to `origin`; `None` where there is none.
+    pub fn on_the_way_to(&self, origin: &Origin) -> Option<&Proxy> {
+        match self {
+            Self::None => None,
+            Self::Always(proxy) => Some(proxy),
+            Self::Environment(environment) => environment.proxy_to(origin),
+        }
+    }
+}
+
 /// What is connected to directly: `NO_PROXY`.
 #[derive(Debug, Clone, Default)]
 struct Exceptions {

@@ -1,12 +1,13 @@
 //! Encrypted connections: rustls with aws-lc-rs, whom it trusts, and as whom it presents itself.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -78,7 +79,7 @@ impl Tls {
         let connector = self.connector.get_or_init(|| self.connector()).clone()?;
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        connector.with_alpn(protocols).connect(name, stream).await.map_err(|error| error.to_string())
+        connector.with_alpn(protocols).connect(name, stream).await.map_err(|error| told(&error))
     }
 
     fn connector(&self) -> Result<TlsConnector, String> {
@@ -105,6 +106,18 @@ impl Tls {
         };
         Ok(TlsConnector::from(Arc::new(config)))
     }
+}
+
+/// What is wrong with a server's certificate, and what to do about it.
+fn told(error: &io::Error) -> String {
+    let certificate = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    let advice = match certificate {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "; where a private authority has signed it, give that one's certificate as `ca`"
+        }
+        _ => "",
+    };
+    format!("{error}{advice}")
 }
 
 /// Whether they trust the same and show the same: a certificate has one key only.

@@ -22,6 +22,7 @@ use crate::said;
 struct Making<'a> {
     said: &'a said::Provider,
     region: Option<&'a str>,
+    issue: IssueOptions,
     surroundings: &'a dyn Surroundings,
     problems: &'a mut Problems,
 }
@@ -32,10 +33,11 @@ pub(crate) fn credentials(
     said: &said::Provider,
     preset: Option<&'static Preset>,
     region: Option<&str>,
+    issue: IssueOptions,
     surroundings: &dyn Surroundings,
     problems: &mut Problems,
 ) -> Vec<ProviderCredential> {
-    let mut making = Making { said, region, surroundings, problems };
+    let mut making = Making { said, region, issue, surroundings, problems };
     let keys = said.api_keys.said();
     if keys.is_some() || said.aws.is_some() || said.gcp.is_some() || said.azure.is_some() {
         let keys = keys.into_iter().flat_map(|keys| &keys.value).map(|said| {
@@ -144,7 +146,7 @@ impl Making<'_> {
     /// A credential that is renewed. `secrets` are what its issuer is shown.
     fn issued(&self, source: CredentialSource, secrets: Vec<SecretString>) -> ProviderCredential {
         let name = self.said.name.value.as_str();
-        let issued = Issued(Arc::new(IssuedCredential::new(name, source, IssueOptions::default())));
+        let issued = Issued(Arc::new(IssuedCredential::new(name, source, self.issue.clone())));
         CredentialProof::Issued { issued, secrets }.into()
     }
 }

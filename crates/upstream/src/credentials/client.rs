@@ -9,18 +9,20 @@ use http::{Request, StatusCode};
 use serde_json::Value;
 use weighbridge_transport::{Rope, Transport};
 
-use crate::{AllowedOrigins, CredentialError, HttpTransport, Origin, TransportOptions};
+use crate::{
+    AllowedOrigins, CredentialError, HttpTransport, IssueOptions, Origin, OriginOptions, Proxy, ProxyChoice,
+    UpstreamError,
+};
 
 /// The most of an answer that is read, and of a token file.
 const MOST: usize = 64 * 1024;
-/// How long establishing a connection may take.
-const CONNECT_TIME: Duration = Duration::from_secs(3);
-
 /// Asks issuers, for the time of one renewal. Its connections end with it: the next renewal may run on
 /// another runtime.
 pub(super) struct Client {
     origins: AllowedOrigins,
     transport: HttpTransport,
+    proxy: ProxyChoice,
+    connect: Duration,
 }
 
 /// What an issuer answered.
@@ -32,20 +34,40 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    pub(super) fn new(options: TransportOptions) -> Self {
+    pub(super) fn new(options: &IssueOptions) -> Self {
         let origins = AllowedOrigins::default();
-        Self { transport: HttpTransport::new(origins.clone(), options), origins }
+        let transport = HttpTransport::new(origins.clone(), options.transport.clone());
+        Self { origins, transport, proxy: options.proxy.clone(), connect: options.connect }
     }
 
-    /// Asks, and reads the whole answer.
+    /// Asks an issuer, and reads the whole answer.
+    ///
+    /// A proxy is on the way only where the connection is encrypted: what is not is on this machine, and holds secrets
+    /// that no proxy may see.
     pub(super) async fn ask(&self, request: Request<Rope>) -> Result<Answer, CredentialError> {
-        let unaskable =
-            |error: crate::UpstreamError| CredentialError::Unaskable { problem: error.to_string() };
-        let issuer = Origin::of(request.uri()).map_err(unaskable)?.to_string();
+        let origin = Origin::of(request.uri()).map_err(unaskable)?;
+        let proxy = if origin.is_tls() { self.proxy.on_the_way_to(&origin).cloned() } else { None };
+        self.send(request, &origin, proxy).await
+    }
+
+    /// Asks a metadata service, which is on this machine or beside it: no proxy reaches it.
+    pub(super) async fn ask_machine(&self, request: Request<Rope>) -> Result<Answer, CredentialError> {
+        let origin = Origin::of(request.uri()).map_err(unaskable)?;
+        self.send(request, &origin, None).await
+    }
+
+    async fn send(
+        &self,
+        request: Request<Rope>,
+        origin: &Origin,
+        proxy: Option<Proxy>,
+    ) -> Result<Answer, CredentialError> {
+        let issuer = origin.to_string();
         // Whoever issues credentials stands in the configuration, wherever it is.
-        self.origins.replace([&issuer]).map_err(unaskable)?;
+        let options = OriginOptions { proxy, ..OriginOptions::default() };
+        self.origins.replace_with([(&issuer, options)]).map_err(unaskable)?;
         let unreachable = |problem: String| CredentialError::Unreachable { issuer: issuer.clone(), problem };
-        let response = self.transport.send(request, CONNECT_TIME).await;
+        let response = self.transport.send(request, self.connect).await;
         let (head, mut stream) = response.map_err(|error| unreachable(error.message))?.into_parts();
         let mut body = BytesMut::new();
         while let Some(frame) = poll_fn(|cx| stream.as_mut().poll_frame(cx)).await {
@@ -58,6 +80,10 @@ impl Client {
         }
         Ok(Answer { issuer, status: head.status, body: body.freeze() })
     }
+}
+
+fn unaskable(error: UpstreamError) -> CredentialError {
+    CredentialError::Unaskable { problem: error.to_string() }
 }
 
 impl Answer {

@@ -194,6 +194,6 @@ impl ManagedIdentity {
             url.push_str(&path_segment(id));
         }
         let question = form::question(Method::GET, &url, &[("metadata", "true")])?;
-        oauth::token(&client.ask(question).await?, now)
+        oauth::token(&client.ask_machine(question).await?, now)
     }
 }

@@ -15,21 +15,30 @@ use weighbridge_transport::{BoxFuture, Generation, Issue, Phase, Rope, Transport
 use super::client::Client;
 use super::renewal::{Renewal, Step, Validity};
 use super::source::{Fresh, Material};
-use crate::{CredentialError, CredentialSource, TransportOptions};
+use crate::{CredentialError, CredentialSource, ProxyChoice, TransportOptions};
 
 /// How issuers are asked.
 #[derive(Debug, Clone)]
 pub struct IssueOptions {
-    /// How they are connected to. What is between here and the providers, such as a proxy, is not between
-    /// here and a metadata service.
+    /// How they are connected to, and whom encrypted connections trust.
     pub transport: TransportOptions,
+    /// The proxy on the way to issuers that are reached by HTTPS. None is on the way to others, which are on this
+    /// machine, nor to a metadata service.
+    pub proxy: ProxyChoice,
+    /// How long connecting may take, each time.
+    pub connect: Duration,
     /// How long one renewal may take, all its questions together.
     pub time: Duration,
 }
 
 impl Default for IssueOptions {
     fn default() -> Self {
-        Self { transport: TransportOptions::default(), time: Duration::from_secs(10) }
+        Self {
+            transport: TransportOptions::default(),
+            proxy: ProxyChoice::None,
+            connect: Duration::from_secs(5),
+            time: Duration::from_secs(10),
+        }
     }
 }
 
@@ -166,7 +175,7 @@ impl Inner {
             runtime.spawn(async move {
                 let mut running = running;
                 let inner = Arc::clone(&running.inner);
-                let client = Client::new(inner.options.transport.clone());
+                let client = Client::new(&inner.options);
                 let time = inner.options.time;
                 running.result = timeout(time, inner.source.issue(&client, now))
                     .await

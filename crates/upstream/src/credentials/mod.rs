@@ -16,7 +16,8 @@
 //! writes them rotates them.
 //!
 //! Issuers are named by the operator, not by clients: they are called wherever they are, private
-//! addresses included. An answer may have 64 KiB.
+//! addresses included. Those that are reached by HTTPS are reached through a proxy where one is configured; those that
+//! are not, and metadata services, are on this machine or beside it. An answer may have 64 KiB.
 
 mod aws;
 mod client;

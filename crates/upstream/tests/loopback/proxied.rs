@@ -18,13 +18,13 @@ use weighbridge_upstream::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A proxy that answers each CONNECT with this, and joins to a port on loopback if that is a 200.
-struct Tunnels {
-    port: u16,
+pub(crate) struct Tunnels {
+    pub(crate) port: u16,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Tunnels {
-    async fn start(to: u16, answer: &'static str) -> Self {
+    pub(crate) async fn start(to: u16, answer: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -50,7 +50,7 @@ impl Tunnels {
         Self { port, asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

@@ -36,17 +36,17 @@ impl InstanceKeys {
     pub(super) async fn issue(&self, client: &Client) -> Result<Keys, CredentialError> {
         let url = |path: &str| format!("{}/latest/{path}", self.url);
         let life = [("x-aws-ec2-metadata-token-ttl-seconds", "60")];
-        let answer = client.ask(form::question(Method::PUT, &url("api/token"), &life)?).await?;
+        let answer = client.ask_machine(form::question(Method::PUT, &url("api/token"), &life)?).await?;
         let token = answer.text(|_| None)?.trim().to_owned();
         let headers = [("x-aws-ec2-metadata-token", token.as_str())];
         let roles = "meta-data/iam/security-credentials/";
-        let answer = client.ask(form::question(Method::GET, &url(roles), &headers)?).await?;
+        let answer = client.ask_machine(form::question(Method::GET, &url(roles), &headers)?).await?;
         let role = answer.text(|_| None)?.lines().next().unwrap_or_default().trim();
         if role.is_empty() {
             return Err(answer.unreadable("the instance has no role"));
         }
         let keys = format!("{roles}{}", path_segment(role));
-        answers::of_metadata(&client.ask(form::question(Method::GET, &url(&keys), &headers)?).await?)
+        answers::of_metadata(&client.ask_machine(form::question(Method::GET, &url(&keys), &headers)?).await?)
     }
 }
 
@@ -96,7 +96,7 @@ impl ContainerKeys {
             None => self.token.as_ref().map(|token| token.expose_secret().trim().to_owned()),
         };
         let headers: Vec<_> = read.iter().map(|token| ("authorization", token.as_str())).collect();
-        answers::of_metadata(&client.ask(form::question(Method::GET, &self.url, &headers)?).await?)
+        answers::of_metadata(&client.ask_machine(form::question(Method::GET, &self.url, &headers)?).await?)
     }
 }
 

@@ -30,6 +30,6 @@ impl GoogleMetadata {
     pub(super) async fn issue(&self, client: &Client, now: SystemTime) -> Result<Fresh, CredentialError> {
         let url = format!("{}/computeMetadata/v1/instance/service-accounts/default/token", self.url);
         let question = form::question(Method::GET, &url, &[("metadata-flavor", "Google")])?;
-        oauth::token(&client.ask(question).await?, now)
+        oauth::token(&client.ask_machine(question).await?, now)
     }
 }

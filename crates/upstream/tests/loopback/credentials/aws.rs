@@ -12,7 +12,7 @@ use weighbridge_upstream::{
 use super::{after, authorization, field, form, headers, issued, now, parts, refusal};
 use crate::provider::{Provider, Reply};
 
-const ARN: &str = "arn:aws:iam::123456789012:role/models";
+pub(super) const ARN: &str = "arn:aws:iam::123456789012:role/models";
 
 fn signing(source: AwsSource) -> Arc<dyn Issue> {
     issued(CredentialSource::Aws { source, region: "eu-central-1".into(), service: "bedrock".into() })
@@ -28,7 +28,7 @@ fn keys() -> AwsCredentials {
 }
 
 /// Keys as STS gives them, valid for an hour from `now()`.
-fn of_sts(action: &str, id: &str) -> Reply {
+pub(super) fn of_sts(action: &str, id: &str) -> Reply {
     Reply::ok(&format!(
         "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result><Credentials>\
          <AccessKeyId>{id}</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey>\

@@ -12,7 +12,7 @@ use crate::provider::{Provider, Reply};
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
-fn account() -> String {
+pub(super) fn account() -> String {
     json!({
         "type": "service_account",
         "project_id": "p",

@@ -5,6 +5,7 @@ mod entra;
 mod google;
 mod renewing;
 mod sent;
+mod ways;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
