@@ -23,10 +23,6 @@ use crate::{AllowedOrigins, Origin, Proxy, Tls, TransportOptions};
 /// How much of an answer may wait unread in a stream. With room for all streams on their connection, one
 /// that nobody reads stops no other.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// While answers are awaited, a server that is silent for so long is asked whether it is still there, and
-/// given up if it does not say so in time.
-const PING_EVERY: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes connections, and hands over those that are made already.
 pub(crate) struct Connector {
@@ -55,8 +51,10 @@ impl Connector {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW.saturating_mul(STREAMS as u32))
             .max_header_list_size(u32::try_from(options.head_bytes).unwrap_or(u32::MAX))
-            .keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_TIMEOUT);
+            .keep_alive_interval(options.ping_every)
+            .keep_alive_timeout(options.ping_timeout)
+            // Else a server that is gone would be found out by the next request, and that one lost.
+            .keep_alive_while_idle(true);
         Self { tls: options.tls.clone(), names, http1, http2 }
     }
 

@@ -46,6 +46,11 @@ pub struct TransportOptions {
     /// Most bytes after decompression for each that came, beyond the first MiB. Texts that repeat themselves
     /// reach a few dozen.
     pub decoded_ratio: u64,
+    /// How long a server may be silent on an HTTP/2 connection until it is asked whether it is still there, whether
+    /// answers are awaited or not.
+    pub ping_every: Duration,
+    /// How long it may take to say so. Then its connection is given up, with everything on it.
+    pub ping_timeout: Duration,
     /// Whom encrypted connections trust, where an origin's options do not say.
     pub tls: Tls,
 }
@@ -59,6 +64,8 @@ impl Default for TransportOptions {
             head_bytes: 64 * 1024,
             decoded_bytes: 256 * 1024 * 1024,
             decoded_ratio: 100,
+            ping_every: Duration::from_secs(20),
+            ping_timeout: Duration::from_secs(10),
             tls: Tls::default(),
         }
     }

@@ -14,7 +14,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+pub(crate) const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
@@ -80,6 +80,10 @@ struct State {
     connections: usize,
     /// What else came: kind, stream and payload.
     frames: Vec<(u8, u32, Vec<u8>)>,
+    /// Connections up to this number are answered nothing any more, not even that somebody is there.
+    dead: usize,
+    /// Connections that the client has closed.
+    closed: usize,
 }
 
 pub(crate) struct Framed {
@@ -114,7 +118,8 @@ impl Framed {
                             Ok(stream) => converse(stream, &state, &settings).await,
                             Err(_) => None,
                         },
-                    }
+                    };
+                    state.lock().unwrap().closed += 1;
                 });
             }
         });
@@ -135,6 +140,32 @@ impl Framed {
 
     pub(crate) fn connections(&self) -> usize {
         self.state.lock().unwrap().connections
+    }
+
+    /// Says nothing more on the connections that there are, without closing them.
+    pub(crate) fn vanish(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.dead = state.connections;
+    }
+
+    /// Waits until so many requests have come.
+    pub(crate) async fn was_asked(&self, requests: usize) {
+        let asking = async {
+            while self.requests().len() < requests {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), asking).await.unwrap();
+    }
+
+    /// Waits until the client has closed so many connections.
+    pub(crate) async fn was_closed(&self, connections: usize) {
+        let closing = async {
+            while self.state.lock().unwrap().closed < connections {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), closing).await.unwrap();
     }
 
     /// Frames of a kind that came, without those that speak of the whole connection if a stream is wanted.
@@ -200,7 +231,16 @@ where
                 stream.write_all(&frame(SETTINGS, 1, 0, b"")).await.ok()?;
                 state.lock().unwrap().frames.push((kind, on, payload));
             }
-            PING if !is_acknowledged => stream.write_all(&frame(PING, 1, 0, &payload)).await.ok()?,
+            PING if !is_acknowledged => {
+                let is_dead = {
+                    let mut state = state.lock().unwrap();
+                    state.frames.push((kind, on, payload.clone()));
+                    connection <= state.dead
+                };
+                if !is_dead {
+                    stream.write_all(&frame(PING, 1, 0, &payload)).await.ok()?;
+                }
+            }
             _ => state.lock().unwrap().frames.push((kind, on, payload)),
         }
         if matches!(kind, HEADERS | DATA) && flags & END_STREAM == END_STREAM {

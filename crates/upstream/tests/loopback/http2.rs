@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::encrypted::{AUTHORITY, acceptor_of};
-use crate::framed::{Framed, Reply, SETTINGS, WINDOW_UPDATE, data, end, go_away, head, reply, reset, whole};
+use crate::framed::{
+    Framed, PING, Reply, SETTINGS, WINDOW_UPDATE, data, end, go_away, head, reply, reset, whole,
+};
 use crate::provider::{Provider, Reply as Http1};
 use bytes::Bytes;
 use http::{Request, Version};
@@ -319,4 +321,75 @@ async fn who_leaves_before_all_was_sent_resets_the_stream() {
     assert!(timeout(Duration::from_millis(50), transport.send(request, PATIENCE)).await.is_err());
     assert_eq!(server.was_reset(1).await, CANCEL);
     assert!(server.requests().is_empty());
+}
+
+/// Pings as often as tests have patience for. Whoever is there has time enough to answer.
+fn pinging(server: &Framed, ping_timeout: Duration) -> HttpTransport {
+    let ping_every = Duration::from_millis(20);
+    let options = TransportOptions { ping_every, ping_timeout, ..TransportOptions::default() };
+    transport(&server.url(), HttpVersion::Http2, options)
+}
+
+#[tokio::test]
+async fn a_server_that_answers_pings_may_take_its_time() {
+    let begun = reply(|stream| [head(stream, &[]), data(stream, "begun")].concat());
+    let server = Framed::start([reply(|_| Vec::new()), begun]).await;
+    let transport = pinging(&server, PATIENCE);
+    let request = Request::get(server.url()).body(Rope::new()).unwrap();
+    let waiting = transport.send(request, PATIENCE);
+    let pinged = async {
+        // Each is sent when the one before has been answered.
+        while server.frames(PING, 0).len() < 5 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        answer = waiting => panic!("it was given up: {:?}", answer.map(|_| ())),
+        () = pinged => {}
+    }
+    let mut body = send(&transport, &server).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "begun");
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_found_out_before_and_within_an_answer() {
+    for is_begun in [false, true] {
+        let answer = move |stream| match is_begun {
+            true => [head(stream, &[]), data(stream, "half")].concat(),
+            false => Vec::new(),
+        };
+        let server = Framed::start([reply(answer)]).await;
+        let transport = pinging(&server, Duration::from_millis(500));
+        let request = Request::get(server.url()).body(Rope::new()).unwrap();
+        let sending = transport.send(request, PATIENCE);
+        tokio::pin!(sending);
+        let error = if is_begun {
+            let mut body = sending.await.unwrap().into_body();
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
+            server.vanish();
+            timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap_err()
+        } else {
+            tokio::select! {
+                answer = &mut sending => panic!("too early: {:?}", answer.map(|_| ())),
+                () = server.was_asked(1) => server.vanish(),
+            }
+            timeout(PATIENCE, sending).await.unwrap().map(|_| ()).unwrap_err()
+        };
+        let phase = if is_begun { Phase::Body } else { Phase::Head };
+        assert_eq!((error.phase, error.consumed), (phase, Consumed::Maybe), "{error}");
+        assert!(!server.frames(PING, 0).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_found_out_while_nobody_asks_anything() {
+    let server = Framed::start(answers(&["one", "two"])).await;
+    let transport = pinging(&server, Duration::from_millis(500));
+    assert_eq!(text(send(&transport, &server).await.unwrap()).await.unwrap(), "one");
+    server.vanish();
+    server.was_closed(1).await;
+    // The next request does not learn of it.
+    assert_eq!(text(send(&transport, &server).await.unwrap()).await.unwrap(), "two");
+    assert_eq!(server.requests().iter().map(|(connection, _)| *connection).collect::<Vec<_>>(), [1, 2]);
 }
