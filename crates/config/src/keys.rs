@@ -98,7 +98,7 @@ pub(crate) static STORAGE: Section = Section {
     keys: &[
         key("url", r#""sqlite:weighbridge.db""#),
         key("durability", r#""process""#),
-        secret("redis", r#""redis://localhost:6379""#),
+        secret("redis", r#""rediss://localhost:6379""#),
         key("redis_ca", r#""/etc/weighbridge/redis-ca.pem""#),
         key("redis_timeout", r#""100ms""#),
         key("redis_sync", r#""60s""#),

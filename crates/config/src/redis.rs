@@ -14,6 +14,8 @@ use crate::said;
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The shortest time between two comparisons.
 const SHORTEST_SYNC: Duration = Duration::from_secs(1);
+/// How the address of a server begins that is spoken to over TLS.
+const ENCRYPTED: &str = "rediss://";
 const SCHEMES: [&str; 4] = ["redis://", "rediss://", "redis+unix:///", "unix:///"];
 
 /// The Redis that all instances count limits in. Its address may hold a password, which is never shown.
@@ -61,6 +63,18 @@ impl RedisConfig {
             let hint = "write redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or rediss://… for TLS";
             problems.at(url.span.clone(), "`storage.redis` is not the address of a Redis server").hint(hint);
             return None;
+        }
+        if url.value.contains('#') {
+            // The client would read `#insecure` as a wish not to check certificates.
+            let hint = "give the certificate of a private authority as `redis_ca`; a `#` in a password is written %23";
+            let message = "`storage.redis` has a `#` in it: certificates are always checked, and nothing turns that off";
+            problems.at(url.span.clone(), message).hint(hint);
+            return None;
+        }
+        if let Some(ca) = said.redis_ca.said().filter(|_| !url.value.starts_with(ENCRYPTED)) {
+            problems
+                .at(ca.span.clone(), "`storage.redis_ca` means nothing without TLS")
+                .hint("write rediss://… in `storage.redis`, or leave it out");
         }
         Some(Self {
             url: SecretString::from(url.value.clone()),

@@ -539,7 +539,7 @@ fn redis_counts_limits_and_its_password_is_nowhere_to_be_seen() {
     let shown = format!("{redis:?} {}", config.explain());
     let expected = "limits     counted by all instances in rediss://cache.example:6380/2";
     assert!(shown.contains(expected) && !shown.contains("geheim"), "{shown}");
-    let text = "[storage]\nredis = \"redis://h\"\nredis_ca = \"ca.pem\"\nredis_timeout = \"1s\"\nredis_sync = \"5m\"";
+    let text = "[storage]\nredis = \"rediss://h\"\nredis_ca = \"ca.pem\"\nredis_timeout = \"1s\"\nredis_sync = \"5m\"";
     let redis = right(text, &KEYS).redis.unwrap();
     assert!(redis.certificates.unwrap().ends_with("ca.pem"));
     assert_eq!((redis.timeout, redis.sync_every), (Duration::from_secs(1), Duration::from_secs(300)));

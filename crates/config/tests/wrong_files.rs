@@ -118,6 +118,8 @@ fn storage_and_log() {
         "[storage]\nurl = \"weighbridge.db\"",
         "[storage]\nurl = \"memory:\"\ndurability = \"fsync\"",
         "[storage]\ndurability = \"fsink\"",
+        "[storage]\nredis = \"rediss://cache.example/#insecure\"",
+        "[storage]\nredis = \"redis://cache.example\"\nredis_ca = \"ca.pem\"",
         "[log]\nlevel = \"wran\"\nformat = \"xml\"",
     ]));
 }

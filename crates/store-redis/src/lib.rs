@@ -15,8 +15,14 @@
 //! All keys share one hash tag, `{weighbridge}`, so that one script may touch any of them. Redis must not evict keys
 //! (`maxmemory-policy noeviction`); nothing has to survive its restart.
 
+#[cfg(test)]
+#[path = "../../store-postgres/tests/authority/mod.rs"]
+#[allow(clippy::unwrap_used, reason = "helpers of tests may")]
+mod authority;
 mod circuit;
 mod compare;
+#[cfg(test)]
+mod encrypted;
 mod error;
 mod keys;
 #[cfg(test)]

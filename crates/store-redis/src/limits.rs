@@ -7,6 +7,8 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ScriptInvocation, TlsCertificates};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -26,7 +28,7 @@ use crate::sync::safe;
 
 /// Where Redis is, and how patient one is with it. It holds a secret and has no `Debug`.
 pub struct RedisLimitsOptions {
-    /// `redis://…`, or `rediss://…` for TLS.
+    /// `redis://…`, or `rediss://…` for TLS. Certificates are always checked.
     pub url: SecretString,
     /// Certificates in PEM that the server's is checked against, instead of those of public authorities.
     pub certificates: Option<Vec<u8>>,
@@ -90,10 +92,21 @@ impl RedisLimits {
     pub fn new(options: RedisLimitsOptions) -> Result<Self, RedisLimitsError> {
         let RedisLimitsOptions { url, certificates, timeout, sync_every, instance } = options;
         let url = url.expose_secret();
+        // The client reads `#insecure` as a wish not to check certificates.
+        if url.contains('#') {
+            return Err(RedisLimitsError::Unchecked);
+        }
+        // The client takes the process's cryptography. Where nobody has chosen one, it is the one that all of
+        // this program uses; where somebody has, that stays.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = match certificates {
             None => Client::open(url).map_err(|_| RedisLimitsError::Address)?,
             Some(pem) => {
                 Client::open(url).map_err(|_| RedisLimitsError::Address)?;
+                // The client would trust nobody then, and say so of the server.
+                if !CertificateDer::pem_slice_iter(&pem).any(|certificate| certificate.is_ok()) {
+                    return Err(RedisLimitsError::Certificates);
+                }
                 let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
                 Client::build_with_tls(url, certificates).map_err(|_| RedisLimitsError::Certificates)?
             }

@@ -4,7 +4,9 @@
 
 #![allow(dead_code, reason = "every user uses another part")]
 
+use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
@@ -13,11 +15,36 @@ use std::time::{Duration, Instant};
 /// A server that runs.
 pub(crate) struct Server {
     folder: tempfile::TempDir,
+    /// Without it, it listens on its socket alone.
+    encrypted: Option<Encrypted>,
     process: Mutex<Option<Child>>,
+}
+
+/// Where a server listens for encrypted connections, and whether clients have to show a certificate.
+struct Encrypted {
+    port: u16,
+    wants_one: bool,
 }
 
 /// A server of one's own; `None` where Redis is not installed.
 pub(crate) fn own() -> Option<Server> {
+    let server = made(None)?;
+    server.start();
+    Some(server)
+}
+
+/// One that shows this certificate, which is PEM as its key is, to whoever comes over TCP, and may want one in return.
+pub(crate) fn encrypted(certificate: &str, key: &str, wants_one: bool) -> Option<Server> {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = made(Some(Encrypted { port, wants_one }))?;
+    fs::write(server.file("server.crt"), certificate).unwrap();
+    fs::write(server.file("server.key"), key).unwrap();
+    server.start();
+    Some(server)
+}
+
+/// One that does not run yet.
+fn made(encrypted: Option<Encrypted>) -> Option<Server> {
     let there = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
     if there.is_err() {
         let required = std::env::var_os("WEIGHBRIDGE_REQUIRE_REDIS").is_some_and(|value| value == "1");
@@ -28,14 +55,22 @@ pub(crate) fn own() -> Option<Server> {
         return None;
     }
     let folder = tempfile::Builder::new().prefix("weighbridge-redis-").tempdir().unwrap();
-    let server = Server { folder, process: Mutex::new(None) };
-    server.start();
-    Some(server)
+    Some(Server { folder, encrypted, process: Mutex::new(None) })
 }
 
 impl Server {
+    /// A file in its folder.
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
     fn socket(&self) -> String {
-        self.folder.path().join("redis.sock").to_str().unwrap().to_owned()
+        self.file("redis.sock")
+    }
+
+    /// Where it listens for encrypted connections.
+    pub(crate) fn port(&self) -> u16 {
+        self.encrypted.as_ref().unwrap().port
     }
 
     /// Its address.
@@ -57,6 +92,13 @@ impl Server {
             "--appendonly",
             "no",
         ]);
+        if let Some(Encrypted { port, wants_one }) = &self.encrypted {
+            command.args(["--bind", "127.0.0.1", "--tls-port", &port.to_string()]);
+            command.args(["--tls-auth-clients", if *wants_one { "yes" } else { "no" }]);
+            let certificate = self.file("server.crt");
+            command.args(["--tls-cert-file", &certificate, "--tls-ca-cert-file", &certificate]);
+            command.args(["--tls-key-file", &self.file("server.key")]);
+        }
         command.arg("--unixsocket").arg(self.socket()).arg("--dir").arg(self.folder.path());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         // The signal comes when the thread ends that started it, and a test's thread ends with the test.
