@@ -8,7 +8,7 @@ use weighbridge_routing::{
     Availability, DeadEnd, FailureCause, FallbackRules, HealthPolicy, KeyPool, Limit, Plan, RateLimits,
     RetryBudget, RetryPolicy, Route, RouteParts, Target, Verdict,
 };
-use weighbridge_units::ErrorClass;
+use weighbridge_units::{ErrorClass, Monotonic};
 
 use crate::world::{START, after, route, status, status_after, target, targets_own, unbounded, weighted};
 
@@ -75,6 +75,10 @@ proptest! {
         let longest = Duration::from_millis(1_000 + u64::from(percent) * 10);
         let time = until.since(START);
         prop_assert!(time >= Duration::from_secs(1) && time <= longest, "{time:?}");
+        // All of the share is used, evenly: what was benched together comes back spread out.
+        let part = u128::from(percent) * 10_000 * u128::from(random) / u128::from(u64::MAX);
+        let expected = 1_000_000 + part;
+        prop_assert!(time.as_micros().abs_diff(expected) < 1_000, "{time:?}, not {expected} µs");
     }
 }
 
@@ -268,8 +272,10 @@ fn a_copy_is_for_a_healthy_target_and_earns_nothing() {
 #[test]
 fn an_active_probe_that_is_answered_ends_the_cool_down_and_not_the_doubt() {
     let target = target("a");
-    target.health().answered_probe(START);
-    assert_eq!(target.availability(START), Availability::Ready);
+    for now in [Monotonic::from_micros(0), START] {
+        target.health().answered_probe(now);
+        assert_eq!(target.availability(now), Availability::Ready, "it was not benched");
+    }
     bench_as_down(&target);
     target.health().answered_probe(after(1));
     assert_eq!(target.availability(after(1)), Availability::Probe);

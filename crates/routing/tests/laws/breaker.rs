@@ -195,7 +195,8 @@ fn failing_probes_double_the_cool_down_up_to_the_cap() {
 
 #[test]
 fn a_relapse_soon_after_doubles_too_and_one_after_a_good_while_does_not() {
-    for (healthy_for, cool_down) in [(1_000, 2_000), (10_001, 1_000)] {
+    // A good while is longer than the window.
+    for (healthy_for, cool_down) in [(1_000, 2_000), (10_000, 2_000), (10_001, 1_000)] {
         let health = benched();
         health.succeeded(after(1_000), after(1_000));
         assert_eq!(health.availability(after(1_000)), Availability::Ready);
@@ -248,6 +249,37 @@ proptest! {
                 None => [&health, &control].map(|h| h.succeeded(now, now)).into_iter().collect(),
             }
             prop_assert_eq!(health.availability(now), control.availability(now));
+        }
+    }
+
+    /// Of those that do not fail in a row, the share of failures decides, and only where there are enough outcomes.
+    #[test]
+    fn it_opens_at_the_share_that_is_allowed_and_not_below(
+        percent in 1_u32..=100,
+        minimum_volume in 1_u32..40,
+        fails in prop::collection::vec(any::<bool>(), 1..120),
+    ) {
+        let policy = HealthPolicy {
+            failure_percent: percent,
+            minimum_volume,
+            consecutive_failures: u32::MAX,
+            ..HealthPolicy::default()
+        };
+        let health = Health::new(policy);
+        let (mut failed, mut all) = (0, 0);
+        for fails in fails {
+            all += 1;
+            if fails {
+                failed += 1;
+                health.failed(&BROKEN, START, false, START);
+            } else {
+                health.succeeded(START, START);
+            }
+            if fails && all >= minimum_volume && 100 * failed / all >= percent {
+                prop_assert!(matches!(health.availability(START), Availability::Benched { .. }), "{failed} of {all}");
+                return Ok(());
+            }
+            prop_assert_eq!(health.availability(START), Availability::Ready, "{} of {}", failed, all);
         }
     }
 
