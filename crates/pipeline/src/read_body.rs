@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body;
-use http_body_util::BodyExt;
+use weighbridge_transport::{Unread, read_whole};
 
 use crate::refusal::Refusal;
 
@@ -20,34 +20,12 @@ where
     if told.lower() > most as u64 {
         return Err(Refusal::BodyTooLarge { limit: most });
     }
-    let reading = collect(body, most, told.exact());
-    tokio::time::timeout(within, reading).await.unwrap_or(Err(Refusal::BodyTooSlow))
-}
-
-async fn collect<B>(body: B, most: usize, told: Option<u64>) -> Result<Bytes, Refusal>
-where
-    B: Body<Data = Bytes>,
-{
-    let mut body = std::pin::pin!(body);
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
-        if first.len() + rest.len() + data.len() > most {
-            return Err(Refusal::BodyTooLarge { limit: most });
-        }
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-            continue;
-        }
-        if rest.is_empty() {
-            let capacity = told.and_then(|told| usize::try_from(told).ok()).unwrap_or(CAPACITY_UNTOLD);
-            rest.reserve(capacity.min(most).max(first.len() + data.len()));
-            rest.extend_from_slice(&std::mem::take(&mut first));
-        }
-        rest.extend_from_slice(&data);
-    }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    let expected = told.exact().and_then(|told| usize::try_from(told).ok()).unwrap_or(CAPACITY_UNTOLD);
+    let reading = tokio::time::timeout(within, read_whole(body, most, expected)).await;
+    reading.map_err(|_| Refusal::BodyTooSlow)?.map_err(|why| match why {
+        Unread::TooLarge => Refusal::BodyTooLarge { limit: most },
+        Unread::Broken(_) => Refusal::BodyBroken,
+    })
 }
 
 #[cfg(test)]

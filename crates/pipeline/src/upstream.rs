@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use weighbridge_routing::TimeLimit;
 use weighbridge_translate::ApiError;
-use weighbridge_transport::ByteStream;
+use weighbridge_transport::{ByteStream, poll_data};
 use weighbridge_units::ErrorClass;
 
 use crate::attempt_timer::{Alarm, AttemptTimer};
@@ -56,21 +56,17 @@ impl Upstream {
     /// The next piece, the end, or what stopped it; after those two, the end again.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
         let Some(body) = &mut self.body else { return Poll::Ready(Piece::End) };
-        let last = loop {
-            match body.as_mut().poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers of a provider carry nothing that is passed on.
-                    let Ok(data) = frame.into_data() else { continue };
-                    self.timer.piece_came();
-                    return Poll::Ready(Piece::Data(data));
-                }
-                Poll::Ready(Some(Err(_))) => break Piece::Failed(StreamFailure::Broken),
-                Poll::Ready(None) => break Piece::End,
-                Poll::Pending => match std::task::ready!(self.timer.poll_alarm(cx)) {
-                    Alarm::Silence => return Poll::Ready(Piece::Silence),
-                    Alarm::Expired(limit) => break Piece::Failed(StreamFailure::TimedOut(limit)),
-                },
+        let last = match poll_data(body.as_mut(), cx) {
+            Poll::Ready(Some(Ok(data))) => {
+                self.timer.piece_came();
+                return Poll::Ready(Piece::Data(data));
             }
+            Poll::Ready(Some(Err(_))) => Piece::Failed(StreamFailure::Broken),
+            Poll::Ready(None) => Piece::End,
+            Poll::Pending => match std::task::ready!(self.timer.poll_alarm(cx)) {
+                Alarm::Silence => return Poll::Ready(Piece::Silence),
+                Alarm::Expired(limit) => Piece::Failed(StreamFailure::TimedOut(limit)),
+            },
         };
         self.body = None;
         Poll::Ready(last)

@@ -23,6 +23,7 @@
 //! assert_eq!(refused.consumed, Consumed::No);
 //! ```
 
+mod content;
 mod fetch;
 mod issued;
 mod media_type;
@@ -32,6 +33,7 @@ mod query_key;
 mod sign;
 mod tunnel;
 
+pub use content::{Unread, next_data, poll_data, read_whole};
 pub use fetch::{Fetch, FetchBounds, FetchError, Fetched};
 pub use issued::{Generation, Issue, Issued};
 pub use media_type::{Accept, InvalidMediaType, MediaType, Miscalled};

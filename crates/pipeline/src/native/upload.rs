@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
 use tokio::sync::mpsc;
-use weighbridge_transport::{ByteStream, Phase, TransportError};
+use weighbridge_transport::{ByteStream, Phase, TransportError, next_data};
 
 use crate::refusal::Refusal;
 
@@ -55,9 +54,9 @@ impl Pump {
         let mut body = pin!(body);
         let mut sent = 0_u64;
         loop {
-            let frame = tokio::time::timeout(within, body.frame()).await.map_err(|_| Refusal::BodyTooSlow)?;
-            let Some(frame) = frame else { break };
-            let Ok(piece) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
+            let piece = tokio::time::timeout(within, next_data(body.as_mut())).await;
+            let Some(piece) = piece.map_err(|_| Refusal::BodyTooSlow)? else { break };
+            let piece = piece.map_err(|_| Refusal::BodyBroken)?;
             sent = sent.saturating_add(piece.len() as u64);
             if sent > most {
                 return Err(too_large(most));

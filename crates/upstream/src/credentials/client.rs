@@ -1,13 +1,12 @@
 //! Asking an issuer: one question, one bounded answer. The caller bounds the time.
 
-use std::future::poll_fn;
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde_json::Value;
-use weighbridge_transport::{Rope, Transport};
+use weighbridge_transport::{Rope, Transport, Unread, read_whole};
 
 use crate::{
     AllowedOrigins, CredentialError, HttpTransport, IssueOptions, Origin, OriginOptions, Proxy, ProxyChoice,
@@ -68,17 +67,14 @@ impl Client {
         self.origins.replace_with([(&issuer, options)]).map_err(unaskable)?;
         let unreachable = |problem: String| CredentialError::Unreachable { issuer: issuer.clone(), problem };
         let response = self.transport.send(request, self.connect).await;
-        let (head, mut stream) = response.map_err(|error| unreachable(error.message))?.into_parts();
-        let mut body = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| stream.as_mut().poll_frame(cx)).await {
-            let frame = frame.map_err(|error| unreachable(error.message))?;
-            let Ok(data) = frame.into_data() else { continue };
-            if body.len() + data.len() > MOST {
-                return Err(CredentialError::Unreadable { issuer, problem: "it is too large" });
+        let (head, stream) = response.map_err(|error| unreachable(error.message))?.into_parts();
+        let body = read_whole(stream, MOST, 0).await.map_err(|why| match why {
+            Unread::TooLarge => {
+                CredentialError::Unreadable { issuer: issuer.clone(), problem: "it is too large" }
             }
-            body.extend_from_slice(&data);
-        }
-        Ok(Answer { issuer, status: head.status, body: body.freeze() })
+            Unread::Broken(error) => unreachable(error.message),
+        })?;
+        Ok(Answer { issuer, status: head.status, body })
     }
 }
 

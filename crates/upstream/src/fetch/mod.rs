@@ -8,20 +8,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION,
     TRANSFER_ENCODING, USER_AGENT,
 };
 use http::uri::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use weighbridge_transport::{BoxFuture, Fetch, FetchBounds, FetchError, Fetched, MediaType, Post, Rope};
+use weighbridge_transport::{
+    BoxFuture, Fetch, FetchBounds, FetchError, Fetched, MediaType, Post, Rope, Unread, read_whole,
+};
 
 use crate::Tls;
 use crate::answer::with_causes;
@@ -294,7 +295,7 @@ async fn read(
     target: &Target,
     bounds: &FetchBounds,
 ) -> Result<Fetched, FetchError> {
-    let (head, mut body) = response.into_parts();
+    let (head, body) = response.into_parts();
     let host = || target.host.to_string();
     let is_plain = |name, plain: &str| {
         head.headers.get_all(name).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(plain.as_bytes()))
@@ -313,22 +314,11 @@ async fn read(
     if announced.is_some_and(|announced| announced > bounds.bytes as u64) {
         return Err(FetchError::TooLarge { most: bounds.bytes });
     }
-    let mut content = BytesMut::new();
-    while let Some(frame) = next_frame(&mut body).await {
-        let frame =
-            frame.map_err(|error| FetchError::Broken { host: host(), message: with_causes(&error) })?;
-        if let Ok(data) = frame.into_data() {
-            if data.len() > bounds.bytes - content.len() {
-                return Err(FetchError::TooLarge { most: bounds.bytes });
-            }
-            content.extend_from_slice(&data);
-        }
-    }
-    bounds.settle(claimed.as_ref(), content.freeze())
-}
-
-async fn next_frame(body: &mut Incoming) -> Option<Result<http_body::Frame<Bytes>, hyper::Error>> {
-    std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await
+    let content = read_whole(body, bounds.bytes, 0).await.map_err(|why| match why {
+        Unread::TooLarge => FetchError::TooLarge { most: bounds.bytes },
+        Unread::Broken(error) => FetchError::Broken { host: host(), message: with_causes(&error) },
+    })?;
+    bounds.settle(claimed.as_ref(), content)
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
