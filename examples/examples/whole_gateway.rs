@@ -18,12 +18,10 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use weighbridge_access::{Directory, KEY_RANDOM_BYTES, Limits, Pepper, TenantName, VirtualKey, mint_key};
+use weighbridge_access::{Directory, KEY_RANDOM_BYTES, Pepper, TenantName, VirtualKey, mint_key};
 use weighbridge_gateway::{Gateway, GatewayService};
 use weighbridge_ledger::{Ledger, MemoryLedger};
-use weighbridge_pipeline::settings::{
-    HealthSettings, NativeCalls, ProviderCredential, ProviderSettings, Settings, Timeouts,
-};
+use weighbridge_pipeline::settings::{ProviderCredential, ProviderSettings, Settings};
 use weighbridge_pipeline::{Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::MemoryRequestLog;
@@ -83,22 +81,9 @@ async fn serve(listener: TcpListener, gateway: GatewayService<Pipeline>) {
 
 fn pipeline(directory: Arc<Directory>) -> Result<Pipeline, Box<dyn Error>> {
     let preset = weighbridge_catalogue::preset("anthropic").ok_or("a preset")?;
-    let headers = preset.headers.iter().map(|(name, value)| Ok((name.parse()?, value.parse()?)));
     let provider = ProviderSettings {
-        name: "anthropic".into(),
-        spoken: preset.spoken.to_vec(),
-        base_url: preset.base_url.ok_or("an address")?.into(),
-        auth: preset.auth,
         credentials: vec![ProviderCredential::key("sk-simulated".to_owned())],
-        headers: headers.collect::<Result<_, Box<dyn Error>>>()?,
-        price_as: "anthropic".into(),
-        timeouts: Timeouts::default(),
-        health: HealthSettings::default(),
-        limits: Limits::NONE,
-        budgets: Vec::new(),
-        labels: Default::default(),
-        native: NativeCalls::default(),
-        native_paths: Vec::new(),
+        ..ProviderSettings::of(preset, preset.base_url.ok_or("an address")?)
     };
     let settings = Settings { providers: vec![provider], ..Settings::default() };
     let parts = Parts {

@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri};
-use weighbridge_access::Limits;
 use weighbridge_catalogue::{Preset, Spoken, near, preset, presets};
 use weighbridge_pipeline::settings::{
-    BUDGETS_BESIDE, HealthSettings, NativeCalls, ProviderCredential, ProviderSettings, Timeouts,
+    BUDGETS_BESIDE, NativeCalls, ProviderCredential, ProviderSettings, Timeouts,
 };
-use weighbridge_routing::Labels;
 
 use crate::Surroundings;
 use crate::connections::Ways;
@@ -94,22 +92,8 @@ fn discovered(
         problems.elsewhere(format!("the environment variable {variable}: the API key {why}"));
         return None;
     }
-    Some(ProviderSettings {
-        name: preset.name.into(),
-        spoken: preset.spoken.to_vec(),
-        base_url,
-        auth: preset.auth,
-        credentials: vec![ProviderCredential::key(api_key)],
-        headers: preset_headers(preset),
-        price_as: preset.price_as.unwrap_or(preset.name).into(),
-        timeouts: Timeouts::default(),
-        health: HealthSettings::default(),
-        limits: Limits::NONE,
-        budgets: Vec::new(),
-        labels: Labels::default(),
-        native: NativeCalls::default(),
-        native_paths: Vec::new(),
-    })
+    let credentials = vec![ProviderCredential::key(api_key)];
+    Some(ProviderSettings { credentials, ..ProviderSettings::of(preset, base_url) })
 }
 
 /// The first of some variables that is set.
@@ -285,16 +269,9 @@ pub(crate) fn header_text(text: &str) -> Result<(), &'static str> {
     }
 }
 
-fn preset_headers(preset: &Preset) -> Vec<(HeaderName, HeaderValue)> {
-    let parse = |(name, value): &(&'static str, &'static str)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
-    };
-    preset.headers.iter().filter_map(parse).collect()
-}
-
 /// The preset's headers, with those of the file in their place where the names are the same.
 fn headers(said: &said::Provider, usual: &Preset, problems: &mut Problems) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = preset_headers(usual);
+    let mut headers = ProviderSettings::of(usual, String::new()).headers;
     for (name, value) in said.headers.said().map_or(&[][..], |pairs| &pairs.value) {
         let (header, hint) = match HeaderName::from_bytes(name.value.as_bytes()) {
             Ok(header) if !RESERVED_HEADERS.contains(&header.as_str()) => (Some(header), ""),

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 use weighbridge_access::{Budget, Cidr, Limits, LossPolicy, ModelPattern, TenantName};
-use weighbridge_catalogue::{AuthStyle, Spoken};
+use weighbridge_catalogue::{AuthStyle, Preset, Spoken};
 pub use weighbridge_routing::LatencyOf;
 use weighbridge_routing::{Labels, Rule};
 use weighbridge_transport::{Issued, Signer};
@@ -172,7 +172,7 @@ pub struct ProviderSettings {
     /// Platform-owned credentials; the next one is taken when one is refused.
     pub credentials: Vec<ProviderCredential>,
     /// Headers sent with every request, such as `anthropic-version`.
-    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The provider's name in the price book.
     pub price_as: Arc<str>,
     /// Bounds on one attempt.
@@ -189,6 +189,32 @@ pub struct ProviderSettings {
     pub native: NativeCalls,
     /// Paths below the base URL that native calls may go to, and to what is below them; empty for all.
     pub native_paths: Vec<String>,
+}
+
+impl ProviderSettings {
+    /// What a preset says, at an address, without credentials; and all else as where nothing is said.
+    pub fn of(preset: &Preset, base_url: impl Into<String>) -> Self {
+        // The catalogue's headers are written by us, and its tests read them.
+        let header = |(name, value): &(&'static str, &'static str)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+        };
+        Self {
+            name: preset.name.into(),
+            spoken: preset.spoken.to_vec(),
+            base_url: base_url.into(),
+            auth: preset.auth,
+            credentials: Vec::new(),
+            headers: preset.headers.iter().filter_map(header).collect(),
+            price_as: preset.price_as.unwrap_or(preset.name).into(),
+            timeouts: Timeouts::default(),
+            health: HealthSettings::default(),
+            limits: Limits::NONE,
+            budgets: Vec::new(),
+            labels: Labels::default(),
+            native: NativeCalls::default(),
+            native_paths: Vec::new(),
+        }
+    }
 }
 
 /// What becomes of native calls, by keys that may make them.

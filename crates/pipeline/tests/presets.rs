@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use weighbridge_catalogue::{Preset, presets};
-use weighbridge_pipeline::settings::ProviderCredential;
+use weighbridge_pipeline::settings::{ProviderCredential, ProviderSettings};
 use weighbridge_simulator::{COPYISTS, Copyist, Errors, Network, Simulator, UsageAt, Vendor};
 use weighbridge_units::Protocol;
 use world::clients::clients;
@@ -67,21 +67,16 @@ impl Place {
 
     fn world(&self) -> World {
         let mut world = World::with_settings(1, |settings| {
-            let mut provider = settings.providers.swap_remove(0);
+            let mut provider = ProviderSettings::of(self.preset, self.base_url.clone());
             provider.name = "here".into();
-            provider.spoken = self.preset.spoken.to_vec();
-            provider.base_url.clone_from(&self.base_url);
-            provider.auth = self.preset.auth;
             provider.credentials = match self.copyist {
                 Some(copyist) if !copyist.wants_key => Vec::new(),
                 _ => vec![ProviderCredential::key("sk-one".to_owned())],
             };
-            let header = |(name, value): &(&'static str, &'static str)| {
-                (name.parse().unwrap(), value.parse().unwrap())
-            };
-            provider.headers = self.preset.headers.iter().map(header).collect();
             let bills_as_openai = self.copyist.is_some() || self.preset.name == "azure";
-            provider.price_as = if bills_as_openai { "openai" } else { self.preset.price_as.unwrap() }.into();
+            if bills_as_openai {
+                provider.price_as = "openai".into();
+            }
             settings.providers = vec![provider];
             settings.routes.clear();
         });

@@ -14,8 +14,8 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use weighbridge_access::{
-    Budget, Directory, KEY_RANDOM_BYTES, KeyOwner, KeySecret, Limits, OpenKey, Pepper, ProviderKey,
-    ProviderKeyId, ProviderSecret, Tenant, TenantName, VirtualKey, mint_key,
+    Budget, Directory, KEY_RANDOM_BYTES, KeyOwner, KeySecret, OpenKey, Pepper, ProviderKey, ProviderKeyId,
+    ProviderSecret, Tenant, TenantName, VirtualKey, mint_key,
 };
 use weighbridge_cache::{
     CacheStore, KeepingTerms, KeptAnswers, MasterSecret, MemoryCacheStore, NONCE_BYTES, StoreLimits, Vault,
@@ -23,13 +23,11 @@ use weighbridge_cache::{
 use weighbridge_catalogue::{PathTemplate, Spoken};
 use weighbridge_ledger::{Ledger, LedgerStore, MemoryLedger};
 use weighbridge_pipeline::settings::{
-    HealthSettings, NativeCalls, ProviderCredential, ProviderSettings, RouteSettings, Settings,
-    TargetSettings, Timeouts,
+    ProviderCredential, ProviderSettings, RouteSettings, Settings, TargetSettings,
 };
 use weighbridge_pipeline::{AnswerBody, Env, Keeping, Parts, Pipeline, SystemEnv};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::{MemoryRequestLog, RequestLog};
-use weighbridge_routing::Labels;
 use weighbridge_simulator::{Fault, InvoiceLine, Network, Simulator, Vendor};
 use weighbridge_transport::{BoxFuture, Fetch, FetchBounds, FetchError, Fetched, Transport};
 use weighbridge_units::{NanoUsd, Protocol, Timestamp};
@@ -351,29 +349,14 @@ fn of(spoken: &[Spoken], protocol: Protocol) -> Vec<Spoken> {
 }
 
 fn provider(name: &str, base_url: &str) -> ProviderSettings {
-    let preset = weighbridge_catalogue::preset(name).unwrap();
+    let known = ProviderSettings::of(weighbridge_catalogue::preset(name).unwrap(), base_url);
     ProviderSettings {
-        name: name.into(),
-        spoken: preset.spoken.to_vec(),
-        base_url: base_url.into(),
-        auth: preset.auth,
         credentials: ["one", "two"]
             .map(|which| ProviderCredential::key(format!("sk-{name}-{which}")))
             .to_vec(),
-        headers: preset
-            .headers
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-            .collect(),
         // The simulated Azure bills what OpenAI does.
-        price_as: if name.starts_with("azure") { "openai" } else { preset.price_as.unwrap() }.into(),
-        timeouts: Timeouts::default(),
-        health: HealthSettings::default(),
-        limits: Limits::NONE,
-        budgets: Vec::new(),
-        labels: Labels::default(),
-        native: NativeCalls::default(),
-        native_paths: Vec::new(),
+        price_as: if name.starts_with("azure") { "openai".into() } else { known.price_as.clone() },
+        ..known
     }
 }
 
