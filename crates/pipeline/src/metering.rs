@@ -193,8 +193,10 @@ impl Meter {
 /// missing is not zero (rule M7).
 fn metered(ending: &Ending, facts: &Facts, prompt_estimate: u64) -> (Usage, Provenance) {
     let told = facts.usage.unwrap_or_default();
-    // Usage is final once it has come beside, or after, a finish reason.
-    if facts.finish.is_some() && told.told(Bucket::Output) {
+    // Usage is final once it has come beside, or after, a finish reason; and in an answer that has ended well, for some
+    // providers give no reason.
+    let is_final = facts.finish.is_some() || ending.outcome == AttemptOutcome::Success;
+    if is_final && told.told(Bucket::Output) {
         return (told, Provenance::Reported);
     }
     if ending.refused || ending.outcome == AttemptOutcome::FailedBeforeOutput {
@@ -238,6 +240,15 @@ mod tests {
         let untold = metered(&Ending::SUCCESS, &facts(None, Some(FinishReason::Stop), 400), 25);
         let estimate = Usage::new().with(Bucket::Input, 25).with(Bucket::Output, 100);
         assert_eq!(untold, (estimate, Provenance::Estimated));
+    }
+
+    #[test]
+    fn a1_the_usage_of_an_answer_that_ended_well_counts_without_a_finish_reason() {
+        let told = Usage::new().with(Bucket::Input, 22).with(Bucket::Output, 5);
+        let ended = metered(&Ending::SUCCESS, &facts(Some(told), None, 740), 25);
+        assert_eq!(ended, (told, Provenance::Reported));
+        let cut = metered(&failed(AttemptOutcome::FailedMidStream), &facts(Some(told), None, 740), 25);
+        assert_eq!(cut, (told.with(Bucket::Output, 185), Provenance::Estimated));
     }
 
     #[test]
