@@ -4,7 +4,7 @@ use weighbridge_protocol::Dialect;
 use weighbridge_protocol::openai_chat::Quirks;
 use weighbridge_units::Protocol;
 
-use crate::preset::{CHAT, Preset};
+use crate::preset::{CHAT, PACKAGED, Preset, RECORDED};
 use crate::spoken::{ModelFilter, Spoken};
 use crate::vendors::vendor;
 
@@ -16,16 +16,17 @@ pub(crate) const TOGETHER: Preset = vendor(
     &["https://docs.together.ai/docs/inference/openai-compatibility"],
 );
 
-pub(crate) const FIREWORKS: Preset = vendor(
-    "fireworks",
-    "Fireworks AI",
-    "https://api.fireworks.ai/inference/v1",
-    &["FIREWORKS_API_KEY"],
-    &[
-        "https://docs.fireworks.ai/tools-sdks/openai-compatibility",
-        "https://ai-sdk.dev/v5/providers/ai-sdk-providers/fireworks",
-    ],
-);
+pub(crate) const FIREWORKS: Preset = Preset {
+    unread: &["https://docs.fireworks.ai/tools-sdks/openai-compatibility"],
+    instead: PACKAGED,
+    ..vendor(
+        "fireworks",
+        "Fireworks AI",
+        "https://api.fireworks.ai/inference/v1",
+        &["FIREWORKS_API_KEY"],
+        &["https://ai-sdk.dev/v5/providers/ai-sdk-providers/fireworks"],
+    )
+};
 
 pub(crate) const OPENROUTER: Preset = Preset {
     remarks: "Reasoning is told in `reasoning`; streams hold comments while a model is waited for, and errors \
@@ -64,7 +65,10 @@ pub(crate) const CEREBRAS: Preset = Preset {
         "Cerebras",
         "https://api.cerebras.ai/v1",
         &["CEREBRAS_API_KEY"],
-        &["https://inference-docs.cerebras.ai/resources/openai", "https://hexdocs.pm/req_llm/cerebras.html"],
+        &[
+            "https://inference-docs.cerebras.ai/resources/openai",
+            "https://hexdocs.pm/req_llm/ReqLLM.Providers.Cerebras.html",
+        ],
     )
 };
 
@@ -83,24 +87,28 @@ pub(crate) const SAMBANOVA: Preset = Preset {
 };
 
 pub(crate) const NVIDIA: Preset = Preset {
+    unread: &["https://docs.api.nvidia.com/nim/reference/llm-apis"],
+    instead: PACKAGED,
     remarks: "The hosted catalogue; a NIM of one's own is at its own `base_url`.",
     ..vendor(
         "nvidia",
         "NVIDIA NIM",
         "https://integrate.api.nvidia.com/v1",
         &["NVIDIA_API_KEY"],
-        &["https://docs.api.nvidia.com/nim/reference/llm-apis"],
+        &["https://docs.pipecat.ai/server/services/llm/nvidia"],
     )
 };
 
 pub(crate) const HUGGING_FACE: Preset = Preset {
+    unread: &["https://huggingface.co/docs/inference-providers/index"],
+    instead: RECORDED,
     remarks: "The router of Inference Providers; a model's name may end in `:provider`.",
     ..vendor(
         "huggingface",
         "Hugging Face",
         "https://router.huggingface.co/v1",
         &["HF_TOKEN"],
-        &["https://huggingface.co/docs/inference-providers/index"],
+        &["https://docs.jambonz.org/guides/features/bring-your-own-llm/hugging-face"],
     )
 };
 
@@ -110,29 +118,24 @@ pub(crate) const OLLAMA: Preset = local(
     "ollama",
     "Ollama",
     "http://127.0.0.1:11434/v1",
-    &["https://docs.ollama.com/api/openai-compatibility"],
+    &["https://github.com/ollama/ollama/blob/main/docs/openai.md"],
 );
 
 pub(crate) const VLLM: Preset = local(
     "vllm",
     "vLLM",
     "http://127.0.0.1:8000/v1",
-    &["https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"],
+    &["https://docs.vllm.ai/en/v0.8.1/serving/openai_compatible_server.html"],
 );
 
-pub(crate) const SGLANG: Preset = local(
-    "sglang",
-    "SGLang",
-    "http://127.0.0.1:30000/v1",
-    &["https://docs.sglang.ai/basic_usage/openai_api_completions.html"],
-);
+pub(crate) const SGLANG: Preset = Preset {
+    unread: &["https://docs.sglang.ai/basic_usage/openai_api_completions.html"],
+    instead: "the PyPI package sglang 0.5.23",
+    ..local("sglang", "SGLang", "http://127.0.0.1:30000/v1", &[])
+};
 
-pub(crate) const LM_STUDIO: Preset = local(
-    "lm-studio",
-    "LM Studio",
-    "http://127.0.0.1:1234/v1",
-    &["https://lmstudio.ai/docs/developer/openai-compat"],
-);
+pub(crate) const LM_STUDIO: Preset =
+    local("lm-studio", "LM Studio", "http://127.0.0.1:1234/v1", &["https://lmstudio.ai/docs/api/openai-api"]);
 
 pub(crate) const LLAMA_CPP: Preset = local(
     "llama-cpp",

@@ -6,6 +6,7 @@
 //! - [`traits`]: what a model takes and does, what it does not, and when it is shut down.
 //! - [`prompt_cache`]: from which length a model caches a prompt that is marked for it.
 //! - [`continues`]: whether a model goes on from the beginning of an answer.
+//! - [`known_names`]: what its vendor calls it, and what else.
 //! - [`near`]: the names that somebody probably meant.
 //!
 //! Nothing here is a limit on what may be configured: a provider without a preset names its own
@@ -35,7 +36,7 @@ mod traits;
 mod vendors;
 
 pub use continues::{Continues, continues};
-pub use model::{ModelInfo, model, models};
+pub use model::{ModelInfo, known_names, model, models};
 pub use near::near;
 pub use preset::{AuthStyle, Preset, preset, presets};
 pub use prompt_cache::{PromptCacheInfo, prompt_cache};
@@ -83,6 +84,11 @@ mod tests {
         assert_eq!(model("gemini", "gemini-2.5-pro").map(|m| m.context_window), Some(1_048_576));
         assert_eq!(model("mistral", "codestral-2508").map(|m| m.context_window), Some(256_000));
         assert_eq!(model("groq", "openai/gpt-oss-120b").map(|m| m.max_output), Some(65_536));
+        assert_eq!(model("xai", "grok-4.7-latest"), model("xai", "grok-4.7"));
+        assert!(model("xai", "grok-4.7-latest").is_some());
+        assert_eq!(model("openai", "grok-4.7-latest"), None);
+        assert_eq!(model("vertex@regional", "gemini-2.5-pro"), model("vertex", "gemini-2.5-pro"));
+        assert_eq!(models("vertex@regional").count(), models("vertex").count());
         assert_eq!(model("openai", "claude-haiku-4-5"), None);
         assert_eq!(model("openai", "gpt-4o-typo"), None);
     }
@@ -99,7 +105,9 @@ mod tests {
             let is_local = |url: &str| url.starts_with("http://127.0.0.1:") && wanted.env_vars.is_empty();
             let fits = |url: &str| (url.starts_with("https://") || is_local(url)) && !url.ends_with('/');
             assert!(wanted.base_url.is_none_or(fits), "{wanted:?}");
-            assert!(!wanted.docs.is_empty() && wanted.docs.iter().all(|page| page.starts_with("https://")));
+            let mut pages = wanted.docs.iter().chain(wanted.unread);
+            assert!(pages.clone().next().is_some() && pages.all(|page| page.starts_with("https://")));
+            assert_eq!(wanted.unread.is_empty(), wanted.instead.is_empty(), "{wanted:?}");
             assert_eq!(presets().iter().filter(|other| other.name == wanted.name).count(), 1);
             for quirks in wanted.spoken.iter().map(|spoken| spoken.quirks) {
                 let is_renamed =

@@ -14,15 +14,17 @@ pub(crate) use makers::{COHERE, DEEPSEEK, MISTRAL, MOONSHOT, QWEN, XAI, ZHIPU};
 
 /// The limits of OpenAI's chat and reasoning models, newest first.
 ///
-/// The context window is the larger figure of the PyPI packages genai-prices 0.2.3 (`context_window`)
-/// and litellm 1.109.1 (`max_input_tokens`), both read on 2026-11-21: litellm's leaves the room for
-/// the answer out for some models, and no prompt may exceed what is said here. The largest answer is
-/// litellm's `max_output_tokens`. Models for which neither package states both are left out.
+/// The context window is the largest figure of the PyPI packages genai-prices 0.2.3 (`context_window`),
+/// litellm 1.110.2 and, where LangChain has a profile of the model, that (both `max_input_tokens`), all read on
+/// 2026-11-27: litellm's leaves the room for the answer out for some models, and no prompt may exceed what is said
+/// here. The largest answer is litellm's `max_output_tokens`, or the profile's where litellm states none. Models of
+/// which no package states both are left out. `data/sources.tsv` has the figures, and a test keeps the tables to it.
 pub(crate) static OPENAI: &[ModelInfo] = &[
     openai("gpt-6.1-sol", 1_050_000, 128_000),
     openai("gpt-6.1-terra", 1_050_000, 128_000),
     openai("gpt-6-astra", 1_050_000, 128_000),
     openai("gpt-6-astra-law", 922_000, 128_000),
+    openai("gpt-6-cyber", 922_000, 128_000),
     openai("gpt-6-luna", 1_050_000, 128_000),
     openai("gpt-6-rosalind", 922_000, 128_000),
     openai("gpt-6-sol", 1_050_000, 128_000),
@@ -90,7 +92,7 @@ pub(crate) static OPENAI: &[ModelInfo] = &[
     openai("gpt-audio", 128_000, 16_384),
     openai("gpt-audio-1.5", 128_000, 16_384),
     openai("gpt-audio-mini", 128_000, 16_384),
-    openai("gpt-daybreak-blue-latest", 922_000, 128_000),
+    openai("gpt-daybreak-blue-latest", 1_050_000, 128_000),
     openai("gpt-daybreak-red-latest", 400_000, 128_000),
 ];
 

@@ -83,8 +83,13 @@ pub struct Preset {
     pub project_vars: &'static [&'static str],
     /// Whether it takes requests that are signed with the keys of an AWS account.
     pub takes_aws_keys: bool,
-    /// Pages that all this was read on: the provider's own, and others where it does not say.
+    /// Pages that all this was read on: the provider's own, and others where it does not say. Each was opened, the
+    /// last time on 2026-11-27.
     pub docs: &'static [&'static str],
+    /// Pages of the provider that say so by their names, and were not opened; see [`Self::instead`].
+    pub unread: &'static [&'static str],
+    /// What is known from elsewhere of what stands on the [unread](Self::unread) pages; empty where there are none.
+    pub instead: &'static str,
     /// What else is worth knowing of it, in sentences; may be empty.
     pub remarks: &'static str,
 }
@@ -129,6 +134,12 @@ impl fmt::Debug for Preset {
     }
 }
 
+/// What was recorded of a provider, by others, at its address: tests play it to the gateway.
+pub(crate) const RECORDED: &str = "recorded traffic";
+
+/// The address and the variable are those of a client library.
+pub(crate) const PACKAGED: &str = "the PyPI package litellm 1.110.2";
+
 /// Models that OpenAI serves through Responses only, by parts of their names:
 /// <https://platform.openai.com/docs/models>.
 const RESPONSES_ONLY: &[&str] = &["-codex", "codex-mini", "-pro", "-deep-research", "computer-use-preview"];
@@ -157,10 +168,12 @@ const OPENAI: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
-    docs: &[
+    docs: &[],
+    unread: &[
         "https://platform.openai.com/docs/api-reference/authentication",
         "https://platform.openai.com/docs/models",
     ],
+    instead: RECORDED,
     remarks: "Models that exist in Responses only (`…-codex`, `…-pro`, `…-deep-research`) are called there.",
 };
 
@@ -176,7 +189,9 @@ const ANTHROPIC: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
-    docs: &["https://docs.anthropic.com/en/api/overview", "https://docs.anthropic.com/en/api/versioning"],
+    docs: &[],
+    unread: &["https://docs.anthropic.com/en/api/overview", "https://docs.anthropic.com/en/api/versioning"],
+    instead: RECORDED,
     remarks: "",
 };
 
@@ -196,7 +211,9 @@ const GEMINI: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
-    docs: &["https://ai.google.dev/api"],
+    docs: &[],
+    unread: &["https://ai.google.dev/api"],
+    instead: RECORDED,
     remarks: "",
 };
 
@@ -227,10 +244,12 @@ const VERTEX: Preset = Preset {
     region_vars: &["GOOGLE_CLOUD_LOCATION"],
     project_vars: &["GOOGLE_CLOUD_PROJECT"],
     takes_aws_keys: false,
-    docs: &[
+    docs: &[],
+    unread: &[
         "https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
         "https://docs.anthropic.com/en/api/claude-on-vertex-ai",
     ],
+    instead: RECORDED,
     remarks: "The key is an access token, and the variable that of Google's command line tools.",
 };
 
@@ -259,11 +278,13 @@ const BEDROCK: Preset = Preset {
     region_vars: &["AWS_REGION", "AWS_DEFAULT_REGION"],
     project_vars: &[],
     takes_aws_keys: true,
-    docs: &[
+    docs: &[],
+    unread: &[
         "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
         "https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html",
         "https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html",
     ],
+    instead: RECORDED,
     remarks: "Messages is spoken to Claude's models, by `InvokeModel`.",
 };
 
@@ -297,7 +318,9 @@ const AZURE: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
-    docs: &["https://learn.microsoft.com/en-us/azure/ai-foundry/openai/latest"],
+    docs: &["https://learn.microsoft.com/es-es/azure/foundry-classic/openai/api-version-lifecycle"],
+    unread: &["https://learn.microsoft.com/en-us/azure/ai-foundry/openai/latest"],
+    instead: RECORDED,
     remarks: "Called in the version that is named `v1`. A deployment has a name of the account's own; where that is the model's, its price is known.",
 };
 
@@ -315,7 +338,9 @@ const COMPATIBLE: Preset = Preset {
     region_vars: &[],
     project_vars: &[],
     takes_aws_keys: false,
-    docs: &["https://platform.openai.com/docs/api-reference/chat"],
+    docs: &[],
+    unread: &["https://platform.openai.com/docs/api-reference/chat"],
+    instead: RECORDED,
     remarks: "Any server that speaks Chat Completions, at an address of its own.",
 };
 

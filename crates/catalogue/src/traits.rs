@@ -3,17 +3,18 @@ mod hosts;
 mod makers;
 mod openai;
 
-use weighbridge_units::{Feature, Features, Timestamp, family_of};
+use weighbridge_units::{Feature, Features, Timestamp, names_of, vendor_of};
 
 /// What is known of a model beside its limits.
 ///
-/// Source: the PyPI package litellm 1.110.2, read on 2026-11-26: what it says that a model supports
-/// (`supports_function_calling`, `supports_vision`, `supports_audio_input`, `supports_pdf_input`,
-/// `supports_response_schema`, and `supported_modalities` where it lists them) and when it is shut down
-/// (`deprecation_date`). What the package does not say is not known, and stands in neither set. By hand, since their
-/// makers' pages say that they take text only: GPT-3.5 Turbo and GPT-4 before Turbo
-/// (<https://platform.openai.com/docs/models>), Nova Micro
-/// (<https://docs.aws.amazon.com/nova/latest/userguide/what-is-nova.html>).
+/// Sources, read on 2026-11-27: the PyPI package litellm 1.110.2 (`supports_function_calling`, `supports_vision`,
+/// `supports_audio_input`, `supports_pdf_input`, `supports_response_schema`, and `supported_modalities` where it lists
+/// them; `deprecation_date`), and the profiles of models that nine packages of LangChain bring along, which come from
+/// models.dev. What each says of each model, with the versions, stands in `data/sources.tsv`, and a test keeps the
+/// tables to it: a model has what one source says and none denies, and lacks what one denies and none says. What no
+/// source says, or what they dispute, is not known, and stands in neither set. What was recorded goes before all of them. By hand, since their makers' pages say
+/// that they take text only: GPT-3.5 Turbo and GPT-4 before Turbo (<https://platform.openai.com/docs/models>), Nova
+/// Micro (<https://docs.aws.amazon.com/nova/latest/userguide/what-is-nova.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Traits {
@@ -26,9 +27,10 @@ pub struct Traits {
 }
 
 /// What is known of a model; nothing where it is not listed. A dated snapshot takes and does what its family
-/// does, unless it is listed itself, and retires on a day of its own.
+/// does, and a further name what its model does ([`names_of`]), unless it is listed itself; when it retires is
+/// known of what is listed alone.
 ///
-/// `provider` is a [`crate::Preset::name`].
+/// `provider` is a [`crate::Preset::name`], or a region of one as the price book names it.
 ///
 /// ```
 /// use weighbridge_catalogue::traits;
@@ -39,16 +41,11 @@ pub struct Traits {
 /// assert!(traits("openai", "a-model-of-tomorrow").lacks.is_empty());
 /// ```
 pub fn traits(provider: &str, id: &str) -> Traits {
+    let provider = vendor_of(provider);
     let rows = LISTS.iter().find(|(name, _)| *name == provider).map_or(&[][..], |(_, rows)| rows);
-    let listed = |id: &str| rows.iter().find(|row| row.id == id);
-    match listed(id) {
-        Some(row) => Traits { has: row.has, lacks: row.lacks, retires: row.retires() },
-        None => family_of(id).and_then(listed).map_or_else(Traits::default, |family| Traits {
-            has: family.has,
-            lacks: family.lacks,
-            retires: None,
-        }),
-    }
+    let listed = |name: &str| rows.iter().find(|row| row.id == name);
+    let Some(row) = names_of(provider, id).find_map(listed) else { return Traits::default() };
+    Traits { has: row.has, lacks: row.lacks, retires: row.retires().filter(|_| row.id == id) }
 }
 
 static LISTS: [(&str, &[Row]); 16] = [
@@ -133,8 +130,9 @@ mod tests {
             assert_eq!(traits("openai", id), Traits::default());
         }
         assert_eq!(traits("nobody", "gpt-4o"), Traits::default());
-        assert!(!traits("mistral", "codestral-latest").has.has(Feature::Images));
-        assert!(!traits("mistral", "codestral-latest").lacks.has(Feature::Images));
+        assert!(!traits("mistral", "codestral-mamba-latest").has.has(Feature::Images));
+        assert!(!traits("mistral", "codestral-mamba-latest").lacks.has(Feature::Images));
+        assert!(traits("mistral", "codestral-latest").lacks.has(Feature::Images));
     }
 
     #[test]

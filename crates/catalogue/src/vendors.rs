@@ -4,7 +4,7 @@ use weighbridge_protocol::Dialect;
 use weighbridge_protocol::openai_chat::Quirks;
 use weighbridge_units::Protocol;
 
-use crate::preset::{AuthStyle, CHAT, Preset, RESPONSES};
+use crate::preset::{AuthStyle, CHAT, PACKAGED, Preset, RECORDED, RESPONSES};
 use crate::spoken::{ModelFilter, Spoken};
 
 /// Chat Completions, as most vendors speak it.
@@ -17,15 +17,14 @@ const RESPONSES_AS_COPIED: Spoken =
 pub(crate) const CHAT_OF_A_VENDOR: &[Spoken] = &[CHAT_AS_COPIED];
 
 /// The schema of the API admits no field that it does not name, in messages neither: what is listed here are
-/// the fields of OpenAI's that the vendor's own client does not have. Roles are those of its client.
+/// the fields of OpenAI's that the vendor's own client, mistralai 3.7.0 (PyPI), does not have. Roles are those of its
+/// client. Of service tiers it knows `auto`, which says nothing, and none of OpenAI's others.
 const MISTRALS: Quirks = Quirks {
     renamed: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
     refused: &[
         "store",
         "user",
         "logit_bias",
-        "logprobs",
-        "top_logprobs",
         "service_tier",
         "verbosity",
         "safety_identifier",
@@ -48,6 +47,8 @@ const MISTRALS: Quirks = Quirks {
 
 pub(crate) const MISTRAL: Preset = Preset {
     spoken: &[CHAT_AS_COPIED.telling_usage_unasked().with_quirks(MISTRALS)],
+    unread: &["https://docs.mistral.ai/api"],
+    instead: "recorded traffic, and the vendor's own client, mistralai 3.7.0 (PyPI)",
     remarks: "Refuses every field that its schema does not name, `stream_options` among them. `safe_prompt` \
               and `prompt_mode` pass.",
     ..vendor(
@@ -56,9 +57,9 @@ pub(crate) const MISTRAL: Preset = Preset {
         "https://api.mistral.ai/v1",
         &["MISTRAL_API_KEY"],
         &[
-            "https://docs.mistral.ai/api",
             "https://github.com/mistralai/client-python/blob/main/docs/models/chatcompletionrequest.md",
             "https://github.com/mistralai/platform-docs-public/issues/7",
+            "https://github.com/avante-corp/avante.nvim/issues/2347",
         ],
     )
 };
@@ -77,6 +78,11 @@ pub(crate) const DEEPSEEK: Preset = Preset {
 
 pub(crate) const XAI: Preset = Preset {
     spoken: &[CHAT_AS_COPIED, RESPONSES_AS_COPIED],
+    unread: &[
+        "https://docs.x.ai/api/integrations",
+        "https://docs.x.ai/developers/model-capabilities/text/best-practices",
+    ],
+    instead: RECORDED,
     remarks: "Reasoning tokens stand beside `completion_tokens`. Models that reason refuse \
               `presence_penalty`, `frequency_penalty` and `stop`, which is left to them. The vendor calls Chat \
               Completions deprecated.",
@@ -85,10 +91,7 @@ pub(crate) const XAI: Preset = Preset {
         "xAI",
         "https://api.x.ai/v1",
         &["XAI_API_KEY"],
-        &[
-            "https://docs.x.ai/api/integrations",
-            "https://docs.x.ai/developers/model-capabilities/text/best-practices",
-        ],
+        &["https://docs.x.ai/developers/model-capabilities/text/comparison"],
     )
 };
 
@@ -144,29 +147,33 @@ pub(crate) const COHERE: Preset = Preset {
 };
 
 pub(crate) const QWEN: Preset = Preset {
-    remarks: "Singapore's address; keys are bound to their region. Reasoning is told in `reasoning_content`.",
+    remarks: "Singapore's address; keys are bound to their region. The vendor advises an address of the workspace's \
+              own instead, which is a `base_url`. Reasoning is told in `reasoning_content`.",
     ..vendor(
         "qwen",
         "Qwen (DashScope)",
         "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         &["DASHSCOPE_API_KEY"],
-        &["https://help.aliyun.com/en/model-studio/base-url"],
+        &["https://www.alibabacloud.com/help/en/model-studio/base-url"],
     )
 };
 
 pub(crate) const MOONSHOT: Preset = Preset {
+    unread: &["https://platform.kimi.ai/docs/api/overview"],
+    instead: PACKAGED,
     remarks: "The address outside of China.",
     ..vendor(
         "moonshot",
         "Moonshot (Kimi)",
         "https://api.moonshot.ai/v1",
         &["MOONSHOT_API_KEY"],
-        &["https://platform.kimi.ai/docs/api/overview"],
+        &["https://www.developersdigest.tech/reference/api-compatibility/moonshot"],
     )
 };
 
 pub(crate) const ZHIPU: Preset = Preset {
-    remarks: "The address outside of China. Reasoning is told in `reasoning_content`.",
+    remarks: "The address outside of China; keys of the Coding Plan have another, \
+              `https://api.z.ai/api/coding/paas/v4`. Reasoning is told in `reasoning_content`.",
     ..vendor(
         "zhipu",
         "Zhipu (Z.ai)",
@@ -190,13 +197,17 @@ pub(crate) const MINIMAX: Preset = Preset {
 
 pub(crate) const PERPLEXITY: Preset = Preset {
     spoken: &[RESPONSES_AS_COPIED],
-    remarks: "Called at its Agent API: Sonar at Chat Completions ended in September 2026.",
+    remarks: "Called at its Agent API: Sonar at Chat Completions ended on 27 September 2026.",
     ..vendor(
         "perplexity",
         "Perplexity",
         "https://api.perplexity.ai/v1",
         &["PERPLEXITY_API_KEY"],
-        &["https://docs.perplexity.ai/docs/grounded-llm/openai-compatibility"],
+        &[
+            "https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar",
+            "https://www.truefoundry.com/docs/change-announcements/perplexity-agent-api-migration",
+            "https://docs.stigg.io/documentation/ai-agents/llm-wrappers/providers/perplexity",
+        ],
     )
 };
 
@@ -221,6 +232,8 @@ pub(crate) const fn vendor(
         project_vars: &[],
         takes_aws_keys: false,
         docs,
+        unread: &[],
+        instead: "",
         remarks: "",
     }
 }

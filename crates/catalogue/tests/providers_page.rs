@@ -13,6 +13,7 @@ use std::path::Path;
 
 use weighbridge_catalogue::{Preset, presets};
 use weighbridge_protocol::openai_chat::Quirks;
+use weighbridge_units::{ModelAlias, model_aliases};
 
 const HEAD: &str = "# Providers
 
@@ -46,7 +47,26 @@ instead under the loss policy `reject`. Nothing needs to be changed in answers: 
 |---|---|---|---|---|---|
 ";
 
-const REMARKS: &str = "\n## Remarks and sources\n\n";
+const REMARKS: &str = "
+## Remarks and sources
+
+Pages that a preset was read on were opened, the last time on 27 November 2026. Of a page that could not be opened it
+is said so, and where the facts come from instead: recorded traffic is played to the gateway at the address of the
+preset by `cargo test -p weighbridge-pipeline --test recordings`, where `../shared/fixtures` is there.
+
+";
+
+const ALIASES: &str = "
+## Further names of models
+
+A model may be asked for by each of its vendor's names: what is sent is the name that was asked for; its limits, what
+it takes, and its price are those of the model, where the name has none of its own. A name is listed in
+`GET /v1/models` under both, and is near to a slip of the pen. A vendor may let a name mean another model: the table
+says what was so on the day on which it was read, 27 November 2026.
+
+| price book | name | stands for | says |
+|---|---|---|---|
+";
 
 fn code(text: &str) -> String {
     format!("`{text}`")
@@ -92,16 +112,32 @@ fn quirks(preset: &Preset) -> Option<String> {
     ))
 }
 
+fn remarks(preset: &Preset) -> String {
+    let linked = |pages: &[&str]| listed(pages.iter().map(|page| format!("<{page}>")));
+    let mut parts = vec![format!("- **{}**:", preset.title)];
+    parts.extend((!preset.remarks.is_empty()).then(|| preset.remarks.to_owned()));
+    parts.extend((!preset.docs.is_empty()).then(|| linked(preset.docs)));
+    if !preset.unread.is_empty() {
+        parts.push(format!("(not opened: {}; instead from {})", linked(preset.unread), preset.instead));
+    }
+    parts.join(" ")
+}
+
+fn alias(known: &ModelAlias) -> String {
+    let ModelAlias { provider, alias, id, source, .. } = known;
+    format!("| `{provider}` | `{alias}` | `{id}` | {source} |")
+}
+
 fn page() -> String {
     let mut page = HEAD.to_owned();
     presets().iter().for_each(|preset| writeln!(page, "{}", row(preset)).unwrap());
     page.push_str(QUIRKS);
     presets().iter().filter_map(quirks).for_each(|row| writeln!(page, "{row}").unwrap());
     page.push_str(REMARKS);
-    for preset in presets() {
-        let sources: Vec<String> = preset.docs.iter().map(|page| format!("<{page}>")).collect();
-        let remarks = if preset.remarks.is_empty() { String::new() } else { format!("{} ", preset.remarks) };
-        writeln!(page, "- **{}**: {remarks}{}", preset.title, sources.join(", ")).unwrap();
+    presets().iter().for_each(|preset| writeln!(page, "{}", remarks(preset)).unwrap());
+    page.push_str(ALIASES);
+    for provider in presets().iter().filter_map(|preset| preset.price_as) {
+        model_aliases(provider).for_each(|known| writeln!(page, "{}", alias(known)).unwrap());
     }
     page
 }

@@ -82,7 +82,7 @@ pub(crate) async fn request(
     }
 }
 
-/// The names that the key may use: routes first, then every known model of each provider.
+/// The names that the key may use: routes first, then every known model of each provider, by each of its names.
 fn offers(caller: &Authenticated, draft: &Draft) -> Vec<Offer> {
     let settings = draft.core.compiled.load();
     let routes = settings.route_names().into_iter().map(|name| Offer {
@@ -91,10 +91,10 @@ fn offers(caller: &Authenticated, draft: &Draft) -> Vec<Offer> {
         info: settings.route(name).and_then(|route| route.deployments.first()?.info),
     });
     let direct = settings.providers().into_iter().flat_map(|provider| {
-        weighbridge_catalogue::models(&provider.price_as).map(|model| Offer {
-            name: format!("{}/{}", provider.name, model.id),
+        weighbridge_catalogue::known_names(&provider.price_as).map(|(name, info)| Offer {
+            name: format!("{}/{name}", provider.name),
             owner: Arc::clone(&provider.name),
-            info: Some(model),
+            info: Some(info),
         })
     });
     routes.chain(direct).filter(|offer| caller.principal.may_use(&offer.name)).collect()

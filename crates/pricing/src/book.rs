@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use weighbridge_units::{Timestamp, family_of};
+use weighbridge_units::{Timestamp, names_of, vendor_of};
 
 use crate::card::PriceCard;
 use crate::error::{Mistakes, PriceError};
@@ -109,7 +109,7 @@ impl PriceBook {
     /// The card of a provider's model in a service tier at an instant.
     ///
     /// A dated snapshot without an entry of its own (`gpt-4.1-2025-04-14`, `claude-haiku-4-5-20251001`)
-    /// has its family's price. `None` is "no price is known", never "free" (rule M7); so it is for
+    /// has its family's price, and a further name of a model that of the model ([`names_of`]). `None` is "no price is known", never "free" (rule M7); so it is for
     /// [`ServiceTier::Unknown`].
     pub fn find(
         &self,
@@ -147,9 +147,10 @@ impl PriceBook {
 
     fn period(&self, provider: &str, model: &str, at: Timestamp) -> Option<&Period> {
         // A region has only the models whose rates are others there.
-        let base = || self.shelf.get(provider.split_once('@')?.0);
+        let vendor = vendor_of(provider);
         let here = self.shelf.get(provider)?;
-        let periods = periods(here, model).or_else(|| periods(base()?, model))?;
+        let periods =
+            periods(here, vendor, model).or_else(|| periods(self.shelf.get(vendor)?, vendor, model))?;
         let holds = |period: &&Period| period.from.is_none_or(|from| from <= at);
         periods.iter().rev().find(holds)
     }
@@ -171,9 +172,13 @@ impl PriceBook {
     }
 }
 
-/// The periods of a model, or of the family that it is a dated snapshot of.
-fn periods<'s>(models: &'s HashMap<Arc<str>, Vec<Period>>, model: &str) -> Option<&'s [Period]> {
-    models.get(model).or_else(|| models.get(family_of(model)?)).map(Vec::as_slice)
+/// The periods of a vendor's model, under the nearest of its names.
+fn periods<'s>(
+    models: &'s HashMap<Arc<str>, Vec<Period>>,
+    vendor: &str,
+    model: &str,
+) -> Option<&'s [Period]> {
+    names_of(vendor, model).find_map(|name| models.get(name)).map(Vec::as_slice)
 }
 
 impl fmt::Debug for PriceBook {

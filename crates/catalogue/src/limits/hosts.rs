@@ -2,13 +2,23 @@ use crate::model::ModelInfo;
 
 /// The limits of the chat models at Groq, in the order of the price book.
 ///
-/// Sources as for [`super::OPENAI`], but of litellm version 1.110.2, both read on 2026-11-26.
-/// Models that litellm no longer lists are left out, for nobody states their largest answer.
+/// Sources as for [`super::OPENAI`]. Of models that litellm no longer lists, the profiles alone state figures.
 pub(crate) static GROQ: &[ModelInfo] = &[
     groq("openai/gpt-oss-120b", 131_072, 65_536),
     groq("openai/gpt-oss-20b", 131_072, 65_536),
     groq("openai/gpt-oss-safeguard-20b", 131_072, 65_536),
     groq("qwen/qwen3.8-27b", 131_072, 16_384),
+    groq("moonshotai/kimi-k2-instruct-0905", 262_144, 16_384),
+    groq("moonshotai/kimi-k2-instruct", 131_072, 16_384),
+    groq("qwen/qwen3-32b", 131_072, 40_960),
+    groq("meta-llama/llama-4-maverick-17b-128e-instruct", 131_072, 8_192),
+    groq("meta-llama/llama-4-scout-17b-16e-instruct", 131_072, 8_192),
+    groq("meta-llama/llama-guard-4-12b", 131_072, 1_024),
+    groq("gemma2-9b-it", 8_192, 8_192),
+    groq("llama-3.3-70b-versatile", 131_072, 32_768),
+    groq("llama-3.1-8b-instant", 131_072, 131_072),
+    groq("deepseek-r1-distill-llama-70b", 131_072, 8_192),
+    groq("mistral-saba-24b", 32_768, 32_768),
 ];
 
 /// The limits of the chat models at Together AI; sources as for [`GROQ`].
@@ -50,6 +60,7 @@ pub(crate) static TOGETHER: &[ModelInfo] = &[
 pub(crate) static FIREWORKS: &[ModelInfo] = &[
     fireworks("accounts/fireworks/models/kimi-k3p1-pro", 1_048_576, 131_072),
     fireworks("accounts/fireworks/models/kimi-k3", 1_048_576, 131_072),
+    fireworks("accounts/fireworks/models/ember-1", 1_048_576, 131_072),
     fireworks("accounts/fireworks/routers/kimi-k3-fast", 1_048_576, 131_072),
     fireworks("accounts/fireworks/routers/kimi-k3-us", 1_048_576, 131_072),
     fireworks("accounts/fireworks/routers/kimi-k3-spot", 1_048_576, 131_072),
@@ -61,6 +72,7 @@ pub(crate) static FIREWORKS: &[ModelInfo] = &[
     fireworks("accounts/fireworks/models/glm-5p3-flash", 1_048_576, 1_048_576),
     fireworks("accounts/fireworks/models/glm-5p1", 202_752, 131_072),
     fireworks("accounts/fireworks/routers/glm-5p1-fast", 202_800, 131_072),
+    fireworks("accounts/fireworks/models/glm-4p7", 202_800, 202_800),
     fireworks("accounts/fireworks/models/deepseek-v4p1-flash-1017", 1_048_576, 393_216),
     fireworks("accounts/fireworks/models/deepseek-v4p1-flash", 1_048_576, 393_216),
     fireworks("accounts/fireworks/models/deepseek-v4p1-flash-1017-us", 1_048_576, 393_216),
@@ -72,6 +84,7 @@ pub(crate) static FIREWORKS: &[ModelInfo] = &[
     fireworks("accounts/fireworks/models/deepseek-r1-0528", 163_840, 160_000),
     fireworks("accounts/fireworks/models/deepseek-v3-0324", 163_840, 163_840),
     fireworks("accounts/fireworks/models/qwen2p5-vl-72b-instruct", 128_000, 128_000),
+    fireworks("accounts/fireworks/models/qwen3p8-max", 262_144, 131_072),
     fireworks("accounts/fireworks/models/qwen3p7-plus", 262_144, 65_536),
     fireworks("accounts/fireworks/models/qwen3-235b-a22b", 131_072, 131_072),
     fireworks("accounts/fireworks/models/llama4-maverick-instruct-basic", 1_000_000, 131_072),

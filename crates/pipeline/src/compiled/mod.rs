@@ -222,8 +222,8 @@ impl Compiled {
     /// Names that a client which asked for `name` may have meant.
     pub(crate) fn near(&self, name: &str) -> Vec<String> {
         let direct = self.providers().into_iter().flat_map(|provider| {
-            weighbridge_catalogue::models(&provider.price_as)
-                .map(|model| format!("{}/{}", provider.name, model.id))
+            weighbridge_catalogue::known_names(&provider.price_as)
+                .map(|(name, _)| format!("{}/{name}", provider.name))
         });
         let routes = self.route_names().into_iter().chain(self.aliases.keys().map(|name| &**name));
         let known: Vec<String> = routes.map(str::to_owned).chain(direct).collect();

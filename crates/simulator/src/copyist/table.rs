@@ -26,7 +26,8 @@ const OWN: Copyist = Copyist { wants_key: false, ..PLAIN };
 
 /// Every vendor that is simulated so.
 pub static COPYISTS: [Copyist; 23] = [
-    // <https://docs.mistral.ai/api>: the schema is closed. `model_length` and `error` are reasons to end.
+    // The schema is closed; its fields are those of the vendor's client, mistralai 3.7.0 (PyPI). `model_length` and
+    // `error` are reasons to end.
     Copyist {
         name: "mistral",
         host: "api.mistral.ai",
@@ -45,11 +46,19 @@ pub static COPYISTS: [Copyist; 23] = [
             "tool_choice",
             "presence_penalty",
             "frequency_penalty",
+            "min_tokens",
+            "repetition_penalty",
+            "top_k",
+            "logprobs",
+            "top_logprobs",
+            "prompt_logprobs",
             "n",
             "prediction",
             "parallel_tool_calls",
             "prompt_mode",
             "reasoning_effort",
+            "guardrails",
+            "prompt_cache_key",
             "safe_prompt",
         ]),
         refused_in_messages: &[
