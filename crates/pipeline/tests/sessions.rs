@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::request::Builder;
 use http::{HeaderMap, Request, Response, Version};
 use http_body_util::Full;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinHandle;
 use weighbridge_access::Limits;
@@ -219,6 +219,7 @@ async fn bytes_pass_in_both_directions_until_the_provider_closes() {
         (&record["attempts"][0]["status"], &record["tags"]["native"]),
         (&101.into(), &"GET /realtime".into())
     );
+    assert_eq!(record["attempts"][0]["session"], json!({ "up_bytes": 4_000, "down_bytes": 4_003 }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,7 +268,11 @@ async fn the_ends_of_a_session_are_told_apart() {
                     let _ = talk.provider.read_u8().await;
                 }
             }
-            "it is dropped" => talk.running.abort(),
+            "it is dropped" => {
+                talk.client.write_all(b"hello").await.unwrap();
+                talk.provider.read_exact(&mut [0; 5]).await.unwrap();
+                talk.running.abort();
+            }
             _ => {}
         }
         let ended = talk.running.await;
@@ -275,6 +280,13 @@ async fn the_ends_of_a_session_are_told_apart() {
         nothing_is_open(&world);
         let record = record(&world, &key, &talk.id).await;
         assert_eq!(record["attempts"][0]["outcome"], outcome, "{how}: {record}");
+        let [up, down] = ["up_bytes", "down_bytes"].map(|it| record["attempts"][0]["session"][it].as_u64());
+        match how {
+            "client closes" => assert_eq!((up, down), (Some(4), Some(4)), "{how}"),
+            "it is dropped" => assert_eq!((up, down), (Some(5), Some(0)), "{how}"),
+            "they never end" => assert!(up > Some(10) && down == Some(0), "{how}: {record}"),
+            _ => assert_eq!((up, down), (Some(0), Some(0)), "{how}"),
+        }
     }
     // None of this speaks against the provider, and one that is never taken up is over as well.
     let (transport, ..) = switching();
@@ -396,6 +408,7 @@ async fn who_declines_is_heard_and_failures_end_the_attempt() {
         assert_eq!(answer.status, status, "{}", answer.text());
         let record = world.record_by(&key, &answer).await;
         assert_eq!(record["attempts"][0]["outcome"], "failed-before-output", "{record}");
+        assert!(record["attempts"][0]["session"].is_null(), "{record}");
         nothing_is_open(&world);
     }
 }

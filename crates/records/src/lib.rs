@@ -51,5 +51,5 @@ pub use memory::MemoryRequestLog;
 pub use redaction::{Redactor, redact};
 pub use request::{
     AttemptRecord, BaselineCost, Caller, CountedSide, CountsDiffer, ExcludedTarget, PricedBy, RequestRecord,
-    RuleMatch, TokenGaps,
+    RuleMatch, SessionBytes, TokenGaps,
 };

@@ -151,8 +151,20 @@ pub struct AttemptRecord {
     /// What lay between the pieces of content of a streamed answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_gaps: Option<TokenGaps>,
+    /// What passed after the provider had left HTTP, where it did: a session, which began with the first byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionBytes>,
     /// When it ended.
     pub ended_us: u64,
+}
+
+/// The bytes of a session, such as a websocket's, as they were handed on: frames and all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SessionBytes {
+    /// From the client to the provider.
+    pub up_bytes: u64,
+    /// From the provider to the client.
+    pub down_bytes: u64,
 }
 
 /// The place of a price in its book: with it, the attempt can be priced again.
@@ -301,6 +313,12 @@ impl RequestRecord {
 }
 
 impl AttemptRecord {
+    /// How long its session lasted, in microseconds; `None` where it had none.
+    pub fn session_us(&self) -> Option<u64> {
+        self.session?;
+        Some(self.ended_us.saturating_sub(self.first_byte_us?))
+    }
+
     /// A record of an attempt that was sent at `started_us`, and of which nothing else is known yet:
     /// that is what [`AttemptOutcome::Crashed`] means.
     pub fn new(
@@ -332,6 +350,7 @@ impl AttemptRecord {
             first_byte_us: None,
             first_token_us: None,
             token_gaps: None,
+            session: None,
             ended_us: started_us,
         }
     }

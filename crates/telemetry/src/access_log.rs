@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use weighbridge_records::{Backlog, Observer, RequestRecord, redact};
+use weighbridge_records::{AttemptRecord, Backlog, Observer, RequestRecord, redact};
 use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 /// How long a line may wait until it is written.
@@ -187,6 +187,12 @@ struct Line<'a> {
     mean_gap_us: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     longest_gap_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_up_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_down_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_us: Option<u64>,
     total_us: u64,
 }
 
@@ -203,6 +209,7 @@ impl<'a> Line<'a> {
     fn of(record: &'a RequestRecord) -> Self {
         let last = record.last_attempt();
         let gaps = last.and_then(|attempt| attempt.token_gaps);
+        let session = last.and_then(|attempt| attempt.session);
         let all = |count: fn(&weighbridge_units::Usage) -> u64| {
             record.attempts.iter().fold(0, |sum: u64, attempt| sum.saturating_add(count(&attempt.usage)))
         };
@@ -229,6 +236,9 @@ impl<'a> Line<'a> {
             first_token_us: last.and_then(|attempt| attempt.first_token_us),
             mean_gap_us: gaps.map(|gaps| gaps.mean_us),
             longest_gap_us: gaps.map(|gaps| gaps.longest_us),
+            session_up_bytes: session.map(|bytes| bytes.up_bytes),
+            session_down_bytes: session.map(|bytes| bytes.down_bytes),
+            session_us: last.and_then(AttemptRecord::session_us),
             total_us: record.total_us,
         }
     }
@@ -236,7 +246,7 @@ impl<'a> Line<'a> {
 
 #[cfg(test)]
 mod tests {
-    use weighbridge_records::{AttemptRecord, Caller, TokenGaps};
+    use weighbridge_records::{Caller, SessionBytes, TokenGaps};
     use weighbridge_units::{
         AttemptId, AttemptOutcome, Bucket, ErrorClass, KeyId, NanoUsd, Protocol, RequestId, Timestamp, Usage,
     };
@@ -294,6 +304,20 @@ mod tests {
         attempt.token_gaps = Some(TokenGaps { count: 3, mean_us: 20, longest_us: 50 });
         record.attempts = vec![attempt.clone(), attempt];
         insta::assert_snapshot!(serde_json::to_string(&Line::of(&record)).unwrap(), @r#"{"at":"1970-01-01T00:00:00.000Z","request":"req_1","key":"000000000005","tenant":"acme","protocol":"openai-chat","model":"support","stream":false,"status":503,"attempts":2,"provider":"openai","provider_model":"gpt-4o-mini","outcome":"failed-before-output","error":"overloaded","prompt_tokens":14,"answer_tokens":4,"charged_usd":"0.000003000","losses":0,"overhead_us":0,"first_token_us":900,"mean_gap_us":20,"longest_gap_us":50,"total_us":0}"#);
+    }
+
+    #[test]
+    fn a_session_tells_what_passed() {
+        let mut record = RequestRecord::clone(&record(1));
+        let (provider, model) = ("openai".into(), "native".into());
+        let mut attempt =
+            AttemptRecord::new(AttemptId::from_u128(1), provider, model, Protocol::OpenAiChat, 80);
+        attempt.session = Some(SessionBytes { up_bytes: 7, down_bytes: 900 });
+        (attempt.first_byte_us, attempt.ended_us) = (Some(200), 5_200);
+        record.attempts = vec![attempt];
+        let line = serde_json::to_value(Line::of(&record)).unwrap();
+        let told = ["session_up_bytes", "session_down_bytes", "session_us"].map(|name| line[name].as_u64());
+        assert_eq!(told, [Some(7), Some(900), Some(5_000)]);
     }
 
     #[test]

@@ -25,6 +25,17 @@ pub(crate) struct Tokens {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Session {
+    pub(crate) provider: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SessionBytes {
+    pub(crate) provider: Arc<str>,
+    pub(crate) direction: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Loss {
     pub(crate) kind: &'static str,
     pub(crate) from: &'static str,

@@ -50,6 +50,8 @@ const TOKENS: [f64; 14] = [
     16_777_216.0,
     67_108_864.0,
 ];
+/// How long people talk, in seconds.
+const SESSIONS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0];
 /// What the gateway itself takes, in seconds.
 const OVERHEADS: [f64; 12] =
     [0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1.0];
@@ -72,6 +74,8 @@ pub struct Metrics {
     gaps: Operations,
     longest_gaps: Operations,
     token_usage: Operations,
+    sessions: Family<labels::Session, Histogram, Bounds>,
+    session_bytes: Family<labels::SessionBytes, Counter>,
 }
 
 type Operations = Family<labels::Operation, Histogram, Bounds>;
@@ -104,6 +108,8 @@ impl Metrics {
             gaps: Family::new_with_constructor(Bounds(&GAPS)),
             longest_gaps: Family::new_with_constructor(Bounds(&GAPS)),
             token_usage: Family::new_with_constructor(Bounds(&TOKENS)),
+            sessions: Family::new_with_constructor(Bounds(&SESSIONS)),
+            session_bytes: Family::default(),
         };
         metrics.register(version);
         metrics
@@ -166,6 +172,15 @@ impl Metrics {
             registry.register_with_unit(name, help, Unit::Seconds, times.clone());
         }
         registry.register("gen_ai_client_token_usage", "Tokens of an attempt", self.token_usage.clone());
+        let help = "Time of a session, such as a websocket, from its switch to its end";
+        registry.register_with_unit("weighbridge_session", help, Unit::Seconds, self.sessions.clone());
+        let help = "What sessions that have ended carried";
+        registry.register_with_unit(
+            "weighbridge_session_passed",
+            help,
+            Unit::Bytes,
+            self.session_bytes.clone(),
+        );
     }
 
     /// Adds a gauge whose value is asked for at each scrape, such as the ledger's open intents.
@@ -246,6 +261,20 @@ impl Metrics {
         }
         cells.cost.add(attempt.cost);
         self.time_attempt(record, attempt, &cells);
+        self.count_session(attempt, &cells);
+    }
+
+    fn count_session(&self, attempt: &AttemptRecord, cells: &ModelCells) {
+        let Some(bytes) = attempt.session else { return };
+        let provider = || cells.provider.clone();
+        for (direction, count) in [("up", bytes.up_bytes), ("down", bytes.down_bytes)] {
+            let labels = labels::SessionBytes { provider: provider(), direction };
+            self.session_bytes.get_or_create(&labels).inc_by(count);
+        }
+        if let Some(lasted) = attempt.session_us() {
+            let labels = labels::Session { provider: provider() };
+            self.sessions.get_or_create(&labels).observe(seconds(lasted));
+        }
     }
 
     fn time_attempt(&self, record: &RequestRecord, attempt: &AttemptRecord, cells: &ModelCells) {
@@ -396,7 +425,7 @@ mod tests {
         AttemptId, Bucket, ErrorClass, Loss, LossKind, NanoUsd, Protocol, RequestId, Timestamp, Usage,
     };
 
-    use weighbridge_records::TokenGaps;
+    use weighbridge_records::{SessionBytes, TokenGaps};
 
     use super::*;
 
@@ -492,6 +521,27 @@ mod tests {
         weighbridge_tokens_total{model="claude-haiku-4-5",provider="claude",bucket="input"} 20
         weighbridge_tokens_total{model="claude-haiku-4-5",provider="claude",bucket="output"} 3
         "#);
+    }
+
+    #[test]
+    fn a_session_is_counted_by_its_bytes_and_its_time() {
+        let metrics = Metrics::new("");
+        for (up_bytes, down_bytes) in [(10, 1_000), (1, 0)] {
+            let mut session = attempt("native", 0);
+            session.session = Some(SessionBytes { up_bytes, down_bytes });
+            session.outcome = AttemptOutcome::ClientLeft;
+            metrics.ended(&Arc::new(record(vec![session, attempt("other", 0)])));
+        }
+        let samples = samples(&metrics);
+        for expected in [
+            "weighbridge_session_passed_bytes_total{provider=\"claude\",direction=\"up\"} 11",
+            "weighbridge_session_passed_bytes_total{provider=\"claude\",direction=\"down\"} 1000",
+            // From the switch (30.1 ms) to the end (500.1 ms).
+            "weighbridge_session_seconds_sum{provider=\"claude\"} 0.94",
+            "weighbridge_session_seconds_count{provider=\"claude\"} 2",
+        ] {
+            assert!(samples.lines().any(|line| line == expected), "{expected}\n{samples}");
+        }
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use weighbridge_access::{Admission, AttemptClaim, AttemptMoney};
 use weighbridge_ledger::{
     Billing, EndFacts, LedgerError, Name, Refusal as LedgerRefusal, Reservation, Reserve,
 };
-use weighbridge_records::AttemptRecord;
+use weighbridge_records::{AttemptRecord, SessionBytes};
 use weighbridge_routing::{FailureCause, Pick, Plan, Sent, TimeLimit};
 use weighbridge_translate::decode_error;
 use weighbridge_transport::{Consumed, Rope, Transport, TransportError, Upgraded};
@@ -275,6 +275,11 @@ impl Flight {
         if let Some(pick) = self.pick.take() {
             pick.succeeded(self.core.env.monotonic());
         }
+    }
+
+    /// What has passed since the provider left HTTP.
+    pub(super) fn passed(&mut self, bytes: SessionBytes) {
+        self.record.session = Some(bytes);
     }
 
     /// Ends it, and notes it in the record of its request.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, Version, header};
 use tokio::time::{Instant, sleep};
+use weighbridge_records::SessionBytes;
 use weighbridge_transport::{Passage, Tunnel};
 use weighbridge_units::{AttemptOutcome, ErrorClass};
 
@@ -60,22 +61,23 @@ pub(crate) struct Session {
     flight: Option<Flight>,
     draft: Option<Draft>,
     timeouts: Timeouts,
+    both: Both,
 }
 
 impl Session {
     pub(super) fn new(provider: Tunnel, mut flight: Flight, timeouts: Timeouts) -> Self {
         flight.switched();
-        Self { provider, flight: Some(flight), draft: None, timeouts }
+        Self { provider, flight: Some(flight), draft: None, timeouts, both: Both::default() }
     }
 
     /// Passes bytes until both sides have closed, one of them breaks, or time is up.
     async fn run(mut self: Box<Self>, mut client: Tunnel) {
         let Timeouts { idle, total, .. } = self.timeouts;
         let (mut over, mut quiet) = (pin!(sleep(total)), pin!(sleep(idle)));
-        let mut both = Both::default();
+        let Self { both, provider, .. } = &mut *self;
         let outcome = poll_fn(|cx| {
             let before = both.passed();
-            let polled = both.poll(cx, &mut client, &mut self.provider);
+            let polled = both.poll(cx, &mut client, provider);
             if polled.is_ready() {
                 return polled;
             }
@@ -88,7 +90,6 @@ impl Session {
             Poll::Pending
         });
         let outcome = outcome.await;
-        tracing::debug!(%outcome, up = both.up.passed, down = both.down.passed, "a session has ended");
         self.end(outcome);
     }
 
@@ -98,7 +99,10 @@ impl Session {
             AttemptOutcome::FailedMidStream => Some(ErrorClass::Server),
             _ => None,
         };
-        if let Some(flight) = self.flight.take() {
+        if let Some(mut flight) = self.flight.take() {
+            let (up_bytes, down_bytes) = (self.both.up.passed, self.both.down.passed);
+            tracing::debug!(%outcome, up_bytes, down_bytes, "a session has ended");
+            flight.passed(SessionBytes { up_bytes, down_bytes });
             flight.end(outcome, class, None, self.draft.as_mut());
         }
         self.draft = None;
