@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use weighbridge_access::AttemptClaim;
 use weighbridge_ledger::{EndFacts, Name, Reservation};
-use weighbridge_records::{AttemptRecord, CountsDiffer, PricedBy};
+use weighbridge_records::{AttemptRecord, CountsDiffer};
 use weighbridge_routing::{FailureCause, Pick, RateLimits};
 use weighbridge_stream::Facts;
 use weighbridge_units::failpoint::reach;
@@ -83,7 +83,7 @@ impl Ending {
     pub(crate) const SUCCESS: Self = Self::of(AttemptOutcome::Success);
     const CLIENT_LEFT: Self = Self::of(AttemptOutcome::ClientLeft);
 
-    const fn of(outcome: AttemptOutcome) -> Self {
+    pub(crate) const fn of(outcome: AttemptOutcome) -> Self {
         Self { outcome, error: None, refused: false }
     }
 
@@ -237,7 +237,8 @@ impl Sent {
         let aside = exchange.draft.aside.as_ref();
         let outcome = aside.map_or(ending.outcome, |aside| aside.booked(ending.outcome));
         let attempt = reservation.attempt();
-        let Metered { card, usage, provenance, exact, cost, price } = meter.read(ending, facts, worst);
+        let metered = meter.read(ending, facts, worst);
+        let Metered { usage, provenance, exact, cost, price, .. } = metered;
         let charged = if outcome.tenant_pays() { price } else { NanoUsd::ZERO };
         reach(Failpoint::Metered);
         reservation.end(EndFacts {
@@ -270,22 +271,8 @@ impl Sent {
         record.outcome = outcome;
         record.status = status;
         record.error = ending.error;
-        record.usage = usage;
-        record.provenance = provenance;
-        record.price_version = meter.price_version();
-        record.priced = card.map(|card| PricedBy {
-            provider: card.provider_shared(),
-            model: card.model_shared(),
-            tier: card.tier().as_str(),
-            at: meter.at,
-        });
-        record.cost = cost;
-        record.terms = (!meter.terms.is_at_cost()).then(|| meter.terms.to_string().into());
+        meter.enter(&metered, charged, &mut record);
         record.own_key = used.own().and_then(OwnKey::id).map(|id| id.to_string().into());
-        record.charged = charged;
-        if outcome.tenant_pays() {
-            record.baseline = meter.baseline(&usage);
-        }
         if outcome == AttemptOutcome::Success && provenance == Provenance::Reported {
             record.counts_differ = meter.differing(&usage, facts, exchange.envelope.stream);
         }
@@ -309,7 +296,7 @@ impl Sent {
 }
 
 /// The account that bears a cost which the tenant does not pay: `absorbed:<reason>`.
-fn absorbed_reason(outcome: AttemptOutcome) -> Name {
+pub(crate) fn absorbed_reason(outcome: AttemptOutcome) -> Name {
     // Hashed once, not for each request.
     static MID_STREAM: LazyLock<Name> = LazyLock::new(|| Name::new("mid-stream"));
     static FAILED: LazyLock<Name> = LazyLock::new(|| Name::new("failed"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weighbridge_ledger::Name;
 use weighbridge_pricing::{Breakdown, PriceBook, PriceCard, PriceError, ServiceTier, Terms};
-use weighbridge_records::{BaselineCost, CountsDiffer};
+use weighbridge_records::{AttemptRecord, BaselineCost, CountsDiffer, PricedBy};
 use weighbridge_stream::Facts;
 use weighbridge_tokens::Searches;
 use weighbridge_units::{AttemptOutcome, Bucket, NanoUsd, Provenance, Timestamp, Usage, Usd};
@@ -72,6 +72,11 @@ pub(crate) struct Worst {
     pub(crate) tokens: u64,
 }
 
+impl Worst {
+    /// Of what is not bounded, and no budget counts.
+    pub(crate) const NOTHING: Self = Self { cost: NanoUsd::ZERO, price: NanoUsd::ZERO, tokens: 0 };
+}
+
 /// What a request cannot go beyond, whatever its answers are (rule R4).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -112,6 +117,25 @@ impl Meter {
                 let (exact, cost, price) = (Usd::from(reserved.cost), reserved.cost, reserved.price);
                 Metered { card: None, usage, provenance: Provenance::Estimated, exact, cost, price }
             }
+        }
+    }
+
+    /// Enters what was read, and what the tenant is charged, in the record of its attempt.
+    pub(crate) fn enter(&self, metered: &Metered, charged: NanoUsd, record: &mut AttemptRecord) {
+        record.usage = metered.usage;
+        record.provenance = metered.provenance;
+        record.price_version = self.price_version();
+        record.priced = metered.card.as_ref().map(|card| PricedBy {
+            provider: card.provider_shared(),
+            model: card.model_shared(),
+            tier: card.tier().as_str(),
+            at: self.at,
+        });
+        record.cost = metered.cost;
+        record.terms = (!self.terms.is_at_cost()).then(|| self.terms.to_string().into());
+        record.charged = charged;
+        if record.outcome.tenant_pays() {
+            record.baseline = self.baseline(&metered.usage);
         }
     }
 
@@ -173,7 +197,7 @@ impl Meter {
     }
 
     /// The version of the price book, as records show it.
-    pub(crate) fn price_version(&self) -> Arc<str> {
+    fn price_version(&self) -> Arc<str> {
         Arc::clone(&self.prices.version_text)
     }
 

@@ -93,7 +93,8 @@ impl Kinds {
                     self.web |= names.iter().any(|name| word.starts_with(name));
                 }
             },
-            Protocol::GeminiGenerateContent => {}
+            // Its own searches are tools of the system, which make everything unseen.
+            Protocol::GeminiGenerateContent | Protocol::BedrockConverse => {}
             _ => self.web |= matches!(word, b"web_search_options" | b"plugins" | b"openrouter:web_search"),
         }
     }
@@ -154,6 +155,19 @@ fn look_up(client: Protocol, word: &[u8], rest: &[u8], found: &mut Media) {
                 found.unseen |= !matches!(word, b"application/json" | b"text/plain" | b"text/x.enum");
             }
             word => found.unseen |= is_key(rest) && GOOGLE_TOOLS.contains(&word),
+        },
+        // <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html>
+        Protocol::BedrockConverse => match word {
+            b"image" if is_key(rest) => found.images += 1,
+            b"toolConfig" | b"outputConfig" => found.tools = true,
+            b"document" | b"video" | b"audio" | b"s3Location" | b"systemTool" | b"promptVariables"
+                if is_key(rest) =>
+            {
+                found.unseen = true;
+            }
+            // What a model's maker calls so, such as a tool that runs at its side.
+            b"additionalModelRequestFields" => found.unseen = true,
+            _ => {}
         },
         // <https://platform.openai.com/docs/api-reference/chat/create>
         _ => match word {
@@ -261,6 +275,27 @@ mod tests {
         let anthropic = r#"{"content":[{"type":"image","source":{"type":"url","url":"https://a/b.png"}},
             {"source":{"type":"base64","media_type":"image/png","data":"AAAA"},"type" : "image" }]}"#;
         assert_eq!(media(Anthropic, anthropic), found(2, false, false));
+    }
+
+    #[test]
+    fn converse_has_words_of_its_own() {
+        let converse = |body| media(Protocol::BedrockConverse, body);
+        let image = r#"{"content":[{"image":{"format":"png","source":{"bytes":"AAAA"}}},{"text":"image"}]}"#;
+        assert_eq!(converse(image), found(1, false, false));
+        assert_eq!(
+            converse(r#"{"toolConfig":{"tools":[{"toolSpec":{"name":"f"}}]}}"#),
+            found(0, true, false)
+        );
+        for body in [
+            r#"{"content":[{"document":{"format":"pdf","name":"d","source":{"bytes":"AAAA"}}}]}"#,
+            r#"{"content":[{"video":{"format":"mp4"}}]}"#,
+            r#"{"content":[{"image":{"source":{"s3Location":{"uri":"s3://b/k"}}}}]}"#,
+            r#"{"toolConfig":{"tools":[{"systemTool":{"name":"nova_grounding"}}]}}"#,
+            r#"{"additionalModelRequestFields":{"tools":[{"type":"web_search_20250305"}]}}"#,
+        ] {
+            assert!(converse(body).unseen, "{body}");
+        }
+        assert_eq!(converse(r#"{"text":"a document, \"video\": and audio"}"#), found(0, false, false));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use weighbridge_routing::FailureCause;
 use weighbridge_units::{AttemptOutcome, ErrorClass};
 
+use super::bedrock::Finish;
 use super::call::Flight;
 use crate::answer::BrokenAnswer;
 use crate::draft::Draft;
@@ -31,11 +32,23 @@ impl NativeBody {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenAnswer>>> {
         loop {
             match std::task::ready!(self.upstream.poll_piece(cx)) {
-                Piece::Data(piece) => return Poll::Ready(Some(Ok(piece))),
+                Piece::Data(piece) => {
+                    if let Some(flight) = &mut self.flight {
+                        flight.passes(&piece);
+                    }
+                    return Poll::Ready(Some(Ok(piece)));
+                }
                 Piece::Silence => {}
                 Piece::End => {
-                    self.end(AttemptOutcome::Success, None, None);
-                    return Poll::Ready(None);
+                    let finish = self.flight.as_mut().map_or(Finish::Whole, Flight::finish);
+                    if finish == Finish::Whole {
+                        self.end(AttemptOutcome::Success, None, None);
+                        return Poll::Ready(None);
+                    }
+                    let cause = FailureCause::Broken;
+                    self.end(AttemptOutcome::FailedMidStream, Some(ErrorClass::Server), Some(&cause));
+                    // What has no end must not look as if it had one.
+                    return Poll::Ready((finish == Finish::Cut).then_some(Err(BrokenAnswer)));
                 }
                 Piece::Failed(failure) => {
                     let (outcome, class, cause) = match failure {

@@ -14,11 +14,12 @@ use weighbridge_records::{AttemptRecord, SessionBytes};
 use weighbridge_routing::{FailureCause, Pick, Plan, Sent, TimeLimit};
 use weighbridge_translate::decode_error;
 use weighbridge_transport::{Consumed, Rope, Transport, TransportError, Upgraded};
-use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, NanoUsd, Provenance};
+use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Provenance};
 
+use super::bedrock::{Finish, Weighed};
 use super::body::NativeBody;
 use super::session::{self, Session};
-use super::{MODEL, NativePath, Why, headers, upload};
+use super::{MODEL, What, Why, headers, upload};
 use crate::attempt::{error, for_client, retry_after, upstream_error};
 use crate::attempt_timer::AttemptTimer;
 use crate::budgets::Counting;
@@ -26,6 +27,7 @@ use crate::compiled::{Compiled, Deployment, Proof, Provider};
 use crate::draft::Draft;
 use crate::exchange::Place;
 use crate::jobs::settle_soon;
+use crate::metering::Worst;
 use crate::outbound::{self, ATTEMPT_ID};
 use crate::own_keys::{Lent, OwnKey, Used};
 use crate::pipeline::{Core, Served};
@@ -43,7 +45,7 @@ const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 pub(super) async fn send<B>(
     caller: Authenticated,
     settings: &Compiled,
-    path: &NativePath,
+    asked: What,
     place: Place,
     body: B,
     draft: &mut Draft,
@@ -53,8 +55,8 @@ where
     B: Body<Data = Bytes>,
 {
     let core = Arc::clone(&draft.core);
-    let named = draft.record.model.strip_prefix("native/").map(|provider| format!("{provider}/{MODEL}"));
-    let route = named.and_then(|name| settings.route(&name)).ok_or(Refusal::Internal)?;
+    let What { target, path, invocation } = asked;
+    let route = settings.route(&target).ok_or(Refusal::Internal)?;
     let deployment = route.deployments.first().ok_or(Refusal::Internal)?;
     let provider = &deployment.provider;
     let mut admission = caller.admission(&route, 0, draft)?;
@@ -74,8 +76,9 @@ where
     let is_free = !is_upgrade && super::makes_nothing(&caller.head.method);
     let must_be_priced =
         provider.native != NativeCalls::Unmetered && super::must_be_priced(&counting, &caller);
-    if !is_free && must_be_priced {
-        return super::refuse(Why::Unpriced { provider: provider.name.clone() });
+    let unpriced = || super::refuse(Why::Unpriced { provider: provider.name.clone() });
+    if !is_free && must_be_priced && invocation.is_none() {
+        return unpriced();
     }
 
     let most = settings.limits.native_bytes;
@@ -83,21 +86,30 @@ where
         return Err(upload::too_large(most));
     }
     let mut pumped = None;
+    let mut weighed = None;
     let rope = if body.is_end_stream() {
         Rope::new()
-    } else if is_signed(provider, &used) {
-        // A signature is over the whole body.
-        Rope::from(read_body(body, settings.limits.body_bytes, settings.limits.body_time).await?)
+    } else if invocation.is_some() || is_signed(provider, &used) {
+        // A signature is over the whole body, and what an invocation may cost stands in it.
+        let bytes = read_body(body, settings.limits.body_bytes, settings.limits.body_time).await?;
+        let billing = used.billing();
+        weighed = invocation.and_then(|it| it.weigh(&caller, settings, &core, deployment, billing, &bytes));
+        Rope::from(bytes)
     } else {
         let length = body.size_hint().exact();
         let (pump, reading) = upload::pair();
         pumped = Some((pump, body));
         Rope::streamed(reading, length)
     };
+    let worst = weighed.as_ref().and_then(|weighed| weighed.worst);
+    if !is_free && must_be_priced && worst.is_none() {
+        return unpriced();
+    }
+    let worst = worst.unwrap_or(Worst::NOTHING);
 
     let target = (used.billing() == Billing::Platform).then_some(&deployment.limits);
     let now = core.env.monotonic();
-    let money = AttemptMoney::at_cost(NanoUsd::ZERO);
+    let money = AttemptMoney { cost: worst.cost, price: worst.price };
     let claimed = match core.fleet.as_ref().filter(|_| admission.is_limited(target)) {
         Some(fleet) => Box::pin(admission.attempt_among(fleet, target, money, now)).await,
         None => admission.attempt(target, money, now),
@@ -107,12 +119,18 @@ where
     let attempt = AttemptId::new(core.env.now(), core.env.random_wide());
     let reservation = match is_free {
         true => None,
-        false => Some(reserve(&core, &caller, deployment, used.billing(), attempt, &counting).await?),
+        false => Some(
+            reserve(&core, &caller, deployment, used.billing(), weighed.as_ref(), attempt, &counting).await?,
+        ),
     };
     drop(counting);
 
     let uri = path.uri(provider.base_url()).ok_or(Refusal::Internal)?;
-    let request = request(&caller, provider, &used, uri, attempt, rope);
+    let mut request = request(&caller, provider, &used, uri, attempt, rope);
+    if weighed.is_some() {
+        // What is to be read must not be compressed.
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
     let about = format!("{} {}", caller.head.method, path.path().chars().take(200).collect::<String>());
     tracing::debug!(provider = &*provider.name, about, "a native call");
     draft.record.tags = caller.attributes.tags.into_pairs();
@@ -120,11 +138,13 @@ where
     draft.record.end_user = caller.attributes.user;
     let protocol = deployment.addresses().first().map_or(draft.record.client_protocol, |it| it.protocol);
     let started = draft.offset(core.env.monotonic());
-    let mut record = AttemptRecord::new(attempt, provider.name.clone(), MODEL.into(), protocol, started);
+    let model = deployment.model.clone();
+    let mut record = AttemptRecord::new(attempt, provider.name.clone(), model, protocol, started);
     record.own_key = used.own().and_then(OwnKey::id).map(|id| id.to_string().into());
     let flight = Flight {
         record,
         reservation,
+        weighed,
         claim,
         admission,
         pick: Some(pick),
@@ -176,7 +196,10 @@ where
     }
     let mut timer = AttemptTimer::start(timeouts, false);
     timer.piece_came();
-    let flight = waiting.flight.take().ok_or(Refusal::Internal)?;
+    let mut flight = waiting.flight.take().ok_or(Refusal::Internal)?;
+    if let Some(weighed) = &mut flight.weighed {
+        weighed.head_came(status, &head.headers, settings.limits.answer_bytes);
+    }
     let mut response = Response::new(Box::new(NativeBody::new(Upstream::new(body, timer), flight)));
     *response.status_mut() = head.status;
     *response.headers_mut() = headers::down(&head.headers);
@@ -219,11 +242,14 @@ async fn reserve(
     caller: &Authenticated,
     deployment: &Deployment,
     billing: Billing,
+    weighed: Option<&Weighed>,
     attempt: AttemptId,
     counting: &[Counting<'_>],
 ) -> Result<Reservation, Refusal> {
     let at = core.env.now();
     let (payer, credit_limit) = caller.principal.payer();
+    let worst = weighed.and_then(|weighed| weighed.worst).unwrap_or(Worst::NOTHING);
+    let version = weighed.map(Weighed::price_version);
     let command = Reserve {
         attempt,
         at,
@@ -232,14 +258,14 @@ async fn reserve(
         tenant: Name::new(payer.shared()),
         provider: deployment.provider.ledger_name.clone(),
         model: deployment.ledger_name.clone(),
-        price_version: core.prices.load().version.clone(),
+        price_version: version.unwrap_or_else(|| core.prices.load().version.clone()),
         billing,
-        amount: NanoUsd::ZERO,
-        tokens: 0,
+        amount: worst.price,
+        tokens: worst.tokens,
         credit_limit,
         claim: None,
         holds: counting.iter().map(Counting::hold).collect(),
-        estimate: NanoUsd::ZERO,
+        estimate: worst.cost,
     };
     core.ledger.reserve(command).await.map_err(|refused| match refused {
         LedgerError::Refused(LedgerRefusal::Budget { account, available, .. }) => {
@@ -261,6 +287,8 @@ pub(super) struct Flight {
     record: AttemptRecord,
     /// `None` for calls that make nothing.
     reservation: Option<Reservation>,
+    /// What reads the usage of a call whose answer tells it.
+    weighed: Option<Weighed>,
     claim: AttemptClaim,
     admission: Admission,
     /// Until health knows how it went.
@@ -277,6 +305,18 @@ impl Flight {
         }
     }
 
+    /// A piece of the answer passes.
+    pub(super) fn passes(&mut self, piece: &Bytes) {
+        if let Some(weighed) = &mut self.weighed {
+            weighed.push(piece);
+        }
+    }
+
+    /// The answer has ended, as far as HTTP goes.
+    pub(super) fn finish(&mut self) -> Finish {
+        self.weighed.as_mut().map_or(Finish::Whole, Weighed::finish)
+    }
+
     /// What has passed since the provider left HTTP.
     pub(super) fn passed(&mut self, bytes: SessionBytes) {
         self.record.session = Some(bytes);
@@ -290,7 +330,7 @@ impl Flight {
         cause: Option<&FailureCause>,
         draft: Option<&mut Draft>,
     ) {
-        let Self { mut record, reservation, claim, admission, pick, core, .. } = self;
+        let Self { mut record, reservation, weighed, claim, admission, pick, core, .. } = self;
         let now = core.env.monotonic();
         if let Some(pick) = pick {
             match (cause, outcome) {
@@ -303,15 +343,20 @@ impl Flight {
         let has_failed = record.error.is_some() && outcome == AttemptOutcome::Success;
         record.outcome = if has_failed { AttemptOutcome::FailedBeforeOutput } else { outcome };
         record.error = class.or(record.error);
-        claim.settle(0, NanoUsd::ZERO, NanoUsd::ZERO, now);
-        admission.true_up(0, now);
-        let Some(reservation) = reservation else { return };
-        reservation.end(EndFacts {
+        let facts = match &weighed {
+            Some(weighed) => weighed.enter(core.env.now(), &mut record),
+            None => None,
+        };
+        let facts = facts.unwrap_or_else(|| EndFacts {
             outcome: record.outcome,
             provenance: Provenance::Estimated,
             reason: Name::new("unmetered"),
             ..EndFacts::not_dispatched(core.env.now())
         });
+        claim.settle(facts.usage.total(), facts.cost, record.charged, now);
+        admission.true_up(facts.usage.total(), now);
+        let Some(reservation) = reservation else { return };
+        reservation.end(facts);
         if core.ledger.wants_flush() {
             settle_soon(&core);
         }

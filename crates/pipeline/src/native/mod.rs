@@ -5,6 +5,7 @@
 //! | which provider, and which of its paths | `path.rs` |
 //! | may this key, and can a budget bear it | here |
 //! | is it a call that is served anyway | `known.rs` |
+//! | is it one of Bedrock's, whose usage can be read | `bedrock.rs` |
 //! | what passes of the heads | `headers.rs` |
 //! | the body on its way up, piece by piece | `upload.rs` |
 //! | the attempt, from its reservation to its end | `call.rs` |
@@ -12,11 +13,13 @@
 //! | what leaves HTTP: bytes in both directions | `session.rs` |
 //!
 //! A call of the provider's that the gateway serves anyway (Chat Completions at OpenAI, say) is served as it is
-//! everywhere else: reserved at worst, metered, and settled as one attempt for `provider/model`. Of other calls nobody
+//! everywhere else: reserved at worst, metered, and settled as one attempt for `provider/model`. Bedrock's own formats pass
+//! untouched, and are metered beside. Of other calls nobody
 //! knows what they cost. Such a call is an attempt too, of the model `native` and without usage; whoever has a budget
 //! of money or tokens is refused it, unless the provider's setting says otherwise or it is a call that only reads or
 //! deletes.
 
+mod bedrock;
 mod body;
 mod call;
 mod headers;
@@ -44,6 +47,7 @@ use crate::refusal::Refusal;
 use crate::settings::NativeCalls;
 use crate::steer::demands;
 
+use bedrock::Invocation;
 pub(crate) use body::NativeBody;
 pub(crate) use headers::{PROTOCOL_KEY, protocols};
 pub(crate) use path::{Asked, NativePath};
@@ -114,6 +118,16 @@ fn refuse<T>(why: Why) -> Result<T, Refusal> {
     Err(Refusal::Native(why))
 }
 
+/// What a native call asks for, as far as anybody knows.
+struct What {
+    /// Its target: `provider/model`, or `provider/native`.
+    target: String,
+    path: NativePath,
+    /// Which model is asked, where the provider's own format is not served to clients, and its usage is read all the
+    /// same.
+    invocation: Option<Invocation>,
+}
+
 /// Serves a native call.
 pub(crate) async fn serve<B>(
     caller: Authenticated,
@@ -147,16 +161,25 @@ where
         let within = Some(provider.name.clone());
         return Box::pin(caller.admit(Inference { within, ..inference }, body, draft)).await;
     }
-    let name = format!("{MODEL}/{}", provider.name);
-    draft.record.model = name.as_str().into();
-    if !caller.principal.may_use(&name) {
-        return Err(Refusal::ModelNotAllowed { model: name });
+    let listed = format!("{MODEL}/{}", provider.name);
+    // Names that no price knows are the client's inventions, and do not get into the books.
+    let is_priced = |it: &Invocation| it.is_priced(&draft.core.prices.load(), &provider, draft.record.at);
+    let is_post = caller.head.method == Method::POST;
+    let invocation = if is_post { provider.invocation_at(&path).filter(is_priced) } else { None };
+    let asked_model = invocation.as_ref().map(|it| format!("{}/{}", provider.name, it.model));
+    let may_use = |name: &str| caller.principal.may_use(name);
+    let is_allowed = may_use(&listed) || asked_model.as_deref().is_some_and(may_use);
+    draft.record.model = asked_model.as_deref().unwrap_or(&listed).into();
+    if !is_allowed {
+        return Err(Refusal::ModelNotAllowed { model: draft.record.model.to_string() });
     }
+    let target = asked_model.unwrap_or_else(|| format!("{}/{MODEL}", provider.name));
+    let what = What { target, path, invocation };
     if let Some((label, value)) = fit::unmet(&provider, &demands(&caller, &settings)) {
         return Err(fit::residency(label, value));
     }
     let place = Place::take(&draft.core.places, settings.limits.open_requests).ok_or(Refusal::Overloaded)?;
-    Box::pin(call::send(caller, &settings, &path, place, body, draft, transport)).await
+    Box::pin(call::send(caller, &settings, what, place, body, draft, transport)).await
 }
 
 /// Hands the record of a native call over to its answer, with which it ends.
