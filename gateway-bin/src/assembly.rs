@@ -23,15 +23,17 @@ use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
 use weighbridge_pipeline::{
     AlertDelivery, Env, Fetched, Jobs, Keeping, KeyVault, Parts, Pipeline, PriceRefresh, SystemEnv,
 };
-use weighbridge_records::{AuditLog, MemoryAuditLog, MemoryRequestLog, Observer, RequestLog};
+use weighbridge_records::{
+    AlertStore, AuditLog, MemoryAlertStore, MemoryAuditLog, MemoryRequestLog, Observer, RequestLog,
+};
 use weighbridge_store_postgres::{
-    Database, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore, PostgresLedger, PostgresRequestLog,
-    Retention as PostgresRetention,
+    Database, PostgresAlertStore, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore, PostgresLedger,
+    PostgresRequestLog, Retention as PostgresRetention,
 };
 use weighbridge_store_redis::{RedisLimits, RedisLimitsOptions};
 use weighbridge_store_sqlite::{
-    Durability as SqliteDurability, Retention, SqliteCacheStore, SqliteKeyStore, SqliteLedger,
-    SqliteLedgerOptions, SqliteRequestLog,
+    Durability as SqliteDurability, Retention, SqliteAlertStore, SqliteCacheStore,
+    SqliteKeyStore, SqliteLedger, SqliteLedgerOptions, SqliteRequestLog,
 };
 use weighbridge_telemetry::{AccessLog, Metrics};
 use weighbridge_transport::Fetch;
@@ -55,6 +57,7 @@ pub(crate) struct Stores {
     pub(crate) ledger: Arc<dyn LedgerStore>,
     pub(crate) audit: Arc<dyn AuditLog>,
     pub(crate) log: Arc<dyn RequestLog>,
+    pub(crate) alerts: Arc<dyn AlertStore>,
     /// What all of them share, where that is a server.
     database: Option<Database>,
 }
@@ -82,6 +85,7 @@ impl Stores {
                         &sources::beside(path, "log.db"),
                         Retention::default(),
                     )?),
+                    alerts: Arc::new(SqliteAlertStore::open(path)?),
                     database: None,
                 })
             }
@@ -94,6 +98,7 @@ impl Stores {
                     keys,
                     audit: Arc::new(PostgresAuditLog::open(&database)),
                     log: Arc::new(PostgresRequestLog::open(&database, PostgresRetention::default())),
+                    alerts: Arc::new(PostgresAlertStore::open(&database)),
                     database: Some(database),
                 })
             }
@@ -105,6 +110,7 @@ impl Stores {
                     keys,
                     audit: Arc::new(MemoryAuditLog::new(MEMORY_RECORDS)),
                     log: Arc::new(MemoryRequestLog::new(MEMORY_RECORDS)),
+                    alerts: Arc::new(MemoryAlertStore::new()),
                     database: None,
                 })
             }
@@ -181,6 +187,8 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     count_fleet(&metrics, &counted);
     pipeline.join_fleet().await;
     pipeline.resume_limits().await?;
+    let webhooks = config.alerts.as_ref().map_or(&[][..], |alerts| &alerts.webhooks[..]);
+    pipeline.keep_alerts(Arc::clone(&stores.alerts), webhooks);
     let mut jobs = Jobs::start(&pipeline, Arc::clone(&stores.keys));
     if vault.is_open() {
         jobs.refresh_provider_keys(&pipeline, vault);
@@ -331,7 +339,7 @@ fn count_pipeline(metrics: &Metrics, pipeline: &Arc<Pipeline>) {
     );
     metrics.add_counter(
         "weighbridge_alert_delivery_failures",
-        "Alerts that were given up for a webhook, or that had no room to wait for it",
+        "Alerts that were given up for a webhook",
         count(|pipeline| pipeline.alert_deliveries().1),
     );
     gauge("weighbridge_kept_answers", "Answers of OpenAI Responses that are kept", |pipeline| {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use weighbridge_access::{
-    Budget, BudgetLimit, BudgetMeter, BudgetPeriod, Counted, OnExceed, Principal, Window,
+    Budget, BudgetLimit, BudgetMeter, BudgetPeriod, Counted, OnExceed, Principal, TenantNode, Window,
 };
 use weighbridge_ledger::{
-    AccountId, AccountKind, Book, BudgetPart, BudgetScope, BudgetSpan, BudgetWindow, EntityId, Hold,
+    AccountId, AccountKind, Billing, Book, BudgetPart, BudgetScope, BudgetSpan, BudgetWindow, EntityId, Hold,
     MAX_HOLDS, Measure, Quantity, budget_account,
 };
 use weighbridge_units::Timestamp;
@@ -128,25 +128,63 @@ impl Asked<'_> {
                 let (window, _) = meter.window(self.at, |_| 0);
                 let scope = BudgetScope::Part { whole: &owner, part: BudgetPart::User(self.user) };
                 let account = account_of(budget, book, entity(scope, budget, window));
-                return Some(Counting { budget, account, window, owner });
+                Some(Counting { budget, account, window, owner })
             }
-            Counted::Model(pattern) if !pattern.matches(self.model) => return None,
-            Counted::Tag(name, value) if !self.tags.has(name, value) => {
-                return None;
-            }
-            Counted::All | Counted::Model(_) | Counted::Tag(..) => {}
+            Counted::Model(pattern) if !pattern.matches(self.model) => None,
+            Counted::Tag(name, value) if !self.tags.has(name, value) => None,
+            Counted::All | Counted::Model(_) | Counted::Tag(..) => counting_at(owner, meter, self.at, book),
         }
-        let (window, number) = meter.window(self.at, |window| {
-            let of = |part| entity(BudgetScope::Part { whole: &owner, part }, budget, window).get();
-            match &budget.counts {
-                Counted::Model(pattern) => of(BudgetPart::Model(&pattern.to_string())),
-                Counted::Tag(name, value) => of(BudgetPart::Tag(name, value)),
-                Counted::All | Counted::EachUser => entity(owner, budget, window).get(),
-            }
-        });
-        let account = account_of(budget, book, EntityId::from_bits(number));
-        Some(Counting { budget, account, window, owner })
     }
+}
+
+/// The one account that a budget has in a book at a time; `None` where each user has one of its own.
+fn counting_at<'m>(
+    owner: BudgetScope<'m>,
+    meter: &'m BudgetMeter,
+    at: Timestamp,
+    book: Book,
+) -> Option<Counting<'m>> {
+    let budget = meter.budget();
+    if budget.counts == Counted::EachUser {
+        return None;
+    }
+    let (window, number) = meter.window(at, |window| {
+        let of = |part| entity(BudgetScope::Part { whole: &owner, part }, budget, window).get();
+        match &budget.counts {
+            Counted::Model(pattern) => of(BudgetPart::Model(&pattern.to_string())),
+            Counted::Tag(name, value) => of(BudgetPart::Tag(name, value)),
+            Counted::All | Counted::EachUser => entity(owner, budget, window).get(),
+        }
+    });
+    let account = account_of(budget, book, EntityId::from_bits(number));
+    Some(Counting { budget, account, window, owner })
+}
+
+/// Every budget that is defined and has one account, as it counts at a time, in each book that budgets count in.
+pub(crate) fn defined<'a>(
+    settings: &'a Compiled,
+    tenants: &'a [Arc<TenantNode>],
+    principals: &'a [Arc<Principal>],
+    at: Timestamp,
+) -> impl Iterator<Item = Counting<'a>> + 'a {
+    let installation = (BudgetScope::Installation, &*settings.budgets);
+    let providers = settings
+        .providers()
+        .into_iter()
+        .map(|provider| (BudgetScope::Provider(&provider.name), &*provider.budgets));
+    let models = settings
+        .named_routes()
+        .filter_map(|route| Some((BudgetScope::Model(route.name.as_deref()?), &*route.budgets)));
+    let tenants =
+        tenants.iter().map(|node| (BudgetScope::Tenant(node.tenant().name.as_str()), node.budgets()));
+    let keys = principals.iter().map(|principal| (BudgetScope::Key(principal.key().id), principal.budgets()));
+    let all = std::iter::once(installation).chain(providers).chain(models).chain(tenants).chain(keys);
+    all.flat_map(|(owner, meters)| meters.iter().map(move |meter| (owner, meter))).flat_map(
+        move |(owner, meter)| {
+            let books = [Billing::Platform, Billing::OwnKey].map(Billing::book);
+            books.into_iter().filter_map(move |book| counting_at(owner, meter, at, book))
+        },
+    )
 }
 
 fn account_of(budget: &Budget, book: Book, entity: EntityId) -> AccountId {

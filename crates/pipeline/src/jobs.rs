@@ -9,6 +9,7 @@
 //! | `subscriptions` | every 10 min | posts what tenants owe for the month, once |
 //! | `budgets` | every 500 ms | tells of budgets that have reached a threshold, and notes those that are exceeded |
 //! | `alerts` | as they come | delivers each of them to one webhook, of which each has such a job |
+//! | `kept alerts` | each hour | forgets alerts whose window is long over |
 //! | `prices` | every 5 s, and as configured | takes over prices that were kept by a command, and fetches others |
 //! | `probes` | each second, and as configured | asks providers of which a model is benched whether they are back |
 //! | `quota-sync` | each second, and as configured | keeps the instance in the count of limits that all share, compares and repairs it |
@@ -37,14 +38,13 @@ use weighbridge_transport::Transport;
 use weighbridge_units::failpoint::reach;
 use weighbridge_units::{Failpoint, Monotonic};
 
-use crate::alerts::{self, AlertDelivery, Notice};
+use crate::alerts::{self, AlertDelivery};
 use crate::keeping::Keeper;
 use crate::own_keys::KeyVault;
 use crate::pipeline::{Core, Pipeline};
 use crate::price_refresh::{self, PriceRefresh};
 use crate::probes;
 use crate::subscriptions;
-use crate::watch::Alert;
 
 const SEAL_EVERY: Duration = Duration::from_secs(60);
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
@@ -52,6 +52,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long the end waits for answers that are being kept.
 const KEPT_WITHIN: Duration = Duration::from_secs(10);
 const BUDGETS_EVERY: Duration = Duration::from_millis(500);
+const ALERTS_EVERY: Duration = Duration::from_secs(3_600);
 const SUBSCRIPTIONS_EVERY: Duration = Duration::from_secs(600);
 const KEYS_EVERY: Duration = Duration::from_millis(250);
 
@@ -80,6 +81,7 @@ impl Jobs {
         jobs.run(seal(Arc::clone(core)));
         jobs.run(expire(Arc::clone(core)));
         jobs.run(watch_budgets(Arc::clone(core)));
+        jobs.run(sweep_alerts(Arc::clone(core)));
         jobs.run(refresh_keys(Arc::clone(core), keys));
         jobs.run(post_subscriptions(Arc::clone(core)));
         jobs
@@ -190,23 +192,31 @@ async fn sweep(core: Arc<Core>, keeper: Arc<Keeper>) {
 
 async fn watch_budgets(core: Arc<Core>) {
     let mut ticks = ticks(BUDGETS_EVERY);
+    let mut is_found_again = false;
     loop {
         ticks.tick().await;
+        if !is_found_again {
+            let found = core.watch.find_again(&core).await;
+            is_found_again = found.is_ok();
+            report("budgets", found);
+        }
         match core.watch.look(&**core.ledger.store(), core.env.now()).await {
-            Ok(alerts) => alerts.iter().for_each(|alert| {
-                tell(alert);
-                core.watch.send(&Notice::new(alert, core.env.now()));
-            }),
+            Ok(alerts) => {
+                for alert in &alerts {
+                    report("budgets", core.watch.raise(alert, core.env.now()).await);
+                }
+            }
             Err(error) => report("budgets", Err::<(), _>(error)),
         }
     }
 }
 
-/// Says that a budget has reached a threshold.
-fn tell(alert: &Alert) {
-    let Alert { owner, budget, percent, used, .. } = alert;
-    let of = budget.limit.amount();
-    tracing::warn!(%owner, %budget, percent, used, of, "a budget has reached a threshold");
+async fn sweep_alerts(core: Arc<Core>) {
+    let mut ticks = ticks(ALERTS_EVERY);
+    loop {
+        ticks.tick().await;
+        report("kept alerts", core.watch.keeping().sweep(core.env.now()).await);
+    }
 }
 
 async fn quota_sync(core: Arc<Core>, fleet: Arc<dyn FleetLimits>) {

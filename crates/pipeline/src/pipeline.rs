@@ -12,10 +12,11 @@ use weighbridge_access::{Directory, FleetLimits, FleetStanding, KeyOwner, OpenKe
 use weighbridge_cache::Holding;
 use weighbridge_ledger::Ledger;
 use weighbridge_pricing::PriceBook;
-use weighbridge_records::{Observer, RequestLog};
+use weighbridge_records::{AlertStore, Observer, RequestLog};
 use weighbridge_transport::{Fetch, Transport};
 
 use crate::admit::Admitted;
+use crate::alerts::AlertKeeping;
 use crate::answer::AnswerBody;
 use crate::compiled::Compiled;
 use crate::departure::Attended;
@@ -201,6 +202,12 @@ impl Pipeline {
         if let Some(fleet) = &self.core.fleet {
             fleet.begin(&*self.core).await;
         }
+    }
+
+    /// Keeps alerts of budgets there, for these webhooks, so that each is told once by all who share the store, and what
+    /// waits survives this process. Called before the jobs start; without it alerts are kept in memory.
+    pub fn keep_alerts(&self, store: Arc<dyn AlertStore>, webhooks: &[String]) {
+        self.core.watch.keep_in(AlertKeeping::new(store, webhooks));
     }
 
     /// How many attempts there were whose provider's count of tokens was far from our estimate.

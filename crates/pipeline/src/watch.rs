@@ -1,20 +1,26 @@
 //! Soft budgets and thresholds: which budgets were used, how far they have come, and which are exceeded.
 //!
 //! A request notes the budgets with an eye on them that count it, and asks which are exceeded. A job looks at the
-//! balances beside it: an alert comes, and a downgrade binds, within about a second of the use that led to it.
+//! balances beside it: an alert comes, and a downgrade binds, within about a second of the use that led to it. What was
+//! used before the process began is found again by the balances of all budgets that are defined.
+//!
+//! An alert is kept before anybody is told, and by its id once for all instances and for all times: whoever keeps it
+//! first tells of it (`alerts.rs`).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use weighbridge_access::{Budget, OnExceed};
 use weighbridge_ledger::{AccountId, Balance, BudgetScope, LedgerError, LedgerStore};
+use weighbridge_records::{LogError, WebhookId};
 use weighbridge_units::Timestamp;
 
-use crate::alerts::Notice;
-use crate::budgets::Counting;
+use crate::alerts::{AlertKeeping, Notice};
+use crate::budgets::{Counting, defined};
+use crate::pipeline::Core;
 
 /// Windows of budgets that are watched at once: one for each user, where a budget is. Further ones are not.
 const MOST: usize = 10_000;
@@ -26,8 +32,10 @@ pub(crate) struct Watch {
     /// Budgets whose use has reached their limit.
     exceeded: ArcSwap<HashSet<AccountId>>,
     alerts: AtomicU64,
+    /// Where alerts are kept; in memory, where nothing else is said.
+    keeping: OnceLock<AlertKeeping>,
     /// Who is told of alerts.
-    listeners: Mutex<Vec<mpsc::Sender<Arc<Notice>>>>,
+    listeners: Mutex<Vec<(WebhookId, mpsc::Sender<Arc<Notice>>)>>,
     delivered: AtomicU64,
     undelivered: AtomicU64,
 }
@@ -40,7 +48,9 @@ struct Watched {
     end: Option<Timestamp>,
     /// Whether it may have been used since it was looked at.
     touched: bool,
-    /// The highest percent that was told of.
+    /// The highest percent that it was seen to have reached.
+    reached: u16,
+    /// The highest percent whose alert is kept.
     told: u16,
 }
 
@@ -55,6 +65,15 @@ pub(crate) struct Alert {
     pub(crate) end: Option<Timestamp>,
     pub(crate) percent: u16,
     pub(crate) used: i64,
+}
+
+impl Alert {
+    /// Says in the log that a budget has reached a threshold.
+    fn tell(&self) {
+        let Self { owner, budget, percent, used, .. } = self;
+        let of = budget.limit.amount();
+        tracing::warn!(%owner, %budget, percent, used, of, "a budget has reached a threshold");
+    }
 }
 
 /// Whether somebody wants to know how far a budget has come.
@@ -76,7 +95,8 @@ impl Watch {
             } else if watched.len() < MOST {
                 let owner = shown(owner);
                 let budget = (*budget).clone();
-                watched.insert(*account, Watched { owner, budget, end: window.end, touched: true, told: 0 });
+                let watch = Watched { owner, budget, end: window.end, touched: true, reached: 0, told: 0 };
+                watched.insert(*account, watch);
             }
         }
     }
@@ -100,20 +120,51 @@ impl Watch {
         self.alerts.load(Ordering::Relaxed)
     }
 
-    /// Tells whoever is there from now on of every alert.
-    pub(crate) fn add_listener(&self, listener: mpsc::Sender<Arc<Notice>>) {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    /// Keeps alerts there, from now on; what was said first stays.
+    pub(crate) fn keep_in(&self, keeping: AlertKeeping) {
+        if self.keeping.set(keeping).is_err() {
+            tracing::warn!("alerts are kept where they were kept before");
+        }
     }
 
-    /// Tells of an alert. Who has no room for it misses it, which counts as a delivery that failed.
-    pub(crate) fn send(&self, notice: &Notice) {
-        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        let notice = Arc::new(notice.clone());
-        for listener in &*listeners {
+    /// Where alerts are kept.
+    pub(crate) fn keeping(&self) -> &AlertKeeping {
+        self.keeping.get_or_init(AlertKeeping::in_memory)
+    }
+
+    /// Tells a webhook from now on of every alert.
+    pub(crate) fn add_listener(&self, webhook: WebhookId, listener: mpsc::Sender<Arc<Notice>>) {
+        self.listeners().push((webhook, listener));
+    }
+
+    /// Keeps an alert, and tells of it unless it is kept already. Until it is kept, it comes again at the next look.
+    pub(crate) async fn raise(&self, alert: &Alert, at: Timestamp) -> Result<(), LogError> {
+        let notice = Notice::new(alert, at);
+        let listening: Vec<WebhookId> = self.listeners().iter().map(|(webhook, _)| *webhook).collect();
+        let is_new = self.keeping().keep(&notice, at, alert.end, listening).await?;
+        if let Some(watched) = self.watched().get_mut(&alert.account) {
+            watched.told = watched.told.max(alert.percent);
+        }
+        if is_new {
+            self.alerts.fetch_add(1, Ordering::Relaxed);
+            alert.tell();
+            self.send(notice);
+        }
+        Ok(())
+    }
+
+    /// Tells of an alert. Who has no room for it finds it later where it is kept.
+    fn send(&self, notice: Notice) {
+        let notice = Arc::new(notice);
+        for (_, listener) in &*self.listeners() {
             if listener.try_send(Arc::clone(&notice)).is_err() {
-                self.count_delivery(false);
+                tracing::warn!("too many alerts wait for a webhook; this one comes later");
             }
         }
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Vec<(WebhookId, mpsc::Sender<Arc<Notice>>)>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn count_delivery(&self, is_delivered: bool) {
@@ -126,7 +177,24 @@ impl Watch {
         (self.delivered.load(Ordering::Relaxed), self.undelivered.load(Ordering::Relaxed))
     }
 
-    /// Looks at what was used since the last time, and tells what has come to a threshold.
+    /// Notes the budgets that have reached a threshold before this process began. Those for each user are not among
+    /// them, as nobody knows the users: they are noted with their next use.
+    pub(crate) async fn find_again(&self, core: &Core) -> Result<(), LedgerError> {
+        let (settings, at) = (core.compiled.load_full(), core.env.now());
+        let (tenants, principals) = (core.directory.tenants(), core.directory.principals());
+        for counting in defined(&settings, &tenants, &principals, at) {
+            if !has_an_eye(counting.budget) {
+                continue;
+            }
+            let used = core.ledger.store().balance(counting.account).await?.posted.get();
+            if used > 0 && reached(counting.budget, used) > 0 {
+                self.note(&[counting]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what was used since the last time, and finds what has come to a threshold that nobody was told of.
     pub(crate) async fn look(
         &self,
         store: &dyn LedgerStore,
@@ -142,7 +210,6 @@ impl Watch {
             let balance = store.balance(account).await?;
             alerts.extend(self.saw(account, balance));
         }
-        self.alerts.fetch_add(alerts.len() as u64, Ordering::Relaxed);
         let exceeded = self.exceeded_now();
         if **self.exceeded.load() != exceeded {
             self.exceeded.store(exceeded.into());
@@ -154,23 +221,24 @@ impl Watch {
     fn saw(&self, account: AccountId, balance: Balance) -> Option<Alert> {
         let mut all = self.watched();
         let watched = all.get_mut(&account)?;
-        // What runs will be posted: then it is looked at again.
-        watched.touched = balance.pending.get() > 0;
-        let (used, before) = (balance.posted.get(), watched.told);
-        watched.told = watched.told.max(reached(&watched.budget, used));
-        (watched.told > before).then(|| Alert {
+        let used = balance.posted.get();
+        watched.reached = watched.reached.max(reached(&watched.budget, used));
+        let is_untold = watched.reached > watched.told;
+        // What runs will be posted, and what is to be told may not be kept: then it is looked at again.
+        watched.touched = balance.pending.get() > 0 || is_untold;
+        is_untold.then(|| Alert {
             owner: watched.owner.clone(),
             account,
             end: watched.end,
             budget: watched.budget.clone(),
-            percent: watched.told,
+            percent: watched.reached,
             used,
         })
     }
 
     fn exceeded_now(&self) -> HashSet<AccountId> {
         let watched = self.watched();
-        let full = watched.iter().filter(|(_, watched)| !watched.budget.is_hard() && watched.told >= 100);
+        let full = watched.iter().filter(|(_, watched)| !watched.budget.is_hard() && watched.reached >= 100);
         full.map(|(account, _)| *account).collect()
     }
 

@@ -5,15 +5,19 @@
 mod world;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use weighbridge_access::{KeyStore, MemoryKeyStore, WebhookSecret};
+use weighbridge_ledger::MemoryLedger;
 use weighbridge_pipeline::{AlertDelivery, Jobs};
+use weighbridge_records::{AlertStore, KeptAlert, LogError, MemoryAlertStore, WebhookId};
 use weighbridge_transport::{BoxFuture, FetchError, Post};
 use weighbridge_units::Timestamp;
 use world::{CHAT, World, post};
@@ -63,7 +67,11 @@ fn secret() -> WebhookSecret {
 
 /// A world with a key whose budget has three thresholds, each reached by one more request, and its jobs.
 async fn watched(webhooks: &[&str], receivers: &Arc<Receivers>) -> (World, String, Jobs) {
-    let mut world = World::new();
+    started(World::new(), webhooks, receivers).await
+}
+
+/// The same in a world of the test's own.
+async fn started(mut world: World, webhooks: &[&str], receivers: &Arc<Receivers>) -> (World, String, Jobs) {
     let key = world.add_key(|key| {
         key.budgets = vec!["requests=4 period=day thresholds=25,50,75".parse().unwrap()];
     });
@@ -154,4 +162,153 @@ async fn what_nobody_takes_is_given_up() {
     ask(&world, &key).await;
     tokio::time::sleep(2 * SECOND).await;
     tokio::time::timeout(SECOND, jobs.stop()).await.unwrap();
+}
+
+/// A ledger and alerts that outlive the processes that use them.
+struct Stores {
+    ledger: MemoryLedger,
+    alerts: Arc<MemoryAlertStore>,
+}
+
+impl Stores {
+    fn new() -> Self {
+        Self { ledger: MemoryLedger::with_rows(10_000_000), alerts: Arc::new(MemoryAlertStore::new()) }
+    }
+
+    /// A process over them, with the same key as any other.
+    async fn process(&self, webhooks: &[&str], receivers: &Arc<Receivers>) -> (World, String, Jobs) {
+        let world = World::over(self.ledger.restart(), 1, |_| {}, None);
+        let urls: Vec<String> = webhooks.iter().map(|url| (*url).to_owned()).collect();
+        world.pipeline.keep_alerts(Arc::clone(&self.alerts) as Arc<dyn AlertStore>, &urls);
+        started(world, webhooks, receivers).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_when_a_process_ends_is_delivered_by_the_next_without_a_use_and_told_once() {
+    let stores = Stores::new();
+    let receivers = Arc::new(Receivers::default());
+    let (world, key, jobs) = stores.process(&[GOOD, BAD], &receivers).await;
+    ask(&world, &key).await;
+    tokio::time::sleep(5 * SECOND).await;
+    assert_eq!(receivers.at(GOOD).len(), 1);
+    assert!(receivers.at(BAD).len() > 1, "it is tried, and has not been taken");
+    let id = receivers.at(GOOD)[0].1["id"].clone();
+    drop((world, jobs)); // As a process that is killed.
+
+    let receivers = Arc::new(Receivers::default());
+    receivers.says.lock().unwrap().push_back(Ok(StatusCode::OK));
+    let (world, _, jobs) = stores.process(&[GOOD, BAD], &receivers).await;
+    tokio::time::sleep(5 * SECOND).await;
+    let (taken, again) = (receivers.at(BAD), receivers.at(GOOD));
+    assert_eq!(taken.iter().map(|(_, told)| &told["id"]).collect::<Vec<_>>(), [&id]);
+    assert_eq!(again, [], "who was told is not told again");
+    assert_eq!((world.pipeline.budget_alerts(), world.pipeline.alert_deliveries()), (0, (1, 0)));
+    drop((world, jobs));
+
+    // What is delivered waits no more, and what is given up does not, either.
+    let (world, key, jobs) = stores.process(&[GOOD, BAD], &receivers).await;
+    tokio::time::sleep(60 * SECOND).await;
+    assert_eq!((receivers.at(GOOD).len(), receivers.at(BAD).len()), (0, 1));
+    ask(&world, &key).await;
+    tokio::time::sleep(700 * SECOND).await;
+    assert_eq!((receivers.at(GOOD).len(), receivers.at(BAD).len()), (1, 11));
+    drop((world, jobs));
+    let (_world, _, jobs) = stores.process(&[GOOD, BAD], &receivers).await;
+    tokio::time::sleep(1_500 * SECOND).await;
+    assert_eq!((receivers.at(GOOD).len(), receivers.at(BAD).len()), (1, 11));
+    jobs.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_threshold_that_nobody_has_seen_before_the_end_is_found_by_the_next_process() {
+    let stores = Stores::new();
+    let receivers = Arc::new(Receivers::default());
+    let (world, key, jobs) = stores.process(&[GOOD], &receivers).await;
+    // No job runs between the use and the end.
+    drop(jobs);
+    ask(&world, &key).await;
+    ask(&world, &key).await;
+    drop(world);
+    assert_eq!(receivers.at(GOOD), []);
+    let (world, _, jobs) = stores.process(&[GOOD], &receivers).await;
+    tokio::time::sleep(2 * SECOND).await;
+    let told = receivers.at(GOOD);
+    assert_eq!(told.iter().map(|(_, told)| told["threshold"].clone()).collect::<Vec<_>>(), [json!(50)]);
+    assert_eq!(world.pipeline.budget_alerts(), 1);
+    jobs.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_instances_one_tells() {
+    let stores = Stores::new();
+    let receivers = Arc::new(Receivers::default());
+    let (one, key, of_one) = stores.process(&[GOOD], &receivers).await;
+    let (two, _, of_two) = stores.process(&[GOOD], &receivers).await;
+    // Both note the budget, and both look at it. A memory ledger takes whoever was there before for dead, once.
+    let body = json!({ "model": "only-gpt", "messages": [{ "role": "user", "content": "Hi" }] });
+    for world in [&one, &two, &one] {
+        while world.send(post(CHAT, &key, &body)).await.status != 200 {}
+    }
+    tokio::time::sleep(5 * SECOND).await;
+    let mut ids: Vec<String> = receivers.at(GOOD).iter().map(|(_, told)| told["id"].to_string()).collect();
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(
+        (ids.len(), count as u64),
+        (count, one.pipeline.budget_alerts() + two.pipeline.budget_alerts())
+    );
+    assert!(count >= 1, "{ids:?}");
+    of_one.stop().await;
+    of_two.stop().await;
+}
+
+/// Keeps nothing for a while.
+struct Away {
+    alerts: MemoryAlertStore,
+    is_away: AtomicBool,
+}
+
+#[async_trait]
+impl AlertStore for Away {
+    async fn raise(&self, alert: KeptAlert, webhooks: &[WebhookId]) -> Result<bool, LogError> {
+        if self.is_away.load(Ordering::Acquire) {
+            return Err(LogError::Closed);
+        }
+        self.alerts.raise(alert, webhooks).await
+    }
+
+    async fn waiting(
+        &self,
+        webhook: WebhookId,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<KeptAlert>, LogError> {
+        self.alerts.waiting(webhook, before, limit).await
+    }
+
+    async fn settle(&self, id: &str, webhook: WebhookId) -> Result<(), LogError> {
+        self.alerts.settle(id, webhook).await
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64, LogError> {
+        self.alerts.sweep(before).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_cannot_be_kept_is_told_once_it_can() {
+    let receivers = Arc::new(Receivers::default());
+    let store = Arc::new(Away { alerts: MemoryAlertStore::new(), is_away: AtomicBool::new(true) });
+    let world = World::new();
+    world.pipeline.keep_alerts(Arc::clone(&store) as Arc<dyn AlertStore>, &[GOOD.to_owned()]);
+    let (world, key, jobs) = started(world, &[GOOD], &receivers).await;
+    ask(&world, &key).await;
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!((receivers.at(GOOD).len(), world.pipeline.budget_alerts()), (0, 0));
+    store.is_away.store(false, Ordering::Release);
+    tokio::time::sleep(2 * SECOND).await;
+    assert_eq!((receivers.at(GOOD).len(), world.pipeline.budget_alerts()), (1, 1));
+    jobs.stop().await;
 }

@@ -4,7 +4,8 @@
 //! usage, provenance, price version and cost, what a translation lost, and how long the gateway
 //! itself took. An [`Observer`] is told of it when the request has ended (metrics, access log); a
 //! [`RequestLog`] keeps it for `GET /v1/requests/{id}`, and gives it out within a [`Scope`] only:
-//! outside of it a record does not exist. An [`AuditRecord`] says who changed what.
+//! outside of it a record does not exist. An [`AuditRecord`] says who changed what, and an [`AlertStore`] keeps
+//! alerts of budgets until everybody is told who is to be.
 //!
 //! No prompt, answer or credential is part of a record. Texts that a client chose are
 //! [redacted](redact) when a record is rendered, in case a credential was put into one of them.
@@ -27,6 +28,7 @@
 //! # Ok::<(), weighbridge_units::IdError>(())
 //! ```
 
+mod alert;
 mod audit;
 mod backlog;
 mod choice;
@@ -36,8 +38,10 @@ mod logged;
 mod memory;
 mod redaction;
 mod request;
+pub mod testkit;
 mod text;
 
+pub use alert::{AlertStore, KeptAlert, MemoryAlertStore, WebhookId};
 pub use audit::{AuditLog, AuditRecord, MemoryAuditLog};
 pub use backlog::Backlog;
 pub use choice::{CandidateScore, CandidateScores, ChoiceRecord};

@@ -1,4 +1,4 @@
-//! Ledger, keys, audit log, request log and kept answers on PostgreSQL, for any number of instances.
+//! Ledger, keys, audit log, alerts, request log and kept answers on PostgreSQL, for any number of instances.
 //!
 //! A [`Database`] is one database that holds everything. It runs a thread with a runtime of its own, so that its
 //! users need none: the futures wake by themselves, on whatever executor.
@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod alerts;
 mod audit_log;
 mod database;
 mod error;
@@ -34,6 +35,7 @@ mod request_log;
 mod session;
 mod tenants;
 
+pub use alerts::PostgresAlertStore;
 pub use audit_log::PostgresAuditLog;
 pub use database::{Database, OpenError};
 pub use kept::PostgresCacheStore;

@@ -1,4 +1,4 @@
-use crate::{Database, audit_log, kept, keys, ledger, provider_keys, request_log, server, tenants};
+use crate::{Database, alerts, audit_log, kept, keys, ledger, provider_keys, request_log, server, tenants};
 
 #[test]
 fn every_statement_can_be_prepared() {
@@ -12,6 +12,7 @@ fn every_statement_can_be_prepared() {
             &tenants::STATEMENTS,
             &provider_keys::STATEMENTS,
             &audit_log::STATEMENTS,
+            &alerts::STATEMENTS,
             &request_log::STATEMENTS,
             &kept::STATEMENTS,
         ];

@@ -17,12 +17,14 @@ use weighbridge_access::testkit::{check_key_store, check_provider_key_store, ful
 use weighbridge_access::{KeyStore, KeyStoreError, ProviderKeyError, ProviderKeyStore};
 use weighbridge_cache::testkit::{Subject, check_store};
 use weighbridge_cache::{CacheStore, StoreLimits};
+use weighbridge_records::testkit::check_alert_store;
 use weighbridge_records::{
-    AuditLog, AuditRecord, Caller, MemoryRequestLog, RequestLog, RequestRecord, Scope,
+    AlertStore, AuditLog, AuditRecord, Caller, KeptAlert, MemoryRequestLog, RequestLog, RequestRecord, Scope,
+    WebhookId,
 };
 use weighbridge_store_postgres::{
-    Database, OpenError, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore, PostgresRequestLog,
-    Retention,
+    Database, OpenError, PostgresAlertStore, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore,
+    PostgresRequestLog, Retention,
 };
 use weighbridge_units::{KeyId, Protocol, RequestId, Timestamp};
 
@@ -96,6 +98,33 @@ fn a_provider_key_that_cannot_be_read_is_an_error_and_names_the_key() {
         let error = block_on(store.load()).unwrap_err();
         assert!(matches!(&error, ProviderKeyError::Corrupt { id, .. } if *id == key.id), "{damage}: {error}");
     }
+}
+
+#[test]
+fn alerts_keep_the_promises_of_their_store() {
+    let Some(server) = server::shared() else { return };
+    block_on(check_alert_store(&PostgresAlertStore::open(&open(&server)))).unwrap();
+}
+
+#[test]
+fn of_instances_that_raise_an_alert_at_once_one_is_first() {
+    let Some(server) = server::shared() else { return };
+    let url = server.url(&server.database());
+    let stores = [(); 4].map(|()| PostgresAlertStore::open(&Database::open(&url).unwrap()));
+    let webhook = WebhookId::from_bits(7);
+    for number in 0..20 {
+        let alert = KeptAlert {
+            id: format!("alert_{number}"),
+            at: Timestamp::from_secs(number),
+            until: None,
+            body: "{}".to_owned(),
+        };
+        let raised = stores.iter().map(|store| store.raise(alert.clone(), std::slice::from_ref(&webhook)));
+        let raised = block_on(futures::future::join_all(raised));
+        assert_eq!(raised.into_iter().filter(|is_new| *is_new.as_ref().unwrap()).count(), 1, "{number}");
+    }
+    let waiting = block_on(stores[0].waiting(webhook, Timestamp::from_secs(1_000), 100)).unwrap();
+    assert_eq!(waiting.len(), 20);
 }
 
 #[test]

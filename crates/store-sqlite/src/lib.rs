@@ -1,4 +1,4 @@
-//! Ledger, keys, request log and kept answers on SQLite.
+//! Ledger, keys, alerts, request log and kept answers on SQLite.
 //!
 //! One file holds the ledger ([`SqliteLedger`]) and the virtual keys ([`SqliteKeyStore`]); the request
 //! log and the kept answers ([`SqliteCacheStore`]) have files of their own, so that their bulk never stands
@@ -30,6 +30,7 @@
 //! # }
 //! ```
 
+mod alerts;
 mod audit_log;
 mod connection;
 mod kept;
@@ -40,6 +41,7 @@ mod request_log;
 mod tenants;
 mod worker;
 
+pub use alerts::SqliteAlertStore;
 pub use audit_log::SqliteAuditLog;
 pub use connection::{Durability, OpenError};
 pub use kept::SqliteCacheStore;
