@@ -137,6 +137,76 @@ def test_c6_what_a_killed_instance_had_open_ends_as_crashed(pair: list[Gateway],
     two.command("ledger", "verify")
 
 
+def test_c2_c6_a_start_after_a_kill_takes_over_at_once(
+    postgres: Postgres, simulator: Simulator, tmp_path: pathlib.Path
+) -> None:
+    simulator.forget()
+    gateway = Gateway(tmp_path, simulator, storage=postgres.database()).start()
+    key = gateway.create_key("--budget-usd-per-month", "100", name="owner")
+    body = speaker("openai", gateway.url, key).body(MODELS["openai"], [User("hello")], limit=200)
+    simulator.fail("openai", "stall-before-head")
+
+    def ask() -> None:
+        with pytest.raises(OSError):  # The connection ends with its gateway.
+            raw(gateway, key, "openai", body)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_for_pending(gateway, 10)
+    gateway.kill()
+    asking.join()
+    begun = time.monotonic()
+    gateway.start()
+    took = time.monotonic() - begun
+    print(f"ready {took:.2f} s after the start")
+    # By its beats it would be dead after five seconds at the earliest.
+    assert took < 5
+    assert pending(gateway) == 0
+    [crashed] = books.entries(gateway)
+    assert crashed["outcome"] == "crashed" and crashed["provenance"] == "estimated"
+    assert raw(gateway, key, "openai", body).status == 200
+    assert gateway.stop() == 0
+    gateway.command("ledger", "verify")
+
+
+def test_p2_an_update_of_prices_is_in_force_on_both(pair: list[Gateway], tmp_path: pathlib.Path) -> None:
+    one, two = pair
+    offered = tmp_path / "map.json"
+    fields = '"litellm_provider": "openai", "input_cost_per_token": 2e-07, "output_cost_per_token": 6e-07'
+    offered.write_text('{"gpt-4o-mini": {' + fields + ', "cache_read_input_token_cost": 7.5e-08}}')
+    key = one.create_key(name="owner")
+    body = speaker("openai", one.url, key).body(MODELS["openai"], [User("hello")], limit=200)
+    bearer = {"authorization": f"Bearer {key}"}
+
+    def version(gateway: Gateway) -> str:
+        """By which price book an attempt is priced there."""
+        reply = call(f"{gateway.url}/v1/chat/completions", body, headers=bearer)
+        if reply.status != 200:  # The key has yet to come there.
+            return ""
+        record = call(f"{gateway.url}/v1/requests/{reply.headers['x-request-id']}", headers=bearer).json()
+        return record["attempts"][0]["price_version"]
+
+    def wait_for_another(than: str) -> str:
+        deadline = time.monotonic() + 30
+        while (versions := {version(gateway) for gateway in pair}) & {than, ""} or len(versions) > 1:
+            assert time.monotonic() < deadline, versions
+            time.sleep(0.3)
+        return versions.pop()
+
+    before = wait_for_another("")
+    assert two.command("prices", "update", str(offered)).returncode == 0
+    assert "input 0.2" in one.command("prices", "show", "openai/gpt-4o-mini", "--at", "2100-01-01").stdout
+    after = wait_for_another(before)
+    # Who starts later has it, too.
+    assert one.stop() == 0
+    one.start()
+    assert version(one) == after
+    one.command("prices", "update", "--revert")
+    assert wait_for_another(after) == before
+    assert one.stop() == 0 and two.stop() == 0
+    two.command("ledger", "verify")
+
+
 @pytest.mark.slow
 def test_c1_kills_under_load_while_another_instance_serves(pair: list[Gateway], simulator: Simulator) -> None:
     one, two = pair

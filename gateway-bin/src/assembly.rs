@@ -23,6 +23,7 @@ use weighbridge_ledger::{Extent, Ledger, LedgerStore, MemoryLedger, Name};
 use weighbridge_pipeline::{
     AlertDelivery, Env, Fetched, Jobs, Keeping, KeyVault, Parts, Pipeline, PriceRefresh, SystemEnv,
 };
+use weighbridge_pricing::PriceSources;
 use weighbridge_records::{
     AlertStore, AuditLog, MemoryAlertStore, MemoryAuditLog, MemoryRequestLog, Observer, RequestLog,
 };
@@ -41,7 +42,7 @@ use weighbridge_upstream::{
     AddressPolicy, AllowedOrigins, FetchOptions, GuardedFetch, HttpTransport, TransportOptions,
 };
 
-use crate::price_file::PriceFile;
+use crate::kept_prices::{KeptPrices, PresentPrices};
 use crate::sources;
 
 /// Records that a memory log keeps, of 1 to 2 KB each: so few that they stay in a processor's cache. Where every
@@ -59,7 +60,7 @@ pub(crate) struct Stores {
     pub(crate) log: Arc<dyn RequestLog>,
     pub(crate) alerts: Arc<dyn AlertStore>,
     /// What all of them share, where that is a server.
-    database: Option<Database>,
+    pub(crate) database: Option<Database>,
 }
 
 impl Stores {
@@ -166,11 +167,12 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
             AccessLog::start(stdout(), ACCESS_LOG_LINES).context("the access log cannot start")?;
         observers.push(Arc::new(access_log));
     }
+    let prices = PresentPrices::read(&config, stores.database.as_ref()).await?;
     let parts = Parts {
         env,
         directory: Arc::clone(&directory),
         ledger: ledger.clone(),
-        prices: Arc::new(config.prices),
+        prices: Arc::new(prices.book),
         log: Arc::clone(&stores.log),
         observers,
         fetch: config.media.fetch.then(|| fetcher(config.media.allowed_networks)),
@@ -193,8 +195,8 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     if vault.is_open() {
         jobs.refresh_provider_keys(&pipeline, vault);
     }
-    if let Some(refresh) = price_refresh(config.price_updates) {
-        jobs.refresh_prices(&pipeline, refresh);
+    if let Some(kept) = prices.kept {
+        jobs.refresh_prices(&pipeline, price_refresh(config.price_updates, prices.sources, kept));
     }
 
     if let Some(alerts) = config.alerts {
@@ -473,15 +475,15 @@ fn credentials(admin: &AdminConfig) -> Credentials {
     })
 }
 
-/// What keeps prices up to date, where there is a file to keep updates in.
-fn price_refresh(updates: PriceUpdates) -> Option<PriceRefresh> {
-    let PriceUpdates { sources, file, refresh, max_jump, allowed_networks, .. } = updates;
+/// What keeps prices up to date.
+fn price_refresh(updates: PriceUpdates, sources: PriceSources, kept: KeptPrices) -> PriceRefresh {
+    let PriceUpdates { refresh, max_jump, allowed_networks, .. } = updates;
     let fetched = refresh.map(|refresh| Fetched {
         url: refresh.url,
         every: refresh.every,
         by: fetcher(allowed_networks),
     });
-    Some(PriceRefresh { sources, keeper: Arc::new(PriceFile::new(file?)), fetched, max_jump })
+    PriceRefresh { sources, keeper: Arc::new(kept), fetched, max_jump }
 }
 
 /// Delivers alerts to the webhooks of the configuration, at whichever ports it names.

@@ -6,12 +6,13 @@ use weighbridge_admin::{CostLine, ExplainedAttempt, ExplanationView, JournalView
 
 use crate::cli::{ExplainArgs, say};
 use crate::keys::actor;
-use crate::ledger::service;
+use crate::ledger::priced_service;
 use crate::serve::runtime;
 
 pub(crate) fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
-    let explained = runtime()?
-        .block_on(async { anyhow::Ok(service(&args.config)?.explain(&actor(), &args.request).await?) })?;
+    let explained = runtime()?.block_on(async {
+        anyhow::Ok(priced_service(&args.config).await?.explain(&actor(), &args.request).await?)
+    })?;
     match args.json {
         true => say(serde_json::to_string(&explained)?),
         false => text(&explained).iter().for_each(say),

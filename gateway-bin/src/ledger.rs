@@ -14,6 +14,7 @@ use weighbridge_units::NanoUsd;
 
 use crate::assembly::Stores;
 use crate::cli::{ConfigArgs, LedgerCommand, ListArgs, VerifyArgs, say};
+use crate::kept_prices::PresentPrices;
 use crate::serve::runtime;
 use crate::sources;
 
@@ -51,8 +52,15 @@ fn changing(args: &ConfigArgs) -> anyhow::Result<AdminService> {
 
 pub(crate) fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
     let config = sources::config(args)?;
-    let service = Stores::open(&config.storage)?.admin(sources::pepper(&config)?, &config);
-    let prices = Arc::new(config.prices);
+    Ok(Stores::open(&config.storage)?.admin(sources::pepper(&config)?, &config))
+}
+
+/// The same, for what looks prices up.
+pub(crate) async fn priced_service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
+    let config = sources::config(args)?;
+    let stores = Stores::open(&config.storage)?;
+    let prices = Arc::new(PresentPrices::read(&config, stores.database.as_ref()).await?.book);
+    let service = stores.admin(sources::pepper(&config)?, &config);
     Ok(service.with_prices(move || Arc::clone(&prices)))
 }
 

@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod kept_prices;
 mod keys;
 mod ledger;
 mod price_file;

@@ -4,8 +4,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use weighbridge_pipeline::PriceKeeper;
-
 /// A file that gateways and commands share. A lock beside it keeps them from changing it at once; a rename puts
 /// each new text in its place, so that a reader finds the former or the next, and a crash leaves either.
 pub(crate) struct PriceFile {
@@ -56,13 +54,15 @@ impl PriceFile {
     }
 }
 
-impl PriceKeeper for PriceFile {
-    fn kept(&self) -> io::Result<Option<String>> {
+impl PriceFile {
+    /// What is kept; `None` where nothing is.
+    pub(crate) fn kept(&self) -> io::Result<Option<String>> {
         // An empty file is what a revert leaves where there was none.
         Ok(read(&self.path)?.filter(|text| !text.trim().is_empty()))
     }
 
-    fn replace(&self, next: &mut dyn FnMut(Option<&str>) -> Option<String>) -> io::Result<()> {
+    /// Puts another text in the place of the kept one, if `next` makes one of it. Nobody else changes it meanwhile.
+    pub(crate) fn replace(&self, next: &mut dyn FnMut(Option<&str>) -> Option<String>) -> io::Result<()> {
         let _lock = self.lock()?;
         let present = self.kept()?;
         match next(present.as_deref()) {

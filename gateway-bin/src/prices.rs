@@ -8,15 +8,15 @@ use anyhow::{Context, anyhow, bail};
 use weighbridge_config::{Config, PriceUpdates};
 use weighbridge_pipeline::{Env, PriceKeeper, SystemEnv, fetch_prices};
 use weighbridge_pricing::{
-    Approval, Change, LeftOut, PastAttempt, PriceBook, PriceCard, PriceSources, PriceText, PricedBy,
-    Rerating, ServiceTier, Update, read_prices,
+    Approval, Change, LeftOut, PastAttempt, PriceBook, PriceCard, PriceText, PricedBy, Rerating, ServiceTier,
+    Update, read_prices,
 };
 use weighbridge_records::LoggedRequest;
 use weighbridge_units::Timestamp;
 
 use crate::assembly::{Stores, fetcher};
 use crate::cli::{PricesCommand, PricesDiffArgs, PricesRerateArgs, PricesShowArgs, PricesUpdateArgs, say};
-use crate::price_file::PriceFile;
+use crate::kept_prices::{KeptPrices, PresentPrices};
 use crate::{serve, sources};
 
 /// Records that are read at once.
@@ -29,7 +29,7 @@ const HELD: u8 = 3;
 pub(crate) fn run(command: PricesCommand) -> anyhow::Result<ExitCode> {
     let runtime = serve::runtime()?;
     match command {
-        PricesCommand::Show(args) => show(&args),
+        PricesCommand::Show(args) => runtime.block_on(show(&args)),
         PricesCommand::Diff(args) => runtime.block_on(diff(&args)),
         PricesCommand::Update(args) => runtime.block_on(update(&args)),
         PricesCommand::Rerate(args) => runtime.block_on(rerate(&args)),
@@ -40,9 +40,10 @@ fn now() -> Timestamp {
     SystemEnv::new(0).now()
 }
 
-fn show(args: &PricesShowArgs) -> anyhow::Result<ExitCode> {
+async fn show(args: &PricesShowArgs) -> anyhow::Result<ExitCode> {
     let config = sources::config(&args.config)?;
-    let (book, at) = (&config.prices, args.at.unwrap_or_else(now));
+    let book = PresentPrices::read(&config, None).await?.book;
+    let at = args.at.unwrap_or_else(now);
     say(format_args!("price book {}, at {at}", book.version()));
     let Some(name) = &args.model else {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -86,7 +87,7 @@ async fn diff(args: &PricesDiffArgs) -> anyhow::Result<ExitCode> {
     let updates = &config.price_updates;
     let text = read(updates, &args.source).await?;
     let (newer, left_out) = read_prices(&args.source, &text, "unknown")?;
-    let present = updates.sources.listed_book()?;
+    let present = PresentPrices::read(&config, None).await?.sources.listed_book()?;
     let update = Update::plan(&present, &newer, now(), updates.max_jump);
     tell(&update, &Approval::Nothing, &left_out);
     Ok(ExitCode::SUCCESS)
@@ -95,13 +96,13 @@ async fn diff(args: &PricesDiffArgs) -> anyhow::Result<ExitCode> {
 async fn update(args: &PricesUpdateArgs) -> anyhow::Result<ExitCode> {
     let config = sources::config(&args.config)?;
     let updates = &config.price_updates;
-    let path = updates.file.clone().context("nothing is kept in memory: set prices.updates to a file")?;
-    let file = PriceFile::new(path.clone());
+    let kept = KeptPrices::open(&config, None)?
+        .context("nothing is kept in memory: set prices.updates to a file")?;
     if args.revert {
-        if !file.revert()? {
-            bail!("there is no earlier update to go back to in {}", path.display());
+        if !kept.revert().await? {
+            bail!("there is no earlier update to go back to in {kept}");
         }
-        let book = with_kept(&updates.sources, &file)?.book()?;
+        let book = kept.add_to(&updates.sources).await?.book()?;
         say(format_args!("reverted: price book {}", book.version()));
         return Ok(ExitCode::SUCCESS);
     }
@@ -110,8 +111,9 @@ async fn update(args: &PricesUpdateArgs) -> anyhow::Result<ExitCode> {
     let approval = approval(&args.approve);
     let (mut told, at) = (None, now());
     let mut outcome = Ok(());
-    file.replace(&mut |kept| {
-        let sources = updates.sources.with_updates(kept.map(|text| PriceText::new("updates", text)));
+    let mut next = |present: Option<&str>| {
+        let sources = updates.sources.with_updates(present.map(|text| PriceText::new("updates", text)));
+        outcome = Ok(());
         match sources.revise((source, &text), at, updates.max_jump, &approval) {
             Ok(revision) => {
                 let version = revision.next.as_ref().map(|(_, book)| book.version().clone());
@@ -124,8 +126,8 @@ async fn update(args: &PricesUpdateArgs) -> anyhow::Result<ExitCode> {
                 None
             }
         }
-    })
-    .with_context(|| format!("the prices cannot be kept in {}", path.display()))?;
+    };
+    kept.replace(&mut next).await.with_context(|| format!("the prices cannot be kept in {kept}"))?;
     outcome.context("nothing was changed")?;
     let Some((update, left_out, version)) = told else { bail!("nothing was changed") };
     tell(&update, &approval, &left_out);
@@ -148,10 +150,6 @@ fn approval(names: &[String]) -> Approval {
         names if names.iter().any(|name| name == "all") => Approval::All,
         names => Approval::Models(names.iter().cloned().collect()),
     }
-}
-
-fn with_kept(sources: &PriceSources, file: &PriceFile) -> anyhow::Result<PriceSources> {
-    Ok(sources.with_updates(file.kept()?.map(|text| PriceText::new("updates", text))))
 }
 
 /// Tells what differs, what waits and what was not understood.
@@ -246,14 +244,13 @@ async fn rerate(args: &PricesRerateArgs) -> anyhow::Result<ExitCode> {
 
 /// The present book, or it with a file's prices in the place of its own, for all times.
 async fn other_book(config: &Config, file: Option<&str>) -> anyhow::Result<PriceBook> {
-    let updates = &config.price_updates;
-    let Some(file) = file else { return Ok(updates.sources.book()?) };
-    let text = read(updates, file).await?;
+    let PresentPrices { mut sources, book, .. } = PresentPrices::read(config, None).await?;
+    let Some(file) = file else { return Ok(book) };
+    let text = read(&config.price_updates, file).await?;
     let text = match text.trim_start().starts_with('{') {
         true => weighbridge_pricing::Imported::read(&text, file, "unknown")?.to_toml(),
         false => text,
     };
-    let mut sources = updates.sources.clone();
     sources.overrides.push(PriceText::new(file, text));
     Ok(sources.book()?)
 }

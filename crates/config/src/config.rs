@@ -48,14 +48,25 @@ pub struct PriceUpdates {
     pub sources: PriceSources,
     /// What of the maps among the files was not understood.
     pub left_out: Vec<LeftOut>,
-    /// The file that updates are kept in; `None` where nothing is kept.
-    pub file: Option<PathBuf>,
+    /// Where updates are kept.
+    pub kept: KeptIn,
     /// From where, and how often, prices are fetched by themselves.
     pub refresh: Option<PriceRefresh>,
     /// A rate that rises or falls by more than this factor is held until it is approved (rule P2).
     pub max_jump: Factor,
     /// Networks of one's own that may be fetched from, beside public addresses.
     pub allowed_networks: Vec<Cidr>,
+}
+
+/// Where updates of prices are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptIn {
+    /// In a file, which was read with the configuration.
+    File(PathBuf),
+    /// In the database that all instances share. Whoever opens it has yet to read them.
+    Database,
+    /// Nowhere: there are none.
+    Nowhere,
 }
 
 /// From where, and how often, prices are fetched.

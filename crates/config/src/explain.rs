@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use weighbridge_pipeline::settings::{CredentialProof, ProviderCredential};
 
-use crate::config::{Config, StorageConfig};
+use crate::config::{Config, KeptIn, StorageConfig};
 use crate::duration;
 
 impl Config {
@@ -35,6 +35,9 @@ impl Config {
             writeln!(text, "limits     counted by all instances in {redis}")?;
         }
         writeln!(text, "prices     version {}", self.prices.version())?;
+        if self.price_updates.kept == KeptIn::Database {
+            writeln!(text, "           and the updates that are kept in the database")?;
+        }
         if !self.price_updates.left_out.is_empty() {
             let count = self.price_updates.left_out.len();
             writeln!(text, "           {count} of what maps of prices say was not understood")?;

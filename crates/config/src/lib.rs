@@ -74,8 +74,8 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use config::{
-    AdminConfig, AlertsConfig, Config, Durability, LogConfig, LogFormat, LogLevel, MediaConfig, PostgresUrl,
-    PriceRefresh, PriceUpdates, ResponsesConfig, ServerConfig, StorageConfig, TenantAdmin,
+    AdminConfig, AlertsConfig, Config, Durability, KeptIn, LogConfig, LogFormat, LogLevel, MediaConfig,
+    PostgresUrl, PriceRefresh, PriceUpdates, ResponsesConfig, ServerConfig, StorageConfig, TenantAdmin,
 };
 pub use keys::{Key, SECTIONS, Section};
 pub use problem::{ConfigError, Problem};

@@ -90,7 +90,7 @@ pub(crate) fn config(
     let trusted_proxies =
         said.server.trusted_proxies.said().map(|ranges| ranges.value.iter().map(|r| r.value).collect());
     let (unknown_model, prices) = (prices::unknown_model(&said.prices), {
-        let kept = prices::updates_file(&said.prices, storage.as_ref(), folder);
+        let kept = prices::updates_kept(&said.prices, storage.as_ref(), folder);
         prices::read(&said.prices, kept, folder, surroundings, problems)
     });
     if let Some((book, _)) = &prices {

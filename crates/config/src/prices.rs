@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use weighbridge_pricing::{
 use weighbridge_units::Timestamp;
 
 use crate::Surroundings;
-use crate::config::{PriceRefresh, PriceUpdates, StorageConfig};
+use crate::config::{KeptIn, PriceRefresh, PriceUpdates, StorageConfig};
 use crate::means::note;
 use crate::problem::Problems;
 use crate::reader::{Given, Said};
@@ -44,23 +44,23 @@ pub(crate) fn unknown_model(said: &said::Prices) -> UnknownModel {
     }
 }
 
-/// Where updates are kept: where the file says, else beside the database.
-pub(crate) fn updates_file(
-    said: &said::Prices,
-    storage: Option<&StorageConfig>,
-    folder: &Path,
-) -> Option<PathBuf> {
-    match (said.updates.said(), storage?) {
-        (Some(path), _) => Some(folder.join(&path.value)),
-        (None, StorageConfig::Sqlite { path, .. }) => Some(path.with_extension(UPDATES_EXTENSION)),
-        (None, StorageConfig::Memory | StorageConfig::Postgres { .. }) => None,
+/// Where updates are kept: in the file that is named, else beside the database, or in one that several instances
+/// share.
+pub(crate) fn updates_kept(said: &said::Prices, storage: Option<&StorageConfig>, folder: &Path) -> KeptIn {
+    match (said.updates.said(), storage) {
+        (Some(path), _) => KeptIn::File(folder.join(&path.value)),
+        (None, Some(StorageConfig::Sqlite { path, .. })) => {
+            KeptIn::File(path.with_extension(UPDATES_EXTENSION))
+        }
+        (None, Some(StorageConfig::Postgres { .. })) => KeptIn::Database,
+        (None, Some(StorageConfig::Memory) | None) => KeptIn::Nowhere,
     }
 }
 
 /// The texts, and the book of them; every mistake in them is noted where the configuration names them.
 pub(crate) fn read(
     said: &said::Prices,
-    kept: Option<PathBuf>,
+    kept: KeptIn,
     folder: &Path,
     surroundings: &dyn Surroundings,
     problems: &mut Problems,
@@ -92,7 +92,7 @@ pub(crate) fn read(
                 .hint("relative paths start at the folder of this file"),
         }
     }
-    if let Some(path) = &kept {
+    if let KeptIn::File(path) = &kept {
         let span = said.updates.said().map(|said| said.span.clone());
         match surroundings.file(path) {
             Ok(text) if text.trim().is_empty() => {}
@@ -138,12 +138,12 @@ pub(crate) fn read(
             return None;
         }
     };
-    let refresh = said.refresh.as_ref().and_then(|refresh| self::refresh(refresh, kept.as_deref(), problems));
+    let refresh = said.refresh.as_ref().and_then(|refresh| self::refresh(refresh, &kept, problems));
     let networks = said.refresh.as_ref().and_then(|refresh| refresh.allowed_networks.said());
     let updates = PriceUpdates {
         sources,
         left_out,
-        file: kept,
+        kept,
         refresh,
         max_jump: said
             .refresh
@@ -226,15 +226,15 @@ fn overrides(
     }
 }
 
-fn refresh(said: &said::PriceRefresh, kept: Option<&Path>, problems: &mut Problems) -> Option<PriceRefresh> {
+fn refresh(said: &said::PriceRefresh, kept: &KeptIn, problems: &mut Problems) -> Option<PriceRefresh> {
     if said.url.is_absent() {
         problems
             .at(said.span.clone(), "`prices.refresh` needs `url`")
             .hint(r#"write it like this: url = "https://example.com/prices.json""#);
     }
-    if kept.is_none() {
+    if *kept == KeptIn::Nowhere {
         problems
-            .at(said.span.clone(), "prices that are fetched need a file to be kept in")
+            .at(said.span.clone(), "prices that are fetched need a place to be kept in")
             .hint("set prices.updates, such as updates = \"weighbridge.prices.toml\"");
     }
     let every = said.every.said().map_or(REFRESH_EVERY, |said| said.value);

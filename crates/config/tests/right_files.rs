@@ -10,7 +10,9 @@ use std::time::Duration;
 use fixed::{Fixed, NOTHING, read};
 use secrecy::ExposeSecret;
 use weighbridge_access::{Budget, Limits, LossPolicy, MasterKey};
-use weighbridge_config::{Config, Durability, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load};
+use weighbridge_config::{
+    Config, Durability, KeptIn, LogFormat, LogLevel, ResponsesConfig, StorageConfig, load,
+};
 use weighbridge_pipeline::settings::{
     AffinityBy, AnswerKeeping, CountAlarm, CredentialProof, DrainLimits, FailoverSettings, HedgeAfter,
     HedgeSettings, IdempotencySettings, LatencyOf, Markup, OnDisconnect, ProbeSettings, ProviderCredential,
@@ -227,7 +229,7 @@ fn every_key_has_its_effect() {
     ];
     assert_eq!(told(&config.settings.surcharges), owned(expected));
     let updates = &config.price_updates;
-    assert_eq!(updates.file.as_deref(), Some(Path::new("/etc/wb/updates.prices.toml")));
+    assert_eq!(updates.kept, KeptIn::File("/etc/wb/updates.prices.toml".into()));
     let refresh = updates.refresh.as_ref().unwrap();
     assert_eq!(refresh.url, "https://prices.example/map.json");
     assert_eq!(refresh.every, Duration::from_secs(6 * 3_600));
@@ -378,7 +380,7 @@ fn prices_can_be_ones_own() {
     assert_eq!((input(ServiceTier::Standard), input(ServiceTier::Batch)), ("0.12".into(), "0.075".into()));
     assert_eq!(&*provider(&config, "vertex").price_as, "vertex@regional");
     assert_eq!(&*provider(&config, "worldwide").price_as, "vertex");
-    assert_eq!(config.price_updates.file.as_deref(), Some(Path::new("/etc/wb/data/wb.prices.toml")));
+    assert_eq!(config.price_updates.kept, KeptIn::File("/etc/wb/data/wb.prices.toml".into()));
     assert_eq!(config.price_updates.refresh, None);
     // Every reading gives the same version, whichever day it is.
     let listed = config.price_updates.sources.listed_book().unwrap();
@@ -525,6 +527,13 @@ fn postgres_is_a_store_and_its_password_is_nowhere_to_be_seen() {
         shown.contains("storage    postgres://db.example:5433/books") && !shown.contains("geheim"),
         "{shown}"
     );
+    // All instances share the updates of prices, unless a file of this one is named.
+    assert_eq!(config.price_updates.kept, KeptIn::Database);
+    assert!(shown.contains("kept in the database"), "{shown}");
+    let fetched = "[storage]\nurl = \"${URL}\"\n[prices.refresh]\nurl = \"https://prices.example/map.json\"";
+    assert!(right(fetched, &surroundings).price_updates.refresh.is_some());
+    let named = right("[storage]\nurl = \"${URL}\"\n[prices]\nupdates = \"p.toml\"", &surroundings);
+    assert_eq!(named.price_updates.kept, KeptIn::File("/etc/wb/p.toml".into()));
 }
 
 #[test]

@@ -109,5 +109,5 @@ pub use jobs::Jobs;
 pub use keeping::Keeping;
 pub use own_keys::{KeyVault, LoadKeysError};
 pub use pipeline::{Parts, Pipeline, PipelineError, check};
-pub use price_refresh::{Fetched, PriceKeeper, PriceRefresh, fetch_prices};
+pub use price_refresh::{Fetched, NextPrices, PriceKeeper, PriceRefresh, fetch_prices};
 pub use retiring::{Retiring, WARNED_BEFORE, retiring};

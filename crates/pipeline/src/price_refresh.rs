@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use weighbridge_pricing::{Approval, Factor, PriceSources, PriceText};
-use weighbridge_transport::{Accept, Fetch, FetchBounds};
+use weighbridge_transport::{Accept, BoxFuture, Fetch, FetchBounds};
 
 use crate::jobs::{report, ticks};
 use crate::metering::Prices;
@@ -20,20 +20,24 @@ const BYTES_MAX: usize = 64 << 20;
 /// Most time for fetching it.
 const FETCH_TIME: Duration = Duration::from_secs(60);
 
+/// What makes the next text of the one that is kept, if it makes one.
+pub type NextPrices<'a> = dyn FnMut(Option<&str>) -> Option<String> + Send + 'a;
+
 /// Where the updates of prices are kept. Several processes may share one.
 pub trait PriceKeeper: Send + Sync {
     /// What is kept; `None` where nothing is.
     ///
     /// # Errors
     /// What keeps it from being read.
-    fn kept(&self) -> io::Result<Option<String>>;
+    fn kept(&self) -> BoxFuture<'_, io::Result<Option<String>>>;
 
     /// Puts another text in the place of the kept one, at once and whole, if `next` makes one of it. Nobody else
-    /// changes it meanwhile, and what was kept before can be brought back.
+    /// changes it meanwhile, or `next` is asked again with what they kept; and what was kept before can be brought
+    /// back.
     ///
     /// # Errors
     /// What keeps it from being written; the former text is then still kept.
-    fn replace(&self, next: &mut dyn FnMut(Option<&str>) -> Option<String>) -> io::Result<()>;
+    fn replace<'a>(&'a self, next: &'a mut NextPrices<'a>) -> BoxFuture<'a, io::Result<()>>;
 }
 
 /// How a pipeline's prices are kept up to date.
@@ -76,22 +80,25 @@ pub(crate) async fn run(core: Arc<Core>, mut refresh: PriceRefresh) {
     let mut due = Instant::now();
     loop {
         ticks.tick().await;
-        report("prices", look(&core, &mut refresh));
+        report("prices", look(&core, &mut refresh).await);
         if let Some(fetched) = &refresh.fetched
             && Instant::now() >= due
         {
             due = Instant::now() + fetched.every;
             let text = fetch_prices(&*fetched.by, &fetched.url).await;
-            let taken = text.and_then(|text| take_over(&core, &refresh, &text));
+            let taken = match text {
+                Ok(text) => take_over(&core, &refresh, &text).await,
+                Err(why) => Err(why),
+            };
             report("prices", taken);
-            report("prices", look(&core, &mut refresh));
+            report("prices", look(&core, &mut refresh).await);
         }
     }
 }
 
 /// Swaps in the book of what is kept, where that has changed. A book that cannot be made changes nothing.
-fn look(core: &Core, refresh: &mut PriceRefresh) -> Result<(), String> {
-    let kept = refresh.keeper.kept().map_err(|error| error.to_string())?;
+async fn look(core: &Core, refresh: &mut PriceRefresh) -> Result<(), String> {
+    let kept = refresh.keeper.kept().await.map_err(|error| error.to_string())?;
     let known = refresh.sources.updates.as_ref().map(|updates| &*updates.text);
     if kept.as_deref() == known {
         return Ok(());
@@ -105,11 +112,11 @@ fn look(core: &Core, refresh: &mut PriceRefresh) -> Result<(), String> {
 }
 
 /// Keeps whatever of a text may be taken over without a person, and tells what waits for one.
-fn take_over(core: &Core, refresh: &PriceRefresh, text: &str) -> Result<(), String> {
+async fn take_over(core: &Core, refresh: &PriceRefresh, text: &str) -> Result<(), String> {
     let at = core.env.now();
     let name = refresh.fetched.as_ref().map_or("prices", |fetched| &*fetched.url);
     let mut outcome = Ok(());
-    let written = refresh.keeper.replace(&mut |kept| {
+    let mut next = |kept: Option<&str>| {
         let sources = refresh.sources.with_updates(kept.map(|text| PriceText::new("updates", text)));
         match sources.revise((name, text), at, refresh.max_jump, &Approval::Nothing) {
             Ok(revision) => {
@@ -124,7 +131,7 @@ fn take_over(core: &Core, refresh: &PriceRefresh, text: &str) -> Result<(), Stri
                 None
             }
         }
-    });
-    written.map_err(|error| error.to_string())?;
+    };
+    refresh.keeper.replace(&mut next).await.map_err(|error| error.to_string())?;
     outcome
 }

@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use weighbridge_access::{KeyStore, MemoryKeyStore};
 use weighbridge_pipeline::settings::UnknownModel;
-use weighbridge_pipeline::{Fetched, Jobs, PriceKeeper, PriceRefresh};
+use weighbridge_pipeline::{Fetched, Jobs, NextPrices, PriceKeeper, PriceRefresh};
 use weighbridge_pricing::{
     BUILTIN_FILES, DEFAULT_ENTRY, Entry, EntryRow, Factor, PastAttempt, PriceBook, PriceSources, PriceText,
     PricedBy, Rerated, Rerating, ServiceTier,
@@ -172,16 +172,18 @@ impl Fetch for Texts {
 struct Kept(Mutex<Option<String>>);
 
 impl PriceKeeper for Kept {
-    fn kept(&self) -> io::Result<Option<String>> {
-        Ok(self.0.lock().unwrap().clone())
+    fn kept(&self) -> BoxFuture<'_, io::Result<Option<String>>> {
+        Box::pin(async move { Ok(self.0.lock().unwrap().clone()) })
     }
 
-    fn replace(&self, next: &mut dyn FnMut(Option<&str>) -> Option<String>) -> io::Result<()> {
-        let mut kept = self.0.lock().unwrap();
-        if let Some(next) = next(kept.as_deref()) {
-            *kept = Some(next);
-        }
-        Ok(())
+    fn replace<'a>(&'a self, next: &'a mut NextPrices<'a>) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move {
+            let mut kept = self.0.lock().unwrap();
+            if let Some(next) = next(kept.as_deref()) {
+                *kept = Some(next);
+            }
+            Ok(())
+        })
     }
 }
 
@@ -229,14 +231,14 @@ async fn p2_a_failed_or_partial_fetch_keeps_the_last_good_book() {
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     assert_eq!(input(), "0.2");
     let good = world.pipeline.prices();
-    let kept = keeper.kept().unwrap().unwrap();
+    let kept = keeper.kept().await.unwrap().unwrap();
     for what in ["cut", "a page", "negative", "a jump", "a jump again"] {
         tokio::time::sleep(Duration::from_secs(3_600)).await;
         assert_eq!(world.pipeline.prices().version(), good.version(), "{what}");
-        assert_eq!(keeper.kept().unwrap().as_ref(), Some(&kept), "{what}");
+        assert_eq!(keeper.kept().await.unwrap().as_ref(), Some(&kept), "{what}");
     }
     // What another process keeps, an approval or a revert, is in force within seconds.
-    keeper.replace(&mut |_| Some(String::new())).unwrap();
+    keeper.replace(&mut |_| Some(String::new())).await.unwrap();
     *keeper.0.lock().unwrap() = None;
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(world.pipeline.prices().version(), first.version());

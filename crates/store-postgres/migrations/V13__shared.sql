@@ -18,3 +18,13 @@ CREATE TABLE alert_waiting (
     PRIMARY KEY (webhook, alert)
 );
 CREATE INDEX alert_waiting_by_alert ON alert_waiting (alert);
+
+-- The updates of prices (src/price_updates.rs), as one text, and the one before it. `version` grows with each change.
+-- Empty: there are none; NULL: there was never another.
+CREATE TABLE price_updates (
+    single   boolean PRIMARY KEY DEFAULT true CHECK (single),
+    version  bigint NOT NULL,
+    present  text NOT NULL,
+    previous text
+);
+INSERT INTO price_updates (version, present) VALUES (0, '');

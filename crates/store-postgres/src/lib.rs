@@ -1,4 +1,4 @@
-//! Ledger, keys, audit log, alerts, request log and kept answers on PostgreSQL, for any number of instances.
+//! Ledger, keys, audit log, alerts, updates of prices, request log and kept answers on PostgreSQL, for any number of instances.
 //!
 //! A [`Database`] is one database that holds everything. It runs a thread with a runtime of its own, so that its
 //! users need none: the futures wake by themselves, on whatever executor.
@@ -30,6 +30,7 @@ mod error;
 mod kept;
 mod keys;
 mod ledger;
+mod price_updates;
 mod provider_keys;
 mod request_log;
 mod session;
@@ -41,6 +42,7 @@ pub use database::{Database, OpenError};
 pub use kept::PostgresCacheStore;
 pub use keys::PostgresKeyStore;
 pub use ledger::{PostgresLedger, PostgresLedgerOptions};
+pub use price_updates::PostgresPriceUpdates;
 pub use request_log::{PostgresRequestLog, Retention};
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-use crate::{Database, alerts, audit_log, kept, keys, ledger, provider_keys, request_log, server, tenants};
+use crate::{
+    Database, alerts, audit_log, kept, keys, ledger, price_updates, provider_keys, request_log, server,
+    tenants,
+};
 
 #[test]
 fn every_statement_can_be_prepared() {
@@ -13,6 +16,7 @@ fn every_statement_can_be_prepared() {
             &provider_keys::STATEMENTS,
             &audit_log::STATEMENTS,
             &alerts::STATEMENTS,
+            &price_updates::STATEMENTS,
             &request_log::STATEMENTS,
             &kept::STATEMENTS,
         ];

@@ -24,7 +24,7 @@ use weighbridge_records::{
 };
 use weighbridge_store_postgres::{
     Database, OpenError, PostgresAlertStore, PostgresAuditLog, PostgresCacheStore, PostgresKeyStore,
-    PostgresRequestLog, Retention,
+    PostgresPriceUpdates, PostgresRequestLog, Retention,
 };
 use weighbridge_units::{KeyId, Protocol, RequestId, Timestamp};
 
@@ -125,6 +125,61 @@ fn of_instances_that_raise_an_alert_at_once_one_is_first() {
     }
     let waiting = block_on(stores[0].waiting(webhook, Timestamp::from_secs(1_000), 100)).unwrap();
     assert_eq!(waiting.len(), 20);
+}
+
+#[test]
+fn p2_updates_of_prices_are_replaced_whole_for_all_instances_and_can_be_brought_back() {
+    let Some(server) = server::shared() else { return };
+    let url = server.url(&server.database());
+    let [here, there] = [(); 2].map(|()| PostgresPriceUpdates::open(&Database::open(&url).unwrap()));
+    let kept = |updates: &PostgresPriceUpdates| block_on(updates.kept()).unwrap();
+    assert_eq!((kept(&here), kept(&there)), (None, None));
+    assert!(!block_on(here.revert()).unwrap(), "there is nothing to go back to");
+    for text in ["one", "two"] {
+        block_on(here.replace(&mut |_| Some(text.to_owned()))).unwrap();
+        assert_eq!((kept(&here).as_deref(), kept(&there).as_deref()), (Some(text), Some(text)));
+    }
+    let mut seen = Vec::new();
+    block_on(there.replace(&mut |present| {
+        seen.push(present.map(str::to_owned));
+        None
+    }))
+    .unwrap();
+    assert_eq!(seen, [Some("two".to_owned())]);
+    for (reverted, text) in [(true, "one"), (true, "two")] {
+        assert_eq!(block_on(there.revert()).unwrap(), reverted, "a revert can be reverted");
+        assert_eq!((kept(&here).as_deref(), kept(&there).as_deref()), (Some(text), Some(text)));
+    }
+    // What the database cannot hold changes nothing.
+    assert!(block_on(here.replace(&mut |_| Some("a\0b".to_owned()))).is_err());
+    assert_eq!(kept(&here).as_deref(), Some("two"));
+
+    // The first update can be taken back, too.
+    let fresh = PostgresPriceUpdates::open(&open(&server));
+    block_on(fresh.replace(&mut |_| Some("one".to_owned()))).unwrap();
+    assert!(block_on(fresh.revert()).unwrap());
+    assert_eq!(kept(&fresh), None);
+}
+
+#[test]
+fn p2_updates_of_prices_that_are_made_at_once_lose_none() {
+    let Some(server) = server::shared() else { return };
+    let url = server.url(&server.database());
+    let url = &url;
+    std::thread::scope(|scope| {
+        for letter in ["a", "b", "c"] {
+            scope.spawn(move || {
+                let updates = PostgresPriceUpdates::open(&Database::open(url).unwrap());
+                for _ in 0..5 {
+                    let mut next = |kept: Option<&str>| Some(format!("{}{letter}", kept.unwrap_or_default()));
+                    block_on(updates.replace(&mut next)).unwrap();
+                }
+            });
+        }
+    });
+    let kept = block_on(PostgresPriceUpdates::open(&Database::open(url).unwrap()).kept()).unwrap().unwrap();
+    let count = |letter: char| kept.chars().filter(|c| *c == letter).count();
+    assert_eq!([count('a'), count('b'), count('c')], [5, 5, 5], "{kept}");
 }
 
 #[test]
