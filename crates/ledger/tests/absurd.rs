@@ -2,11 +2,13 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
 
+use std::collections::{BTreeMap, HashMap};
+
 use proptest::prelude::*;
 use weighbridge_ledger::{
     AccountId, Adjust, Billing, Book, BudgetScope, BudgetWindow, Claim, ClaimId, Command, Decision, End,
-    EndFacts, Epoch, Fund, Funding, Hold, Measure, Name, PayloadHash, Quantity, Reserve, State, View, apply,
-    budget_account, decide, decide_end, decode, encode,
+    EndFacts, Epoch, Fund, Funding, Hold, Measure, Name, PayloadHash, Quantity, Refusal, Reserve, State,
+    View, apply, budget_account, decide, decide_end, decode, encode,
 };
 use weighbridge_units::{
     AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
@@ -128,10 +130,141 @@ fn sums(state: &State) -> Vec<(i128, i128)> {
     groups.map(sum).collect()
 }
 
+/// What a command is known by, if it may take effect once under that.
+fn once(command: &Command) -> Option<(u8, u128)> {
+    match command {
+        Command::Reserve(reserve) => Some((0, reserve.attempt.get())),
+        Command::Adjust(adjust) => Some((1, adjust.id)),
+        Command::Fund(fund) => Some((2, fund.id)),
+        // The truth about an attempt that was entered as crashed comes after its end.
+        _ => None,
+    }
+}
+
+/// The same command by a clock that runs backwards, from what it was to what it will be.
+fn at_another_time(mut command: Command) -> Command {
+    let other = |at: Timestamp| Timestamp::from_micros(!at.as_micros());
+    match &mut command {
+        Command::Reserve(reserve) => {
+            (reserve.at, reserve.expires) = (other(reserve.at), other(reserve.expires));
+            // How long a claim holds is a matter of time.
+            reserve.claim = None;
+        }
+        Command::End(end) => end.facts.at = other(end.facts.at),
+        Command::Adjust(adjust) => adjust.at = other(adjust.at),
+        Command::Fund(fund) => fund.at = other(fund.at),
+        Command::Seal(_) => {}
+    }
+    command
+}
+
+fn without_claims(mut command: Command) -> Command {
+    if let Command::Reserve(reserve) = &mut command {
+        reserve.claim = None;
+    }
+    command
+}
+
+/// Carries commands out, and says how many rows each wrote, or why not.
+fn carried_out(commands: impl IntoIterator<Item = Command>) -> (Vec<Result<usize, Refusal>>, State) {
+    let writer = Epoch::new(1);
+    let mut state = State::new();
+    let carry_out = |command: Command| {
+        let decision = match &command {
+            Command::End(end) => decide_end(&state, writer, end),
+            command => decide(&state, writer, command),
+        };
+        Ok(match decision? {
+            Decision::Commit(entries) => {
+                entries.iter().for_each(|entry| apply(&mut state, entry));
+                entries.len()
+            }
+            Decision::Repeated => 0,
+        })
+    };
+    let done = commands.into_iter().map(carry_out).collect();
+    (done, state)
+}
+
+fn commands() -> impl Strategy<Value = Vec<Command>> {
+    prop::collection::vec(prop_oneof![3 => reserve(), 3 => end(), 1 => adjust(), 2 => fund()], 1..40)
+}
+
 proptest! {
+    /// The ids are few, so that most commands come under one that was used, with the same or another content.
+    #[test]
+    fn l4_no_id_takes_effect_twice_whatever_comes_under_it(commands in commands()) {
+        let (done, _) = carried_out(commands.iter().cloned());
+        let mut taken: HashMap<(u8, u128), &Command> = HashMap::new();
+        for (command, done) in commands.iter().zip(&done) {
+            let Some(id) = once(command) else { continue };
+            match (taken.get(&id), done) {
+                (None, Ok(rows)) => {
+                    prop_assert!(*rows > 0, "what is new takes effect: {:?}", command);
+                    taken.insert(id, command);
+                }
+                (Some(_), Ok(rows)) => prop_assert_eq!(*rows, 0, "it took effect again: {:?}", command),
+                (_, Err(_)) => {}
+            }
+        }
+        // And word for word the same is never an effect, nor a conflict.
+        for (id, command) in taken {
+            let again = [commands.clone(), vec![command.clone()]].concat();
+            let (done, _) = carried_out(again);
+            let last = done.last().cloned().unwrap();
+            let is_over = id.0 == 0 && last == Err(Refusal::AlreadyEnded);
+            prop_assert!(last == Ok(0) || is_over, "{:?}: {:?}", last, command);
+        }
+    }
+
+    /// Rows follow each other by their numbers. A clock that stands still, jumps, or runs backwards before the last
+    /// row changes no decision and no balance.
+    #[test]
+    fn c7_l3_what_clocks_say_decides_nothing(commands in commands()) {
+        let (done, state) = carried_out(commands.iter().cloned().map(without_claims));
+        let (other, backwards) = carried_out(commands.iter().cloned().map(at_another_time));
+        prop_assert_eq!(done, other);
+        let balances = |state: &State| state.balances().collect::<BTreeMap<_, _>>();
+        prop_assert_eq!(balances(&state), balances(&backwards));
+    }
+
+    /// A budget of nothing admits nothing, in whatever it counts and however little is asked for; no limit is spelled
+    /// otherwise, and refuses nothing.
+    #[test]
+    fn m7_a_budget_of_zero_blocks_in_every_measure(
+        amount in 0..=i64::MAX, tokens in any::<u64>(), measure in 0..3_usize, is_limited: bool,
+    ) {
+        let total = budget_account(Book::Platform, BudgetScope::Installation, BudgetWindow::Total);
+        let hold = Hold {
+            account: total.counting(Measure::ALL[measure]),
+            limit: is_limited.then_some(Quantity::ZERO),
+        };
+        let reserve = Reserve {
+            attempt: AttemptId::from_u128(1),
+            at: Timestamp::default(),
+            expires: Timestamp::default(),
+            key: KeyId::from_bits(7),
+            tenant: "acme".into(),
+            provider: "openai".into(),
+            model: "gpt-4o-mini".into(),
+            price_version: "v1".into(),
+            billing: Billing::Platform,
+            amount: NanoUsd::new(amount),
+            tokens,
+            credit_limit: None,
+            claim: None,
+            holds: vec![hold],
+            estimate: NanoUsd::ZERO,
+        };
+        let (done, state) = carried_out([Command::Reserve(reserve)]);
+        let is_refused = matches!(done[..], [Err(Refusal::Budget { .. })]);
+        prop_assert_eq!(is_refused, is_limited, "{:?}", done);
+        prop_assert_eq!(state.balances().next().is_none(), is_limited);
+    }
+
     #[test]
     fn l1_m4_no_command_however_absurd_breaks_a_balance(
-        commands in prop::collection::vec(prop_oneof![3 => reserve(), 3 => end(), 1 => adjust(), 2 => fund()], 1..40),
+        commands in commands(),
     ) {
         let writer = Epoch::new(1);
         let mut state = State::new();
