@@ -33,8 +33,8 @@ use weighbridge_store_postgres::{
 };
 use weighbridge_store_redis::{RedisLimits, RedisLimitsOptions};
 use weighbridge_store_sqlite::{
-    Durability as SqliteDurability, Retention, SqliteAlertStore, SqliteCacheStore,
-    SqliteKeyStore, SqliteLedger, SqliteLedgerOptions, SqliteRequestLog,
+    Durability as SqliteDurability, Retention, SqliteCacheStore, SqliteKeyStore, SqliteLedger,
+    SqliteLedgerOptions, SqliteRequestLog,
 };
 use weighbridge_telemetry::{AccessLog, Metrics};
 use weighbridge_transport::Fetch;
@@ -81,12 +81,12 @@ impl Stores {
                     ledger,
                     provider_keys: Arc::clone(&keys) as Arc<dyn ProviderKeyStore>,
                     audit: Arc::new(keys.audit_log()),
+                    alerts: Arc::new(keys.alert_store()),
                     keys,
                     log: Arc::new(SqliteRequestLog::open(
                         &sources::beside(path, "log.db"),
                         Retention::default(),
                     )?),
-                    alerts: Arc::new(SqliteAlertStore::open(path)?),
                     database: None,
                 })
             }

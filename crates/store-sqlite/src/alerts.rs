@@ -1,6 +1,7 @@
 //! Alerts of budgets, in the same file as keys and ledger.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, TransactionBehavior, named_params, params};
@@ -24,7 +25,7 @@ const SWEEP: &str = "DELETE FROM alert WHERE until < ?1";
 /// An [`AlertStore`] in an SQLite file.
 #[derive(Debug)]
 pub struct SqliteAlertStore {
-    worker: Worker,
+    worker: Arc<Worker>,
 }
 
 impl SqliteAlertStore {
@@ -34,7 +35,11 @@ impl SqliteAlertStore {
     /// [`OpenError`] where the file cannot be opened or migrated.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let connection = open_migrated(path, Durability::Process)?;
-        Ok(Self { worker: Worker::start("weighbridge-alerts", connection)? })
+        Ok(Self::on(Arc::new(Worker::start("weighbridge-alerts", connection)?)))
+    }
+
+    pub(crate) const fn on(worker: Arc<Worker>) -> Self {
+        Self { worker }
     }
 
     async fn ask<T: Send + 'static>(

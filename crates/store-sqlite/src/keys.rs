@@ -17,7 +17,7 @@ use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 use crate::connection::{open_migrated, write};
 use crate::worker::Worker;
-use crate::{Durability, OpenError, SqliteAuditLog, tenants};
+use crate::{Durability, OpenError, SqliteAlertStore, SqliteAuditLog, tenants};
 
 /// The columns that [`read_key`] reads.
 const COLUMNS: &str = "id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, usd_per_minute, \
@@ -57,10 +57,15 @@ impl SqliteKeyStore {
         Ok(Self { worker: Arc::new(Worker::start("weighbridge-keys", connection)?) })
     }
 
-    /// The audit log of the same file, on the same connection and thread: both have work at the same moments, and each
-    /// connection more costs memory.
+    /// The audit log of the same file, on the same connection and thread: each one more costs memory, and neither has
+    /// much to do.
     pub fn audit_log(&self) -> SqliteAuditLog {
         SqliteAuditLog::on(Arc::clone(&self.worker))
+    }
+
+    /// The alerts of the same file, likewise.
+    pub fn alert_store(&self) -> SqliteAlertStore {
+        SqliteAlertStore::on(Arc::clone(&self.worker))
     }
 
     /// Runs a piece of work on the store's thread: callers may be on a runtime that must not block.
