@@ -117,11 +117,11 @@ where
     let mut claim = claimed.map_err(Refusal::Limit)?;
     admission.adopt(&mut claim);
     let attempt = AttemptId::new(core.env.now(), core.env.random_wide());
+    // What weighs the call may not be looked at by several threads, as a future that waits may be.
+    let priced = (worst, weighed.as_ref().map(Weighed::price_version));
     let reservation = match is_free {
         true => None,
-        false => Some(
-            reserve(&core, &caller, deployment, used.billing(), weighed.as_ref(), attempt, &counting).await?,
-        ),
+        false => Some(reserve(&core, &caller, deployment, used.billing(), priced, attempt, &counting).await?),
     };
     drop(counting);
 
@@ -242,14 +242,12 @@ async fn reserve(
     caller: &Authenticated,
     deployment: &Deployment,
     billing: Billing,
-    weighed: Option<&Weighed>,
+    (worst, version): (Worst, Option<Name>),
     attempt: AttemptId,
     counting: &[Counting<'_>],
 ) -> Result<Reservation, Refusal> {
     let at = core.env.now();
     let (payer, credit_limit) = caller.principal.payer();
-    let worst = weighed.and_then(|weighed| weighed.worst).unwrap_or(Worst::NOTHING);
-    let version = weighed.map(Weighed::price_version);
     let command = Reserve {
         attempt,
         at,
