@@ -335,6 +335,11 @@ fn count_pipeline(metrics: &Metrics, pipeline: &Arc<Pipeline>) {
         count(Pipeline::count_alarms),
     );
     metrics.add_counter(
+        "weighbridge_shadow_copies_without_room",
+        "Copies of requests that a budget or a limit had no room for",
+        count(Pipeline::copies_without_room),
+    );
+    metrics.add_counter(
         "weighbridge_alert_deliveries",
         "Alerts that a webhook has taken",
         count(|pipeline| pipeline.alert_deliveries().0),

@@ -18,12 +18,14 @@ use crate::{
 /// | crashed | nothing | `absorbed:crash` |
 ///
 /// With [`Billing::OwnKey`] the price is the surcharge, and the provider's cost goes nowhere: the
-/// tenant settles it with the provider. The usage book records it in every case.
-pub fn charge(facts: &EndFacts) -> Settlement {
+/// tenant settles it with the provider. With [`Billing::House`] no tenant pays, however it ended. The usage book records
+/// the cost in every case.
+pub fn charge(billing: Billing, facts: &EndFacts) -> Settlement {
+    let pays = facts.outcome.tenant_pays() && billing != Billing::House;
     Settlement {
         outcome: facts.outcome,
         reason: facts.reason.id(),
-        charged: if facts.outcome.tenant_pays() { facts.price } else { NanoUsd::ZERO },
+        charged: if pays { facts.price } else { NanoUsd::ZERO },
         cost: facts.cost,
     }
 }
@@ -33,14 +35,14 @@ pub fn cost_account(billing: Billing, settlement: &Settlement) -> Option<Account
     let absorbed = |reason| AccountId::new(Book::Platform, AccountKind::Absorbed, reason);
     match (billing, settlement.outcome) {
         (Billing::OwnKey, _) => None,
-        (Billing::Platform, AttemptOutcome::Success | AttemptOutcome::ClientLeft) => {
+        (_, AttemptOutcome::Success | AttemptOutcome::ClientLeft) => {
             Some(AccountId::new(Book::Platform, AccountKind::CostOfSales, EntityId::NONE))
         }
-        (Billing::Platform, AttemptOutcome::TimedOut) => Some(absorbed(EntityId::of("timeout"))),
-        (Billing::Platform, AttemptOutcome::LostHedge) => Some(absorbed(EntityId::of("hedge"))),
-        (Billing::Platform, AttemptOutcome::Shadow) => Some(absorbed(EntityId::of("shadow"))),
-        (Billing::Platform, AttemptOutcome::Crashed) => Some(absorbed(EntityId::of("crash"))),
-        (Billing::Platform, _) => Some(absorbed(settlement.reason)),
+        (_, AttemptOutcome::TimedOut) => Some(absorbed(EntityId::of("timeout"))),
+        (_, AttemptOutcome::LostHedge) => Some(absorbed(EntityId::of("hedge"))),
+        (_, AttemptOutcome::Shadow) => Some(absorbed(EntityId::of("shadow"))),
+        (_, AttemptOutcome::Crashed) => Some(absorbed(EntityId::of("crash"))),
+        (_, _) => Some(absorbed(settlement.reason)),
     }
 }
 
@@ -63,10 +65,15 @@ impl Counted {
         Self { usd: intent.amount, tokens: intent.tokens, requests: 1 }
     }
 
-    /// What an attempt counts for once it has ended: nothing, unless the tenant pays for it.
-    pub(crate) fn charged(settlement: &Settlement, usage: &Usage) -> Self {
-        match settlement.outcome.tenant_pays() {
-            true => Self { usd: settlement.charged, tokens: usage.total(), requests: 1 },
+    /// What an attempt counts for once it has ended: nothing, unless the tenant pays for it. What the installation
+    /// has done for itself counts for what it cost, but for what is lost in a crash.
+    pub(crate) fn charged(billing: Billing, settlement: &Settlement, usage: &Usage) -> Self {
+        let (counts, usd) = match billing {
+            Billing::House => (settlement.outcome != AttemptOutcome::Crashed, settlement.cost),
+            Billing::Platform | Billing::OwnKey => (settlement.outcome.tenant_pays(), settlement.charged),
+        };
+        match counts {
+            true => Self { usd, tokens: usage.total(), requests: 1 },
             false => Self::money(NanoUsd::ZERO),
         }
     }
@@ -97,7 +104,8 @@ impl Counted {
     }
 }
 
-/// The two accounts between which a tenant's charge moves: what it owes, and what was sold.
+/// The two accounts between which a tenant's charge moves: what it owes, and what was sold. Nothing moves there with
+/// [`Billing::House`].
 pub(crate) fn charge_accounts(intent: &Intent) -> (AccountId, AccountId) {
     let book = intent.billing.book();
     (
@@ -119,7 +127,10 @@ mod tests {
             let mut facts = EndFacts::not_dispatched(Timestamp::default());
             (facts.outcome, facts.price, facts.cost) = (outcome, NanoUsd::new(130), NanoUsd::new(100));
             facts.reason = Name::new("cut");
-            let settlement = charge(&facts);
+            let settlement = charge(Billing::Platform, &facts);
+            let house = charge(Billing::House, &facts);
+            assert_eq!(house, Settlement { charged: NanoUsd::ZERO, ..settlement });
+            assert_eq!(cost_account(Billing::House, &house), cost_account(Billing::Platform, &house));
             let named = ["cut", "timeout", "hedge", "shadow", "crash"];
             let bearer = cost_account(Billing::Platform, &settlement).unwrap();
             let bearer = match bearer.kind() {

@@ -23,9 +23,11 @@ use writer::Writer;
 /// The newest version that [`encode`] writes. [`decode`] reads this one and all earlier ones.
 ///
 /// 2: holds say what they count, intents have tokens and a credit limit, overages have tokens; wallets.
-/// 3: attempts have a claim. Rows without one are written as 2, so that earlier releases go on reading them.
-const VERSION: u8 = 3;
-const WITHOUT_CLAIM: u8 = 2;
+/// 3: attempts have a claim. 4: attempts of the installation's own, which have none. All other rows are written as 2,
+/// so that earlier releases go on reading them.
+const VERSION: u8 = 4;
+const WITH_CLAIM: u8 = 3;
+const ORDINARY: u8 = 2;
 
 /// Why bytes are not an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -56,7 +58,7 @@ pub enum DecodeError {
 /// Appends the body of an entry's row.
 pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
     let mut w = Writer(out);
-    w.u8(if has_claim(&entry.fact) { VERSION } else { WITHOUT_CLAIM });
+    w.u8(version_of(&entry.fact));
     w.u8(fact_code(&entry.fact));
     w.varint(u64::from(entry.writer.get()));
     w.i64(entry.at.as_micros());
@@ -155,12 +157,13 @@ pub fn decode(book: Book, body: &[u8]) -> Result<Entry, DecodeError> {
     }
 }
 
-/// Whether it is about an attempt that was reserved with a claim.
-const fn has_claim(fact: &Fact) -> bool {
+/// The first version that has everything which a fact says.
+const fn version_of(fact: &Fact) -> u8 {
     match fact {
-        Fact::Reserved { intent, .. } => intent.claim.is_some(),
-        Fact::Ended { claim, .. } | Fact::Late { claim, .. } => claim.is_some(),
-        _ => false,
+        Fact::Reserved { intent, .. } if matches!(intent.billing, Billing::House) => VERSION,
+        Fact::Reserved { intent, .. } if intent.claim.is_some() => WITH_CLAIM,
+        Fact::Ended { claim: Some(_), .. } | Fact::Late { claim: Some(_), .. } => WITH_CLAIM,
+        _ => ORDINARY,
     }
 }
 
@@ -254,6 +257,7 @@ fn write_intent(w: &mut Writer<'_>, intent: &Intent) {
     w.u8(match intent.billing {
         Billing::Platform => 0,
         Billing::OwnKey => 1,
+        Billing::House => 2,
     });
     w.nanos(intent.amount);
     w.nanos(intent.estimate);
@@ -271,16 +275,17 @@ fn write_intent(w: &mut Writer<'_>, intent: &Intent) {
             w.signed(limit.get());
         }
     }
-    if let Some(claim) = &intent.claim {
+    // Nobody has asked for what the installation does for itself.
+    if let Some(claim) = intent.claim.as_ref().filter(|_| intent.billing != Billing::House) {
         w.u128(claim.id.get());
         w.bytes(&claim.payload.0);
         w.i64(claim.until.as_micros());
     }
 }
 
-/// Versions before 3 have none, and 3 always has one.
+/// Version 3 always has one, and no other has.
 fn read_claim_id(r: &mut Reader<'_>) -> Result<Option<ClaimId>, DecodeError> {
-    if r.version < 3 { Ok(None) } else { Ok(Some(ClaimId::from_u128(r.u128()?))) }
+    if r.version != WITH_CLAIM { Ok(None) } else { Ok(Some(ClaimId::from_u128(r.u128()?))) }
 }
 
 /// Version 1 counted no tokens.
@@ -301,6 +306,7 @@ fn read_intent(r: &mut Reader<'_>, book: Book, writer: Epoch, at: Timestamp) -> 
         billing: match r.u8()? {
             0 => Billing::Platform,
             1 => Billing::OwnKey,
+            2 if r.version >= VERSION => Billing::House,
             code => return Err(DecodeError::Unknown { what: "billing", code }),
         },
         amount: r.nanos()?,

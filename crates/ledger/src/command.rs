@@ -13,13 +13,16 @@ pub enum Billing {
     Platform,
     /// The tenant's own credential (BYOK): the tenant owes a surcharge and settles with the provider itself.
     OwnKey,
+    /// A credential of the installation, for a purpose of its own, such as a copy of a request: nobody owes
+    /// anything, and the budgets that it counts against count what the provider charges.
+    House,
 }
 
 impl Billing {
     /// The book in which the tenant's charge stands.
     pub const fn book(self) -> Book {
         match self {
-            Self::Platform => Book::Platform,
+            Self::Platform | Self::House => Book::Platform,
             Self::OwnKey => Book::Surcharge,
         }
     }
@@ -64,15 +67,18 @@ pub struct Reserve {
     pub price_version: Name,
     /// Whose credential pays the provider.
     pub billing: Billing,
-    /// What the tenant may have to pay at worst (rule R4); reserved on every hold that counts money.
+    /// What the tenant may have to pay at worst (rule R4), with [`Billing::House`] what the provider may charge;
+    /// reserved on every hold that counts money.
     pub amount: NanoUsd,
     /// How many tokens it may come to at worst, those of the prompt and of the answer; reserved on every hold
     /// that counts tokens. More than [`crate::MAX_COUNT`] is cut to it.
     pub tokens: u64,
     /// What the tenant may owe at most, in the book of the reservation's [`Billing`], what is reserved
-    /// included: zero for prepaid, more for post-paid. `None`: not bounded.
+    /// included: zero for prepaid, more for post-paid. `None`: not bounded. With [`Billing::House`] nobody owes, and
+    /// it must be `None`.
     pub credit_limit: Option<NanoUsd>,
-    /// That nothing else is carried out under the caller's idempotency key. On the heap, as hardly any has one.
+    /// That nothing else is carried out under the caller's idempotency key. On the heap, as hardly any has one. With
+    /// [`Billing::House`] nobody has asked, and it must be `None`.
     pub claim: Option<Box<Claim>>,
     /// The budgets that this attempt counts against, at most [`MAX_HOLDS`], each once.
     pub holds: Vec<Hold>,

@@ -6,9 +6,9 @@ use crate::codec::{adjust_payload, end_payload, reserve_payload};
 use crate::funding::{funded, funding_accounts};
 use crate::state::fits;
 use crate::{
-    AccountId, AccountKind, Act, Adjust, Book, Command, CommandId, End, EndFacts, Ended, EntityId, Entry,
-    Epoch, Fact, Hold, Intent, MAX_HOLDS, Measure, PayloadHash, Phase, Quantity, Refusal, Reserve, Seal,
-    Settlement, Transfer, Used, View,
+    AccountId, AccountKind, Act, Adjust, Billing, Book, Command, CommandId, End, EndFacts, Ended, EntityId,
+    Entry, Epoch, Fact, Hold, Intent, MAX_HOLDS, Measure, PayloadHash, Phase, Quantity, Refusal, Reserve,
+    Seal, Settlement, Transfer, Used, View,
 };
 
 /// What a command comes to.
@@ -40,8 +40,8 @@ pub fn touches(command: &Command, intent: Option<&Intent>) -> Vec<AccountId> {
         Command::End(End { facts, .. }) => intent.map_or_else(Vec::new, |intent| {
             let mut accounts = Vec::with_capacity(2 * intent.holds.len() + 8);
             touch_charge(intent, &mut accounts);
-            let crash = charge(&EndFacts::crashed(facts.at, intent.estimate));
-            accounts.extend(cost_account(intent.billing, &charge(facts)));
+            let crash = charge(intent.billing, &EndFacts::crashed(facts.at, intent.estimate));
+            accounts.extend(cost_account(intent.billing, &charge(intent.billing, facts)));
             accounts.extend(cost_account(intent.billing, &crash));
             accounts.push(AccountId::new(Book::Platform, AccountKind::Payable, intent.provider));
             accounts.push(AccountId::new(Book::Usage, AccountKind::Consumed, EntityId::of_key(intent.key)));
@@ -168,6 +168,9 @@ fn valid_reserve(reserve: &Reserve) -> Result<(), Refusal> {
     if reserve.holds.len() > MAX_HOLDS {
         return Err(Refusal::Invalid("more than 16 holds"));
     }
+    if reserve.billing == Billing::House && (reserve.credit_limit.is_some() || reserve.claim.is_some()) {
+        return Err(Refusal::Invalid("what the installation does for itself has a credit limit or a claim"));
+    }
     let book = reserve.billing.book();
     for (at, hold) in reserve.holds.iter().enumerate() {
         if !hold.account.kind().is_budget() || hold.account.book() != book {
@@ -219,13 +222,14 @@ fn ended(view: &impl View, writer: Epoch, end: &End) -> Result<Option<Vec<Entry>
     }
     let intent = view.intent(attempt).ok_or(Refusal::UnknownAttempt)?;
     valid_end(&end.facts)?;
-    let settlement = charge(&end.facts);
+    let settlement = charge(intent.billing, &end.facts);
     let book = intent.billing.book();
     let entry = |fact, transfers| Entry { book, writer, at: end.facts.at, fact, transfers };
 
     // R5: truth wins. What exceeds the reservation is posted in full, in a row of its own.
     let reserved = Counted::reserved(intent);
-    let (within, beyond) = Counted::charged(&settlement, &bounded(&end.facts.usage)).split(reserved);
+    let counted = Counted::charged(intent.billing, &settlement, &bounded(&end.facts.usage));
+    let (within, beyond) = counted.split(reserved);
     let transfers = charge_transfers(intent, Phase::Release, reserved)
         .chain(charge_transfers(intent, Phase::Post, within))
         .chain(cost_transfer(intent, &settlement))
@@ -235,9 +239,11 @@ fn ended(view: &impl View, writer: Epoch, end: &End) -> Result<Option<Vec<Entry>
     entries.push(entry(Fact::Ended { attempt, payload, settlement, claim }, transfers));
     let overage: Vec<_> = charge_transfers(intent, Phase::Post, beyond).collect();
     if !overage.is_empty() {
-        let counts_tokens = intent.holds.iter().any(|hold| hold.measure() == Measure::Tokens);
-        let tokens = if counts_tokens { beyond.tokens } else { 0 };
-        entries.push(entry(Fact::Overage { attempt, excess: beyond.usd, tokens }, overage));
+        let counts = |measure| intent.holds.iter().any(|hold| hold.measure() == measure);
+        let tokens = if counts(Measure::Tokens) { beyond.tokens } else { 0 };
+        let is_owed = intent.billing != Billing::House;
+        let excess = if is_owed || counts(Measure::Usd) { beyond.usd } else { NanoUsd::ZERO };
+        entries.push(entry(Fact::Overage { attempt, excess, tokens }, overage));
     }
     entries.push(used_entry(writer, intent, end, &settlement, None));
     Ok(Some(entries))
@@ -274,8 +280,8 @@ fn late(
     valid_end(&end.facts)?;
     let intent = &ended.intent;
     let claim = intent.claim.as_ref().map(|claim| claim.id);
-    let mut settlement = charge(&end.facts);
-    let mut charged = Counted::charged(&settlement, &bounded(&end.facts.usage));
+    let mut settlement = charge(intent.billing, &end.facts);
+    let mut charged = Counted::charged(intent.billing, &settlement, &bounded(&end.facts.usage));
     // L4: another attempt has carried out meanwhile what was asked for, and is what the tenant pays for.
     let holder = claim.and_then(|id| view.holder(id)).filter(|holder| end.facts.at < holder.until);
     if holder.is_some_and(|holder| holder.attempt != attempt) {
@@ -386,11 +392,12 @@ fn sealed(writer: Epoch, seal: &Seal) -> Vec<Entry> {
         .collect()
 }
 
-/// What an attempt counts for, on every account that a charge moves: what the tenant owes, and each budget.
+/// What an attempt counts for, on every account that a charge moves: what the tenant owes, if any does, and each
+/// budget.
 fn charge_transfers(intent: &Intent, phase: Phase, counted: Counted) -> impl Iterator<Item = Transfer> + '_ {
-    let (receivable, sales) = charge_accounts(intent);
+    let owed = (intent.billing != Billing::House).then(|| charge_accounts(intent));
     let budgets = intent.holds.iter().map(|hold| (hold.account, control(hold)));
-    std::iter::once((receivable, sales))
+    owed.into_iter()
         .chain(budgets)
         .filter_map(move |(debit, credit)| transfer(phase, debit, credit, counted.of(debit.measure())))
 }

@@ -45,7 +45,7 @@ fn holds(billing: Billing) -> impl Strategy<Value = Vec<Hold>> {
 }
 
 fn reserve() -> impl Strategy<Value = Command> {
-    let billing = prop_oneof![Just(Billing::Platform), Just(Billing::OwnKey)];
+    let billing = prop_oneof![Just(Billing::Platform), Just(Billing::OwnKey), Just(Billing::House)];
     let numbers = (0..4_u128, number(), nanos(), nanos(), any::<u64>(), prop::option::of(nanos()));
     let claim = (0..2_u128, any::<[u8; 16]>(), number()).prop_map(|(id, payload, until)| {
         let (id, payload) = (ClaimId::from_u128(id), PayloadHash(payload));

@@ -91,6 +91,29 @@ pub(crate) fn counting<'a>(
     found
 }
 
+/// Every budget that counts a copy of a request: those of the installation, which bears its cost, of the provider, and of
+/// the model that it is sent to, by the name of that model. A copy is no end user's, so that what is counted for each
+/// of them does not count it.
+pub(crate) fn counting_copy<'a>(
+    exchange: &'a Exchange,
+    settings: &'a Compiled,
+    route: &'a ModelRoute,
+    deployment: &'a Deployment,
+) -> Vec<Counting<'a>> {
+    let model = route.name.as_deref();
+    let asked = Asked { model: model.unwrap_or(&exchange.envelope.model), ..Asked::of(exchange) };
+    let provider = &deployment.provider;
+    let installation = (BudgetScope::Installation, &*settings.budgets);
+    let model = model.map(|name| (BudgetScope::Model(name), &*route.budgets));
+    let all =
+        [installation, (BudgetScope::Provider(&provider.name), &*provider.budgets)].into_iter().chain(model);
+    all.flat_map(|(owner, meters)| {
+        let shared = meters.iter().filter(|meter| meter.budget().counts != Counted::EachUser);
+        shared.filter_map(|meter| asked.counting(owner, meter, Book::Platform)).collect::<Vec<_>>()
+    })
+    .collect()
+}
+
 /// Every budget that counts a request whichever provider serves it, as far as it may get another model: in each of
 /// the books that the request may be billed in, since nobody knows yet whose key will serve it.
 pub(crate) fn downgrading<'a>(

@@ -145,6 +145,8 @@ pub(crate) struct Core {
     pub(crate) exhausted: Exhausted,
     /// Attempts whose provider counted tokens far from our estimates.
     pub(crate) count_alarms: AtomicU64,
+    /// Copies of requests that a budget or a limit had no room for.
+    pub(crate) copies_without_room: AtomicU64,
     /// Whether a commit of ends that were handed to the ledger is about to be made.
     pub(crate) settling: AtomicBool,
 }
@@ -190,6 +192,7 @@ impl Pipeline {
             watch: Watch::default(),
             exhausted: Exhausted::default(),
             count_alarms: AtomicU64::new(0),
+            copies_without_room: AtomicU64::new(0),
             draining,
             settling,
         };
@@ -213,6 +216,12 @@ impl Pipeline {
     /// How many attempts there were whose provider's count of tokens was far from our estimate.
     pub fn count_alarms(&self) -> u64 {
         self.core.count_alarms.load(Ordering::Relaxed)
+    }
+
+    /// How many copies of requests were left out because a budget of the installation's, or a limit of the target's, had
+    /// no room.
+    pub fn copies_without_room(&self) -> u64 {
+        self.core.copies_without_room.load(Ordering::Relaxed)
     }
 
     /// Swaps in other settings; requests in flight keep those that they started with, and targets

@@ -9,7 +9,7 @@ use weighbridge_ledger::{
     AccountId, Billing, Hold, LedgerError, Measure, Name, Quantity, Refusal as LedgerRefusal, Reservation,
     Reserve,
 };
-use weighbridge_pricing::{PriceCard, ServiceTier};
+use weighbridge_pricing::{PriceCard, ServiceTier, Terms};
 use weighbridge_protocol::Body;
 use weighbridge_routing::{Pick, Rejection};
 use weighbridge_tokens::{Media, Searches};
@@ -18,7 +18,7 @@ use weighbridge_translate::conversation::CacheTtl;
 use weighbridge_transport::Rope;
 use weighbridge_units::{AttemptId, Bucket, NanoUsd};
 
-use crate::budgets::{Counting, bounds_money, counting};
+use crate::budgets::{Counting, bounds_money, counting, counting_copy};
 use crate::compiled::{Compiled, Deployment, ModelRoute};
 use crate::exchange::Exchange;
 use crate::in_flight::Intent;
@@ -133,17 +133,18 @@ async fn prepare(
     deployment: &Deployment,
     used: Used,
 ) -> Result<Prepared, Unfit> {
-    let billing = used.billing();
+    let is_copy = exchange.draft.is_copy();
+    let billing = if is_copy { Billing::House } else { used.billing() };
     // What is sent, priced and bounded has the whole conversation, not only what the client wrote.
     let said = match &exchange.conversation {
         Some(conversation) => conversation.body_for(&exchange.body, deployment, settings)?,
         None => None,
     };
     let said = said.as_ref().unwrap_or(&exchange.body);
-    // Nobody's budget pays for a copy.
-    let is_copy = exchange.draft.is_copy();
-    let counting =
-        if is_copy { Vec::new() } else { counting(exchange, settings, route, deployment, billing.book()) };
+    let counting = match is_copy {
+        true => counting_copy(exchange, settings, route, deployment),
+        false => counting(exchange, settings, route, deployment, billing.book()),
+    };
     let is_bounded = bounds_money(&counting) || (!is_copy && exchange.principal.payer().1.is_some());
     // What vectors are asked for is bounded without looking at it.
     let media = match &exchange.vectors {
@@ -169,7 +170,7 @@ async fn prepare(
     let mut worst = at_worst(cap).ok_or_else(unpriceable)?;
     // What certainly has no room is refused without writing anything.
     let has_limit = exchange.envelope.max_output.is_some();
-    let least = if has_limit { Some(worst) } else { at_worst(cap.min(CAP_LEAST)) };
+    let least = if has_limit || is_copy { Some(worst) } else { at_worst(cap.min(CAP_LEAST)) };
     let full = least.and_then(|least| exchange.core().exhausted.refuses(&counting, least, exchange.now()));
     if let Some((account, available)) = full {
         return Err(no_room(exchange, &counting, account, available));
@@ -186,10 +187,10 @@ async fn prepare(
     };
     let mut reservation = reserve(worst).await;
     // A request without an output limit gets one that fits. What has no room is asked for one by one, so that there
-    // are as many rounds as there can be of them.
+    // are as many rounds as there can be of them. A copy that is cut short could not be compared with anything.
     for _ in 0..=counting.len() {
         let Err(LedgerError::Refused(full)) = &reservation else { break };
-        let Some(room) = Room::left(full).filter(|_| !has_limit) else { break };
+        let Some(room) = Room::left(full).filter(|_| !has_limit && !is_copy) else { break };
         let Some(fitting) = cap_that_fits(cap, |cap| at_worst(cap).is_some_and(|worst| room.fits(worst)))
         else {
             break;
@@ -290,6 +291,7 @@ fn meter(
     let terms = match billing {
         Billing::Platform => settings.markups.markup(&exchange.principal, asked),
         Billing::OwnKey => settings.surcharges.surcharge(&exchange.principal, asked),
+        Billing::House => Terms::AT_COST,
     };
     let (alarm, baseline) = (settings.count_alarm, route.baseline.clone());
     let prompt_is_text = false;
@@ -366,7 +368,7 @@ async fn claim(
         return Err(Unfit::anywhere(Rejection::Limit, Refusal::Internal));
     };
     let money = AttemptMoney { cost: worst.cost, price: worst.price };
-    let target = (billing == Billing::Platform).then_some(&deployment.limits);
+    let target = (billing != Billing::OwnKey).then_some(&deployment.limits);
     let now = exchange.now();
     let claimed = match exchange.core().fleet.as_ref().filter(|_| admission.is_limited(target)) {
         // On the heap, so that requests carry no room for it where nobody is asked.
@@ -419,8 +421,7 @@ fn command(
     let at = exchange.wall();
     let key = exchange.principal.key();
     let (payer, credit_limit) = exchange.principal.payer();
-    let (price, credit_limit) =
-        if exchange.draft.is_copy() { (NanoUsd::ZERO, None) } else { (price, credit_limit) };
+    let credit_limit = credit_limit.filter(|_| billing != Billing::House);
     Reserve {
         attempt: AttemptId::new(at, exchange.core().env.random_wide()),
         at,

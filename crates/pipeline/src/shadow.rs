@@ -1,15 +1,16 @@
 //! Copies of requests to another model, to see how it does: nobody gets their answers.
 //!
 //! A copy is made once its request has an answer, and goes its own way as a task: the client does not wait for it,
-//! and whatever becomes of it concerns no target's health. The installation bears its cost (`absorbed:shadow`). It
-//! never goes out on a tenant's own key, nor where the tenant's requests do.
+//! and whatever becomes of it concerns no target's health. The installation bears its cost (`absorbed:shadow`), and its
+//! budgets bound it: a copy that finds no room is left out and counted. It never goes out on a tenant's own key, nor
+//! where the tenant's requests do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::StatusCode;
 use tokio::runtime::Handle;
-use weighbridge_routing::Plan;
+use weighbridge_routing::{Plan, Rejection};
 use weighbridge_transport::Transport;
 
 use crate::admit::Travelling;
@@ -18,7 +19,7 @@ use crate::departure::read_out;
 use crate::exchange::Place;
 use crate::fit;
 use crate::own_keys::Lent;
-use crate::reserve::reserve;
+use crate::reserve::{Rejected, reserve};
 use crate::settings::ShadowSettings;
 
 /// The copies of one route.
@@ -80,7 +81,16 @@ async fn run(copy: Travelling, transport: &dyn Transport) {
     }
     let Some(pick) = plan.copy(exchange.now(), exchange.core().env.random()) else { return };
     let Some(deployment) = route.deployments.get(pick.target().get()) else { return };
-    let Ok(reserved) = reserve(exchange, &settings, &route, deployment, pick, None).await else { return };
+    let reserved = match reserve(exchange, &settings, &route, deployment, pick, None).await {
+        Ok(reserved) => reserved,
+        Err(rejected) => {
+            let Rejected { exchange, unfit, .. } = *rejected;
+            if !unfit.ends && matches!(unfit.why, Rejection::Budget | Rejection::Limit) {
+                exchange.core().copies_without_room.fetch_add(1, Ordering::Relaxed);
+            }
+            return;
+        }
+    };
     if let Attempted::Answered(response) = dispatch(reserved, &settings, transport).await {
         read_out(response.into_body()).await;
     }

@@ -297,6 +297,68 @@ async fn a_copy_goes_to_another_model_at_the_installations_cost() {
     }
 }
 
+/// What the budgets of that measure have counted, account by account; nothing is reserved any more.
+async fn budgeted(world: &World, kind: AccountKind) -> Vec<i64> {
+    let balances = world.store.balances().await.unwrap();
+    let of = balances.into_iter().filter(|(account, _)| account.kind() == kind);
+    of.map(|(_, balance)| {
+        assert_eq!(balance.pending.get(), 0);
+        balance.posted.get()
+    })
+    .collect()
+}
+
+/// A world whose requests are all copied, with budgets of the installation's, the provider's and the copying model's.
+fn shadowed_within(whole: &[&str], provider: &[&str], model: &[&str]) -> World {
+    let budgets = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    World::with_settings(1, |settings| {
+        let shadow = ShadowSettings { to: "only-claude".into(), permille: 1_000, most: 2 };
+        settings.routes.iter_mut().for_each(|route| route.failover.shadow = Some(shadow.clone()));
+        settings.budgets = budgets(whole);
+        let claude = settings.providers.iter_mut().find(|known| &*known.name == "anthropic").unwrap();
+        claude.budgets = budgets(provider);
+        let copies = settings.routes.iter_mut().find(|known| &*known.name == "only-claude").unwrap();
+        copies.budgets = budgets(model);
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn r9_what_copies_cost_counts_in_the_budgets_of_installation_provider_and_model() {
+    let world = shadowed_within(&["usd=100"], &["usd=100"], &["usd=100"]);
+    ask(&world, false).await;
+    assert_settled(&world).await;
+    let [own, copied] = [&world.openai, &world.anthropic].map(|at| at.invoice()[0].nano_usd);
+    let mut counted = budgeted(&world, AccountKind::Budget).await;
+    counted.sort_unstable();
+    let mut expected = vec![copied, copied, own + copied];
+    expected.sort_unstable();
+    assert_eq!(counted, expected);
+    assert_eq!((tenants_debt(&world).await, absorbed(&world, "shadow").await), (own, copied));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r9_a_copy_that_finds_no_room_is_left_out_and_counted_and_its_request_is_not() {
+    for (provider, model) in [(&["requests=1"][..], &[][..]), (&[], &["requests=1"])] {
+        let world = shadowed_within(&[], provider, model);
+        for _ in 0..3 {
+            ask(&world, false).await;
+            assert_settled(&world).await;
+        }
+        assert_eq!((world.anthropic.request_count(), world.pipeline.copies_without_room()), (1, 2));
+        assert_eq!(budgeted(&world, AccountKind::BudgetRequests).await, [1]);
+    }
+    // Money that would not last for the worst of it; what it would have cost in fact does not matter.
+    let world = shadowed_within(&[], &["usd=0.000001"], &[]);
+    ask(&world, true).await;
+    assert_settled(&world).await;
+    assert_eq!((world.anthropic.request_count(), world.pipeline.copies_without_room()), (0, 1));
+    // A budget for each end user is none of a copy's.
+    let world = shadowed_within(&["requests=1 for=user"], &[], &[]);
+    ask(&world, false).await;
+    assert_settled(&world).await;
+    assert_eq!((world.anthropic.request_count(), world.pipeline.copies_without_room()), (1, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn whatever_befalls_copies_concerns_nobody() {
     let world = shadowed(1_000);

@@ -105,12 +105,22 @@ impl Attempt {
 
     fn is_paid(&self) -> bool {
         let paid = [AttemptOutcome::Success, AttemptOutcome::ClientLeft];
-        !self.is_superseded && self.ended().is_some_and(|end| paid.contains(&end.outcome))
+        let somebody_owes = self.reserve.billing != Billing::House;
+        somebody_owes && !self.is_superseded && self.ended().is_some_and(|end| paid.contains(&end.outcome))
     }
 
-    /// Tokens that budgets count: of whatever the tenant pays for.
+    /// Whether budgets count it: whatever the tenant pays for; of what the installation does for itself, whatever is
+    /// not lost.
+    fn is_counted(&self) -> bool {
+        match self.reserve.billing {
+            Billing::House => self.ended().is_some_and(|end| end.outcome != AttemptOutcome::Crashed),
+            _ => self.is_paid(),
+        }
+    }
+
+    /// Tokens that budgets count.
     fn counted_tokens(&self) -> i128 {
-        let Some(end) = self.ended().filter(|_| self.is_paid()) else { return 0 };
+        let Some(end) = self.ended().filter(|_| self.is_counted()) else { return 0 };
         let tokens = end.usage.iter().filter(|(bucket, _)| bucket.is_prompt() || bucket.is_answer());
         tokens.map(|(_, count)| i128::from(count.min(MOST))).sum()
     }
@@ -119,7 +129,7 @@ impl Attempt {
     fn moves(&self) -> Vec<(AccountId, i128, i128)> {
         let Reserve { key, tenant, provider, billing, amount, tokens, holds, .. } = &self.reserve;
         let book = match billing {
-            Billing::Platform => Book::Platform,
+            Billing::Platform | Billing::House => Book::Platform,
             Billing::OwnKey => Book::Surcharge,
         };
         let account = |book, kind, entity| AccountId::new(book, kind, entity);
@@ -127,10 +137,15 @@ impl Attempt {
             Some(_) => (self.charged() - self.refunded, 0),
             None => (0, i128::from(amount.get())),
         };
-        let mut moves = vec![
-            (account(book, AccountKind::Receivable, tenant.id()), posted, pending),
-            (account(book, AccountKind::Sales, EntityId::NONE), -posted, -pending),
-        ];
+        let mut moves = Vec::new();
+        if *billing != Billing::House {
+            moves.push((account(book, AccountKind::Receivable, tenant.id()), posted, pending));
+            moves.push((account(book, AccountKind::Sales, EntityId::NONE), -posted, -pending));
+        }
+        let used = match self.ended() {
+            Some(end) if *billing == Billing::House && self.is_counted() => i128::from(end.cost.get()),
+            _ => posted,
+        };
         for hold in holds {
             let (control, posted, pending) = match (hold.account.kind(), self.ended()) {
                 (AccountKind::BudgetTokens, Some(_)) => {
@@ -140,10 +155,10 @@ impl Attempt {
                     (AccountKind::BudgetTokensControl, 0, i128::from((*tokens).min(MOST)))
                 }
                 (AccountKind::BudgetRequests, Some(_)) => {
-                    (AccountKind::BudgetRequestsControl, i128::from(self.is_paid()), 0)
+                    (AccountKind::BudgetRequestsControl, i128::from(self.is_counted()), 0)
                 }
                 (AccountKind::BudgetRequests, None) => (AccountKind::BudgetRequestsControl, 0, 1),
-                _ => (AccountKind::BudgetControl, posted, pending),
+                _ => (AccountKind::BudgetControl, used, pending),
             };
             moves.push((hold.account, posted, pending));
             moves.push((account(book, control, EntityId::NONE), -posted, -pending));
@@ -162,7 +177,7 @@ impl Attempt {
                 AttemptOutcome::Crashed => absorbed("crash"),
                 _ => absorbed(end.reason.as_str()),
             };
-            if *billing == Billing::Platform {
+            if *billing != Billing::OwnKey {
                 moves.push((bearer, cost, 0));
                 moves.push((account(Book::Platform, AccountKind::Payable, provider.id()), -cost, 0));
             }
@@ -190,9 +205,12 @@ impl Model {
             };
         }
         let book = match reserve.billing {
-            Billing::Platform => Book::Platform,
+            Billing::Platform | Billing::House => Book::Platform,
             Billing::OwnKey => Book::Surcharge,
         };
+        if reserve.billing == Billing::House && (reserve.credit_limit.is_some() || reserve.claim.is_some()) {
+            return Expected::Invalid;
+        }
         let mut seen = Vec::new();
         for hold in &reserve.holds {
             if hold.account.book() != book || seen.contains(&hold.account) {

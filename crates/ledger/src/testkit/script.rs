@@ -32,6 +32,8 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Script {
     random: Random,
+    /// Whether the installation does something for itself.
+    has_house: bool,
     now: Timestamp,
     tenants: Vec<Name>,
     providers: Vec<Name>,
@@ -49,11 +51,13 @@ pub struct Script {
 const MEMORY: usize = 40;
 
 impl Script {
-    /// The script of a seed; it never ends.
+    /// The script of a seed; it never ends. In those of odd seeds the installation does something for itself; the others
+    /// are as they were before it could.
     pub fn new(seed: u64) -> Self {
         let names = |names: &[&str]| names.iter().map(|name| Name::new(*name)).collect();
         Self {
             random: Random::new(seed),
+            has_house: seed % 2 == 1,
             now: Timestamp::from_date(2026, 11, 30).unwrap_or_default() + Duration::from_secs(23 * 3_600),
             tenants: names(&["acme", "acme/research"]),
             providers: names(&["openai", "anthropic"]),
@@ -86,7 +90,12 @@ impl Script {
         let at = self.now;
         let key = KeyId::from_bits(random.below(3));
         let tenant = random.pick(&self.tenants).cloned().unwrap_or_else(|| self.version.clone());
-        let billing = if random.chance(20) { Billing::OwnKey } else { Billing::Platform };
+        let mut billing = if random.chance(20) { Billing::OwnKey } else { Billing::Platform };
+        // Nobody owes, or has asked for, what the installation does for itself; one that says so is refused.
+        let mut is_asked_for = true;
+        if self.has_house && billing == Billing::Platform && random.chance(15) {
+            (billing, is_asked_for) = (Billing::House, random.chance(5));
+        }
         let book = billing.book();
         let mut holds = Vec::new();
         let account = budget_account(book, BudgetScope::Key(key), BudgetWindow::Month(at.month()));
@@ -130,8 +139,8 @@ impl Script {
             billing,
             amount,
             tokens: if random.chance(1) { u64::MAX } else { random.below(1_500) },
-            credit_limit: credit_limit(random),
-            claim: claim(random, at),
+            credit_limit: credit_limit(random).filter(|_| is_asked_for),
+            claim: claim(random, at).filter(|_| is_asked_for),
             holds,
             estimate: NanoUsd::new(amount.get().saturating_sub(random.below(10) as i64).max(0)),
         };
