@@ -20,6 +20,12 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
             retiring.target
         ));
     }
+    for model in weighbridge_pipeline::never_resumed(settings)? {
+        say(format_args!(
+            "warning: `resume` does nothing for `{model}`: it needs two targets at least, one of which goes on from a \
+             text that another has begun (Claude up to 4.5 in Anthropic Messages, Mistral's chat models)"
+        ));
+    }
     say(format_args!(
         "ok: {providers} provider(s), {models} model(s), listening on {}",
         config.server.listen

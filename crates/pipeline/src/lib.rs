@@ -110,4 +110,5 @@ pub use keeping::Keeping;
 pub use own_keys::{KeyVault, LoadKeysError};
 pub use pipeline::{Parts, Pipeline, PipelineError, check};
 pub use price_refresh::{Fetched, NextPrices, PriceKeeper, PriceRefresh, fetch_prices};
+pub use resume::never_resumed;
 pub use retiring::{Retiring, WARNED_BEFORE, retiring};

@@ -24,7 +24,9 @@ use crate::fit;
 use crate::in_flight::InFlight;
 use crate::needs::needs;
 use crate::own_keys::Lent;
+use crate::pipeline::PipelineError;
 use crate::reserve::{Rejected, reserve};
+use crate::settings::Settings;
 use crate::upstream::Upstream;
 
 /// What another attempt needs, kept with a stream that may be continued.
@@ -35,14 +37,15 @@ pub(crate) struct Resumption {
 }
 
 impl Resumption {
-    /// For a request whose stream may be continued: whose answer is neither kept nor claimed, and is one text that
-    /// nothing but its model shapes.
+    /// For a request whose stream may be continued: whose answer is not kept for a conversation, and is one text that
+    /// nothing but its model shapes. Under an idempotency key the second attempt takes the claim over, as after any
+    /// failure; where another instance was faster, it has no reservation, and the stream stays broken.
     pub(crate) fn of(request: &Travelling, transport: &Arc<dyn Transport>) -> Option<Arc<Self>> {
         let Travelling { exchange, settings, route } = request;
         let may_break = route.resumes && exchange.envelope.stream && exchange.vectors.is_none();
         let is_one = exchange.envelope.candidates <= 1 && exchange.form == StreamForm::Events;
-        if !(may_break && is_one && exchange.may_be_set_aside()) || is_shaped(exchange.client, &exchange.body)
-        {
+        let is_kept = exchange.conversation.is_some();
+        if !may_break || !is_one || is_kept || is_shaped(exchange.client, &exchange.body) {
             return None;
         }
         let (settings, route) = (Arc::clone(settings), Arc::clone(route));
@@ -132,6 +135,31 @@ async fn continued(
         }
         Attempted::Answered(_) | Attempted::Ready(_) => Err(None),
     }
+}
+
+/// The models with `resume` whose streams nobody can continue: no target of theirs is known to go on from the beginning of
+/// an answer, in any client's protocol, that another one has given.
+///
+/// # Errors
+/// A [`PipelineError`] where the settings do not fit together.
+pub fn never_resumed(settings: &Settings) -> Result<Vec<Arc<str>>, PipelineError> {
+    let compiled = Compiled::new(settings, &[], None)?;
+    let resumes = compiled.named_routes().filter(|route| route.resumes && !may_resume(route));
+    let mut names: Vec<Arc<str>> = resumes.filter_map(|route| route.name.clone()).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Whether some target of a route goes on from what another has given.
+fn may_resume(route: &ModelRoute) -> bool {
+    let clients = [Protocol::OpenAiChat, Protocol::AnthropicMessages, Protocol::GeminiGenerateContent];
+    let takes_part = |position: usize| route.route.weight_at(position) > 0;
+    let deployments = || route.deployments.iter().enumerate().filter(|(position, _)| takes_part(*position));
+    let goes_on = |position: usize, deployment: &Deployment| {
+        let serves = position < route.primaries || route.route.rules().on_error;
+        serves && clients.into_iter().any(|client| way(deployment, client).is_some())
+    };
+    deployments().count() > 1 && deployments().any(|(position, deployment)| goes_on(position, deployment))
 }
 
 /// How a target goes on for a client. The mark of a prefix is a field of Chat Completions.

@@ -246,3 +246,57 @@ async fn who_has_won_a_race_is_continued_too_and_who_leaves_meanwhile_pays_for_o
     assert_settled(&world).await;
     assert_eq!(world.anthropic.open_answers(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn l4_under_an_idempotency_key_the_second_attempt_has_the_claim_and_the_joined_stream_is_kept() {
+    let world = world();
+    let (_, body) = ask(Protocol::OpenAiChat, "gpt", PACED, true);
+    let send = || {
+        let mut request = post(CHAT, &world.key, &body);
+        request.headers_mut().insert("idempotency-key", "once".parse().unwrap());
+        world.send(request)
+    };
+    world.openai.push_fault(CUT);
+    // Whoever asks meanwhile reads along.
+    let (first, along) = tokio::join!(send(), async {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        send().await
+    });
+    assert_eq!(check(Protocol::OpenAiChat, &first.body), Ok(Verdict::EndedWell), "{}", first.text());
+    assert!(first.text().contains(": resumed"));
+    let entries = assert_settled(&world).await;
+    assert_eq!(
+        entries.iter().map(|(outcome, _)| *outcome).collect::<Vec<_>>(),
+        [AttemptOutcome::FailedMidStream, AttemptOutcome::Success]
+    );
+    let later = send().await;
+    for again in [along, later] {
+        assert_eq!(again.body, first.body, "{}", again.text());
+        assert_eq!(again.header("x-gateway-cache"), Some("idempotent"));
+    }
+    assert_eq!(assert_settled(&world).await.len(), 2, "nothing is sent again");
+}
+
+#[test]
+fn a_model_that_nobody_can_continue_is_told_before_it_is_served() {
+    let never = |change: &dyn Fn(&mut weighbridge_pipeline::settings::Settings)| {
+        let mut settings = world().settings;
+        change(&mut settings);
+        let names = weighbridge_pipeline::never_resumed(&settings).unwrap();
+        names.iter().map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    let named = |names: &[String], name: &str| names.iter().any(|known| known == name);
+    let told = never(&|_| {});
+    // One goes on at Anthropic; a Claude alone is broken off by itself, and GPT does not go on.
+    assert!(!named(&told, "gpt") && !named(&told, "two"), "{told:?}");
+    assert!(named(&told, "only-gpt") && named(&told, "only-claude"), "{told:?}");
+    // A fallback that serves no errors is not asked to go on.
+    let told = never(&|settings| {
+        settings.routes.iter_mut().for_each(|route| route.failover.rules.on_error = false);
+    });
+    assert!(named(&told, "gpt"), "{told:?}");
+    assert!(
+        never(&|settings| settings.routes.iter_mut().for_each(|route| route.failover.resume = false))
+            .is_empty()
+    );
+}

@@ -67,6 +67,7 @@ pub struct Metrics {
     tokens: Family<labels::Tokens, Counter>,
     losses: Family<labels::Loss, Counter>,
     refusals: Family<labels::Refusal, Counter>,
+    resumed: Counter,
     overhead: Histogram,
     durations: Operations,
     first_chunks: Operations,
@@ -101,6 +102,7 @@ impl Metrics {
             tokens: Family::default(),
             losses: Family::default(),
             refusals: Family::default(),
+            resumed: Counter::default(),
             overhead: Bounds(&OVERHEADS).new_metric(),
             durations: Family::new_with_constructor(Bounds(&DURATIONS)),
             first_chunks: Family::new_with_constructor(Bounds(&FIRST_CHUNKS)),
@@ -139,6 +141,11 @@ impl Metrics {
             "weighbridge_refusals",
             "Requests that the gateway refused, by why",
             self.refusals.clone(),
+        );
+        registry.register(
+            "weighbridge_resumed_streams",
+            "Streams that broke off and were continued by another target",
+            self.resumed.clone(),
         );
         let help = "Time that the gateway itself took before the first byte could leave";
         registry.register_with_unit("weighbridge_overhead", help, Unit::Seconds, self.overhead.clone());
@@ -320,6 +327,9 @@ impl Observer for Metrics {
         if let Some(kind) = record.refused {
             self.refusals.get_or_create(&labels::Refusal { kind }).inc();
         }
+        if record.resumed {
+            self.resumed.inc();
+        }
         let to = record.last_attempt().map_or("none", |attempt| attempt.provider_protocol.as_str());
         for loss in &record.losses {
             let loss = labels::Loss { kind: loss.kind.as_str(), from: protocol, to };
@@ -482,6 +492,7 @@ mod tests {
             reason: "".into(),
             needed: "".into(),
         });
+        request.resumed = true;
         metrics.ended(&Arc::new(request));
         let mut refused = record(vec![]);
         refused.status = 429;
@@ -512,6 +523,7 @@ mod tests {
         weighbridge_refusals_total{kind="rpm"} 1
         weighbridge_requests_total{protocol="openai-chat",status="200"} 1
         weighbridge_requests_total{protocol="openai-chat",status="429"} 1
+        weighbridge_resumed_streams_total 1
         weighbridge_states{state="one"} 1
         weighbridge_states{state="two"} 0
         weighbridge_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="claude",gen_ai_request_model="claude-haiku-4-5"} 1
