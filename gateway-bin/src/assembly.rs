@@ -183,8 +183,9 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
     let vault = KeyVault::new(Arc::clone(&stores.provider_keys), config.vault);
     vault.sync(&pipeline).await?;
     let counted = Arc::new(pipeline.clone());
-    let priced = pipeline.clone();
-    let admin = Arc::new(admin.with_prices(move || priced.prices()));
+    let (priced, routing) = (pipeline.clone(), pipeline.clone());
+    let admin = admin.with_prices(move || priced.prices());
+    let admin = Arc::new(admin.with_routes(move |question| routing.explain_route(question)));
     count_pipeline(&metrics, &counted);
     count_fleet(&metrics, &counted);
     pipeline.join_fleet().await;

@@ -3,6 +3,7 @@
 mod assembly;
 mod check;
 mod cli;
+mod client;
 mod demo;
 mod explain;
 #[cfg(feature = "failpoints")]

@@ -21,6 +21,8 @@ use crate::{Actor, AdminError, AdminService, CreatedKey, Credentials, GivenSecre
 
 /// The largest request body. Definitions of keys are small.
 const BODY_BYTES: usize = 64 * 1024;
+/// The largest body that holds a request whose route is asked for: long prompts, without the media of the longest ones.
+const REQUEST_BYTES: usize = 8 << 20;
 /// The longest grace of a rotated secret.
 const GRACE_SECS: u64 = 90 * 24 * 60 * 60;
 /// The most rows of the journal in one answer.
@@ -51,6 +53,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// | `GET /admin/v1/usage?by=&from=&to=&key=` | who used how much: a [`crate::UsageQuestion`] |
 /// | `GET /admin/v1/savings?by=&from=&to=&key=` | what routes with a baseline saved |
 /// | `GET /admin/v1/requests/{id}/explanation` | one request: attempts, arithmetic, postings, routing |
+/// | `POST /admin/v1/route/explain` | how a request would be routed now, without sending it: a [`crate::RouteAsked`] |
 /// | `GET /admin/v1/ledger/verify` | checks the whole journal; `?extent=since-seal` its end |
 /// | `GET /admin/v1/ledger/balances` | all accounts |
 /// | `GET /admin/v1/ledger/attempts` | what each ended attempt used and cost |
@@ -77,6 +80,7 @@ pub fn router(service: Arc<AdminService>, credentials: impl Into<Credentials>) -
         .route("/admin/v1/usage", get(usage))
         .route("/admin/v1/savings", get(savings))
         .route("/admin/v1/requests/{id}/explanation", get(explain))
+        .route("/admin/v1/route/explain", post(explain_route).layer(DefaultBodyLimit::max(REQUEST_BYTES)))
         .route("/admin/v1/ledger/verify", get(verify_ledger))
         .route("/admin/v1/ledger/balances", get(balances))
         .route("/admin/v1/ledger/attempts", get(attempts))
@@ -332,6 +336,15 @@ async fn explain(
     Ok(Json(service.explain(&actor, &id).await?).into_response())
 }
 
+async fn explain_route(
+    State(service): Service,
+    Extension(actor): Who,
+    body: Sent,
+) -> Result<Response, Refusal> {
+    let asked = read_up_to(REQUEST_BYTES, body)?;
+    Ok(Json(service.explain_route(&actor, &asked)?).into_response())
+}
+
 async fn verify_ledger(
     State(service): Service,
     query: Result<Query<VerifyQuery>, QueryRejection>,
@@ -455,7 +468,7 @@ fn provider_key_id(text: &str) -> Result<ProviderKeyId, Refusal> {
 
 /// Reads a body that may hold a secret, wherever in it: what is wrong is told by its place, without a word of it.
 fn read_secret<T: for<'de> Deserialize<'de>>(body: Sent) -> Result<T, Refusal> {
-    serde_json::from_slice(&received(body)?).map_err(|error| {
+    serde_json::from_slice(&received(BODY_BYTES, body)?).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let message = format!(
             "the body is not right at line {line}, column {column}: a field is missing, unknown or of another type"
@@ -465,18 +478,22 @@ fn read_secret<T: for<'de> Deserialize<'de>>(body: Sent) -> Result<T, Refusal> {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(body: Sent) -> Result<T, Refusal> {
+    read_up_to(BODY_BYTES, body)
+}
+
+fn read_up_to<T: for<'de> Deserialize<'de>>(most: usize, body: Sent) -> Result<T, Refusal> {
     // serde_json's message tells field, line and column.
-    serde_json::from_slice(&received(body)?).map_err(|error| {
+    serde_json::from_slice(&received(most, body)?).map_err(|error| {
         Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", format!("the body is not right: {error}"))
     })
 }
 
-fn received(body: Sent) -> Result<Bytes, Refusal> {
+fn received(most: usize, body: Sent) -> Result<Bytes, Refusal> {
     body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
-            format!("the body has more than {BODY_BYTES} bytes"),
+            format!("the body has more than {most} bytes"),
         ),
         _ => Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", "the body could not be read"),
     })

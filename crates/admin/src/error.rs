@@ -51,6 +51,9 @@ pub enum AdminError {
     /// There is no request log here.
     #[error("there is no request log here: ask the gateway that has one")]
     NoLog,
+    /// There is no gateway here that routes anything.
+    #[error("no gateway runs here: ask the admin API of one that does")]
+    NoGateway,
     /// The request log failed.
     #[error("the request log cannot be read: try again")]
     Log(#[source] LogError),

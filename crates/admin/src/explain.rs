@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use weighbridge_ledger::{AttemptEntry, EntityId, LedgerStore};
 use weighbridge_pricing::{Asked, Breakdown, Item, PriceBook, PriceCard, ServiceTier, Terms};
 use weighbridge_records::{LoggedAttempt, LoggedPrice, LoggedRequest, LoggedRule, LoggedScore, Scope};
@@ -64,7 +64,7 @@ pub struct RoutingView {
 }
 
 /// How a candidate fared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScoreView {
     /// The target.
     pub target: String,
@@ -75,7 +75,7 @@ pub struct ScoreView {
 }
 
 /// A target that was passed over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassedOverView {
     /// The target.
     pub target: String,

@@ -7,6 +7,7 @@ use weighbridge_access::{
     Budget, Directory, KEY_RANDOM_BYTES, KeyStore, MintedKey, Pepper, VirtualKey, mint_key, mint_secret,
 };
 use weighbridge_ledger::{EntityId, Extent, Fact, JournalRow, LedgerStore};
+use weighbridge_pipeline::{RouteExplanation, RouteQuestion, RouteQuestionError};
 use weighbridge_pricing::PriceBook;
 use weighbridge_records::{AuditLog, AuditRecord, RequestLog};
 use weighbridge_units::{AttemptId, KeyId, Timestamp};
@@ -14,6 +15,7 @@ use weighbridge_units::{AttemptId, KeyId, Timestamp};
 use crate::bounds::Grant;
 use crate::provider_keys::ProviderKeys;
 use crate::reconcile::{Export, ExportFormat, LedgerSide, ReconciliationView, reconcile};
+use crate::routes::Routes;
 use crate::statement::Statement;
 use crate::wallet::{BOOKS, read_tenant, receivable, shown_id};
 use crate::{
@@ -30,9 +32,10 @@ pub struct AdminService {
     ledger: Arc<dyn LedgerStore>,
     audit: Arc<dyn AuditLog>,
     pepper: Pepper,
-    directory: Option<Arc<Directory>>,
+    pub(crate) directory: Option<Arc<Directory>>,
     log: Option<Arc<dyn RequestLog>>,
     prices: Option<Prices>,
+    pub(crate) routes: Option<Routes>,
     clock: Box<dyn Clock>,
     pub(crate) provider_keys: Option<ProviderKeys>,
 }
@@ -57,6 +60,7 @@ impl AdminService {
             directory: None,
             log: None,
             prices: None,
+            routes: None,
             clock,
             provider_keys: None,
         }
@@ -80,6 +84,15 @@ impl AdminService {
     #[must_use]
     pub fn with_prices(self, prices: impl Fn() -> Arc<PriceBook> + Send + Sync + 'static) -> Self {
         Self { prices: Some(Box::new(prices)), ..self }
+    }
+
+    /// Answers questions about routes by what a running gateway knows.
+    #[must_use]
+    pub fn with_routes(
+        self,
+        routes: impl Fn(RouteQuestion) -> Result<RouteExplanation, RouteQuestionError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { routes: Some(Box::new(routes)), ..self }
     }
 
     /// Takes the time from elsewhere.

@@ -392,3 +392,21 @@ async fn a_secret_is_shown_once_and_never_printed() {
     let printed = format!("{created:?} {service:?}");
     assert!(!printed.contains(&created.expose()[16..]), "{printed}");
 }
+
+#[tokio::test]
+async fn a_route_is_asked_for_with_a_body_of_its_own_size() {
+    let api = start().await;
+    let path = "/admin/v1/route/explain";
+    let question = |length: usize| {
+        let text = "a".repeat(length);
+        json!({ "request": { "model": "m", "messages": [{ "role": "user", "content": text }] } })
+    };
+    assert_eq!(api.send("POST", path, &[], &question(10).to_string()).await.status, 401);
+    // No gateway runs behind this API: what matters is how far each body comes.
+    for (length, status) in [(10, 503), (1 << 20, 503), (9 << 20, 413)] {
+        assert_eq!(api.ask("POST", path, &question(length)).await.status, status, "{length}");
+    }
+    let unknown = json!({ "request": {}, "body": {} });
+    assert_eq!(api.ask("POST", path, &unknown).await.status, 400);
+    assert_eq!(api.ask("GET", path, &Value::Null).await.status, 405);
+}

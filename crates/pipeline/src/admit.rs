@@ -12,7 +12,7 @@ use weighbridge_protocol::json::{ScanError, ScanLimits};
 use weighbridge_protocol::{Body, Envelope, envelope_at};
 use weighbridge_routing::Labels;
 use weighbridge_translate::StreamForm;
-use weighbridge_units::Protocol;
+use weighbridge_units::{Protocol, Timestamp};
 
 use crate::budgets::{Asked, Tags, downgrading};
 use crate::compiled::{Compiled, ModelRoute};
@@ -22,13 +22,14 @@ use crate::draft::Draft;
 use crate::endpoint::Inference;
 use crate::exchange::{Exchange, Place};
 use crate::idempotency::{self, CarriedOut, Joined, Leading};
-use crate::own_keys::Lent;
+use crate::own_keys::{Lent, Shelf};
 use crate::pipeline::Served;
 use crate::read_body::read_body;
 use crate::receive::Authenticated;
 use crate::refusal::Refusal;
 use crate::steer::steer;
 use crate::vectors::Vectors;
+use crate::watch::Watch;
 
 /// A request that may be served, and where it may go.
 pub(crate) struct Admitted {
@@ -46,6 +47,12 @@ pub(crate) struct Admitted {
     demands: Vec<Labels>,
     /// That it carries out what its idempotency key stands for.
     pub(crate) leading: Option<Leading>,
+}
+
+/// What only a running pipeline has.
+pub(crate) struct Live<'a> {
+    pub(crate) shelf: &'a Shelf,
+    pub(crate) watch: &'a Watch,
 }
 
 impl Authenticated {
@@ -90,7 +97,9 @@ impl Authenticated {
         if let Some(refused) = steered.refused {
             return Err(refused);
         }
-        let route = self.downgraded(&settings, Arc::clone(&steered.route), &envelope, draft)?;
+        let live = Live { shelf: &draft.core.shelf.load(), watch: &draft.core.watch };
+        let route =
+            self.downgraded(&settings, Arc::clone(&steered.route), &envelope, &live, draft.record.at)?;
         if !Arc::ptr_eq(&route, &steered.route) {
             steered.demand(&route.require);
         }
@@ -156,26 +165,27 @@ impl Authenticated {
 
     /// The route of the model that the request gets because a soft budget is exceeded, else its own. It is one
     /// that the key may use.
-    fn downgraded(
+    pub(crate) fn downgraded(
         &self,
         settings: &Compiled,
         route: Arc<ModelRoute>,
         envelope: &Envelope,
-        draft: &Draft,
+        live: &Live<'_>,
+        at: Timestamp,
     ) -> Result<Arc<ModelRoute>, Refusal> {
-        if !draft.core.watch.has_exceeded() {
+        if !live.watch.has_exceeded() {
             return Ok(route);
         }
         let asked = Asked {
-            at: draft.record.at,
+            at,
             model: &envelope.model,
             user: self.attributes.user.as_deref().or(envelope.end_user.as_deref()).unwrap_or_default(),
             tags: Tags::Read(&self.attributes.tags),
         };
-        let lent = Lent::of(&draft.core.shelf.load(), &self.principal, &route);
+        let lent = Lent::of(live.shelf, &self.principal, &route);
         let books = Lent::books(lent.as_ref());
         let counting = downgrading(&asked, settings, &route, &self.principal, books);
-        let Some(model) = draft.core.watch.downgrade(counting) else { return Ok(route) };
+        let Some(model) = live.watch.downgrade(counting) else { return Ok(route) };
         let found = settings.route(model).filter(|_| self.principal.may_use(model));
         found.ok_or_else(|| Refusal::ModelNotAllowed { model: shown(model) })
     }

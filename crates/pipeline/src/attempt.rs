@@ -173,7 +173,7 @@ async fn next(plan: &mut Plan, exchange: &Exchange, most: Duration) -> Option<Pi
 
 /// What the client is told in the end: the last failure; or, where every target had asked to be left
 /// alone, for how long.
-fn last_word(refusal: Option<Refusal>, dead_end: DeadEnd) -> Refusal {
+pub(crate) fn last_word(refusal: Option<Refusal>, dead_end: DeadEnd) -> Refusal {
     match (refusal, dead_end) {
         (Some(Refusal::Upstream { error, retry_after: None }), DeadEnd::LeftAlone { retry_after, .. }) => {
             Refusal::Upstream { error, retry_after }

@@ -104,7 +104,10 @@ mod whole;
 pub use alerts::AlertDelivery;
 pub use answer::{AnswerBody, BrokenAnswer};
 pub use env::{Env, SystemEnv};
-pub use explain_route::{PlannedTarget, RouteExplanation, RouteQuestion, RouteQuestionError, explain_route};
+pub use explain_route::{
+    PlannedTarget, RouteChoice, RouteExplanation, RouteQuestion, RouteQuestionError, TargetScore, TargetSeen,
+    TargetStanding, anybody, explain_route,
+};
 pub use jobs::Jobs;
 pub use keeping::Keeping;
 pub use own_keys::{KeyVault, LoadKeysError};

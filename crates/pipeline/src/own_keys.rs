@@ -104,6 +104,16 @@ impl Lent {
         self.sets.iter().map(|set| set.as_ref().map(|set| Arc::clone(&set.pool))).collect()
     }
 
+    /// The same, of which nothing that is done to it is known to others.
+    pub(crate) fn snapshots(&self) -> Box<[Option<Arc<KeyPool>>]> {
+        self.sets.iter().map(|set| set.as_ref().map(|set| Arc::new(set.pool.snapshot()))).collect()
+    }
+
+    /// Whether the target of that position may only be asked with a key of the tenant's own, and there is none.
+    pub(crate) fn lacks(&self, position: usize) -> bool {
+        self.required && self.sets.get(position).is_none_or(Option::is_none)
+    }
+
     /// The credential that was picked; none where an own one is required and there is none.
     fn used(&self, pick: &Pick) -> Option<Used> {
         match self.sets.get(pick.target().get()).and_then(Option::as_ref) {

@@ -336,7 +336,7 @@ fn a_route_is_explained_without_sending_anything() {
             principal: principal.clone(),
             random: 0,
         };
-        explain_route(&world.settings, question).unwrap()
+        explain_route(&world.settings, &world.pipeline.prices(), Timestamp::default(), question).unwrap()
     };
     let names = |explained: &RouteExplanation| -> Vec<String> {
         explained

@@ -11,9 +11,10 @@ use super::{ConfigArgs, protocol_parser};
 pub(crate) enum RouteCommand {
     /// Tell where a request would go, and why
     ///
-    /// Rules, the classifier's guess, demanded labels, targets in the order in which they would be tried, and those
-    /// that are left out, as of an instance that has just started: every target is healthy, and no limit or budget
-    /// is used up. Exits with 1 where the request cannot be read, with 3 where it would be refused.
+    /// Rules, the classifier's guess, demanded labels, targets in the order in which they would be tried, with scores,
+    /// and those that are left out. With --admin the running gateway tells it, by what it knows of health, latencies,
+    /// rate limits and prices; else it is as of an instance that has just started: every target is healthy. No limit
+    /// is looked at. Exits with 1 where the request cannot be read, with 3 where it would be refused.
     Explain(RouteExplainArgs),
 }
 
@@ -21,6 +22,10 @@ pub(crate) enum RouteCommand {
 pub(crate) struct RouteExplainArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    /// Ask the running gateway whose admin API listens at this loopback address, such as 127.0.0.1:8081, with the token
+    /// in WEIGHBRIDGE_ADMIN_TOKEN or in the configuration
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<String>,
     /// What the request speaks
     #[arg(long, value_name = "PROTOCOL", default_value = "openai-chat", value_parser = protocol_parser())]
     pub(crate) protocol: Protocol,

@@ -1,6 +1,5 @@
 //! `weighbridge demo`: simulated providers, a gateway in front of them, a key with a budget.
 
-mod client;
 mod reconcile;
 mod script;
 mod tour;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use weighbridge_simulator::Fault;
 
 use super::Demo;
-use super::client::Reply;
+use crate::client::Reply;
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 pub(crate) const MESSAGES: &str = "/v1/messages";

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::Value;
 
-use super::client::{Reply, get, post};
 use super::script::{CHAT, Scene, scenes};
 use super::{BUDGET_USD, Demo, reconcile};
 use crate::cli::say;
+use crate::client::{Reply, get, post};
 
 /// A budget without room for any call of the tour.
 const POOR_BUDGET_USD: &str = "0.000001";

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// Longest time for one call: nothing in the demo may hang.
+/// Longest time for one call: no command may hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An answer that was read to its end.
@@ -38,8 +38,13 @@ impl Reply {
 
 /// Posts JSON.
 pub(crate) async fn post(to: SocketAddr, path: &str, key: &str, body: &Value) -> anyhow::Result<Reply> {
+    post_text(to, path, key, body.to_string()).await
+}
+
+/// Posts JSON that is written already.
+pub(crate) async fn post_text(to: SocketAddr, path: &str, key: &str, body: String) -> anyhow::Result<Reply> {
     let request = Request::post(path).header("content-type", "application/json");
-    send(to, request, key, body.to_string().into()).await
+    send(to, request, key, body.into()).await
 }
 
 /// Gets JSON.
