@@ -8,6 +8,7 @@
 mod decimal;
 mod fields;
 mod object;
+mod ranges;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 use thiserror::Error;
+use weighbridge_units::Bucket;
 
 use crate::book::PriceBook;
 use crate::error::PriceError;
@@ -149,6 +151,33 @@ impl Found {
         &mut self.rows[at].row
     }
 
+    /// Puts ranges of the prompt's length in. What stands beside them must not contradict them, nor be something of
+    /// tokens that they do not state: the publisher takes it as the range's input, and we as what is stated.
+    fn take_ranges(&mut self, ranges: Vec<EntryRow>) -> Result<(), String> {
+        if self.rows.iter().any(|row| row.tier != ServiceTier::Standard || row.row.above > 0) {
+            return Err("stands beside prices of other tiers".to_owned());
+        }
+        let first = ranges.first().map_or(&[][..], |first| &first.rates);
+        let beside = self.rows.iter().filter(|row| row.row.variant.is_none());
+        for (name, rate) in beside.flat_map(|row| &row.row.rates) {
+            match first.iter().find(|(ranged, _)| ranged == name) {
+                Some((_, ranged)) if ranged != rate => {
+                    return Err(format!("begins with {ranged} for `{name}`, beside which stands {rate}"));
+                }
+                None if Bucket::ALL.iter().any(|bucket| bucket.is_token() && bucket.as_str() == name) => {
+                    return Err(format!("does not state `{name}`, which stands beside it"));
+                }
+                _ => {}
+            }
+        }
+        for range in ranges {
+            let row = self.row(ServiceTier::Standard, range.above, None);
+            row.rates.retain(|(name, _)| !range.rates.iter().any(|(ranged, _)| ranged == name));
+            row.rates.extend(range.rates);
+        }
+        Ok(())
+    }
+
     /// States in every row what the map leaves to a lower one: a context tier has the rates of the one below it, and
     /// a service tier those of the standard one, where it does not say otherwise. A service tier without an input
     /// and an output of its own is no tier: it is taken out, and named.
@@ -212,9 +241,14 @@ impl Reading {
         let mode = fields.text("mode").unwrap_or(Cow::Borrowed(""));
         let name = fields::Name::of(key, &provider);
         let mut found = Found { key: key.to_owned(), rows: Vec::new() };
+        let mut ranges = None;
         for (field, value) in fields.iter() {
             let meaning = match meaning(field, &mode, &fields) {
                 Meaning::Nothing => continue,
+                Meaning::Ranges => {
+                    ranges = Some((field, value));
+                    continue;
+                }
                 Meaning::Unknown(why) => {
                     self.leave(key, field, why, false);
                     continue;
@@ -235,6 +269,15 @@ impl Reading {
                     return self.leave(key, field, why, true);
                 }
                 Err(why) => self.leave(key, field, why, false),
+            }
+        }
+        if let Some((field, value)) = ranges {
+            let taken = match &name.variant {
+                None => ranges::read(value, &mode).and_then(|rows| found.take_ranges(rows)),
+                Some(_) => Err("stands with a model of one size".to_owned()),
+            };
+            if let Err(why) = taken {
+                return self.leave(key, field, why, true);
             }
         }
         for tier in found.fill() {

@@ -15,6 +15,8 @@ pub(super) enum Meaning {
     Unknown(&'static str),
     /// A price in a tier that is not understood.
     UnknownTier,
+    /// Prices by ranges of the prompt's length.
+    Ranges,
 }
 
 /// Where a price belongs.
@@ -57,7 +59,7 @@ pub(super) fn meaning(field: &str, mode: &str, fields: &Object<'_>) -> Meaning {
         return found;
     }
     if field == "tiered_pricing" {
-        return Meaning::UnknownTier;
+        return Meaning::Ranges;
     }
     let stem = STEMS.iter().find_map(|(stem, bucket, per)| Some((field.strip_prefix(stem)?, *bucket, *per)));
     let Some((rest, bucket, per)) = stem else {

@@ -57,7 +57,7 @@ fn m6_m7_what_is_not_understood_is_told_and_not_guessed() {
     high/1024-x-1536/image-x, input_cost_per_pixel: is a price that has no bucket here
     ocr-x, annotation_cost_per_page: is a price that has no bucket here
     odd-tier, input_cost_per_token_above_nightfall: is a tier that is not understood; nothing of the model was taken
-    odd-tiers, tiered_pricing: is a tier that is not understood; nothing of the model was taken
+    odd-tiers, tiered_pricing: does not state `output`, which stands beside it; nothing of the model was taken
     odd-service, output_cost_per_token_decisions: is a tier that is not understood; nothing of the model was taken
     negative, input_cost_per_token: `-1` is negative: a rate is "0" or more
     many-digits, input_cost_per_second: `283.333333333` has more than six decimals: give dollars per million units
@@ -155,6 +155,144 @@ fn m1_what_is_understood_is_exact() {
     assert_eq!(image.cost(&Usage::new().with(Bucket::Images, 3)).unwrap().posted, "0.6".parse().unwrap());
 }
 
+/// A map of one model with these fields.
+fn model(fields: &str) -> String {
+    format!(
+        r#"{{"m": {{"litellm_provider": "p", "mode": "chat", {fields}}}, "free": {{"litellm_provider": "p", "input_cost_per_token": 0, "output_cost_per_token": 0}}}}"#
+    )
+}
+
+#[test]
+fn m6_ranges_hold_for_the_whole_request_from_one_token_more_than_they_begin_with() {
+    // As the map of PyPI's litellm 1.110.2 has them, and one that lists them the other way round.
+    let ranges = [
+        r#"{"range": [0, 32000.0], "input_cost_per_token": 1e-06, "output_cost_per_token": 5e-06, "cache_read_input_token_cost": 1e-07}"#,
+        r#"{"range": [32000.0, 1.28e5], "input_cost_per_token": 1.8e-06, "output_cost_per_token": 9e-06, "cache_read_input_token_cost": 1.8e-07}"#,
+        r#"{"input_cost_per_token": 6e-06, "output_cost_per_token": 6e-05, "cache_read_input_token_cost": 6e-07, "range": [128000, 256000]}"#,
+    ];
+    for order in [[0, 1, 2], [2, 0, 1]] {
+        let listed = order.map(|at| ranges[at]).join(", ");
+        // What stands beside them says the same as the first, or is no token.
+        let fields = format!(
+            r#""tiered_pricing": [{listed}], "input_cost_per_token": 0.000001, "search_context_cost_per_query": {{"search_context_size_low": 0.01}}"#
+        );
+        let imported = read(&model(&fields));
+        assert_eq!(left_out(&imported), "");
+        let book = PriceBook::from_toml(&[("map", &imported.to_toml())]).unwrap();
+        let card = book.find("p", "m", ServiceTier::Standard, NOW).unwrap();
+        // A tenth of the prompt is read from the cache, and an answer has a thousand tokens.
+        let cost = |prompt: u64| {
+            let cached = prompt / 10;
+            let usage = Usage::new()
+                .with(Bucket::Input, prompt - cached)
+                .with(Bucket::CacheRead, cached)
+                .with(Bucket::Output, 1_000)
+                .with(Bucket::WebSearch, 1);
+            card.cost(&usage).unwrap().posted.get() - 10_000_000
+        };
+        let whole = |prompt: i64, input: i64, cached: i64, output: i64| {
+            (prompt - prompt / 10) * input + prompt / 10 * cached + 1_000 * output
+        };
+        for prompt in [1, 31_999, 32_000] {
+            assert_eq!(cost(prompt as u64), whole(prompt, 1_000, 100, 5_000), "{prompt}");
+        }
+        for prompt in [32_001, 128_000] {
+            assert_eq!(cost(prompt as u64), whole(prompt, 1_800, 180, 9_000), "{prompt}");
+        }
+        // Beyond the last, the last holds.
+        for prompt in [128_001, 256_000, 256_001, 1_000_000] {
+            assert_eq!(cost(prompt as u64), whole(prompt, 6_000, 600, 60_000), "{prompt}");
+        }
+    }
+}
+
+#[test]
+fn m6_ranges_that_are_not_understood_are_refused_with_the_reason() {
+    let one = |from: &str, to: &str, more: &str| {
+        format!(
+            r#"{{"range": [{from}, {to}], "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6{more}}}"#
+        )
+    };
+    let two = |second: String| format!("[{}, {second}]", one("0", "10", ""));
+    for (ranges, beside, why) in [
+        ("[]".to_owned(), "", "has 0 ranges, and 1 to 64 can be read"),
+        ("7".to_owned(), "", "is no list of ranges"),
+        (two(one("11", "20", "")), "", "has a range from 11 to 20 where one from 10 on is expected"),
+        (two(one("9", "20", "")), "", "has a range from 9 to 20 where one from 10 on is expected"),
+        (two(one("10", "10", "")), "", "has a range from 10 to 10 where one from 10 on is expected"),
+        (format!("[{}]", one("1", "20", "")), "", "has a range from 1 to 20 where one from 0 on is expected"),
+        (two(one("10", "20.5", "")), "", "has a range from 10 to 20.5, which are no numbers of tokens"),
+        (two(one("-1", "20", "")), "", "has a range from -1 to 20, which are no numbers of tokens"),
+        (two(one("10", "\"20\"", "")), "", "has a range from 10 to \"20\", which are no numbers of tokens"),
+        (two(one("10", "20, 30", "")), "", "has a range without two bounds"),
+        (two("{}".to_owned()), "", "has a range without bounds"),
+        (
+            r#"[{"max_results_range": [0, 25], "input_cost_per_query": 0.005}]"#.to_owned(),
+            "",
+            "goes by `max_results_range`, and only lengths of prompts can be read",
+        ),
+        (
+            two(one("10", "20", r#", "cache_read_input_token_cost": 1e-7"#)),
+            "",
+            "states other prices from 10 on than in the first range",
+        ),
+        (
+            format!("[{}]", one("0", "20", r#", "surprise": 1"#)),
+            "",
+            "has `surprise` in a range, which is not understood there",
+        ),
+        (
+            format!("[{}]", one("0", "20", r#", "input_cost_per_token_flex": 1e-7"#)),
+            "",
+            "has `input_cost_per_token_flex` in a range, which is not understood there",
+        ),
+        (
+            format!("[{}]", one("0", "20", r#", "input_cost_per_token": 3e-6"#)),
+            "",
+            "has two prices of `input` in one range",
+        ),
+        (
+            r#"[{"range": [0, 20], "input_cost_per_token": 1.0000000000000001e-07, "output_cost_per_token": 1e-6}]"#.to_owned(),
+            "",
+            "has `input_cost_per_token` in a range: `0.10000000000000001` has more than six decimals: give dollars per million units",
+        ),
+        (
+            format!("[{}]", one("0", "20", "")),
+            r#", "input_cost_per_token": 1.5e-6"#,
+            "begins with 1 for `input`, beside which stands 1.5",
+        ),
+        (
+            format!("[{}]", one("0", "20", "")),
+            r#", "cache_read_input_token_cost": 1e-7"#,
+            "does not state `cache_read`, which stands beside it",
+        ),
+        (
+            format!("[{}]", one("0", "20", "")),
+            r#", "input_cost_per_token_above_128k_tokens": 3e-6"#,
+            "stands beside prices of other tiers",
+        ),
+        (
+            format!("[{}]", one("0", "20", "")),
+            r#", "input_cost_per_token_batches": 5e-7, "output_cost_per_token_batches": 1e-6"#,
+            "stands beside prices of other tiers",
+        ),
+    ] {
+        let imported = read(&model(&format!(r#""tiered_pricing": {ranges}{beside}"#)));
+        assert_eq!(
+            left_out(&imported),
+            format!("m, tiered_pricing: {why}; nothing of the model was taken\n"),
+            "{ranges}"
+        );
+        assert!(imported.entries.iter().all(|entry| entry.models == ["free"]));
+    }
+    // Where more would cost less, the loader refuses it as it refuses any other tier.
+    let cheaper = r#""tiered_pricing": [{"range": [0, 9], "input_cost_per_token": 2e-6, "output_cost_per_token": 1e-6}, {"range": [9, 19], "input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}]"#;
+    assert_eq!(
+        left_out(&read(&model(cheaper))),
+        "m: `input` falls from 2 to 1 for longer prompts, so that more would cost less; nothing of the model was taken\n"
+    );
+}
+
 #[test]
 fn p2_a_map_that_was_cut_gives_nothing() {
     for cut in [0, 1, 10, MAP.len() / 2, MAP.len() - 1] {
@@ -175,7 +313,8 @@ proptest! {
         let stems = ["input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost", "output_cost_per_image",
             "output_cost_per_second", "search_context_cost_per_query", "input_cost_per_second", "tiered_pricing"];
         let field = format!("{}{rest}", stems[stem]);
-        for value in [figure, value] {
+        let ranged = format!(r#"[{{"range": [0, {figure}], "input_cost_per_token": {figure}, "output_cost_per_token": 1e-6}}]"#);
+        for value in [figure, value, ranged] {
             let json = format!(
                 r#"{{"m":{{"litellm_provider":"p","input_cost_per_token":1e-6,"output_cost_per_token":1e-6,"{field}":{value}}}}}"#
             );
