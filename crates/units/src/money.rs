@@ -208,6 +208,41 @@ mod tests {
     }
 
     proptest! {
+        /// M1: an amount is read to the last of nine decimals, or refused: nothing is rounded on the way.
+        #[test]
+        fn m1_an_amount_is_read_exactly_or_refused(
+            is_negative: bool, whole in 0..=20_000_000_000_u64, decimals in "[0-9]{0,9}", more in "(0{1,6}|[0-9]{0,9})?",
+        ) {
+            let sign = if is_negative { "-" } else { "" };
+            let text = format!("{sign}{whole}.{decimals}{more}0");
+            // Decimals behind the ninth say nothing where they are zeros.
+            let beyond = format!("{decimals}{more}");
+            let is_plain = beyond.bytes().skip(9).all(|digit| digit == b'0');
+            let padded: String = format!("{beyond:0<9}").chars().take(9).collect();
+            let expected = if is_plain {
+                let digits: i128 = format!("{whole}{padded}").parse().unwrap();
+                let nanos = if is_negative { -digits } else { digits };
+                i64::try_from(nanos).map(NanoUsd::new).map_err(|_| MoneyError::Overflow)
+            } else {
+                Err(MoneyError::TooPrecise(text.clone()))
+            };
+            match (text.parse::<NanoUsd>(), expected) {
+                // What is both too large and too precise is refused as either.
+                (Err(_), Err(_)) => {}
+                (read, expected) => prop_assert_eq!(read, expected),
+            }
+        }
+
+        /// Whatever a text holds, it is an amount of plain digits or refused.
+        #[test]
+        fn m1_what_is_not_plain_digits_is_no_amount(text in "[-+]?[0-9.,eExX_ NaInf$]{0,12}") {
+            let unsigned = text.strip_prefix(['-', '+']).unwrap_or(&text);
+            let is_plain = unsigned.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'_');
+            if text.parse::<NanoUsd>().is_ok() {
+                prop_assert!(is_plain && unsigned.bytes().any(|b| b.is_ascii_digit()), "{}", text);
+            }
+        }
+
         #[test]
         fn text_round_trips(nanos in any::<i64>()) {
             let amount = NanoUsd::new(nanos);
