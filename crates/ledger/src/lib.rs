@@ -132,4 +132,4 @@ pub use store::{
     RollupQuery, Verification,
 };
 pub use tail::journal_since;
-pub use usage::{UsageBy, UsageKey, UsageQuery, add_up};
+pub use usage::{KeyTotal, UsageBy, UsageKey, UsageQuery, add_up, differences, running_totals};

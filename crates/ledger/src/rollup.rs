@@ -60,6 +60,25 @@ impl Rollup {
         self.charged = sum(self.charged, other.charged.get());
     }
 
+    /// What is left when an earlier sum of the same is taken off; saturates.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let less = |sum: i64, by: i64| sum.saturating_sub(by);
+        let money = |sum: NanoUsd, by: NanoUsd| NanoUsd::new(less(sum.get(), by.get()));
+        let mut counts = self.counts;
+        for (count, by) in counts.iter_mut().zip(before.counts) {
+            *count = less(*count, by);
+        }
+        Self {
+            attempts: less(self.attempts, before.attempts),
+            succeeded: less(self.succeeded, before.succeeded),
+            estimated: less(self.estimated, before.estimated),
+            counts,
+            cost: money(self.cost, before.cost),
+            charged: money(self.charged, before.charged),
+        }
+    }
+
     /// Adds an attempt (`sign` 1), or takes it off (`sign` −1).
     pub(crate) fn count(&mut self, used: &Used, sign: i64) {
         let add = |sum: &mut i64, by: i64| *sum = sum.saturating_add(by.saturating_mul(sign));

@@ -5,6 +5,8 @@
 //! reference model. The model keeps a list of attempts and adds it up anew at every look; it shares no code
 //! with [`crate::decide`] and [`crate::apply`].
 //!
+//! [`check_usage`] asks a store for the usage of random periods, and adds the rows of its journal up one by one.
+//!
 //! ```
 //! use weighbridge_ledger::testkit::{Subject, check_store};
 //! use weighbridge_ledger::{LedgerStore, MemoryLedger};
@@ -29,9 +31,11 @@ mod interleaved;
 mod model;
 mod random;
 mod script;
+mod usage;
 
 pub use check::{Report, Subject, Violation, check_store};
 pub use interleaved::Interleaved;
 pub use model::{Expected, Model};
 pub use random::Random;
 pub use script::{Script, Step};
+pub use usage::{UsageReport, check_usage};

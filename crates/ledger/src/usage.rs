@@ -60,3 +60,54 @@ pub fn add_up(
     }
     sums.into_iter().collect()
 }
+
+/// What a key had used by the end of an hour in which it used anything, since its first attempt. The usage of any period
+/// is the difference of two of them, however much lies between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyTotal {
+    /// The virtual key.
+    pub key: KeyId,
+    /// The hour, since the Unix epoch. What stands for a [`UsageQuery`] may have a later one, up to which nothing is added.
+    pub hour: i64,
+    /// The sum over all hours up to this one, itself included.
+    pub total: Rollup,
+}
+
+/// What roll-ups come to hour by hour, by key and hour: what stores keep beside them to answer [`differences`].
+pub fn running_totals(rollups: impl IntoIterator<Item = (RollupKey, Rollup)>) -> Vec<KeyTotal> {
+    let mut hours: BTreeMap<(KeyId, i64), Rollup> = BTreeMap::new();
+    for (of, rollup) in rollups {
+        hours.entry((of.key, of.hour)).or_default().add(&rollup);
+    }
+    let mut totals: Vec<KeyTotal> = Vec::with_capacity(hours.len());
+    for ((key, hour), rollup) in hours {
+        let before = totals.last().filter(|last| last.key == key);
+        let mut total = before.map_or_else(Rollup::default, |last| last.total);
+        total.add(&rollup);
+        totals.push(KeyTotal { key, hour, total });
+    }
+    totals
+}
+
+/// The usage of a period, from running totals by key and hour: of each key the total as the period begins, which has an hour
+/// before it and may be missing where it is nothing, and the total as the period ends, or as each of its days ends.
+///
+/// What is told apart by model is in no totals: ask [`add_up`].
+pub fn differences(
+    totals: impl IntoIterator<Item = KeyTotal>,
+    query: &UsageQuery,
+) -> Vec<(UsageKey, Rollup)> {
+    let mut before: Option<(KeyId, Rollup)> = None;
+    let mut found = Vec::new();
+    for KeyTotal { key, hour, total } in totals {
+        let base = before.filter(|(of, _)| *of == key).map_or_else(Rollup::default, |(_, total)| total);
+        before = Some((key, total));
+        let used = total.since(&base);
+        if hour < query.of.from_hour || used == Rollup::default() {
+            continue;
+        }
+        let day = (query.by == UsageBy::Day).then(|| hour.div_euclid(DAY_HOURS));
+        found.push((UsageKey { key, model: None, day }, used));
+    }
+    found
+}

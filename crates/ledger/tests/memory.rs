@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use weighbridge_ledger::testkit::{Report, Subject, check_store};
+use weighbridge_ledger::testkit::{Report, Subject, check_store, check_usage};
 use weighbridge_ledger::{
     Adjust, AttemptEntry, Billing, Book, EndFacts, Extent, Fact, Fund, Funding, Ledger, LedgerError,
     LedgerStore, MemoryLedger, Refusal, Reserve, RollupQuery,
@@ -177,4 +177,14 @@ fn l5_roll_ups_in_memory_are_those_of_62_days_before_the_newest() {
     serve(&ledger, 4, hour(62 * 24 + 1));
     assert_eq!(kept(), [1, 2, 62 * 24, 62 * 24 + 1]);
     assert!(block_on(ledger.store().verify(Extent::All)).unwrap().is_sound());
+}
+
+#[test]
+fn l5_usage_of_any_period_is_the_sum_of_its_rows_in_memory() {
+    for seed in 0..4 {
+        let checked = block_on(check_usage(&mut Memory(MemoryLedger::new()), seed, 1_000));
+        let report = checked.unwrap_or_else(|violation| panic!("{violation}"));
+        assert!(report.ended > 200 && report.late > 5 && report.refunds > 5, "{report:?}");
+        assert!(report.questions > 200 && report.uneven > 100 && report.sums > 1_000, "{report:?}");
+    }
 }

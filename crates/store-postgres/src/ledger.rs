@@ -2,6 +2,7 @@
 
 mod batch;
 mod commit;
+mod key_totals;
 mod load;
 mod presence;
 mod queue;
@@ -227,6 +228,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         &batch::STATEMENTS,
         &commit::STATEMENTS,
         &reads::STATEMENTS,
+        &key_totals::STATEMENTS,
         &verify::STATEMENTS,
     ]
     .concat()

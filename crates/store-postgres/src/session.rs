@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::try_join;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Row, Statement};
@@ -87,6 +88,20 @@ impl Session {
     pub(crate) async fn query(&mut self, sql: &'static str, values: Values<'_>) -> Result<Vec<Row>, DbError> {
         let statement = self.statement(sql).await?;
         Ok(self.client.query(&statement, values).await?)
+    }
+
+    /// As [`Self::query`], in a transaction that begins as `begin` says; all of it in one round trip. After an error the
+    /// connection is of no use.
+    pub(crate) async fn query_within(
+        &mut self,
+        begin: &str,
+        sql: &'static str,
+        values: Values<'_>,
+    ) -> Result<Vec<Row>, DbError> {
+        let statement = self.statement(sql).await?;
+        let query = async { Ok(self.client.query(&statement, values).await?) };
+        let ((), rows, ()) = try_join!(self.run(begin), query, self.run("COMMIT"))?;
+        Ok(rows)
     }
 
     pub(crate) async fn query_opt(

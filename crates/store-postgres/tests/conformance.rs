@@ -11,7 +11,7 @@ mod server;
 
 use futures::executor::block_on;
 use weighbridge_ledger::LedgerStore;
-use weighbridge_ledger::testkit::{Interleaved, Report, Subject, check_store};
+use weighbridge_ledger::testkit::{Interleaved, Report, Subject, check_store, check_usage};
 use weighbridge_store_postgres::{Database, PostgresLedger};
 
 struct Postgres {
@@ -46,6 +46,19 @@ fn l_and_r_rules_hold_on_postgres() {
         assert!(report.granted > 60 && report.refused > 60 && report.crashed > 10, "{report:?}");
         assert!(report.overages > 5 && report.late > 5 && report.refunds > 1, "{report:?}");
         assert!(report.refused_by_claim > 0, "{report:?}");
+    }
+}
+
+#[test]
+fn l5_usage_of_any_period_is_the_sum_of_its_rows_on_postgres() {
+    let Some(server) = server::shared() else { return };
+    for seed in 0..2 {
+        let database = Database::open(&server.url(&server.database())).unwrap();
+        let ledger = Some(PostgresLedger::open(&database));
+        let checked = block_on(check_usage(&mut Postgres { database, ledger }, seed, 700));
+        let report = checked.unwrap_or_else(|violation| panic!("{violation}"));
+        assert!(report.ended > 150 && report.late > 2 && report.refunds > 2, "{report:?}");
+        assert!(report.questions > 100 && report.uneven > 50 && report.sums > 500, "{report:?}");
     }
 }
 

@@ -4,6 +4,7 @@ mod batch;
 mod commit;
 mod epoch;
 mod housekeeping;
+mod key_totals;
 mod load;
 mod queue;
 mod reads;

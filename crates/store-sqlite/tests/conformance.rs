@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use futures::executor::block_on;
 use weighbridge_ledger::LedgerStore;
-use weighbridge_ledger::testkit::{Interleaved, Report, Subject, check_store};
+use weighbridge_ledger::testkit::{Interleaved, Report, Subject, check_store, check_usage};
 use weighbridge_store_sqlite::{Durability, SqliteLedger, SqliteLedgerOptions};
 
 struct Sqlite {
@@ -60,6 +60,16 @@ fn l_and_r_rules_hold_on_sqlite() {
 #[test]
 fn l_and_r_rules_hold_with_fsync() {
     assert!(run(Durability::Fsync, 200, 80).granted > 10);
+}
+
+#[test]
+fn l5_usage_of_any_period_is_the_sum_of_its_rows_on_sqlite() {
+    for seed in 0..3 {
+        let checked = block_on(check_usage(&mut Sqlite::new(Durability::Process), seed, 700));
+        let report = checked.unwrap_or_else(|violation| panic!("{violation}"));
+        assert!(report.ended > 150 && report.late > 2 && report.refunds > 2, "{report:?}");
+        assert!(report.questions > 100 && report.uneven > 50 && report.sums > 500, "{report:?}");
+    }
 }
 
 /// Two processes on one file, in turns.

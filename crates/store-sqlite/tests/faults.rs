@@ -396,6 +396,8 @@ fn l3_l5_whatever_is_changed_behind_its_back_is_found() {
         "UPDATE rollup SET output = output + 1".into(),
         "UPDATE rollup SET charged = charged - 1".into(),
         "DELETE FROM rollup".into(),
+        "UPDATE key_total SET calls = calls + 1".into(),
+        "DELETE FROM key_total".into(),
         "DELETE FROM open_attempt".into(),
         "INSERT INTO open_attempt SELECT randomblob(16), book, body FROM open_attempt LIMIT 1".into(),
         "DELETE FROM command WHERE id = (SELECT min(id) FROM command)".into(),

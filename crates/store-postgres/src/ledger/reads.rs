@@ -6,6 +6,7 @@ use weighbridge_ledger::{
 };
 use weighbridge_units::{AttemptId, Bucket};
 
+use super::key_totals;
 use super::load::{SELECT_BALANCES, SELECT_COMMANDS, SELECT_OPEN, find_ended};
 use super::rows::{
     attempt_column, column, command_column, id_column, read_attempt, read_balance, read_entry, read_hash,
@@ -20,33 +21,20 @@ pub(super) const JOURNAL: &str =
     "SELECT seq, book, body, hash FROM entry WHERE seq > $1 ORDER BY seq LIMIT $2";
 const ROLLUPS: &str = "SELECT key, hour, provider, model, attempts, succeeded, estimated, cost, charged, counts \
      FROM rollup WHERE key BETWEEN $1 AND $2 AND hour >= $3 AND hour < $4 ORDER BY key, provider, model, hour";
-/// `$day, $provider, $model`, what is grouped by.
-macro_rules! sums {
-    ($day:literal, $provider:literal, $model:literal, $group:literal) => {
-        concat!(
-            "SELECT key, ", $day, ", ", $provider, ", ", $model, ", sum(attempts)::bigint, \
-             sum(succeeded)::bigint, sum(estimated)::bigint, sum(cost)::bigint, sum(charged)::bigint, \
-             ARRAY[sum(counts[1]), sum(counts[2]), sum(counts[3]), sum(counts[4]), sum(counts[5]), \
-             sum(counts[6]), sum(counts[7]), sum(counts[8]), sum(counts[9]), sum(counts[10]), sum(counts[11]), \
-             sum(counts[12]), sum(counts[13]), sum(counts[14]), sum(counts[15]), sum(counts[16]), \
-             sum(counts[17]), sum(counts[18]), sum(counts[19]), sum(counts[20]), sum(counts[21]), \
-             sum(counts[22])]::bigint[] \
-             FROM rollup WHERE key BETWEEN $1 AND $2 AND hour >= $3 AND hour < $4 GROUP BY ", $group,
-            " ORDER BY ", $group
-        )
-    };
-}
-const USAGE_BY_KEY: &str = sums!("0::bigint", "0::bigint", "0::bigint", "key");
-const USAGE_BY_MODEL: &str = sums!("0::bigint", "provider", "model", "key, provider, model");
-// No hour is before 1970.
-const USAGE_BY_DAY: &str = sums!("hour / 24 * 24", "0::bigint", "0::bigint", "key, hour / 24");
+const USAGE_BY_MODEL: &str = "SELECT key, 0::bigint, provider, model, sum(attempts)::bigint, \
+     sum(succeeded)::bigint, sum(estimated)::bigint, sum(cost)::bigint, sum(charged)::bigint, \
+     ARRAY[sum(counts[1]), sum(counts[2]), sum(counts[3]), sum(counts[4]), sum(counts[5]), sum(counts[6]), \
+     sum(counts[7]), sum(counts[8]), sum(counts[9]), sum(counts[10]), sum(counts[11]), sum(counts[12]), \
+     sum(counts[13]), sum(counts[14]), sum(counts[15]), sum(counts[16]), sum(counts[17]), sum(counts[18]), \
+     sum(counts[19]), sum(counts[20]), sum(counts[21]), sum(counts[22])]::bigint[] \
+     FROM rollup WHERE key BETWEEN $1 AND $2 AND hour >= $3 AND hour < $4 \
+     GROUP BY key, provider, model ORDER BY key, provider, model";
 // The arrays' elements are the buckets.
 const _: () = assert!(Bucket::ALL.len() == 22);
 const NAME: &str = "SELECT text FROM name WHERE id = $1";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 8] =
-    [ALL_OPEN, ALL_BALANCES, JOURNAL, ROLLUPS, USAGE_BY_KEY, USAGE_BY_MODEL, USAGE_BY_DAY, NAME];
+pub(super) const STATEMENTS: [&str; 6] = [ALL_OPEN, ALL_BALANCES, JOURNAL, ROLLUPS, USAGE_BY_MODEL, NAME];
 
 /// The most rows that one command writes.
 const COMMAND_ROWS: usize = 3;
@@ -120,12 +108,10 @@ pub(super) async fn usage(
     session: &mut Session,
     query: UsageQuery,
 ) -> Result<Vec<(UsageKey, Rollup)>, DbError> {
-    let select = match query.by {
-        UsageBy::Key => USAGE_BY_KEY,
-        UsageBy::Model => USAGE_BY_MODEL,
-        UsageBy::Day => USAGE_BY_DAY,
-    };
-    let sums = select_rollups(session, select, query.of).await?;
+    if query.by != UsageBy::Model {
+        return key_totals::usage(session, &query).await;
+    }
+    let sums = select_rollups(session, USAGE_BY_MODEL, query.of).await?;
     Ok(sums.into_iter().map(|(key, rollup)| (UsageKey::of(&key, query.by), rollup)).collect())
 }
 

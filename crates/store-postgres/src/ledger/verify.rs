@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use tokio_postgres::Row;
 use weighbridge_ledger::{
     AccountId, Auditor, Balance, Book, ChainHead, CommandId, Entry, Epoch, Extent, Fact, Fault, PayloadHash,
-    RollupQuery, State, StoredRow, Verification,
+    RollupQuery, State, StoredRow, Verification, running_totals,
 };
 
+use super::key_totals;
 use super::load::SELECT_COMMANDS;
 use super::reads::{self, JOURNAL};
 use super::rows::{
@@ -164,6 +165,10 @@ impl Tables {
         self.compare_table("claim", folded.holders().collect(), claims);
         let rollups = or_corrupt(reads::rollups(session, RollupQuery::ALL).await)?;
         self.compare_table("roll-up", folded.rollups().collect(), rollups);
+        let totals = running_totals(folded.rollups());
+        let totals = totals.into_iter().map(|of| ((of.key, of.hour), of.total)).collect();
+        let found = or_corrupt(key_totals::all(session).await)?;
+        self.compare_table("total of a key and hour", totals, found);
         let expected = folded.intents().map(|(attempt, intent)| (attempt, intent.clone())).collect();
         self.compare_table("open attempt", expected, or_corrupt(reads::open_attempts(session).await)?);
         Ok(())

@@ -3,14 +3,15 @@
 use rusqlite::{Connection, OptionalExtension};
 use weighbridge_ledger::{
     AccountId, Act, AttemptEntry, Balance, ClaimId, CommandId, EntityId, Fact, Holder, Intent, JournalRow,
-    Rollup, RollupKey, RollupQuery, UsageKey, UsageQuery,
+    Rollup, RollupKey, RollupQuery, UsageBy, UsageKey, UsageQuery,
 };
 use weighbridge_units::AttemptId;
 
+use super::key_totals;
 use super::rows::{
-    SELECT_ALL_OPEN, SELECT_BALANCES, SELECT_CLAIMS, SELECT_ROLLUPS, StoreError, corrupt, find_command,
-    find_ended, find_intent, id_column, read_attempt, read_balance, read_entry, read_hash, read_holder,
-    read_intent, read_rollup, select_usage,
+    SELECT_ALL_OPEN, SELECT_BALANCES, SELECT_CLAIMS, SELECT_ROLLUPS, SELECT_USAGE_BY_MODEL, StoreError,
+    corrupt, find_command, find_ended, find_intent, id_column, read_attempt, read_balance, read_entry,
+    read_hash, read_holder, read_intent, read_rollup,
 };
 
 /// The most rows that one command writes.
@@ -88,7 +89,10 @@ fn select_rollups(
 }
 
 pub(super) fn usage(db: &Connection, query: &UsageQuery) -> Result<Vec<(UsageKey, Rollup)>, StoreError> {
-    let sums = select_rollups(db, select_usage(query.by), &query.of)?;
+    if query.by != UsageBy::Model {
+        return key_totals::usage(db, query);
+    }
+    let sums = select_rollups(db, SELECT_USAGE_BY_MODEL, &query.of)?;
     Ok(sums.into_iter().map(|(key, rollup)| (UsageKey::of(&key, query.by), rollup)).collect())
 }
 

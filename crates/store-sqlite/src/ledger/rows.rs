@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use weighbridge_ledger::{
     AccountId, Act, Balance, Book, ClaimId, CommandId, Ended, Entry, Fact, Funding, Holder, Intent,
-    LedgerError, PayloadHash, Quantity, Rollup, RollupKey, RowHash, Standing, TopUp, UsageBy, decode,
+    LedgerError, PayloadHash, Quantity, Rollup, RollupKey, RowHash, Standing, TopUp, decode,
 };
 use weighbridge_units::failpoint::Injected;
 use weighbridge_units::{AttemptId, Bucket, KeyId, NanoUsd, Timestamp};
@@ -67,29 +67,15 @@ pub(super) const SELECT_ROLLUPS: &str = "SELECT key, hour, provider, model, atte
      FROM rollup WHERE key BETWEEN ?1 AND ?2 AND hour >= ?3 AND hour < ?4 \
      ORDER BY key, provider, model, hour";
 
-/// [`SELECT_ROLLUPS`] added up. A column that the sums are not told apart by is zero.
-pub(super) fn select_usage(by: UsageBy) -> &'static str {
-    macro_rules! sums {
-        ($day:literal, $provider:literal, $model:literal, $group:literal) => {
-            concat!(
-                "SELECT key, ", $day, ", ", $provider, ", ", $model, ", sum(attempts), sum(succeeded), \
-                 sum(estimated), sum(cost), sum(charged), sum(input), sum(cache_read), sum(cache_write_5m), \
-                 sum(cache_write_1h), sum(input_audio), sum(output), sum(reasoning), sum(output_audio), \
-                 sum(web_search), sum(tool_prompt), sum(output_image), sum(input_image), sum(images), \
-                 sum(images_given), sum(characters), sum(seconds), sum(seconds_made), sum(pages), sum(calls), \
-                 sum(file_search), sum(map_search), sum(code_sessions) \
-                 FROM rollup WHERE key BETWEEN ?1 AND ?2 AND hour >= ?3 AND hour < ?4 \
-                 GROUP BY ", $group, " ORDER BY ", $group
-            )
-        };
-    }
-    match by {
-        UsageBy::Key => sums!("0", "0", "0", "key"),
-        UsageBy::Model => sums!("0", "provider", "model", "key, provider, model"),
-        // No hour is before 1970.
-        UsageBy::Day => sums!("hour / 24 * 24", "0", "0", "key, hour / 24"),
-    }
-}
+/// [`SELECT_ROLLUPS`] added up, by key, provider and model.
+pub(super) const SELECT_USAGE_BY_MODEL: &str = "SELECT key, 0, provider, model, sum(attempts), sum(succeeded), \
+     sum(estimated), sum(cost), sum(charged), sum(input), sum(cache_read), sum(cache_write_5m), \
+     sum(cache_write_1h), sum(input_audio), sum(output), sum(reasoning), sum(output_audio), sum(web_search), \
+     sum(tool_prompt), sum(output_image), sum(input_image), sum(images), sum(images_given), sum(characters), \
+     sum(seconds), sum(seconds_made), sum(pages), sum(calls), sum(file_search), sum(map_search), \
+     sum(code_sessions) \
+     FROM rollup WHERE key BETWEEN ?1 AND ?2 AND hour >= ?3 AND hour < ?4 \
+     GROUP BY key, provider, model ORDER BY key, provider, model";
 
 /// Why a row could not be read or written.
 #[derive(Debug, thiserror::Error)]

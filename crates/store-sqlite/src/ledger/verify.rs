@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 use weighbridge_ledger::{
-    Act, Auditor, CommandId, Entry, Extent, Fact, Fault, Funding, PayloadHash, State, StoredRow, Verification,
+    Act, Auditor, CommandId, Entry, Extent, Fact, Fault, Funding, PayloadHash, State, StoredRow,
+    Verification, running_totals,
 };
 
-use super::reads;
 use super::rows::{StoreError, attempt_column, find_command, find_folded, id_column, top_up_column};
 use super::seals::{SELECT_CHAIN, last_group};
+use super::{key_totals, reads};
 
 /// Verifies a snapshot of the file.
 pub(super) fn verify(db: &Connection, extent: Extent) -> Result<Verification, StoreError> {
@@ -140,6 +141,10 @@ impl Tables {
         let everything = weighbridge_ledger::RollupQuery::ALL;
         let rollups = or_fault(reads::rollups(db, &everything), &mut self.faults)?;
         self.compare_table("roll-up", folded.rollups().collect(), rollups);
+        let totals = running_totals(folded.rollups());
+        let totals = totals.into_iter().map(|of| ((of.key, of.hour), of.total)).collect();
+        let found = or_fault(key_totals::all(db), &mut self.faults)?;
+        self.compare_table("total of a key and hour", totals, found);
         let claims = or_fault(reads::claims(db), &mut self.faults)?;
         self.compare_table("claim", folded.holders().collect(), claims);
         let open = or_fault(reads::open_attempts(db), &mut self.faults)?;

@@ -1,0 +1,129 @@
+//! Usage of a period where a database was begun by an earlier release, or is shared with one.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
+
+mod server;
+
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use refinery::Target;
+use tokio_postgres::NoTls;
+use weighbridge_ledger::{LedgerStore, RollupQuery, UsageBy, UsageQuery, add_up};
+use weighbridge_store_postgres::{Database, PostgresLedger};
+use weighbridge_units::KeyId;
+
+mod migrations {
+    refinery::embed_migrations!("migrations");
+    pub(super) use migrations::runner;
+}
+
+/// The last migration before there were totals.
+const FORMER: i32 = 9;
+const FIRST_HOUR: i64 = 498_264;
+const HOURS: i64 = 100;
+
+/// A database as an earlier release has left it.
+fn former(url: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        migrations::runner().set_target(Target::Version(FORMER)).run_async(&mut client).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+    });
+}
+
+/// Adds to some roll-ups as any release does, each hour and key with other figures. `counts` are those of a release
+/// that knows so many buckets.
+fn add(server: &server::Server, name: &str, keys: i64, buckets: i64) {
+    let add = format!(
+        "WITH picked AS (SELECT 1 + at * 7 % {keys} AS key, {FIRST_HOUR} + at * 37 % {HOURS} AS hour, 1 + at % 3 AS model, \
+         at, row_number() OVER (PARTITION BY at * 7 % {keys}, at * 37 % {HOURS}, at % 3) AS nth \
+         FROM generate_series(0, {keys} * {HOURS} * 2 - 1) AS at WHERE at % 5 < 3) \
+         INSERT INTO rollup (key, hour, provider, model, attempts, succeeded, estimated, cost, charged, counts) \
+         SELECT key, hour, 9, model, 1, 1, 0, 1000 + at % 89, 2000 + at % 97, \
+         ARRAY(SELECT (at * bucket) % 7 FROM generate_series(1, {buckets}) AS bucket) FROM picked WHERE nth = 1 \
+         ON CONFLICT (key, hour, provider, model) DO UPDATE SET attempts = rollup.attempts + 1, \
+         cost = rollup.cost + 17, charged = rollup.charged - 3, counts[1] = rollup.counts[1] + 5"
+    );
+    server.sql(name, &add);
+}
+
+/// What is told by totals is what the roll-ups add up to.
+fn assert_right(ledger: &PostgresLedger) {
+    let (first, end) = (FIRST_HOUR, FIRST_HOUR + HOURS);
+    let periods =
+        [(i64::MIN, i64::MAX), (first, end), (first + 1, end - 7), (first + 30, first + 31), (end, first)];
+    for (from_hour, until_hour) in periods {
+        for key in [None, Some(KeyId::from_bits(3)), Some(KeyId::from_bits(999_999))] {
+            for by in [UsageBy::Key, UsageBy::Day] {
+                let of = RollupQuery { key, from_hour, until_hour };
+                let right = add_up(block_on(ledger.rollups(of)).unwrap(), by);
+                assert_eq!(block_on(ledger.usage(UsageQuery { of, by })).unwrap(), right, "{of:?} by {by:?}");
+            }
+        }
+    }
+}
+
+fn ledger(url: &str) -> PostgresLedger {
+    PostgresLedger::open(&Database::open(url).unwrap())
+}
+
+#[test]
+fn l5_what_an_earlier_release_has_written_and_goes_on_writing_is_in_the_totals() {
+    let Some(server) = server::shared() else { return };
+    let name = server.database();
+    let url = server.url(&name);
+    former(&url);
+    add(&server, &name, 9, 20);
+    let ledger = ledger(&url);
+    assert_right(&ledger);
+    let all = UsageQuery { of: RollupQuery::ALL, by: UsageBy::Key };
+    let before = block_on(ledger.usage(all)).unwrap();
+    assert!(!before.is_empty());
+    add(&server, &name, 12, 22);
+    assert_right(&ledger);
+    assert!(block_on(ledger.usage(all)).unwrap().len() > before.len());
+}
+
+/// The child's part of the test that kills: it brings a database up to date. Without the variable it is no test at all.
+#[test]
+fn child_opens_until_it_is_killed() {
+    let Some(url) = std::env::var_os("WEIGHBRIDGE_TEST_FORMER") else { return };
+    drop(Database::open(url.to_str().unwrap()).unwrap());
+}
+
+#[test]
+fn c1_l5_whoever_is_killed_while_totals_are_made_leaves_none_behind() {
+    let Some(server) = server::shared() else { return };
+    let name = server.database();
+    let url = server.url(&name);
+    former(&url);
+    add(&server, &name, 200, 22);
+    let mut killed = 0;
+    for wait in 0.. {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["child_opens_until_it_is_killed", "--exact", "--test-threads=1"])
+            .env("WEIGHBRIDGE_TEST_FORMER", &url)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(5 + wait * 23));
+        child.kill().unwrap(); // SIGKILL
+        if child.wait().unwrap().success() {
+            break;
+        }
+        killed += 1;
+        let made = "SELECT (SELECT count(*) FROM pg_class WHERE relname = 'key_total'), \
+             (SELECT count(*) FROM pg_trigger WHERE tgname IN ('rollup_came', 'rollup_changed')), \
+             (SELECT count(*) FROM refinery_schema_history WHERE version = 10)";
+        let made = server.sql(&name, made);
+        assert!(made == "0|0|0" || made == "1|2|1", "{made}");
+    }
+    assert!(killed > 1, "killed {killed} times only");
+    assert_right(&ledger(&url));
+}
