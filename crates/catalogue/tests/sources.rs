@@ -9,7 +9,7 @@
 //!
 //! What was settled by hand instead is listed here, with the reason.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail anywhere")]
 
 use std::collections::HashSet;
 

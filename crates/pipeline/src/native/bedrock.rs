@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use weighbridge_catalogue::Spoken;
 use weighbridge_ledger::{Billing, EndFacts, Name};
-use weighbridge_pricing::ServiceTier;
+use weighbridge_pricing::{ServiceTier, Terms};
 use weighbridge_protocol::json::{Raw, ScanLimits};
 use weighbridge_protocol::{Dialect, unescaped};
 use weighbridge_records::AttemptRecord;
@@ -123,6 +123,7 @@ impl Invocation {
         let terms = match billing {
             Billing::Platform => settings.markups.markup(&caller.principal, &name),
             Billing::OwnKey => settings.surcharges.surcharge(&caller.principal, &name),
+            Billing::House => Terms::AT_COST,
         };
         let prompt_estimate = weighbridge_tokens::estimate(body.len() as u64);
         let meter = Meter {
