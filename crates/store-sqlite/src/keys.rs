@@ -366,7 +366,7 @@ mod tests {
         block_on(open(&folder).create(key.clone())).unwrap();
         let other = Connection::open(folder.path().join("keys.db")).unwrap();
         let back = "UPDATE virtual_key SET budget = 25000000001, budget_period = 'month'; \
-             DROP TRIGGER rollup_came; DROP TRIGGER rollup_changed; DROP TABLE key_total; \
+             DROP TABLE alert; DROP TABLE alert_waiting; DROP TRIGGER rollup_came; DROP TRIGGER rollup_changed; DROP TABLE key_total; \
              DROP TABLE claim; DROP TABLE provider_key; DROP TABLE provider_key_version; DROP TABLE tenant; ALTER TABLE virtual_key DROP COLUMN budgets; \
              ALTER TABLE virtual_key DROP COLUMN usd_per_minute; \
              ALTER TABLE virtual_key DROP COLUMN concurrency; \
