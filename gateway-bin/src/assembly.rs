@@ -172,7 +172,7 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Running> {
         env,
         directory: Arc::clone(&directory),
         ledger: ledger.clone(),
-        prices: Arc::new(prices.book),
+        prices: prices.book,
         log: Arc::clone(&stores.log),
         observers,
         fetch: config.media.fetch.then(|| fetcher(config.media.allowed_networks)),

@@ -81,18 +81,24 @@ impl PriceKeeper for KeptPrices {
 /// them already.
 pub(crate) struct PresentPrices {
     pub(crate) sources: PriceSources,
-    pub(crate) book: PriceBook,
+    pub(crate) book: Arc<PriceBook>,
     pub(crate) kept: Option<KeptPrices>,
 }
 
 impl PresentPrices {
     pub(crate) async fn read(config: &Config, database: Option<&Database>) -> anyhow::Result<Self> {
         let kept = KeptPrices::open(config, database)?;
+        let read = &config.price_updates.sources;
         let sources = match &kept {
-            Some(kept @ KeptPrices::Database(_)) => kept.add_to(&config.price_updates.sources).await?,
-            _ => config.price_updates.sources.clone(),
+            Some(kept @ KeptPrices::Database(_)) => kept.add_to(read).await?,
+            _ => read.clone(),
         };
-        let book = sources.book().context("the prices that are kept in the database cannot be used")?;
+        let book = match sources == *read {
+            true => Arc::clone(&config.prices),
+            false => {
+                Arc::new(sources.book().context("the prices that are kept in the database cannot be used")?)
+            }
+        };
         Ok(Self { sources, book, kept })
     }
 }

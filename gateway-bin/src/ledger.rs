@@ -59,7 +59,7 @@ pub(crate) fn service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
 pub(crate) async fn priced_service(args: &ConfigArgs) -> anyhow::Result<AdminService> {
     let config = sources::config(args)?;
     let stores = Stores::open(&config.storage)?;
-    let prices = Arc::new(PresentPrices::read(&config, stores.database.as_ref()).await?.book);
+    let prices = PresentPrices::read(&config, stores.database.as_ref()).await?.book;
     let service = stores.admin(sources::pepper(&config)?, &config);
     Ok(service.with_prices(move || Arc::clone(&prices)))
 }

@@ -243,7 +243,7 @@ async fn rerate(args: &PricesRerateArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The present book, or it with a file's prices in the place of its own, for all times.
-async fn other_book(config: &Config, file: Option<&str>) -> anyhow::Result<PriceBook> {
+async fn other_book(config: &Config, file: Option<&str>) -> anyhow::Result<Arc<PriceBook>> {
     let PresentPrices { mut sources, book, .. } = PresentPrices::read(config, None).await?;
     let Some(file) = file else { return Ok(book) };
     let text = read(&config.price_updates, file).await?;
@@ -252,5 +252,5 @@ async fn other_book(config: &Config, file: Option<&str>) -> anyhow::Result<Price
         false => text,
     };
     sources.overrides.push(PriceText::new(file, text));
-    Ok(sources.book()?)
+    Ok(Arc::new(sources.book()?))
 }

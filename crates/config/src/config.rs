@@ -2,6 +2,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -20,7 +21,7 @@ pub struct Config {
     /// Each provider's address, and how it is connected to.
     pub origins: Vec<(String, OriginOptions)>,
     /// Prices, built in, from files, from updates and overridden.
-    pub prices: PriceBook,
+    pub prices: Arc<PriceBook>,
     /// What they were made of, and how they are kept up to date.
     pub price_updates: PriceUpdates,
     /// Listeners and their bounds.

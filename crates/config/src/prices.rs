@@ -64,7 +64,7 @@ pub(crate) fn read(
     folder: &Path,
     surroundings: &dyn Surroundings,
     problems: &mut Problems,
-) -> Option<(PriceBook, PriceUpdates)> {
+) -> Option<(Arc<PriceBook>, PriceUpdates)> {
     let mut places: Vec<(Arc<str>, Range<usize>)> = Vec::new();
     let (mut sources, mut left_out) = (PriceSources::default(), Vec::new());
     if said.builtin.said().is_none_or(|said| said.value) {
@@ -154,7 +154,7 @@ pub(crate) fn read(
             .map(|ranges| ranges.value.iter().map(|range| range.value).collect())
             .unwrap_or_default(),
     };
-    Some((book, updates))
+    Some((Arc::new(book), updates))
 }
 
 /// The entry for every model without one, if there is to be one.

@@ -106,6 +106,37 @@ pub(crate) struct Variant {
     pub(crate) rates: Vec<(Bucket, Rate)>,
 }
 
+/// What a service tier costs: the same for all models of an entry, which share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rates {
+    /// For any prompt.
+    pub(crate) base: Bracket,
+    /// For prompts above thresholds, lowest first.
+    pub(crate) brackets: Vec<Bracket>,
+    pub(crate) variants: Vec<Variant>,
+}
+
+impl Rates {
+    /// Those of the pieces of one kind.
+    fn of(&self, variant: &Variant) -> Self {
+        Self {
+            base: self.base.with(&variant.rates),
+            brackets: self.brackets.iter().map(|bracket| bracket.with(&variant.rates)).collect(),
+            variants: Vec::new(),
+        }
+    }
+
+    /// The same with the rates of tokens multiplied.
+    pub(crate) fn times(&self, factor: Factor) -> Result<Self, RateError> {
+        let brackets = self.brackets.iter().map(|bracket| bracket.times(factor));
+        Ok(Self {
+            base: self.base.times(factor)?,
+            brackets: brackets.collect::<Result<_, _>>()?,
+            variants: self.variants.clone(),
+        })
+    }
+}
+
 /// What one model costs in one service tier from one date on: all that is needed to price an attempt.
 ///
 /// A card never changes, so an attempt that holds on to the card it was dispatched under is priced
@@ -118,10 +149,7 @@ pub struct PriceCard {
     pub(crate) source: Arc<str>,
     pub(crate) checked: Arc<str>,
     pub(crate) version: PriceVersion,
-    /// Never empty: the first is for any prompt, the others are sorted by their threshold.
-    pub(crate) base: Bracket,
-    pub(crate) brackets: Vec<Bracket>,
-    pub(crate) variants: Vec<Variant>,
+    pub(crate) rates: Arc<Rates>,
     /// The variant that the card stands for, once one was chosen.
     pub(crate) chosen: Option<Arc<str>>,
 }
@@ -179,7 +207,7 @@ impl PriceCard {
 
     /// Kinds of pieces that have prices of their own, such as `1024x1024/high` or `1080p`.
     pub fn variants(&self) -> impl Iterator<Item = &str> {
-        self.variants.iter().map(|variant| &*variant.name)
+        self.rates.variants.iter().map(|variant| &*variant.name)
     }
 
     /// The kind of pieces that [`Self::variant`] chose.
@@ -192,7 +220,7 @@ impl PriceCard {
     /// A request names size and quality, so the variant is pinned together with the card. Where it
     /// leaves them to the provider, [`Self::worst_with`] has the dearest, and the answer tells which it is.
     pub fn variant(&self, name: &str) -> Option<Self> {
-        let variant = self.variants.iter().find(|variant| *variant.name == *name)?;
+        let variant = self.rates.variants.iter().find(|variant| *variant.name == *name)?;
         Some(Self {
             provider: Arc::clone(&self.provider),
             model: Arc::clone(&self.model),
@@ -201,16 +229,14 @@ impl PriceCard {
             source: Arc::clone(&self.source),
             checked: Arc::clone(&self.checked),
             version: self.version.clone(),
-            base: self.base.with(&variant.rates),
-            brackets: self.brackets.iter().map(|bracket| bracket.with(&variant.rates)).collect(),
-            variants: Vec::new(),
+            rates: Arc::new(self.rates.of(variant)),
             chosen: Some(Arc::clone(&variant.name)),
         })
     }
 
     /// The rates that the price files state, by the tokens that a prompt has more of (0 first).
     pub fn stated(&self) -> impl Iterator<Item = (u64, Vec<(Bucket, Rate)>)> {
-        std::iter::once(&self.base).chain(&self.brackets).map(|bracket| {
+        std::iter::once(&self.rates.base).chain(&self.rates.brackets).map(|bracket| {
             let rates = Bucket::ALL.into_iter().zip(bracket.stated());
             (bracket.above, rates.filter_map(|(bucket, rate)| Some((bucket, rate?))).collect())
         })
@@ -319,13 +345,14 @@ impl PriceCard {
 
     /// The dearest rate of a bucket, whichever variant it is.
     fn dearest(&self, bracket: &Bracket, bucket: Bucket) -> Option<Rate> {
-        let varied = self.variants.iter().flat_map(|variant| &variant.rates);
+        let varied = self.rates.variants.iter().flat_map(|variant| &variant.rates);
         let varied = varied.filter(|(of, _)| *of == bucket).map(|(_, rate)| *rate);
         bracket.rate(bucket).into_iter().chain(varied).max()
     }
 
     fn bracket(&self, prompt_tokens: u64) -> &Bracket {
-        self.brackets.iter().rev().find(|bracket| prompt_tokens > bracket.above).unwrap_or(&self.base)
+        let Rates { base, brackets, .. } = &*self.rates;
+        brackets.iter().rev().find(|bracket| prompt_tokens > bracket.above).unwrap_or(base)
     }
 
     fn unpriced(&self, bucket: Bucket) -> PriceError {

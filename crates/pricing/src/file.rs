@@ -11,7 +11,7 @@ use std::sync::Arc;
 use toml::de::{DeArray, DeTable};
 
 use crate::book::{Period, Shelf};
-use crate::card::PriceCard;
+use crate::card::{PriceCard, Rates};
 use crate::error::Mistake;
 use crate::tier::ServiceTier;
 use crate::version::PriceVersion;
@@ -131,20 +131,20 @@ impl Loader<'_> {
         let rows = rows(rates, place, notes);
         let tiers = rows::by_tier(rows, notes);
         let (Some(models), Some(from), Some(source)) = (models, from, source) else { return };
+        // What models of an entry have in common is there once: a book has more than a thousand cards.
+        let (source, checked): (Arc<str>, Arc<str>) = (source.into(), checked.unwrap_or_default().into());
         for (model, span) in models {
             let model: Arc<str> = model.into();
-            let card = |(tier, rates): &(ServiceTier, rows::TierRates)| {
+            let card = |(tier, rates): &(ServiceTier, Arc<Rates>)| {
                 Arc::new(PriceCard {
                     provider: provider.clone(),
                     model: model.clone(),
                     tier: *tier,
                     from,
-                    source: source.into(),
-                    checked: checked.unwrap_or_default().into(),
+                    source: Arc::clone(&source),
+                    checked: Arc::clone(&checked),
                     version: self.version.clone(),
-                    base: rates.base.clone(),
-                    brackets: rates.brackets.clone(),
-                    variants: rates.variants.clone(),
+                    rates: Arc::clone(rates),
                     chosen: None,
                 })
             };

@@ -224,8 +224,8 @@ impl PriceCard {
                 }
             }
         }
-        for variant in &self.variants {
-            let known = old.and_then(|old| old.variants.iter().find(|known| known.name == variant.name));
+        for variant in &self.rates.variants {
+            let known = old.and_then(|old| old.rates.variants.iter().find(|known| known.name == variant.name));
             for (bucket, after) in &variant.rates {
                 let of = |rates: &[(Bucket, Rate)]| {
                     rates.iter().find(|(of, _)| of == bucket).map(|(_, rate)| *rate)
@@ -271,7 +271,7 @@ impl PriceCard {
                     }
                 }
                 Some(name) => {
-                    let known = old.variants.iter().find(|known| *known.name == *name);
+                    let known = old.rates.variants.iter().find(|known| *known.name == *name);
                     for (bucket, rate) in known.iter().flat_map(|known| &known.rates) {
                         if !row.rates.iter().any(|(of, _)| of == bucket.as_str()) {
                             row.state(*bucket, *rate);

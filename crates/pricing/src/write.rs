@@ -114,7 +114,7 @@ impl PriceCard {
         };
         let plain = self.stated().map(|(above, rates)| row(above, None, &rates));
         let varied =
-            self.variants.iter().map(|variant| row(0, Some(variant.name.to_string()), &variant.rates));
+            self.rates.variants.iter().map(|variant| row(0, Some(variant.name.to_string()), &variant.rates));
         plain.filter(|row| !row.rates.is_empty()).chain(varied).collect()
     }
 }

@@ -92,7 +92,6 @@ impl Region {
     }
 
     fn fold_card(&self, card: &PriceCard) -> Result<PriceCard, RateError> {
-        let brackets = card.brackets.iter().map(|bracket| bracket.times(self.factor));
         Ok(PriceCard {
             provider: self.provider_here(),
             model: Arc::clone(&card.model),
@@ -101,9 +100,7 @@ impl Region {
             source: format!("{}; × {}: {}", card.source, self.factor, self.source).into(),
             checked: Arc::clone(&card.checked),
             version: card.version.clone(),
-            base: card.base.times(self.factor)?,
-            brackets: brackets.collect::<Result<_, _>>()?,
-            variants: card.variants.clone(),
+            rates: Arc::new(card.rates.times(self.factor)?),
             chosen: None,
         })
     }

@@ -6,19 +6,9 @@ use toml::de::DeValue;
 use weighbridge_units::Bucket;
 
 use super::fields::{Fields, Notes};
-use crate::card::{Bracket, Variant};
+use crate::card::{Bracket, Rates, Variant};
 use crate::rate::{COUNT_LIMIT, Rate};
 use crate::tier::ServiceTier;
-
-/// The rates of a tier.
-#[derive(Clone)]
-pub(super) struct TierRates {
-    /// For any prompt.
-    pub(super) base: Bracket,
-    /// For prompts above thresholds, lowest first.
-    pub(super) brackets: Vec<Bracket>,
-    pub(super) variants: Vec<Variant>,
-}
 
 /// What may cost differently by its variant: what is made or given by the piece.
 const VARIED: [Bucket; 4] = [Bucket::Images, Bucket::ImagesGiven, Bucket::Seconds, Bucket::SecondsMade];
@@ -118,18 +108,18 @@ impl Row {
 }
 
 /// Rows put together by tier, and checked against each other.
-pub(super) fn by_tier(mut rows: Vec<Row>, notes: &mut Notes<'_>) -> Vec<(ServiceTier, TierRates)> {
+pub(super) fn by_tier(mut rows: Vec<Row>, notes: &mut Notes<'_>) -> Vec<(ServiceTier, Arc<Rates>)> {
     rows.sort_by(|one, next| {
         let key = |row: &Row| (row.tier, row.above);
         key(one).cmp(&key(next)).then_with(|| one.variant.cmp(&next.variant))
     });
     rows.chunk_by(|one, next| one.tier == next.tier)
-        .filter_map(|rows| Some((rows.first()?.tier, tier_rates(rows, notes)?)))
+        .filter_map(|rows| Some((rows.first()?.tier, Arc::new(tier_rates(rows, notes)?))))
         .collect()
 }
 
 /// The rates of one tier, from its rows, lowest first.
-fn tier_rates(rows: &[Row], notes: &mut Notes<'_>) -> Option<TierRates> {
+fn tier_rates(rows: &[Row], notes: &mut Notes<'_>) -> Option<Rates> {
     let (varied, plain): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.variant.is_some());
     for pair in varied.windows(2) {
         if let [one, next] = pair
@@ -147,7 +137,7 @@ fn tier_rates(rows: &[Row], notes: &mut Notes<'_>) -> Option<TierRates> {
     let Some((first, others)) = plain.split_first() else {
         // Nothing but variants: whatever is none of them has no price.
         let base = Bracket::new(0, &[None; Bucket::ALL.len()]);
-        return Some(TierRates { base, brackets: Vec::new(), variants: variants.collect() });
+        return Some(Rates { base, brackets: Vec::new(), variants: variants.collect() });
     };
     if first.above > 0 {
         let problem = format!("tier `{}` needs a row without `above`, for shorter prompts", first.tier);
@@ -159,7 +149,7 @@ fn tier_rates(rows: &[Row], notes: &mut Notes<'_>) -> Option<TierRates> {
             check_step(lower, higher, notes);
         }
     }
-    Some(TierRates {
+    Some(Rates {
         base: bracket(first),
         brackets: others.iter().map(bracket).collect(),
         variants: variants.collect(),
