@@ -197,3 +197,70 @@ async fn fallbacks_serve_errors_and_limits_unless_told_otherwise() {
         assert_eq!(world.anthropic.request_count(), u64::from(status == 200), "{fault:?}");
     }
 }
+
+const UNAVAILABLE: Fault = Fault::Status { code: 503, retry_after: Some(60) };
+
+/// Where a request for `model` goes, and with how many attempts; `None` where nobody answers.
+async fn went(world: &World, model: &str) -> (Option<String>, String) {
+    let answer = world.post(CHAT, &chat(model, false)).await;
+    let header = |name| answer.header(name).map(str::to_owned);
+    let provider = header("x-gateway-provider").filter(|_| answer.status == 200);
+    (provider, header("x-gateway-attempts").unwrap_or_default())
+}
+
+fn served(provider: &str, attempts: u32) -> (Option<String>, String) {
+    (Some(provider.to_owned()), attempts.to_string())
+}
+
+/// What befalls a deployment that is asked for as `provider/model` is known where a model of the file leads to it.
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_fails_under_its_own_name_is_benched_for_every_model_that_leads_to_it() {
+    let world = World::new();
+    (0..5).for_each(|_| world.openai.push_fault(REFUSED));
+    for _ in 0..5 {
+        assert_eq!(went(&world, "openai/gpt-4o-mini").await.0, None);
+    }
+    for model in ["gpt", "either"] {
+        assert_eq!(went(&world, model).await, served("anthropic", 1), "{model}");
+    }
+    // For want of another it is asked all the same, and another model at the same provider is not benched.
+    assert_eq!(went(&world, "only-gpt").await, served("openai", 1));
+    assert_eq!(went(&world, "openai/gpt-4o").await, served("openai", 1));
+}
+
+/// And the other way about, also over a reload, which may name it or no longer name it.
+#[tokio::test(start_paused = true)]
+async fn what_a_model_found_out_holds_for_its_deployment_s_own_name_whatever_a_reload_names() {
+    let world = World::new();
+    world.openai.push_fault(UNAVAILABLE);
+    assert_eq!(went(&world, "gpt").await, served("anthropic", 2));
+    let asked = world.openai.request_count();
+    let direct = async || world.post(CHAT, &chat("openai/gpt-4o-mini", false)).await;
+    let left_alone = async |why: &str| {
+        let answer = direct().await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("60")), "{why}");
+        assert_eq!(world.openai.request_count(), asked, "{why}");
+    };
+    left_alone("named").await;
+    let mut unnamed: Settings = world.settings.clone();
+    unnamed.routes.retain(|route| &*route.name == "only-claude");
+    for (settings, why) in [
+        (&world.settings, "named still"),
+        (&unnamed, "no longer"),
+        (&unnamed, "never"),
+        (&world.settings, "again"),
+    ] {
+        world.pipeline.reload(settings).unwrap();
+        left_alone(why).await;
+    }
+    assert_eq!(went(&world, "gpt").await, served("anthropic", 1));
+    // One that was only asked for by its own name, and is named later.
+    world.pipeline.reload(&unnamed).unwrap();
+    let key = world.openai.request_count();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    world.openai.push_fault(UNAVAILABLE);
+    assert_eq!(direct().await.status, 503);
+    world.pipeline.reload(&world.settings).unwrap();
+    assert_eq!(went(&world, "gpt").await, served("anthropic", 1));
+    assert_eq!(world.openai.request_count(), key + 1);
+}

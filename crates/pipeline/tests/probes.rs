@@ -41,8 +41,8 @@ impl Transport for Listing {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_provider_is_asked_while_it_is_benched_and_its_answer_ends_the_cool_down() {
+/// A world in which OpenAI is asked every five seconds whether it is back, at the listing.
+async fn probing() -> (World, Arc<Listing>, Jobs) {
     let world = World::with_settings(1, |settings| {
         let health = &mut settings.providers[0].health;
         health.policy.cool_down = Duration::from_secs(60);
@@ -55,6 +55,12 @@ async fn a_provider_is_asked_while_it_is_benched_and_its_answer_ends_the_cool_do
     }
     let mut jobs = Jobs::start(&world.pipeline, Arc::new(keys));
     jobs.probe_providers(&world.pipeline, Arc::clone(&listing) as Arc<dyn Transport>);
+    (world, listing, jobs)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_is_asked_while_it_is_benched_and_its_answer_ends_the_cool_down() {
+    let (world, listing, jobs) = probing().await;
     let body = json!({ "model": "gpt", "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 9 });
     let provider =
         async || world.post(CHAT, &body).await.header("x-gateway-provider").unwrap_or_default().to_owned();
@@ -81,5 +87,19 @@ async fn a_provider_is_asked_while_it_is_benched_and_its_answer_ends_the_cool_do
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert!(asked() > before);
     assert_eq!(provider().await, "openai");
+    jobs.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_is_asked_for_a_model_that_the_file_does_not_name_as_well() {
+    let (world, listing, jobs) = probing().await;
+    let messages = json!([{ "role": "user", "content": "hi" }]);
+    let body = json!({ "model": "openai/gpt-4o", "messages": messages, "max_tokens": 9 });
+    for _ in 0..5 {
+        world.openai.push_fault(Fault::RefuseConnection);
+        assert_eq!(world.post(CHAT, &body).await.status, 502);
+    }
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(listing.asked.load(Ordering::Relaxed) > 0);
     jobs.stop().await;
 }

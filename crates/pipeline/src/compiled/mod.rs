@@ -4,7 +4,7 @@ mod deployment;
 mod provider;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use weighbridge_access::{
@@ -13,7 +13,7 @@ use weighbridge_access::{
 use weighbridge_catalogue::near;
 use weighbridge_routing::{
     Availability, Headroom, Labels, LeastBusy, LeastLatency, LowestCost, Random, RetryBudget, RetryPolicy,
-    Route, RouteParts, Rule, Split, Sticky, Strategy, WeightedRoundRobin, stable_hash,
+    Route, RouteParts, Rule, Split, Sticky, Strategy, Target, WeightedRoundRobin, stable_hash,
 };
 use weighbridge_units::{Features, Monotonic};
 
@@ -56,7 +56,9 @@ pub(crate) struct Compiled {
     on_disconnect: OnDisconnect,
     providers: HashMap<Arc<str>, Arc<Provider>>,
     routes: HashMap<Arc<str>, Arc<ModelRoute>>,
+    /// What was asked for as `provider/model`, by that name.
     direct: Mutex<HashMap<Arc<str>, Arc<ModelRoute>>>,
+    /// What the routes lead to, by `provider/model`.
     deployments: HashMap<Arc<str>, Arc<Deployment>>,
     pub(crate) counters: Arc<Counters>,
     retry_budget: Arc<RetryBudget>,
@@ -146,6 +148,9 @@ impl Compiled {
             }
         }
         compiled.name_aliases(settings)?;
+        if let Some(former) = former {
+            compiled.remember(former);
+        }
         rules::check(&settings.routes)?;
         Ok(compiled)
     }
@@ -174,16 +179,53 @@ impl Compiled {
         }
         let (provider, model) = name.split_once('/').filter(|(_, model)| !model.is_empty())?;
         let provider = self.providers.get(provider)?;
-        let mut direct = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut direct = self.direct();
         if let Some(route) = direct.get(name) {
             return Some(Arc::clone(route));
         }
-        let deployment = Deployment::new(provider, model.into(), None, &self.counters).ok()?;
+        // It is the same deployment, and as healthy, whichever way it is asked for.
+        let deployment = match self.deployments.get(name) {
+            Some(known) => Arc::clone(known),
+            None => Deployment::new(provider, model.into(), None, &self.counters).ok()?,
+        };
         let route = Arc::new(ModelRoute::single(&self.retry_budget, deployment, self.on_disconnect)?);
         if direct.len() < DIRECT_MOST {
             direct.insert(name.into(), Arc::clone(&route));
         }
         Some(route)
+    }
+
+    fn direct(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<ModelRoute>>> {
+        self.direct.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The deployments that no route leads to, and that were asked for as `provider/model`.
+    fn unnamed(&self) -> Vec<Arc<Deployment>> {
+        let direct = self.direct();
+        let unnamed = direct.iter().filter(|(name, _)| !self.deployments.contains_key(&***name));
+        unnamed.flat_map(|(_, route)| &route.deployments).cloned().collect()
+    }
+
+    /// Keeps what is known of deployments to which no route leads, or none any more: they may be asked for as
+    /// `provider/model`, and another reload may name them.
+    fn remember(&self, former: &Self) {
+        for kept in former.unnamed().iter().chain(former.deployments.values()) {
+            let name = kept.target_name();
+            if self.deployments.contains_key(&name) {
+                continue;
+            }
+            let Some(provider) = self.providers.get(&kept.provider.name) else { continue };
+            let Some(target) = still_known(kept, provider) else { continue };
+            let model = Arc::clone(&kept.model);
+            let Ok(deployment) = Deployment::new(provider, model, Some(target), &self.counters) else {
+                continue;
+            };
+            let route = ModelRoute::single(&self.retry_budget, deployment, self.on_disconnect);
+            let mut direct = self.direct();
+            if let Some(route) = route.filter(|_| direct.len() < DIRECT_MOST) {
+                direct.insert(name, Arc::new(route));
+            }
+        }
     }
 
     /// The routes that the configuration names.
@@ -210,13 +252,14 @@ impl Compiled {
         providers
     }
 
-    /// The benched deployments of routes whose provider is to be asked whether it is back.
+    /// The benched deployments whose provider is to be asked whether it is back.
     pub(crate) fn benched(&self, now: Monotonic) -> Vec<Arc<Deployment>> {
-        let probed = self.deployments.values().filter(|deployment| deployment.provider.probe.is_some());
-        let is_benched = |deployment: &&Arc<Deployment>| {
+        let all = self.deployments.values().cloned().chain(self.unnamed());
+        let probed = all.filter(|deployment| deployment.provider.probe.is_some());
+        let is_benched = |deployment: &Arc<Deployment>| {
             matches!(deployment.health().availability(now), Availability::Benched { .. })
         };
-        probed.filter(is_benched).cloned().collect()
+        probed.filter(is_benched).collect()
     }
 
     /// Names that a client which asked for `name` may have meant.
@@ -296,6 +339,12 @@ impl Compiled {
         Ok(Arc::new(Baseline { name, price_as: Arc::clone(&known.price_as), model: Arc::clone(model) }))
     }
 
+    /// A deployment by `provider/model`, whether a route leads to it or it was asked for by that name.
+    fn known(&self, name: &str) -> Option<Arc<Deployment>> {
+        let direct = || self.direct().get(name).and_then(|route| route.deployments.first().cloned());
+        self.deployments.get(name).cloned().or_else(direct)
+    }
+
     /// Routes that name the same model at the same provider share one deployment and its health.
     fn deployment(
         &mut self,
@@ -312,18 +361,23 @@ impl Compiled {
                 route: route.to_owned(),
                 provider: settings.provider.to_string(),
             })?;
-        let kept = former.and_then(|former| former.deployments.get(&name));
-        let kept = kept.filter(|kept| *kept.target.health().policy() == provider.health);
-        // Its health is known, whichever credentials it has by now.
-        let target = kept.map(|kept| match Arc::ptr_eq(kept.target.keys(), &provider.keys) {
-            true => Arc::clone(&kept.target),
-            false => kept.target.with_keys(Arc::clone(&provider.keys)),
-        });
+        let kept = former.and_then(|former| former.known(&name));
+        let target = kept.and_then(|kept| still_known(&kept, provider));
         let deployment = Deployment::new(provider, settings.model.clone(), target, &self.counters)
             .map_err(|reason| PipelineError::Route { route: route.to_owned(), reason })?;
         self.deployments.insert(name, Arc::clone(&deployment));
         Ok(deployment)
     }
+}
+
+/// A deployment's target with its health, whichever credentials it has by now; `None` where the terms of its health
+/// are others.
+fn still_known(kept: &Deployment, provider: &Provider) -> Option<Arc<Target>> {
+    let kept = Some(&kept.target).filter(|kept| *kept.health().policy() == provider.health)?;
+    Some(match Arc::ptr_eq(kept.keys(), &provider.keys) {
+        true => Arc::clone(kept),
+        false => kept.with_keys(Arc::clone(&provider.keys)),
+    })
 }
 
 fn checked(owner: &str, limits: Limits) -> Result<Limits, PipelineError> {
