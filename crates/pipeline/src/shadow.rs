@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::StatusCode;
 use tokio::runtime::Handle;
-use weighbridge_routing::{Plan, Rejection};
+use weighbridge_routing::{Demand, Plan, Rejection};
 use weighbridge_transport::Transport;
 
 use crate::admit::Travelling;
 use crate::attempt::{Attempted, dispatch};
+use crate::demand::demand;
 use crate::departure::read_out;
 use crate::exchange::Place;
 use crate::fit;
@@ -40,9 +41,19 @@ impl Shadowing {
     }
 }
 
+/// The copy of a request.
+pub(crate) struct Copied {
+    request: Travelling,
+    /// What the request says to the strategies of the other model: its record says less of the client than the
+    /// request's own.
+    demand: Option<Demand>,
+}
+
 /// The copy of a request, if one is to be made: neither under load, nor of what is kept or claimed, nor for a key
 /// that may not use the other model, nor of what may go out on keys of the tenant's own.
-pub(crate) fn copy(request: &Travelling) -> Option<Travelling> {
+///
+/// On the heap: it is held until the request has an answer, and most requests have none.
+pub(crate) fn copy(request: &Travelling) -> Option<Box<Copied>> {
     let Travelling { exchange, settings, route } = request;
     let shadowing = route.shadowing.as_ref()?;
     let core = exchange.core();
@@ -58,24 +69,29 @@ pub(crate) fn copy(request: &Travelling) -> Option<Travelling> {
         return None;
     }
     let place = Place::take(&shadowing.running, shadowing.settings.most)?;
+    let demand = demand(exchange, &target);
     let mut exchange = exchange.copy(place);
     // A copy, too, goes only where everybody demands that it goes.
     exchange.demands.push(target.require.clone());
-    Some(Travelling { exchange, settings: Arc::clone(settings), route: target })
+    let request = Travelling { exchange, settings: Arc::clone(settings), route: target };
+    Some(Box::new(Copied { request, demand }))
 }
 
 /// Sends a copy on its way, where its request came to an answer.
-pub(crate) fn send(copy: Option<Travelling>, transport: &Arc<dyn Transport>, status: StatusCode) {
+pub(crate) fn send(copy: Option<Box<Copied>>, transport: &Arc<dyn Transport>, status: StatusCode) {
     let Some(copy) = copy.filter(|_| status.is_success()) else { return };
     let Ok(runtime) = Handle::try_current() else { return };
     let transport = Arc::clone(transport);
-    runtime.spawn(async move { run(copy, &*transport).await });
+    runtime.spawn(async move { run(*copy, &*transport).await });
 }
 
 /// One attempt, read to its end.
-async fn run(copy: Travelling, transport: &dyn Transport) {
-    let Travelling { exchange, settings, route } = copy;
+async fn run(copy: Copied, transport: &dyn Transport) {
+    let Copied { request: Travelling { exchange, settings, route }, demand } = copy;
     let mut plan = Plan::new(Arc::clone(&route.route));
+    if let Some(demand) = demand {
+        plan = plan.with_demand(demand);
+    }
     if fit::bar(&mut plan, &exchange, &route).is_some() {
         return;
     }

@@ -5,14 +5,17 @@
 mod world;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderName, Request};
+use http::{HeaderName, Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use weighbridge_pipeline::settings::{
-    AffinityBy, RouteSettings, StrategyKind, StrategySettings, TargetSettings,
+    AffinityBy, RouteSettings, ShadowSettings, StrategyKind, StrategySettings, TargetSettings,
 };
 use weighbridge_records::{RequestRecord, Scope};
+use weighbridge_transport::{BoxFuture, ByteStream, Rope, Transport, TransportError};
 use weighbridge_units::RequestId;
 use world::{Answer, CHAT, MESSAGES, World, post};
 
@@ -20,12 +23,17 @@ const MODELS: [&str; 4] =
     ["openai/gpt-4o", "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "anthropic/claude-sonnet-4-5"];
 
 /// A world with a model `many` whose targets are [`MODELS`].
+///
+/// Each request to `only-gpt` has a copy that goes there.
 fn world(order: &[StrategyKind], affinity: AffinityBy) -> World {
     let targets = MODELS.map(|name| {
         let (provider, model) = name.split_once('/').unwrap();
         TargetSettings { provider: provider.into(), model: model.into(), weight: 1 }
     });
     World::with_settings(1, |settings| {
+        let shadow = ShadowSettings { to: "many".into(), permille: 1_000, most: 2 };
+        let copied = settings.routes.iter_mut().filter(|route| &*route.name == "only-gpt");
+        copied.for_each(|route| route.failover.shadow = Some(shadow.clone()));
         settings.routes.push(RouteSettings {
             strategy: StrategySettings { order: order.to_vec(), affinity },
             ..RouteSettings::new("many", targets.to_vec())
@@ -180,4 +188,90 @@ async fn headroom_is_read_off_the_providers_headers() {
         went.insert(target(&world, &answer));
     }
     assert_eq!(went.len(), 1, "who told of much room is preferred to whom nobody knows");
+}
+
+/// Where the copy of a request to `only-gpt` went.
+async fn copied_to(world: &World, mut body: Value) -> String {
+    body["model"] = json!("only-gpt");
+    let answer = world.post(CHAT, &body).await;
+    assert_eq!(target(world, &answer), "openai/gpt-4o-mini");
+    let id = RequestId::new(answer.header("x-request-id").unwrap()).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let records = world.log.latest(&Scope::All, 10);
+    let copy = records.iter().find(|record| record.copy_of.as_ref() == Some(&id)).unwrap();
+    let [attempt] = &copy.attempts[..] else { panic!("one attempt: {}", copy.to_json()) };
+    format!("{}/{}", attempt.provider, attempt.model)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_goes_where_it_is_cheapest_or_where_its_like_went() {
+    let cheapest = world(&[StrategyKind::LowestCost], AffinityBy::Prefix);
+    for turns in 1..4 {
+        assert_eq!(copied_to(&cheapest, conversation("prices", turns)).await, "openai/gpt-4o-mini");
+    }
+    // What a client calls its user is not on a copy's record.
+    for by in [AffinityBy::Prefix, AffinityBy::User] {
+        let sticky = world(&[STICKY], by.clone());
+        let mut all = BTreeSet::new();
+        for topic in 0..8 {
+            let mut went = BTreeSet::new();
+            for turns in 1..4 {
+                let mut body = match by {
+                    AffinityBy::Prefix => conversation(&format!("topic {topic}"), turns),
+                    _ => conversation(&format!("topic {topic}, {turns}"), 1),
+                };
+                body["user"] = json!(format!("user {topic}"));
+                went.insert(copied_to(&sticky, body).await);
+            }
+            assert_eq!(went.len(), 1, "topic {topic} by {by:?} went to {went:?}");
+            all.append(&mut went);
+        }
+        assert!(all.len() > 1, "by {by:?}: {all:?}");
+    }
+}
+
+/// OpenAI says that 900 of a thousand tokens are left, Anthropic that half of a million are.
+struct Limited(Arc<dyn Transport>);
+
+impl Transport for Limited {
+    fn send(
+        &self,
+        request: Request<Rope>,
+        connect: Duration,
+    ) -> BoxFuture<'_, Result<Response<ByteStream>, TransportError>> {
+        let told = match request.uri().host() {
+            Some("openai.test") => {
+                [("x-ratelimit-limit-tokens", "1000"), ("x-ratelimit-remaining-tokens", "900")]
+            }
+            _ => [
+                ("anthropic-ratelimit-tokens-limit", "1000000"),
+                ("anthropic-ratelimit-tokens-remaining", "500000"),
+            ],
+        };
+        Box::pin(async move {
+            let mut response = self.0.send(request, connect).await?;
+            let headers = response.headers_mut();
+            for (name, value) in told {
+                headers.insert(name, value.parse().unwrap());
+            }
+            let hour = "2026-11-21T01:00:00Z".parse().unwrap();
+            headers.insert("anthropic-ratelimit-tokens-reset", hour);
+            Ok(response)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_not_sent_where_the_provider_has_told_of_too_little_room_for_it() {
+    let mut world = world(&[StrategyKind::Headroom], AffinityBy::Prefix);
+    world.transport = Arc::new(Limited(Arc::clone(&world.transport)));
+    for model in MODELS {
+        let mut body = conversation("limits", 1);
+        body["model"] = json!(model);
+        assert_eq!(world.post(CHAT, &body).await.status, 200);
+    }
+    let (small, large) = (conversation("small", 1), conversation(&"large ".repeat(2_000), 1));
+    assert!(copied_to(&world, small.clone()).await.starts_with("openai/"), "most of its limit is left");
+    assert!(copied_to(&world, large).await.starts_with("anthropic/"), "its limit is smaller than that");
+    assert!(copied_to(&world, small).await.starts_with("openai/"));
 }
