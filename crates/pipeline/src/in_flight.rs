@@ -71,6 +71,7 @@ struct Sent {
 }
 
 /// How an attempt went, as far as it is not in the facts of its answer.
+#[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) outcome: AttemptOutcome,
     pub(crate) error: Option<ErrorClass>,

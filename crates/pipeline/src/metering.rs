@@ -213,14 +213,16 @@ impl Meter {
     }
 }
 
-/// The provider's word where its answer is whole, else what it told so far, completed by estimates:
-/// missing is not zero (rule M7).
+/// The provider's word where its answer is whole and it has told both sides, else what it told so far, completed by
+/// estimates: missing is not zero (rule M7).
 fn metered(ending: &Ending, facts: &Facts, prompt_estimate: u64) -> (Usage, Provenance) {
     let told = facts.usage.unwrap_or_default();
     // Usage is final once it has come beside, or after, a finish reason; and in an answer that has ended well, for some
     // providers give no reason.
     let is_final = facts.finish.is_some() || ending.outcome == AttemptOutcome::Success;
-    if is_final && told.told(Bucket::Output) {
+    // `Input` is what the prompt's other buckets leave, so whoever tells the whole of a prompt tells it, be it as zero.
+    let has_final = |bucket| is_final && told.told(bucket);
+    if has_final(Bucket::Input) && has_final(Bucket::Output) {
         return (told, Provenance::Reported);
     }
     if ending.refused || ending.outcome == AttemptOutcome::FailedBeforeOutput {
@@ -231,11 +233,13 @@ fn metered(ending: &Ending, facts: &Facts, prompt_estimate: u64) -> (Usage, Prov
         return (usage, if certain { Provenance::Reported } else { Provenance::Estimated });
     }
     let mut usage = told;
-    if told.prompt() == 0 {
-        usage.set(Bucket::Input, prompt_estimate);
+    // Before the end, a prompt of zero is a placeholder.
+    let tells_prompt = told.told(Bucket::Input) && (is_final || told.prompt() > 0);
+    if !tells_prompt {
+        usage.set(Bucket::Input, prompt_estimate.saturating_sub(told.prompt()));
     }
     let seen = weighbridge_tokens::estimate(facts.output_bytes);
-    if told.answer() < seen {
+    if !has_final(Bucket::Output) && told.answer() < seen {
         usage.set(Bucket::Output, seen.saturating_sub(told.get(Bucket::Reasoning)));
     }
     (usage, Provenance::Estimated)
@@ -243,6 +247,7 @@ fn metered(ending: &Ending, facts: &Facts, prompt_estimate: u64) -> (Usage, Prov
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use weighbridge_translate::FinishReason;
     use weighbridge_units::ErrorClass;
 
@@ -264,6 +269,66 @@ mod tests {
         let untold = metered(&Ending::SUCCESS, &facts(None, Some(FinishReason::Stop), 400), 25);
         let estimate = Usage::new().with(Bucket::Input, 25).with(Bucket::Output, 100);
         assert_eq!(untold, (estimate, Provenance::Estimated));
+    }
+
+    #[test]
+    fn m7_a_prompt_that_nobody_told_is_estimated_and_the_answer_that_was_told_is_kept() {
+        let answer = Usage::new().with(Bucket::Output, 7).with(Bucket::Reasoning, 30);
+        for told in [answer, answer.with(Bucket::CacheRead, 0), answer.with(Bucket::CacheRead, 9)] {
+            let ended = metered(&Ending::SUCCESS, &facts(Some(told), Some(FinishReason::Stop), 400), 25);
+            let rest = 25 - told.prompt();
+            assert_eq!(ended, (told.with(Bucket::Input, rest), Provenance::Estimated));
+        }
+        // As answers with vectors are told, of which nothing is generated.
+        let nothing = Usage::new().with(Bucket::Output, 0);
+        let ended = metered(&Ending::SUCCESS, &facts(Some(nothing), Some(FinishReason::Stop), 0), 25);
+        assert_eq!(ended, (nothing.with(Bucket::Input, 25), Provenance::Estimated));
+    }
+
+    /// What a provider may tell of an answer.
+    fn told() -> impl Strategy<Value = Option<Usage>> {
+        let counts = prop::collection::vec(prop::option::of(0_u64..500), Bucket::ALL.len());
+        let usage = counts.prop_map(|counts| {
+            let told = Bucket::ALL.into_iter().zip(counts);
+            told.filter_map(|(b, n)| Some((b, n?))).fold(Usage::new(), |u, (b, n)| u.with(b, n))
+        });
+        prop::option::weighted(0.9, usage)
+    }
+
+    fn ending() -> impl Strategy<Value = Ending> {
+        let any = prop::sample::select(AttemptOutcome::ALL.to_vec());
+        let outcome = prop_oneof![Just(AttemptOutcome::Success), Just(AttemptOutcome::ClientLeft), any];
+        let refused = prop::bool::weighted(0.1);
+        (outcome, refused).prop_map(|(outcome, refused)| Ending { refused, ..Ending::of(outcome) })
+    }
+
+    proptest! {
+        /// Whatever a provider told and left untold, and however its answer ended.
+        #[test]
+        fn m7_what_is_reported_was_told_and_what_was_told_of_an_ended_answer_is_kept(
+            told in told(),
+            ending in ending(),
+            has_finished in any::<bool>(),
+            bytes in 0_u64..4_000,
+            estimate in 1_u64..1_000,
+        ) {
+            let finish = has_finished.then_some(FinishReason::Stop);
+            let (usage, provenance) = metered(&ending, &facts(told, finish, bytes), estimate);
+            let is_told = |bucket| told.is_some_and(|told: Usage| told.told(bucket));
+            let has_both = is_told(Bucket::Input) && is_told(Bucket::Output);
+            if ending.outcome.tenant_pays() && !ending.refused {
+                prop_assert!(has_both || provenance == Provenance::Estimated, "{usage:?} of {told:?}");
+                prop_assert!(usage.told(Bucket::Input), "{usage:?} of {told:?}");
+                prop_assert!(is_told(Bucket::Input) || usage.prompt() >= estimate, "{usage:?} of {told:?}");
+            }
+            if has_finished || ending.outcome == AttemptOutcome::Success {
+                for (bucket, count) in told.iter().flat_map(Usage::iter) {
+                    prop_assert_eq!(usage.get(bucket), count, "{} of {:?}", bucket, told);
+                }
+                let is_reported = provenance == Provenance::Reported;
+                prop_assert!(is_reported || !has_both, "{usage:?} of {told:?}");
+            }
+        }
     }
 
     #[test]

@@ -4,13 +4,17 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use weighbridge_ledger::{AttemptEntry, LedgerStore};
 use weighbridge_pipeline::settings::ProviderCredential;
 use weighbridge_simulator::Fault;
+use weighbridge_transport::{BoxFuture, ByteStream, Rope, Transport, TransportError};
 use weighbridge_units::{NanoUsd, Provenance};
 use world::{Answer, CHAT, MESSAGES, World};
 
@@ -206,6 +210,46 @@ async fn missing_usage_is_estimated_and_running_usage_counts_once() {
         let record = world.record(&answer).await;
         let line = world.openai.invoice().into_iter().chain(world.anthropic.invoice()).next().unwrap();
         assert_eq!(record["attempts"][0]["cost_usd"], NanoUsd::new(line.nano_usd).to_string(), "{record}");
+    }
+}
+
+/// Providers that tell what was answered and not what was asked: the field of the prompt goes by a name that nobody
+/// knows.
+struct Forgetful(Arc<dyn Transport>);
+
+impl Transport for Forgetful {
+    fn send(
+        &self,
+        request: Request<Rope>,
+        connect: Duration,
+    ) -> BoxFuture<'_, Result<Response<ByteStream>, TransportError>> {
+        Box::pin(async move {
+            let (head, body) = self.0.send(request, connect).await?.into_parts();
+            let mut text = String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap();
+            for field in ["prompt_tokens", "input_tokens"] {
+                text = text.replace(&format!("\"{field}\":"), &format!("\"un{field}\":"));
+            }
+            let body: ByteStream = Box::pin(Full::new(Bytes::from(text)).map_err(|never| match never {}));
+            Ok(Response::from_parts(head, body))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn m7_a_prompt_that_no_provider_tells_is_not_free() {
+    let models = ["only-gpt", "only-claude", "openai-responses/gpt-4o-mini"];
+    for (model, stream) in models.iter().flat_map(|model| [(model, false), (model, true)]) {
+        let mut world = World::new();
+        world.transport = Arc::new(Forgetful(Arc::clone(&world.transport)));
+        let answer = world.post(CHAT, &chat(model, stream)).await;
+        assert_eq!(answer.status, 200, "{model}: {}", answer.text());
+        let record = world.record(&answer).await;
+        let attempt = &record["attempts"][0];
+        assert_eq!(attempt["provenance"], "estimated", "{model}, stream {stream}: {record}");
+        assert!(attempt["usage"]["input"].as_u64() > Some(0), "{model}, stream {stream}: {record}");
+        let line = &world.invoice()[0];
+        let told = ["output", "reasoning"].map(|bucket| attempt["usage"][bucket].as_u64().unwrap_or(0));
+        assert_eq!(told, [line.usage.output, line.usage.reasoning], "{model}, stream {stream}: {record}");
     }
 }
 
