@@ -1,7 +1,7 @@
 //! Oddities of real providers, each with a recording that shows it.
 //!
 //! Where each trap of the wire formats has its test, whole (here, and in `tests/converse/traps.rs`,
-//! `tests/openai_responses/traps.rs`, `tests/gemini.rs`) and streamed (`weighbridge-stream`,
+//! `tests/openai_responses/traps.rs`, `tests/gemini/traps.rs`) and streamed (`weighbridge-stream`,
 //! `tests/relay/traps.rs` and `traps_of_others.rs`):
 //!
 //! | trap | tests |
@@ -11,7 +11,7 @@
 //! | 3 more cached than prompt tokens | `more_cached_tokens_than_prompt_tokens` |
 //! | 4 usage behind the stop | `usage_after_the_end`, `trap_4_…` |
 //! | 5 later input figures | `figures_that_replace_others` |
-//! | 6 Gemini's `STOP` with calls and without ids | `tests/gemini.rs` |
+//! | 6 Gemini's `STOP` with calls and without ids | `tests/gemini/traps.rs` |
 //! | 7 a text that nothing opens | `trap_7_…` |
 //! | 8 no choices, content or parts | `usage_after_the_end`, `an_answer_without_any_block`, `trap_8_…` (both) |
 //! | 9 two stops, or none | `two_ends_and_none` |
@@ -27,7 +27,7 @@
 //! | 19 hints for the cache | `hints_for_the_cache`, `a_cache_that_has_a_name`, `trap_19_…` |
 //! | 20 media by address | `trap_20_…` of Converse, `tests/examples/dialects.rs`, `media_are_addresses_bytes_and_files` |
 //! | 21 functions before tools | `functions_before_tools` |
-//! | 22 probabilities | `probabilities_of_tokens`, `tests/gemini.rs` |
+//! | 22 probabilities | `probabilities_of_tokens`, `tests/gemini/traps.rs` |
 //! | 23 embeddings | are not translated in this crate's conversations |
 //! | 24 codes of any type | `codes_of_errors_are_of_any_type`, `codes_of_errors_may_be_numbers_…` |
 //! | 25 what only one provider tells | `extensions_of_providers`, `trap_25_…` (both) |
