@@ -212,9 +212,8 @@ pub(crate) struct StreamBody {
 enum Stage {
     /// The provider is still writing; dropping this means that the client has left.
     Running(InFlight),
-    /// It broke off, and another is asked to go on; with what the client is told where none does. Dropping this ends
-    /// that attempt as one whose client has left.
-    Resuming(Box<(Resuming, Bytes)>),
+    /// It broke off, and another is asked to go on. Dropping this ends that attempt as one whose client has left.
+    Resuming(Resuming),
     /// The attempt has ended and the last bytes are on their way.
     Ending(Box<Exchange>),
     Done,
@@ -248,7 +247,7 @@ impl StreamBody {
                 return Poll::Ready(Some(Frame::data(bytes)));
             }
             if let Stage::Resuming(awaited) = &mut self.stage {
-                let second = std::task::ready!(awaited.0.as_mut().poll(cx));
+                let second = std::task::ready!(awaited.as_mut().poll(cx));
                 self.resumed(second);
                 continue;
             }
@@ -307,10 +306,10 @@ impl StreamBody {
         if let Some(resumption) = attempt.exchange().and_then(|exchange| exchange.resumption.take())
             && let Some(broken) = self.relay.broken_off(cut.map(StreamFailure::to_api_error), &mut self.ready)
         {
-            let BrokenOff { error, facts, text, last_words } = broken;
+            let BrokenOff { error, facts, text } = broken;
             let (outcome, cause) = failure_of(cut);
             if let Some(exchange) = attempt.fail(&Ending::failed(outcome, error.class), &cause, &facts) {
-                self.stage = Stage::Resuming(Box::new((go_on(exchange, resumption, text), last_words)));
+                self.stage = Stage::Resuming(go_on(exchange, resumption, text));
             }
             return;
         }
@@ -338,7 +337,6 @@ impl StreamBody {
 
     /// Goes on with the second attempt, or ends where there is none.
     fn resumed(&mut self, second: Result<Box<Continuation>, Option<Box<Exchange>>>) {
-        let Stage::Resuming(awaited) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
         match second {
             Ok(second) => {
                 let Continuation { in_flight, upstream, framing, provider, repeats } = *second;
@@ -348,7 +346,8 @@ impl StreamBody {
                 self.stage = Stage::Running(in_flight);
             }
             Err(exchange) => {
-                self.ready.push_back(awaited.1);
+                // It is as broken as it was when another was asked.
+                self.relay.finish(None, &mut self.ready);
                 self.stage = exchange.map_or(Stage::Done, Stage::Ending);
             }
         }

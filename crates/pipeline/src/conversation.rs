@@ -281,6 +281,11 @@ impl Conversation {
     /// Lets go of what only another attempt would need.
     pub(crate) fn settle(&mut self, body: &Body) {
         (self.chain, self.cited) = (Vec::new(), Vec::new());
+        self.note_input(body);
+    }
+
+    /// Takes note of what the request itself says, the first time: from then on it may be written otherwise.
+    pub(crate) fn note_input(&mut self, body: &Body) {
         if self.keeps && self.input.is_none() {
             // What is no input was refused by the provider.
             self.input = input_as_items(body).ok();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use weighbridge_catalogue::{Continues, continues};
 use weighbridge_protocol::Body;
-use weighbridge_protocol::json::{Raw, ScanLimits, Writer};
+use weighbridge_protocol::json::{Kind, Raw, ScanLimits, Writer};
 use weighbridge_routing::{Plan, Rejection};
 use weighbridge_stream::Framing;
 use weighbridge_translate::StreamForm;
@@ -37,15 +37,13 @@ pub(crate) struct Resumption {
 }
 
 impl Resumption {
-    /// For a request whose stream may be continued: whose answer is not kept for a conversation, and is one text that
-    /// nothing but its model shapes. Under an idempotency key the second attempt takes the claim over, as after any
+    /// For a request whose stream may be continued: whose answer is one text that nothing but its model shapes. Under an idempotency key the second attempt takes the claim over, as after any
     /// failure; where another instance was faster, it has no reservation, and the stream stays broken.
     pub(crate) fn of(request: &Travelling, transport: &Arc<dyn Transport>) -> Option<Arc<Self>> {
         let Travelling { exchange, settings, route } = request;
         let may_break = route.resumes && exchange.envelope.stream && exchange.vectors.is_none();
         let is_one = exchange.envelope.candidates <= 1 && exchange.form == StreamForm::Events;
-        let is_kept = exchange.conversation.is_some();
-        if !may_break || !is_one || is_kept || is_shaped(exchange.client, &exchange.body) {
+        if !may_break || !is_one || is_shaped(exchange.client, &exchange.body) {
             return None;
         }
         let (settings, route) = (Arc::clone(settings), Arc::clone(route));
@@ -107,6 +105,10 @@ async fn continued(
         plan.put_back(pick, exchange.now());
         return Err(Some(exchange));
     };
+    if let Some(conversation) = &mut exchange.conversation {
+        // What is kept is what the client said.
+        conversation.note_input(&exchange.body);
+    }
     exchange.body = body;
     exchange.goes_on = true;
     let reserved = match reserve(exchange, settings, route, deployment, pick, lent.as_ref()).await {
@@ -179,12 +181,14 @@ fn is_shaped(client: Protocol, body: &Body) -> bool {
     let wish = |raw: Option<Raw<'_>>| raw.is_some_and(|raw| !raw.is_null());
     let config = || body.get("generationConfig").or_else(|| body.get("generation_config"));
     let in_config = |name: &str| wish(config().and_then(|config| config.get(name)));
+    let format = || body.get("text").and_then(|text| text.get("format")?.get("type")?.str().ok());
     let fields =
         ["thinking", "reasoning", "reasoning_effort", "response_format", "output_format", "output_config"];
     fields.iter().any(|name| wish(body.get(name)))
         || ["thinkingConfig", "thinking_config", "responseMimeType", "response_mime_type"]
             .iter()
             .any(|name| in_config(name))
+        || (client == Protocol::OpenAiResponses && format().is_some_and(|format| format != "text"))
         || needs(client, body, Features::NONE.with(Feature::JsonSchema, true)).has(Feature::JsonSchema)
 }
 
@@ -192,15 +196,12 @@ fn is_shaped(client: Protocol, body: &Body) -> bool {
 fn going_on(client: Protocol, body: &Body, text: &str, way: Continues, depth: usize) -> Option<Body> {
     let (list, role) = match client {
         Protocol::GeminiGenerateContent => ("contents", "model"),
+        Protocol::OpenAiResponses => ("input", "assistant"),
         Protocol::OpenAiChat | Protocol::AnthropicMessages => ("messages", "assistant"),
-        _ => return None,
+        Protocol::BedrockConverse => return None,
     };
     let turns = body.get(list)?;
-    let last = turns.items().ok()?.last()?;
-    if last.get("role").and_then(|said| said.str().ok()).is_some_and(|said| said == role) {
-        return None;
-    }
-    let mut turn = b",".to_vec();
+    let mut turn = Vec::new();
     let mut object = Writer::new(&mut turn).object();
     object.key("role").string(role);
     match client {
@@ -218,8 +219,32 @@ fn going_on(client: Protocol, body: &Body, text: &str, way: Continues, depth: us
     }
     drop(object);
     let mut edits = body.edit();
-    edits.insert(list, turns.text().len().checked_sub(1)?, turn);
+    match turns.items() {
+        Ok(items) => {
+            if !is_others(&items.last()?, client, role) {
+                return None;
+            }
+            turn.insert(0, b',');
+            edits.insert(list, turns.text().len().checked_sub(1)?, turn);
+        }
+        Err(_) if client == Protocol::OpenAiResponses && turns.kind() == Kind::String => {
+            let turn = String::from_utf8(turn).ok()?;
+            edits.set(list, format!(r#"[{{"role":"user","content":{}}},{turn}]"#, turns.text()));
+        }
+        Err(_) => return None,
+    }
     Body::scan(edits.rope().concat().into(), &ScanLimits { depth }).ok()
+}
+
+/// Whether a turn is not the assistant's. Items of Responses without a role are what it did, but for what its tools
+/// gave back.
+fn is_others(turn: &Raw<'_>, client: Protocol, assistant: &str) -> bool {
+    let said = |name: &str| turn.get(name).and_then(|said| said.str().ok());
+    match said("role") {
+        Some(role) => role != assistant,
+        None if client == Protocol::OpenAiResponses => said("type").is_some_and(|of| of.ends_with("_output")),
+        None => true,
+    }
 }
 
 #[cfg(test)]
@@ -254,6 +279,37 @@ mod tests {
     }
 
     #[test]
+    fn the_text_so_far_is_the_last_item_behind_a_text_or_behind_items() {
+        let gone_on = |input: &str| {
+            let body = body(&format!(r#"{{"input":{input},"n":1}}"#));
+            let on = going_on(Protocol::OpenAiResponses, &body, "so far", Continues::Prefill, 64)?;
+            Some(on.get("input").unwrap().text().to_owned())
+        };
+        let so_far = r#"{"role":"assistant","content":"so far"}"#;
+        assert_eq!(
+            gone_on(r#""say \"x\"""#).unwrap(),
+            format!(r#"[{{"role":"user","content":"say \"x\""}},{so_far}]"#)
+        );
+        for others in [
+            r#"{"role":"user","content":"x"}"#,
+            r#"{"type":"message","role":"developer","content":[]}"#,
+            r#"{"type":"function_call_output","call_id":"c","output":"x"}"#,
+        ] {
+            assert_eq!(gone_on(&format!("[{others}]")).unwrap(), format!("[{others},{so_far}]"));
+        }
+        // What it did itself is already the beginning of its turn; and nothing follows nothing.
+        for own in [
+            r#"[{"role":"assistant","content":"x"}]"#,
+            r#"[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}]"#,
+            r#"[{"type":"item_reference","id":"msg_1"}]"#,
+            "[]",
+            "null",
+        ] {
+            assert_eq!(gone_on(own), None, "{own}");
+        }
+    }
+
+    #[test]
     fn what_shapes_an_answer_stands_in_the_way() {
         let chat = |text| is_shaped(Protocol::OpenAiChat, &body(text));
         assert!(!chat(r#"{"messages":[],"reasoning_effort":null,"tools":[{}]}"#));
@@ -262,5 +318,9 @@ mod tests {
         assert!(is_shaped(Protocol::AnthropicMessages, &body(r#"{"thinking":{"type":"adaptive"}}"#)));
         let gemini = r#"{"generationConfig":{"responseMimeType":"application/json"}}"#;
         assert!(is_shaped(Protocol::GeminiGenerateContent, &body(gemini)));
+        let responses = |text: &str| is_shaped(Protocol::OpenAiResponses, &body(text));
+        assert!(!responses(r#"{"input":"x","text":{"format":{"type":"text"},"verbosity":"low"}}"#));
+        assert!(responses(r#"{"input":"x","text":{"format":{"type":"json_object"}}}"#));
+        assert!(responses(r#"{"input":"x","reasoning":{"effort":"low"}}"#));
     }
 }

@@ -77,6 +77,9 @@ impl Held {
     /// Hands it to the client.
     pub(crate) fn hand_over(self, mut in_flight: InFlight, settings: &Compiled) -> Response<AnswerBody> {
         let Self { mut upstream, relay, held } = self;
+        if let Some(exchange) = in_flight.exchange().filter(|_| !relay.is_resumable()) {
+            exchange.resumption = None;
+        }
         in_flight.committed(upstream.last_piece(), relay.facts().output_bytes);
         upstream.committed(settings.keep_alive);
         let Some(exchange) = in_flight.exchange() else { return respond::internal() };

@@ -186,6 +186,91 @@ async fn what_cannot_be_continued_stays_broken() {
     }
 }
 
+/// The answer that the last event of a stream of Responses repeats.
+fn last_answer(answer: &Answer) -> Value {
+    let text = answer.text();
+    let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();
+    let mut event: Value = serde_json::from_str(last).unwrap();
+    assert_eq!(event["type"], "response.completed", "{text}");
+    event["response"].take()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_responses_is_continued_and_kept_as_its_client_has_it() {
+    let client = Protocol::OpenAiResponses;
+    for (before, fault) in [
+        (None, CUT),
+        (Some("echo:before"), Fault::ErrorMidStream { after_frames: 12 }),
+        (None, Fault::StallMidStream { after_frames: 12 }),
+    ] {
+        let world = world();
+        let (path, mut body) = ask(client, "two", PACED, true);
+        if let Some(text) = before {
+            let first = world.post(&path, &ask(client, "two", text, false).1).await.json();
+            body["previous_response_id"] = first["id"].clone();
+        }
+        world.anthropic.push_fault(fault.clone());
+        let answer = world.post(&path, &body).await;
+        let record = world.record(&answer).await;
+        let case = format!("{fault:?}: {} {record}", answer.text());
+        assert_eq!(check(client, &answer.body), Ok(Verdict::EndedWell), "{case}");
+        assert_eq!(record["resumed"], true, "{case}");
+        let providers: Vec<_> = outcomes(&record).into_iter().map(|(provider, _)| provider).collect();
+        assert_eq!((providers, outcomes(&record)[1].1), (vec!["anthropic", "vertex"], "success"), "{case}");
+
+        // The second had what was said before, what was asked, and the beginning of the answer.
+        let sent: Value = serde_json::from_slice(&world.google.requests().pop().unwrap().body).unwrap();
+        let turns = sent["messages"].as_array().unwrap();
+        assert_eq!(turns.len(), if before.is_some() { 4 } else { 2 }, "{sent}");
+        let given = turns.last().unwrap();
+        let begun = given["content"].as_str().or(given["content"][0]["text"].as_str()).unwrap();
+        let text = streamed_text(client, &answer.text());
+        assert!(given["role"] == "assistant" && text.starts_with(begun) && text != begun, "{case}");
+
+        // What is kept is what the client was told, and what it has asked itself.
+        let told = last_answer(&answer);
+        assert_eq!(told["output"][0]["content"][0]["text"], text, "{case}");
+        assert_eq!(told["previous_response_id"], body["previous_response_id"], "{case}");
+        let id = told["id"].as_str().unwrap();
+        assert_eq!(world.get(&format!("{path}/{id}")).await.json(), told, "{case}");
+        let items = world.get(&format!("{path}/{id}/input_items")).await.json();
+        let newest = &items["data"][0];
+        assert_eq!(
+            (&newest["role"], &newest["content"][0]["text"]),
+            (&json!("user"), &json!(PACED)),
+            "{items}"
+        );
+        let on = json!({ "model": "two", "input": "echo:more", "previous_response_id": id });
+        assert_eq!(world.post(&path, &on).await.status, 200);
+        let sent: Value = serde_json::from_slice(&world.anthropic.requests().pop().unwrap().body).unwrap();
+        let said: Vec<_> = sent["messages"].as_array().unwrap().iter().rev().take(2).collect();
+        assert!(said[0].to_string().contains("echo:more"), "{sent}");
+        let earlier = said[1]["content"].as_str().or(said[1]["content"][0]["text"].as_str());
+        assert_eq!((said[1]["role"].as_str(), earlier), (Some("assistant"), Some(&*text)), "{sent}");
+        assert_settled(&world).await;
+    }
+}
+
+/// Where the first provider speaks Responses itself, and where nobody is left to go on.
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_responses_that_nobody_continues_ends_as_without_resume() {
+    let client = Protocol::OpenAiResponses;
+    let world = world();
+    let (path, body) = ask(client, "gpt", PACED, true);
+    world.openai.push_fault(Fault::CutMidStream { after_frames: 12 });
+    let text = world.post(&path, &body).await.text();
+    assert!(text.contains("event: error") && !text.contains("response.completed"), "{text}");
+    assert_eq!(world.anthropic.request_count(), 0);
+
+    world.anthropic.push_fault(CUT);
+    world.google.push_fault(Fault::Status { code: 500, retry_after: None });
+    let (_, body) = ask(client, "two", PACED, true);
+    let answer = world.post(&path, &body).await;
+    assert_eq!(check(client, &answer.body), Ok(Verdict::EndedWithError), "{}", answer.text());
+    assert_eq!(world.google.request_count(), 1);
+    assert!(assert_settled(&world).await.iter().all(|(_, charged)| *charged == NanoUsd::ZERO));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_of_a_tool_is_not_continued() {
     let world = world();

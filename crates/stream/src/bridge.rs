@@ -70,6 +70,10 @@ impl Bridge {
         }
     }
 
+    pub(crate) fn is_resumable(&self) -> bool {
+        self.seam.is_some()
+    }
+
     pub(crate) fn keep_as(&mut self, kept: KeptAs) {
         self.writer.keep_as(kept);
     }
@@ -174,12 +178,7 @@ impl Bridge {
         let blameless =
             [ErrorClass::Server, ErrorClass::Overloaded, ErrorClass::Timeout, ErrorClass::RateLimit];
         let text = self.seam.as_ref()?.text().filter(|_| blameless.contains(&error.class))?.to_owned();
-        let said = self.passing.as_ref().map(|passing| &passing.failed).filter(|said| !said.is_empty());
-        let last_words = match said {
-            Some(said) => said.clone(),
-            None => encode_stream_error(self.client, &error, &self.request_id),
-        };
-        Some(BrokenOff { error, facts: self.driver.facts().clone(), text, last_words: last_words.into() })
+        Some(BrokenOff { error, facts: self.driver.facts().clone(), text })
     }
 
     pub(crate) fn resume(

@@ -48,8 +48,6 @@ pub struct BrokenOff {
     pub facts: Facts,
     /// The text that the client was given: all of the answer so far.
     pub text: String,
-    /// How the client is told, where nobody continues it.
-    pub last_words: Bytes,
 }
 
 /// One provider's stream on its way to one client.
@@ -102,14 +100,25 @@ impl Relay {
 
     /// A relay that another provider's stream may follow, where the first's breaks off: to a client that takes events.
     /// Within one protocol frames pass one by one, each as it came, and not the bytes of a frame as they come.
+    ///
+    /// Within OpenAI Responses it is as [`Self::new`] makes it: each event has a number there, and the last ones repeat
+    /// the whole answer with everything that the provider says of it, which no other could go on with.
     pub fn resumable(options: &RelayOptions<'_>) -> Self {
-        Self(Kind::Bridge(Box::new(Bridge::resumable(options))))
+        match (options.provider, options.client) {
+            (Protocol::OpenAiResponses, Protocol::OpenAiResponses) => Self::new(options),
+            _ => Self(Kind::Bridge(Box::new(Bridge::resumable(options)))),
+        }
+    }
+
+    /// Whether another provider's stream may follow, as long as the answer is one text.
+    pub fn is_resumable(&self) -> bool {
+        matches!(&self.0, Kind::Bridge(bridge) if bridge.is_resumable())
     }
 
     /// Takes note that nothing more comes, where `cut` has stopped it or the body has ended. Gives what is needed to
     /// continue a stream that broke off through no fault of the request, after text and nothing else.
     ///
-    /// Where nobody continues it, [`Self::finish`] ends it.
+    /// Where nobody continues it, [`Self::finish`] tells the client.
     pub fn broken_off(&mut self, cut: Option<ApiError>, out: &mut VecDeque<Bytes>) -> Option<BrokenOff> {
         match &mut self.0 {
             Kind::Bridge(bridge) => bridge.broken_off(cut, out),

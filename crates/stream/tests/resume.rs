@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use weighbridge_stream::testkit::{Verdict, check};
 use weighbridge_stream::{End, Framing, Relay, RelayOptions, RelayState, StreamForm, fold_stream};
 use weighbridge_translate::Content;
-use weighbridge_units::Protocol::{AnthropicMessages, GeminiGenerateContent, OpenAiChat};
+use weighbridge_units::Protocol::{AnthropicMessages, GeminiGenerateContent, OpenAiChat, OpenAiResponses};
 use weighbridge_units::{Bucket, Protocol};
 
 fn options(provider: Protocol, client: Protocol) -> RelayOptions<'static> {
@@ -130,10 +130,14 @@ fn protocols() -> impl Strategy<Value = Protocol> {
     prop::sample::select(vec![OpenAiChat, AnthropicMessages, GeminiGenerateContent])
 }
 
+fn clients() -> impl Strategy<Value = Protocol> {
+    prop::sample::select(vec![OpenAiChat, AnthropicMessages, GeminiGenerateContent, OpenAiResponses])
+}
+
 proptest! {
     #[test]
     fn the_client_has_the_text_of_both_in_one_stream(
-        one in protocols(), other in protocols(), client in protocols(),
+        one in protocols(), other in protocols(), client in clients(),
         first in texts(), second in texts(),
         (cut, into) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
         repeats: bool, breaks_again: bool, size in 1_usize..200,
@@ -147,22 +151,29 @@ proptest! {
         if given_frames < first.len() {
             bytes.extend(&next[..into.index(next.len() - 8)]);
         }
-        let (mut relay, mut out) = (Relay::resumable(&options(one, client)), VecDeque::new());
-        push(&mut relay, &bytes, size, &mut out);
-        prop_assert_eq!(relay.state(), RelayState::Running);
-        let cut = weighbridge_translate::ApiError {
-            class: weighbridge_units::ErrorClass::Server, status: 502, message: "cut".into(), code: None, param: None,
+        let break_off = || {
+            let (mut relay, mut out) = (Relay::resumable(&options(one, client)), VecDeque::new());
+            push(&mut relay, &bytes, size, &mut out);
+            assert_eq!((relay.state(), relay.is_resumable()), (RelayState::Running, true));
+            let cut = weighbridge_translate::ApiError {
+                class: weighbridge_units::ErrorClass::Server, status: 502, message: "cut".into(), code: None,
+                param: None,
+            };
+            let broken = relay.broken_off(Some(cut), &mut out);
+            (relay, out, broken)
         };
-        let broken = relay.broken_off(Some(cut), &mut out);
+        let (mut relay, mut out, broken) = break_off();
         if given.trim().is_empty() {
             prop_assert!(broken.is_none());
             return Ok(());
         }
         let broken = broken.expect("it can be continued");
         prop_assert_eq!(&broken.text, &given);
-        let sent: Vec<u8> = out.iter().flatten().copied().collect();
-        let unresumed = [&sent[..], &broken.last_words].concat();
-        prop_assert_eq!(check(client, &unresumed), Ok(Verdict::EndedWithError));
+        // Where nobody goes on, the client is told.
+        let (mut unresumed, mut told, _) = break_off();
+        prop_assert!(!unresumed.finish(None, &mut told).is_complete());
+        let told: Vec<u8> = told.iter().flatten().copied().collect();
+        prop_assert_eq!(check(client, &told), Ok(Verdict::EndedWithError));
 
         relay.resume(other, Framing::Sse, repeats, &mut out);
         let mut said = second.clone();
@@ -205,6 +216,22 @@ proptest! {
         let sent: Vec<u8> = out.iter().flatten().copied().collect();
         prop_assert_eq!(String::from_utf8(sent).unwrap(), String::from_utf8(all).unwrap());
     }
+}
+
+/// Its events have numbers, and the last ones repeat everything that the provider has said of the answer.
+#[test]
+fn within_responses_bytes_pass_and_nobody_goes_on() {
+    let delta = json!({ "type": "response.output_text.delta", "sequence_number": 4, "item_id": "msg_1",
+        "output_index": 0, "content_index": 0, "delta": "Hi" });
+    let frame = event(OpenAiResponses, &delta);
+    let mut relay = Relay::resumable(&options(OpenAiResponses, OpenAiResponses));
+    assert!(!relay.is_resumable());
+    let mut out = VecDeque::new();
+    relay.push(Bytes::copy_from_slice(&frame[..20]), &mut out);
+    assert_eq!(out.pop_front().as_deref(), Some(&frame[..20]), "as it comes");
+    relay.push(Bytes::copy_from_slice(&frame[20..]), &mut out);
+    assert_eq!(relay.broken_off(None, &mut out), None);
+    assert!(!relay.finish(None, &mut out).is_complete());
 }
 
 #[test]
