@@ -8,7 +8,8 @@ from typing import Any
 import openai
 import pytest
 
-from harness.processes import Gateway, Simulator
+from harness.processes import Gateway, Simulator, free_port
+from harness.speakers import raw
 
 ROUTES = """
 [models.helper]
@@ -67,3 +68,121 @@ def test_requests_go_where_they_are_said_to_go(own_gateway: Gateway, simulator: 
     with pytest.raises(openai.BadRequestError) as misfit:
         client.chat.completions.create(**asked("Prove it. " * 130_000, model="openai/gpt-4o-mini"))
     assert misfit.value.code == "context_length_exceeded"
+
+
+MANY = """
+[models.many]
+targets = ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", { model = "gemini/gemini-2.5-flash-lite", weight = 2 }]
+strategy = "STRATEGY"
+
+[providers.anthropic.health]
+cool_down = "60s"
+"""
+OPENAI, ANTHROPIC, GEMINI = "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash-lite"
+
+
+def administered(gateway: Gateway, strategy: str) -> str:
+    """Serves a model `many`; the address of the admin API."""
+    address = f"127.0.0.1:{free_port()}"
+    server = f'[server]\nadmin_listen = "{address}"\nadmin_token = "e2e-admin-0123456789abcdef"'
+    told = gateway.config.read_text().replace("[server]", server)
+    gateway.config.write_text(told + MANY.replace("STRATEGY", strategy))
+    gateway.start()
+    return address
+
+
+def lines(gateway: Gateway, body: dict[str, Any], *arguments: str) -> list[str]:
+    """What `weighbridge route explain` says as text."""
+    return gateway.command("route", "explain", *arguments, input=json.dumps(body)).stdout.splitlines()
+
+
+def test_what_the_file_says_of_a_request_is_told_as_text(own_gateway: Gateway, simulator: Simulator) -> None:
+    own_gateway.config.write_text(own_gateway.config.read_text() + ROUTES + MANY.replace("STRATEGY", "lowest-cost"))
+    told = lines(own_gateway, asked(EASY, "many"), "--seed", "7")
+    assert told[0] == "told by      the configuration, as of a gateway that has just started"
+    assert told[1].startswith("asked for    many, a prompt of about ")
+    assert "served as    many, lowest-cost, weighted-round-robin" in told
+    [chosen] = [line for line in told if line.startswith("chosen by ")]
+    assert ", of 3 candidates, seed " in chosen and chosen.endswith("7"), chosen
+    scores = [line.split() for line in told if line.startswith("  score ")]
+    assert {words[2] for words in scores} == {OPENAI, ANTHROPIC, GEMINI}, told
+    costs = {words[2]: int(words[1]) for words in scores}
+    # It says what it will do: the cheapest first, by the cost that each target is listed with.
+    order = [words[1] for line in told if (words := line.split()) and words[0] in ("1", "2", "3")]
+    assert order == sorted(costs, key=lambda target: costs[target]), told
+    [standing] = [line for line in told if line.startswith(f"target       {GEMINI}: ")]
+    assert "weight 2, about 0.0000" in standing and standing.endswith(" USD"), standing
+    # Rules, and who is left out.
+    told = lines(own_gateway, asked(HARD))
+    assert any(line.startswith("rule         none of helper matches (difficulty ") for line in told), told
+    refused = own_gateway.command(
+        "route", "explain", "--header", "x-gateway-require: region=eu", check=False, input=json.dumps(asked(EASY))
+    )
+    assert refused.returncode == 3
+    assert "left out     openai/gpt-4o-mini: residency" in refused.stdout.splitlines(), refused.stdout
+    assert "refused      403: " in refused.stdout, refused.stdout
+    assert not [line for vendor in simulator.urls for line in simulator.requests(vendor)], "nothing is sent"
+
+
+def test_the_running_gateway_tells_what_it_has_seen_and_does_what_it_says(
+    own_gateway: Gateway, simulator: Simulator
+) -> None:
+    address = administered(own_gateway, "least-latency")
+    body, key = asked(EASY, "many"), own_gateway.create_key()
+    slow = [{"kind": "slow-head", "ms": 1_000, "per_ten_thousand": 10_000}]
+    for vendor in ("openai", "google"):
+        simulator.control(vendor, "mix", {"faults": slow})
+
+    def went() -> str:
+        reply = raw(own_gateway, key, "openai", body)
+        assert (reply.status, reply.headers["x-gateway-attempts"]) == (200, "1"), reply.body
+        return f"{reply.headers['x-gateway-provider']}/{reply.headers['x-gateway-model']}"
+
+    # Each is tried once, to find out.
+    assert {went() for _ in range(3)} == {OPENAI, ANTHROPIC, GEMINI}
+    sent = {vendor: len(simulator.requests(vendor)) for vendor in simulator.urls}
+    for _ in range(3):
+        code, told = explained(own_gateway, body, "--admin", address)
+        assert (code, told["told_by"], told["order"][0]["target"]) == (0, "running-gateway", ANTHROPIC), told
+        assert told["choice"]["by"] == "least-latency" and told["choice"]["candidates"] == 3, told
+        scores = {one["target"]: one["score"] for one in told["choice"]["scores"]}
+        assert scores[ANTHROPIC] < 1_000_000 <= min(scores[OPENAI], scores[GEMINI]), told
+        seen = {standing["target"]: standing["seen"] for standing in told["targets"]}
+        assert {one["availability"] for one in seen.values()} == {"ready"}
+        assert all(one["in_flight"] == 0 for one in seen.values())
+        assert seen[ANTHROPIC]["latency_us"] < 1_000_000 <= seen[OPENAI]["latency_us"], told
+        # OpenAI's answers tell of limits, Google's of none.
+        assert seen[OPENAI]["headroom_millionths"] > 900_000 and "headroom_millionths" not in seen[GEMINI], told
+    assert {vendor: len(simulator.requests(vendor)) for vendor in simulator.urls} == sent, "nothing is sent"
+    # Of the file, nothing is known of that: whoever's turn it is.
+    code, told = explained(own_gateway, body)
+    assert (code, told["told_by"], told["order"][0]["target"]) == (0, "configuration", GEMINI), told
+    assert {one["by"] for one in told["choice"]["scores"]} == {"weighted-round-robin"}, told
+    assert not [standing for standing in told["targets"] if "seen" in standing], told
+    assert went() == ANTHROPIC
+
+    # Five failures in a row bench it, whoever asked.
+    for _ in range(5):
+        simulator.fail("anthropic", "status", code=500)
+        reply = raw(own_gateway, key, "openai", {**body, "model": ANTHROPIC})
+        assert reply.status == 502, reply.body
+    text = lines(own_gateway, body, "--admin", address)
+    assert text[0] == "told by      the running gateway, at this moment"
+    [standing] = [line for line in text if line.startswith(f"target       {ANTHROPIC}: ")]
+    assert ", benched for " in standing and ", 0 in flight, answers in " in standing, standing
+    assert f"left out     {ANTHROPIC}: benched" in text, text
+    assert [line for line in text if line.startswith("  score ")], text
+    assert went() != ANTHROPIC
+
+
+def test_whoever_has_no_admin_token_is_told_nothing(
+    own_gateway: Gateway, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = administered(own_gateway, "random")
+    monkeypatch.setenv("WEIGHBRIDGE_ADMIN_TOKEN", "e2e-another-0123456789abcdef")
+    body = json.dumps(asked(EASY, "many"))
+    done = own_gateway.command("route", "explain", "--admin", address, check=False, input=body)
+    assert done.returncode == 1 and " answers 401: " in done.stderr and not done.stdout, (done.stdout, done.stderr)
+    # The token is sent to this machine only.
+    done = own_gateway.command("route", "explain", "--admin", "192.0.2.1:8081", check=False, input=body)
+    assert done.returncode == 1 and "is no loopback address" in done.stderr, done.stderr

@@ -115,6 +115,41 @@ def test_sticky_keeps_conversations_together_over_a_restart(own_gateway: Gateway
     assert {topic: went(own_gateway, key, conversation(f"topic {topic}", 4)) for topic in range(12)} == places
 
 
+def test_sticky_keeps_conversations_to_a_credential_while_it_is_accepted(
+    own_gateway: Gateway, simulator: Simulator
+) -> None:
+    told = own_gateway.config.read_text()
+    own_gateway.config.write_text(
+        told.replace('["sk-simulated-openai"]', '["sk-sticky-one", "sk-sticky-two", "sk-sticky-three"]')
+    )
+    key = start(own_gateway, '"sticky"', [OPENAI])
+
+    def credential(topic: int, turns: int) -> str:
+        assert went(own_gateway, key, conversation(f"topic {topic}", turns)) == OPENAI
+        return str(simulator.requests("openai")[-1]["headers"]["authorization"])
+
+    places = {}
+    for topic in range(12):
+        used = {credential(topic, turns) for turns in range(1, 4)}
+        assert len(used) == 1, f"topic {topic}: {used}"
+        [places[topic]] = used
+    assert len(set(places.values())) > 1, "different conversations go apart"
+    assert own_gateway.stop() == 0
+    own_gateway.start()
+    assert {topic: credential(topic, 4) for topic in range(12)} == places
+
+    # A credential that is refused rests for ten seconds: its own conversations move, and nobody else's.
+    refused = places[0]
+    simulator.fail("openai", "status", code=401)
+    reply = raw(own_gateway, key, "openai", {"model": "many", "messages": conversation("topic 0", 5)})
+    assert (reply.status, reply.headers["x-gateway-attempts"]) == (200, "2"), reply.body
+    moved = {topic: credential(topic, 5) for topic in range(12)}
+    assert refused not in moved.values()
+    assert {topic: it for topic, it in moved.items() if places[topic] != refused} == {
+        topic: it for topic, it in places.items() if it != refused
+    }
+
+
 def test_split_gives_each_caller_one_side_by_a_stable_hash(own_gateway: Gateway) -> None:
     small = f'{{ model = "{ANTHROPIC}", weight = 1 }}'
     key = start(own_gateway, '"split"', [f'{{ model = "{OPENAI}", weight = 3 }}', small], 'affinity = "user"')

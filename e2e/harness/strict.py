@@ -20,6 +20,7 @@ EXTRA = {
     "ChatCompletionMessage.reasoning_details": "what proves the thinking, for the next turn",
     "ChoiceDelta.reasoning_content": "the same in a stream",
     "ChoiceDelta.reasoning_details": "the same in a stream",
+    "MessageDeltaUsage.cache_creation": "writes to a cache by their lifetime, which a bridge learns of at the end only",
     "ResponseErrorEvent.error": "what the SDKs look for before they raise; the published event repeats it flat",
     "Response.frequency_penalty": "recorded in every answer since 2026",
     "Response.presence_penalty": "recorded in every answer since 2026",
