@@ -97,7 +97,8 @@ impl Admission {
                 hold.attempt = Some(FleetHold::new(Arc::clone(fleet), target));
                 if is_first {
                     hold.request = Some(FleetHold::new(Arc::clone(fleet), self.places(fleet)));
-                    if self.share.is_whole() {
+                    // An instance that is alone has all of it for its part, and has taken that already.
+                    if self.share.is_whole() && !share.is_whole() {
                         hold.share = Some(share);
                         claim.fleet = Some(hold);
                         self.take_part(share, &mut claim, now)?;

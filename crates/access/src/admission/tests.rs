@@ -1,5 +1,10 @@
 use super::*;
-use crate::{KeyHash, LimitOwner, Limits, Standing, Tenant, TenantName, TenantNode, VirtualKey};
+use crate::{
+    Decision, FleetLimits, FleetReturn, FleetStanding, FleetWorld, KeyHash, LimitOwner, Limits, Standing,
+    Tenant, TenantName, TenantNode, VirtualKey, Want,
+};
+use async_trait::async_trait;
+use futures::executor::block_on;
 use proptest::prelude::*;
 use std::time::Duration;
 use weighbridge_units::{KeyId, Timestamp};
@@ -307,5 +312,52 @@ proptest! {
         for admission in held {
             admission.refund(NOW);
         }
+    }
+}
+
+/// A common count that cannot be asked, among so many instances.
+#[derive(Debug)]
+struct Away(u32);
+
+#[async_trait]
+impl FleetLimits for Away {
+    fn share(&self) -> Share {
+        Share::among(self.0)
+    }
+    async fn take(&self, _: &[Want], _: Monotonic) -> Decision {
+        Decision::Away(self.share())
+    }
+    fn occupy(&self, _: &Arc<LimitCells>) -> u64 {
+        0
+    }
+    fn give(&self, _: FleetReturn) {}
+    fn standing(&self) -> FleetStanding {
+        FleetStanding::default()
+    }
+    async fn begin(&self, _: &dyn FleetWorld) {}
+    async fn run(&self, _: &dyn FleetWorld) {}
+    async fn leave(&self) {}
+}
+
+proptest! {
+    /// Also where it is the only one, and its part is the whole: nothing counts twice.
+    #[test]
+    fn c5_while_nobody_can_be_asked_an_instance_gives_out_its_part_and_no_less(
+        instances in 1_u32..5, rpm in 1_u64..40, used in 0_u64..50
+    ) {
+        let principal = principal(Some(rpm), Some(1_000 * rpm));
+        let fleet: Arc<dyn FleetLimits> = Arc::new(Away(instances));
+        let (share, nothing) = (fleet.share(), AttemptMoney::at_cost(NanoUsd::ZERO));
+        let mut admitted = 0;
+        while let Ok(mut admission) = principal.admit_for(None, share, NOW, 50) {
+            let mut claim = block_on(admission.attempt_among(&fleet, None, nothing, NOW)).unwrap();
+            admission.adopt(&mut claim);
+            claim.settle(used, NanoUsd::ZERO, NanoUsd::ZERO, NOW);
+            admission.true_up(used, NOW);
+            admitted += 1;
+        }
+        prop_assert_eq!(admitted, share.of(rpm));
+        let tokens = principal.tokens(NOW).unwrap().remaining;
+        prop_assert!(instances > 1 || tokens == 1_000 * rpm - admitted * used, "{} tokens", tokens);
     }
 }

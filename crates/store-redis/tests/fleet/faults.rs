@@ -48,6 +48,14 @@ async fn c5_while_redis_is_down_each_has_its_share_and_nobody_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c5_an_instance_that_is_alone_gives_the_whole_limit_out_while_redis_is_down() {
+    let Some(server) = server::own() else { return };
+    let instances = hasty(&server, Rooms::of_key(rpm(60)), 1).await;
+    server.kill();
+    assert_eq!(instances[0].burst(100).await, 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c5_a_count_that_was_flushed_gives_nobody_a_fresh_minute() {
     let Some(server) = server::own() else { return };
     let instances = fleet(&server, Rooms::of_key(rpm(120)), 2).await;
