@@ -264,6 +264,10 @@ fn credentials() {
         bedrock("web_identity = \"/run/token\""),
         bedrock("web_identity = \"/run/token\", role_arn = \"models\", external_id = \"geheim\""),
         bedrock("from = \"container\", metadata_url = \"http://keys.example/k\""),
+        // No role is asked for, so that nobody asks for one anywhere, or under any name.
+        bedrock(
+            "from = \"instance\", session_token = \"geheim\", session_name = \"gateway-1\", sts_url = \"https://sts.test\"",
+        ),
         "[providers.mine]\npreset = \"bedrock\"\nbase_url = \"https://b.test\"\naws = { from = \"instance\" }".to_owned(),
         gcp("from = \"file\""),
         gcp("credentials = \"geheim\""),

@@ -57,11 +57,14 @@ impl Making<'_> {
         let has_keys = !aws.access_key_id.is_absent() || !aws.secret_access_key.is_absent();
         let (identity, metadata) = (!aws.web_identity.is_absent(), !aws.metadata_url.is_absent());
         let is_machine = matches!(from, AwsFrom::Instance | AwsFrom::Container);
+        // The environment may name a role of its own.
+        let asks_sts = !aws.role_arn.is_absent() || from == AwsFrom::Environment;
         self.unused(
             "aws",
             "its source",
             &[
                 ("access_key_id", has_keys && from != AwsFrom::Keys),
+                ("session_token", !aws.session_token.is_absent() && from != AwsFrom::Keys),
                 ("web_identity", identity && from != AwsFrom::WebIdentity),
                 ("metadata_url", metadata && !is_machine),
                 (
@@ -69,11 +72,13 @@ impl Making<'_> {
                     !aws.external_id.is_absent()
                         && (aws.role_arn.is_absent() || from == AwsFrom::WebIdentity),
                 ),
+                ("session_name", !aws.session_name.is_absent() && !asks_sts),
+                ("sts_url", !aws.sts_url.is_absent() && !asks_sts),
             ],
         );
         let found = match from {
             AwsFrom::Keys => self.fixed_keys(aws),
-            AwsFrom::Environment => self.aws_source(),
+            AwsFrom::Environment => self.aws_source(Some(aws)),
             AwsFrom::WebIdentity => self.web_identity(aws),
             AwsFrom::Instance => {
                 let url = text(&aws.metadata_url).unwrap_or_else(|| InstanceKeys::URL.to_owned());
@@ -95,7 +100,7 @@ impl Making<'_> {
 
     /// What the environment says, where the file says nothing.
     pub(super) fn aws_environment(&mut self) -> Option<ProviderCredential> {
-        let Found { source, secrets } = self.aws_source()?;
+        let Found { source, secrets } = self.aws_source(None)?;
         self.signing(source, secrets)
     }
 
@@ -136,19 +141,23 @@ impl Making<'_> {
     }
 
     fn assumed(&mut self, arn: &str, aws: &Aws) -> Option<AssumeRole> {
-        let region = self.region?;
-        let mut role = AssumeRole::new(arn, region);
-        if let Some(name) = text(&aws.session_name) {
+        self.role_at(arn, text(&aws.session_name), text(&aws.sts_url))
+    }
+
+    /// A role, the name of its sessions, and where it is asked for; what is not said is as usual.
+    fn role_at(&mut self, arn: &str, session: Option<String>, sts: Option<String>) -> Option<AssumeRole> {
+        let mut role = AssumeRole::new(arn, self.region?);
+        if let Some(name) = session {
             role = role.and_then(|role| role.as_session(&name));
         }
-        if let Some(url) = text(&aws.sts_url) {
+        if let Some(url) = sts {
             role = role.and_then(|role| role.at(&url));
         }
         self.made("aws", role)
     }
 
-    /// Whom the environment names.
-    fn aws_source(&mut self) -> Option<Found> {
+    /// Whom the environment names. How a role is asked for, the file may say as well.
+    fn aws_source(&mut self, aws: Option<&Aws>) -> Option<Found> {
         if let (Some(id), Some(secret)) = (self.variable(ID), self.variable(SECRET)) {
             let token = self.variable(TOKEN);
             return self.keys(id, secret, token);
@@ -156,11 +165,8 @@ impl Making<'_> {
         let (Some(arn), Some(file)) = (self.variable(ROLE), self.variable(IDENTITY)) else {
             return self.container();
         };
-        let mut role = AssumeRole::new(&arn, self.region?);
-        if let Some(name) = self.variable(SESSION) {
-            role = role.and_then(|role| role.as_session(&name));
-        }
-        let role = self.made("aws", role)?;
+        let session = aws.and_then(|aws| text(&aws.session_name)).or_else(|| self.variable(SESSION));
+        let role = self.role_at(&arn, session, aws.and_then(|aws| text(&aws.sts_url)))?;
         Some(found(AwsSource::WebIdentity(WebIdentity::new(role, file))))
     }
 
