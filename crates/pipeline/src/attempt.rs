@@ -306,15 +306,19 @@ fn not_sent(in_flight: InFlight, deployment: &Deployment, failure: &TransportErr
         Sent::Maybe => Ending::failed(AttemptOutcome::FailedBeforeOutput, ErrorClass::Server),
     };
     if failure.phase == Phase::Credential {
-        let name = &deployment.provider.name;
-        let message = format!(
-            "The gateway has no valid credential for the provider `{name}`; the operator has to look at it."
-        );
-        let refusal = upstream_error(error(ErrorClass::Server, 502, &message));
+        let refusal = no_credential(&deployment.provider.name);
         return failed(in_flight, &ending, &Facts::default(), FailureCause::NoCredential, refusal);
     }
     let refusal = upstream_error(error(ErrorClass::Server, 502, message));
     failed(in_flight, &ending, &Facts::default(), FailureCause::Transport { sent }, refusal)
+}
+
+/// The refusal where nobody has given a credential for a provider.
+pub(crate) fn no_credential(provider: &str) -> Refusal {
+    let message = format!(
+        "The gateway has no valid credential for the provider `{provider}`; the operator has to look at it."
+    );
+    upstream_error(error(ErrorClass::Server, 502, &message))
 }
 
 /// A time limit of the attempt has passed.
@@ -348,15 +352,7 @@ async fn refused(
     head: &response::Parts,
     mut upstream: Upstream,
 ) -> Attempted {
-    let mut body = BytesMut::new();
-    while body.len() < ERROR_BODY_MOST {
-        match upstream.piece().await {
-            Piece::Data(data) => body.extend_from_slice(&data),
-            Piece::Silence => {}
-            Piece::End | Piece::Failed(_) => break,
-        }
-    }
-    body.truncate(ERROR_BODY_MOST);
+    let body = error_body(&mut upstream).await;
     let dialect = in_flight.exchange().map(|exchange| deployment.address(exchange.client).dialect);
     let provider = error_protocol(provider, dialect.unwrap_or_default(), &body);
     let retry_after = retry_after(&head.headers).or_else(|| retry_delay(provider, &body));
@@ -369,8 +365,22 @@ async fn refused(
     failed(in_flight, &ending, &Facts::default(), cause, refusal)
 }
 
+/// The body of an error, as far as it is looked at.
+pub(crate) async fn error_body(upstream: &mut Upstream) -> BytesMut {
+    let mut body = BytesMut::new();
+    while body.len() < ERROR_BODY_MOST {
+        match upstream.piece().await {
+            Piece::Data(data) => body.extend_from_slice(&data),
+            Piece::Silence => {}
+            Piece::End | Piece::Failed(_) => break,
+        }
+    }
+    body.truncate(ERROR_BODY_MOST);
+    body
+}
+
 /// What an error of a provider says.
-fn said_by(provider: Protocol, head: &response::Parts, body: &[u8]) -> ApiError {
+pub(crate) fn said_by(provider: Protocol, head: &response::Parts, body: &[u8]) -> ApiError {
     let status = head.status.as_u16();
     let name = head.headers.get(ERROR_TYPE).and_then(|name| name.to_str().ok());
     match name {

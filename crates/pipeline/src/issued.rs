@@ -24,6 +24,16 @@ impl Shown {
     }
 }
 
+/// As [`show`], of a request that no [`InFlight`] stands for.
+pub(crate) async fn put(
+    request: &mut Request<Rope>,
+    now: Timestamp,
+) -> Result<Option<Shown>, TransportError> {
+    let Some(issued) = request.extensions().get::<Issued>().cloned() else { return Ok(None) };
+    let generation = Box::pin(Issued::apply(request, wall(now))).await?;
+    Ok(generation.map(|generation| Shown { issued, generation }))
+}
+
 /// Puts on a request the credential that it brings along, if that is an issued one, and waits where none is at
 /// hand. The provider has got nothing until then: a client that leaves meanwhile owes nothing.
 pub(crate) async fn show(

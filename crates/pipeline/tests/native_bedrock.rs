@@ -219,9 +219,9 @@ async fn a_client_that_leaves_pays_for_what_it_was_sent() {
     assert_eq!(world.pipeline.ledger().outstanding(), 0);
 }
 
-/// A provider that answers with these counts in its head, and this body in pieces of that length.
+/// A provider that answers with this head, and this body in pieces of that length.
 struct Told {
-    counts: Vec<(&'static str, &'static str)>,
+    heads: Vec<(String, String)>,
     body: Vec<u8>,
     length: usize,
 }
@@ -235,11 +235,41 @@ impl Transport for Told {
         let pieces: Vec<_> =
             self.body.chunks(self.length).map(|it| Ok(Frame::data(Bytes::copy_from_slice(it)))).collect();
         let mut response = Response::builder().header("content-type", "application/vnd.amazon.eventstream");
-        for (name, count) in &self.counts {
-            response = response.header(format!("x-amzn-bedrock-{name}-token-count"), *count);
+        for (name, value) in &self.heads {
+            response = response.header(name, value);
         }
         let body: ByteStream = Box::pin(StreamBody::new(futures::stream::iter(pieces)));
         Box::pin(std::future::ready(Ok(response.body(body).unwrap())))
+    }
+}
+
+/// As a server sends it on: whoever knows its length does not ask what comes behind it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_a_known_length_ends_with_its_last_byte() {
+    let (world, key) = world();
+    let said = json!({ "output": { "message": { "role": "assistant", "content": [{ "text": "yes" }] } },
+        "stopReason": "end_turn", "usage": { "inputTokens": 7, "outputTokens": 3, "totalTokens": 10 } });
+    let body = said.to_string().into_bytes();
+    for length in [1, 7, body.len()] {
+        let (told, whole) = (body.clone(), body.len());
+        let transport: Arc<dyn Transport> =
+            Arc::new(Told { heads: vec![("content-length".into(), whole.to_string())], body: told, length });
+        let request = post(&path(NOVA, "converse"), &key, &converse("hello", Some(10)));
+        let response = world.pipeline.handle(&transport, request, PEER).await;
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let (mut answer, mut read) = (response.into_body(), 0);
+        while read < whole {
+            read += answer.frame().await.unwrap().unwrap().into_data().unwrap().len();
+        }
+        drop(answer);
+        let record = world.ask(http::Method::GET, &format!("/v1/requests/{id}"), &key).await.json();
+        let attempt = &record["attempts"][0];
+        assert_eq!(
+            (&attempt["outcome"], &attempt["usage"]["input"]),
+            (&"success".into(), &7.into()),
+            "{record}"
+        );
+        assert_eq!(world.pipeline.ledger().outstanding(), 0);
     }
 }
 
@@ -268,7 +298,10 @@ async fn what_is_not_understood_is_counted_by_its_head() {
     ] {
         let case = format!("{counts:?}");
         let has_cache = counts.len() == 4;
-        let told = Told { counts, body: b"{}".to_vec(), length: 1 };
+        let head = |(name, count): &(&str, &str)| {
+            (format!("x-amzn-bedrock-{name}-token-count"), (*count).to_owned())
+        };
+        let told = Told { heads: counts.iter().map(head).collect(), body: b"{}".to_vec(), length: 1 };
         let (usage, said) = usage_of_another("invoke", told).await;
         assert_eq!((&usage["input"], &said), (&input, &provenance.into()), "{case}");
         if has_cache {
@@ -291,7 +324,7 @@ async fn what_is_not_understood_is_counted_by_the_last_event_of_its_stream() {
         encode_event("chunk", format!("{{\"bytes\":\"{event}\"}}").as_bytes(), &mut stream).unwrap();
     }
     for length in [1, 7, 100, stream.len()] {
-        let told = Told { counts: Vec::new(), body: stream.clone(), length };
+        let told = Told { heads: Vec::new(), body: stream.clone(), length };
         let (usage, provenance) = usage_of_another("invoke-with-response-stream", told).await;
         assert_eq!((&usage["input"], &usage["output"]), (&json!(9), &json!(4)), "{length}: {usage}");
         assert_eq!(provenance, "reported", "{length}");

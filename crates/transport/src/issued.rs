@@ -28,6 +28,11 @@ pub trait Issue: Send + Sync {
     /// whether the request is worth sending again: there is a newer one, or one will be asked for.
     fn refused(&self, generation: Generation, now: SystemTime) -> bool;
 
+    /// Whether what it gives signs a request, whose body has to be there as a whole then.
+    fn signs(&self) -> bool {
+        false
+    }
+
     /// Shows the secrets that were sent last, so that they can be taken out of what a provider says.
     fn secrets(&self, each: &mut dyn FnMut(&str));
 }

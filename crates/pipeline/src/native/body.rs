@@ -17,16 +17,23 @@ pub(crate) struct NativeBody {
     upstream: Upstream,
     flight: Option<Flight>,
     draft: Option<Draft>,
+    /// How many bytes are yet to come, where the head has said so.
+    left: Option<u64>,
 }
 
 impl NativeBody {
-    pub(super) fn new(upstream: Upstream, flight: Flight) -> Self {
-        Self { upstream, flight: Some(flight), draft: None }
+    /// `length` is what the head says of the body.
+    pub(super) fn new(upstream: Upstream, flight: Flight, length: Option<u64>) -> Self {
+        Self { upstream, flight: Some(flight), draft: None, left: length }
     }
 
     /// Takes the record over.
     pub(super) fn adopt(&mut self, draft: Draft) {
         self.draft = Some(draft);
+        if self.left == Some(0) {
+            // Nobody asks for a body that there is not.
+            let _ = self.finish();
+        }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenAnswer>>> {
@@ -36,20 +43,13 @@ impl NativeBody {
                     if let Some(flight) = &mut self.flight {
                         flight.passes(&piece);
                     }
-                    return Poll::Ready(Some(Ok(piece)));
+                    self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+                    // Whoever sends an answer of a known length on does not ask what comes behind it.
+                    let finished = if self.left == Some(0) { self.finish() } else { Ok(()) };
+                    return Poll::Ready(Some(finished.map(|()| piece)));
                 }
                 Piece::Silence => {}
-                Piece::End => {
-                    let finish = self.flight.as_mut().map_or(Finish::Whole, Flight::finish);
-                    if finish == Finish::Whole {
-                        self.end(AttemptOutcome::Success, None, None);
-                        return Poll::Ready(None);
-                    }
-                    let cause = FailureCause::Broken;
-                    self.end(AttemptOutcome::FailedMidStream, Some(ErrorClass::Server), Some(&cause));
-                    // What has no end must not look as if it had one.
-                    return Poll::Ready((finish == Finish::Cut).then_some(Err(BrokenAnswer)));
-                }
+                Piece::End => return Poll::Ready(self.finish().err().map(Err)),
                 Piece::Failed(failure) => {
                     let (outcome, class, cause) = match failure {
                         StreamFailure::TimedOut(limit) => {
@@ -64,6 +64,19 @@ impl NativeBody {
                 }
             }
         }
+    }
+
+    /// The answer has ended, as far as HTTP goes. What lacks an end of its own must not look as if it had one.
+    fn finish(&mut self) -> Result<(), BrokenAnswer> {
+        let finish = self.flight.as_mut().map_or(Finish::Whole, Flight::finish);
+        self.upstream.release();
+        if finish == Finish::Whole {
+            self.end(AttemptOutcome::Success, None, None);
+            return Ok(());
+        }
+        let cause = FailureCause::Broken;
+        self.end(AttemptOutcome::FailedMidStream, Some(ErrorClass::Server), Some(&cause));
+        if finish == Finish::Cut { Err(BrokenAnswer) } else { Ok(()) }
     }
 
     fn end(&mut self, outcome: AttemptOutcome, class: Option<ErrorClass>, cause: Option<&FailureCause>) {

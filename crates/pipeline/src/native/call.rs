@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use weighbridge_access::{Admission, AttemptClaim, AttemptMoney};
 use weighbridge_ledger::{
@@ -13,19 +13,20 @@ use weighbridge_ledger::{
 use weighbridge_records::{AttemptRecord, SessionBytes};
 use weighbridge_routing::{FailureCause, Pick, Plan, Sent, TimeLimit};
 use weighbridge_translate::decode_error;
-use weighbridge_transport::{Consumed, Rope, Transport, TransportError, Upgraded};
+use weighbridge_transport::{Consumed, Phase, Rope, Transport, TransportError, Upgraded};
 use weighbridge_units::{AttemptId, AttemptOutcome, ErrorClass, Provenance};
 
 use super::bedrock::{Finish, Weighed};
 use super::body::NativeBody;
 use super::session::{self, Session};
 use super::{MODEL, What, Why, headers, upload};
-use crate::attempt::{error, for_client, retry_after, upstream_error};
+use crate::attempt::{error, error_body, for_client, no_credential, retry_after, said_by, upstream_error};
 use crate::attempt_timer::AttemptTimer;
 use crate::budgets::Counting;
 use crate::compiled::{Compiled, Deployment, Proof, Provider};
 use crate::draft::Draft;
 use crate::exchange::Place;
+use crate::issued;
 use crate::jobs::settle_soon;
 use crate::metering::Worst;
 use crate::outbound::{self, ATTEMPT_ID};
@@ -126,6 +127,7 @@ where
     drop(counting);
 
     let uri = path.uri(provider.base_url()).ok_or(Refusal::Internal)?;
+    let is_head = caller.head.method == Method::HEAD;
     let mut request = request(&caller, provider, &used, uri, attempt, rope);
     if weighed.is_some() {
         // What is to be read must not be compressed.
@@ -153,6 +155,10 @@ where
     };
     let mut waiting = Waiting { flight: Some(flight), draft };
 
+    let shown = match issued::put(&mut request, core.env.now()).await {
+        Ok(shown) => shown,
+        Err(failure) => return Err(waiting.not_sent(&failure, provider)),
+    };
     let timeouts = provider.timeouts;
     let within = settings.limits.body_time;
     let sent = tokio::time::timeout(timeouts.total, async {
@@ -173,7 +179,7 @@ where
             respond::write_provider(response.headers_mut(), provider.shown.clone());
             return Ok(Served::Switched(response));
         }
-        Ok(Ok(Err(failure))) => return Err(waiting.not_sent(&failure)),
+        Ok(Ok(Err(failure))) => return Err(waiting.not_sent(&failure, provider)),
         Ok(Err(upload::Unanswered::Refused(refusal))) => {
             waiting.end(AttemptOutcome::FailedBeforeOutput, None, None);
             return Err(refusal);
@@ -184,9 +190,18 @@ where
     let (head, body) = response.into_parts();
     let status = head.status.as_u16();
     waiting.head_came(status);
+    let mut timer = AttemptTimer::start(timeouts, false);
+    timer.piece_came();
+    let mut upstream = Upstream::new(body, timer);
     if matches!(status, 401 | 403) {
-        let class = decode_error(protocol, status, b"").class;
-        waiting.failed(&FailureCause::Status { class, retry_after: None }, class);
+        let class = said_by(protocol, &head, &error_body(&mut upstream).await).class;
+        let cause = FailureCause::Status { class, retry_after: None };
+        if shown.is_some_and(|shown| shown.is_replaced(&cause, core.env.now())) {
+            // The next call has another one: nobody is benched for what an issuer does.
+            waiting.end(AttemptOutcome::FailedBeforeOutput, Some(class), None);
+        } else {
+            waiting.failed(&cause, class);
+        }
         let own = used.own().and_then(|own| own.refused(provider, class, status));
         return Err(own.unwrap_or_else(|| upstream_error(for_client(error(class, status, "")))));
     }
@@ -194,13 +209,12 @@ where
         let class = decode_error(protocol, status, b"").class;
         waiting.judge(&FailureCause::Status { class, retry_after: retry_after(&head.headers) }, class);
     }
-    let mut timer = AttemptTimer::start(timeouts, false);
-    timer.piece_came();
     let mut flight = waiting.flight.take().ok_or(Refusal::Internal)?;
     if let Some(weighed) = &mut flight.weighed {
         weighed.head_came(status, &head.headers, settings.limits.answer_bytes);
     }
-    let mut response = Response::new(Box::new(NativeBody::new(Upstream::new(body, timer), flight)));
+    let length = length(&head, is_head);
+    let mut response = Response::new(Box::new(NativeBody::new(upstream, flight, length)));
     *response.status_mut() = head.status;
     *response.headers_mut() = headers::down(&head.headers);
     respond::write_provider(response.headers_mut(), provider.shown.clone());
@@ -209,7 +223,19 @@ where
 
 fn is_signed(provider: &Provider, used: &Used) -> bool {
     let Used::Platform(at) = used else { return false };
-    matches!(provider.credentials.get(*at).map(|credential| &credential.proof), Some(Proof::Signature(_)))
+    match provider.credentials.get(*at).map(|credential| &credential.proof) {
+        Some(Proof::Signature(_)) => true,
+        Some(Proof::Issued(issued)) => issued.0.signs(),
+        Some(Proof::Header(..)) | None => false,
+    }
+}
+
+/// How many bytes of a body follow a head, where it says so.
+fn length(head: &http::response::Parts, is_head: bool) -> Option<u64> {
+    if is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return Some(0);
+    }
+    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// The request: what the gateway sends to the provider anyway, and what passes of the client's.
@@ -401,8 +427,12 @@ impl Waiting<'_> {
         self.end(AttemptOutcome::FailedBeforeOutput, Some(class), Some(cause));
     }
 
-    fn not_sent(&mut self, failure: &TransportError) -> Refusal {
+    fn not_sent(&mut self, failure: &TransportError, provider: &Provider) -> Refusal {
         tracing::debug!(%failure, "a native call did not reach an answer");
+        if failure.phase == Phase::Credential {
+            self.failed(&FailureCause::NoCredential, ErrorClass::Server);
+            return no_credential(&provider.name);
+        }
         let sent = if failure.consumed == Consumed::No { Sent::No } else { Sent::Maybe };
         self.failed(&FailureCause::Transport { sent }, ErrorClass::Server);
         upstream_error(error(

@@ -150,6 +150,10 @@ impl Issue for IssuedCredential {
         worth_it
     }
 
+    fn signs(&self) -> bool {
+        matches!(self.inner.source, CredentialSource::Aws { .. })
+    }
+
     fn secrets(&self, each: &mut dyn FnMut(&str)) {
         if let Some(current) = &*self.inner.current.load() {
             current.material.secrets().iter().for_each(|secret| each(secret.expose_secret()));
