@@ -5,7 +5,11 @@
 //! reference model. The model keeps a list of attempts and adds it up anew at every look; it shares no code
 //! with [`crate::decide`] and [`crate::apply`].
 //!
-//! [`check_usage`] asks a store for the usage of random periods, and adds the rows of its journal up one by one.
+//! [`check_usage`] asks a store for the usage of random periods, and adds the rows of its journal up one by one;
+//! [`check_totals`] compares it with the roll-ups of a store that somebody else has filled. [`Month`] is a long period
+//! of a large installation, to see how long such questions take.
+//!
+//! [`plain_reserve`] and [`plain_facts`] are what tests of one's own begin with.
 //!
 //! ```
 //! use weighbridge_ledger::testkit::{Subject, check_store};
@@ -29,13 +33,19 @@
 mod check;
 mod interleaved;
 mod model;
+mod month;
+mod plain;
 mod random;
 mod script;
+mod totals;
 mod usage;
 
 pub use check::{Report, Subject, Violation, check_store};
 pub use interleaved::Interleaved;
 pub use model::{Expected, Model};
+pub use month::{Month, Took};
+pub use plain::{plain_facts, plain_reserve};
 pub use random::Random;
 pub use script::{Script, Step};
+pub use totals::check_totals;
 pub use usage::{UsageReport, check_usage};

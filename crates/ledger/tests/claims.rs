@@ -2,16 +2,13 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
 
-use std::time::Duration;
-
 use proptest::prelude::*;
+use weighbridge_ledger::testkit::{plain_facts, plain_reserve};
 use weighbridge_ledger::{
-    AccountId, AccountKind, Billing, Book, Claim, ClaimId, Command, Decision, End, EndFacts, EntityId, Entry,
-    Epoch, Fact, PayloadHash, Refusal, Reserve, Seal, Standing, State, View, apply, decide, decode, encode,
+    AccountId, AccountKind, Book, Claim, ClaimId, Command, Decision, End, EndFacts, EntityId, Entry, Epoch,
+    Fact, PayloadHash, Refusal, Reserve, Seal, Standing, State, View, apply, decide, decode, encode,
 };
-use weighbridge_units::{
-    AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
-};
+use weighbridge_units::{AttemptId, AttemptOutcome, NanoUsd, Provenance, Timestamp};
 
 const WRITER: Epoch = Epoch::new(1);
 const WINDOW: u64 = 100;
@@ -26,39 +23,13 @@ fn key(number: u8) -> ClaimId {
 
 fn reserve(number: u128, claim: ClaimId, payload: u8, now: u64) -> Reserve {
     let payload = PayloadHash::of(&[&[payload]]);
-    Reserve {
-        attempt: AttemptId::from_u128(number),
-        at: at(now),
-        expires: at(now) + Duration::from_secs(60),
-        key: KeyId::from_bits(7),
-        tenant: "acme".into(),
-        provider: "openai".into(),
-        model: "gpt-4o-mini".into(),
-        price_version: "2026-11".into(),
-        billing: Billing::Platform,
-        amount: NanoUsd::new(100),
-        tokens: 1_000,
-        credit_limit: None,
-        claim: Some(Box::new(Claim { id: claim, payload, until: at(now + WINDOW) })),
-        holds: Vec::new(),
-        estimate: NanoUsd::new(100),
-    }
+    let claim = Claim { id: claim, payload, until: at(now + WINDOW) };
+    Reserve { claim: Some(Box::new(claim)), ..plain_reserve(AttemptId::from_u128(number), at(now)) }
 }
 
 fn end(number: u128, outcome: AttemptOutcome, provenance: Provenance, now: u64) -> End {
-    End {
-        attempt: AttemptId::from_u128(number),
-        facts: EndFacts {
-            at: at(now),
-            outcome,
-            usage: Usage::new().with(Bucket::Input, 10),
-            provenance,
-            price: NanoUsd::new(40),
-            cost: NanoUsd::new(40),
-            exact: Usd::from(NanoUsd::new(40)),
-            reason: "cut".into(),
-        },
-    }
+    let facts = EndFacts { provenance, ..plain_facts(outcome, at(now)) };
+    End { attempt: AttemptId::from_u128(number), facts }
 }
 
 fn act(state: &mut State, command: &Command) -> Result<Vec<Entry>, Refusal> {
@@ -94,7 +65,7 @@ fn l4_the_same_is_carried_out_once() {
     close(&mut state, 1, AttemptOutcome::Success, 2);
     let done = Err(Refusal::ClaimDone { attempt: AttemptId::from_u128(1) });
     assert_eq!(open(&mut state, reserve(2, key(1), 1, 3)), done);
-    assert_eq!(owed(&state), 40);
+    assert_eq!(owed(&state), 70);
     open(&mut state, reserve(3, key(2), 1, 3)).unwrap();
 }
 
@@ -162,17 +133,17 @@ fn l4_r7_a_late_success_is_free_where_a_retry_was_carried_out() {
     act(&mut state, &Command::End(end(1, AttemptOutcome::Crashed, Provenance::Estimated, 1))).unwrap();
     open(&mut state, reserve(2, key(1), 1, 2)).unwrap();
     close(&mut state, 2, AttemptOutcome::Success, 3);
-    assert_eq!(owed(&state), 40);
+    assert_eq!(owed(&state), 70);
     close(&mut state, 1, AttemptOutcome::Success, 4);
-    assert_eq!(owed(&state), 40, "one of the two is paid for");
+    assert_eq!(owed(&state), 70, "one of the two is paid for");
     let late = state.ended(AttemptId::from_u128(1)).unwrap();
-    assert_eq!((late.late, late.settlement.charged, late.used.cost), (true, NanoUsd::ZERO, NanoUsd::new(40)));
+    assert_eq!((late.late, late.settlement.charged, late.used.cost), (true, NanoUsd::ZERO, NanoUsd::new(60)));
     assert_eq!(state.holder(key(1)).unwrap().attempt, AttemptId::from_u128(2));
 }
 
 #[test]
 fn l4_r7_a_late_success_is_paid_for_once_the_window_of_the_retry_is_over() {
-    for (late, expected) in [(2 + WINDOW - 1, 40), (2 + WINDOW, 80)] {
+    for (late, expected) in [(2 + WINDOW - 1, 70), (2 + WINDOW, 140)] {
         let mut state = State::new();
         open(&mut state, reserve(1, key(1), 1, 0)).unwrap();
         act(&mut state, &Command::End(end(1, AttemptOutcome::Crashed, Provenance::Estimated, 1))).unwrap();
@@ -189,7 +160,7 @@ fn l4_r7_a_late_success_is_done_where_nobody_tried_again() {
     open(&mut state, reserve(1, key(1), 1, 0)).unwrap();
     act(&mut state, &Command::End(end(1, AttemptOutcome::Crashed, Provenance::Estimated, 1))).unwrap();
     close(&mut state, 1, AttemptOutcome::Success, 2);
-    assert_eq!(owed(&state), 40);
+    assert_eq!(owed(&state), 70);
     assert_eq!(state.holder(key(1)).unwrap().standing, Standing::Done);
 }
 

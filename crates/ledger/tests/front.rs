@@ -15,36 +15,21 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use futures::{FutureExt, poll};
+use weighbridge_ledger::testkit::{plain_facts, plain_reserve};
 use weighbridge_ledger::{
-    AccountId, Adjust, AttemptEntry, Balance, Billing, Book, BudgetScope, BudgetWindow, Counters, End,
-    EndFacts, EntityId, Extent, Fund, Hold, Intent, JournalRow, Ledger, LedgerError, LedgerStore,
-    MemoryLedger, Name, Permit, Quantity, Recovery, Refusal, Reserve, Rollup, RollupKey, RollupQuery,
-    Verification, budget_account,
+    AccountId, Adjust, AttemptEntry, Balance, Book, BudgetScope, BudgetWindow, Counters, End, EntityId,
+    Extent, Fund, Hold, Intent, JournalRow, Ledger, LedgerError, LedgerStore, MemoryLedger, Name, Permit,
+    Quantity, Recovery, Refusal, Reserve, Rollup, RollupKey, RollupQuery, Verification, budget_account,
 };
-use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Provenance, Timestamp};
+use weighbridge_units::{AttemptId, AttemptOutcome, NanoUsd, Provenance, Timestamp};
 
 fn budget() -> AccountId {
     budget_account(Book::Platform, BudgetScope::Installation, BudgetWindow::Total)
 }
 
 fn reserve(number: u128) -> Reserve {
-    Reserve {
-        attempt: AttemptId::from_u128(number),
-        at: Timestamp::from_secs(1),
-        expires: Timestamp::from_secs(60),
-        key: KeyId::from_bits(7),
-        tenant: "acme".into(),
-        provider: "openai".into(),
-        model: "gpt-4o-mini".into(),
-        price_version: "2026-11".into(),
-        billing: Billing::Platform,
-        amount: NanoUsd::new(100),
-        tokens: 1_000,
-        credit_limit: None,
-        claim: None,
-        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(250)) }],
-        estimate: NanoUsd::new(90),
-    }
+    let holds = vec![Hold { account: budget(), limit: Some(Quantity::new(250)) }];
+    Reserve { holds, ..plain_reserve(AttemptId::from_u128(number), Timestamp::from_secs(1)) }
 }
 
 fn ended(ledger: &Ledger, number: u128) -> weighbridge_ledger::Ended {
@@ -242,14 +227,7 @@ fn c6_an_instance_that_was_declared_dead_is_told_once_and_its_ends_come_late() {
     assert_eq!(recovery, Recovery { crashed: 1, writers: 1 });
 
     assert_eq!(block_on(first.reserve(reserve(2))).err(), Some(Refusal::StaleEpoch.into()));
-    let facts = EndFacts {
-        at: Timestamp::from_secs(6),
-        outcome: AttemptOutcome::Success,
-        price: NanoUsd::new(70),
-        cost: NanoUsd::new(60),
-        ..EndFacts::not_dispatched(Timestamp::from_secs(6))
-    };
-    reservation.end(facts);
+    reservation.end(plain_facts(AttemptOutcome::Success, Timestamp::from_secs(6)));
     let ended = ended(&first, 1);
     assert!(ended.late);
     assert_eq!((ended.settlement.charged, ended.settlement.cost), (NanoUsd::new(70), NanoUsd::new(60)));

@@ -9,28 +9,17 @@
 
 use futures::executor::block_on;
 use proptest::prelude::*;
-use weighbridge_ledger::testkit::{Subject, check_store};
+use weighbridge_ledger::testkit::check_store;
 use weighbridge_ledger::{
     Auditor, Billing, Book, Fact, JournalRow, LedgerStore, Measure, MemoryLedger, RowHash, State, StoredRow,
     apply, decode, encode,
 };
 
-struct Memory(MemoryLedger);
-
-impl Subject for Memory {
-    fn store(&self) -> &dyn LedgerStore {
-        &self.0
-    }
-    fn restart(&mut self) {
-        self.0 = self.0.restart();
-    }
-}
-
 /// A journal with every kind of fact, several writers and several seals.
-fn journal(seed: u64, steps: usize) -> (Memory, Vec<JournalRow>) {
-    let mut subject = Memory(MemoryLedger::with_rows(usize::MAX));
+fn journal(seed: u64, steps: usize) -> (MemoryLedger, Vec<JournalRow>) {
+    let mut subject = MemoryLedger::with_rows(usize::MAX);
     block_on(check_store(&mut subject, seed, steps)).unwrap_or_else(|violation| panic!("{violation}"));
-    let rows = block_on(subject.0.journal(0, usize::MAX)).unwrap();
+    let rows = block_on(subject.journal(0, usize::MAX)).unwrap();
     (subject, rows)
 }
 
@@ -72,9 +61,9 @@ fn l3_the_fold_of_the_journal_is_the_state() {
     rows.iter().for_each(|row| apply(&mut state, &row.entry));
     let mut folded: Vec<_> = state.balances().collect();
     folded.sort_unstable_by_key(|(account, _)| *account);
-    assert_eq!(folded, block_on(subject.0.balances()).unwrap());
+    assert_eq!(folded, block_on(subject.balances()).unwrap());
     for (attempt, ended) in rows.iter().filter_map(|row| match row.entry.fact {
-        Fact::Ended { attempt, .. } => Some(attempt).map(|a| (a, block_on(subject.0.attempt(a)).unwrap())),
+        Fact::Ended { attempt, .. } => Some(attempt).map(|a| (a, block_on(subject.attempt(a)).unwrap())),
         _ => None,
     }) {
         let view = weighbridge_ledger::View::ended(&state, attempt).cloned();

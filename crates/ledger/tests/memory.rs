@@ -8,29 +8,17 @@
 )]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::executor::block_on;
-use weighbridge_ledger::testkit::{Report, Subject, check_store, check_usage};
+use weighbridge_ledger::testkit::{Report, check_store, check_usage, plain_facts, plain_reserve};
 use weighbridge_ledger::{
-    Adjust, AttemptEntry, Billing, Book, EndFacts, Extent, Fact, Fund, Funding, Ledger, LedgerError,
-    LedgerStore, MemoryLedger, Refusal, Reserve, RollupQuery,
+    Adjust, AttemptEntry, Book, Extent, Fact, Fund, Funding, Ledger, LedgerError, MemoryLedger, Refusal,
+    Reserve, RollupQuery,
 };
-use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Timestamp};
-
-struct Memory(MemoryLedger);
-
-impl Subject for Memory {
-    fn store(&self) -> &dyn LedgerStore {
-        &self.0
-    }
-    fn restart(&mut self) {
-        self.0 = self.0.restart();
-    }
-}
+use weighbridge_units::{AttemptId, AttemptOutcome, NanoUsd, Timestamp};
 
 fn run(seed: u64, steps: usize, rows: usize) -> Report {
-    let mut subject = Memory(MemoryLedger::with_rows(rows));
+    let mut subject = MemoryLedger::with_rows(rows);
     block_on(check_store(&mut subject, seed, steps)).unwrap_or_else(|violation| panic!("{violation}"))
 }
 
@@ -82,29 +70,11 @@ fn l3_a_snapshot_and_its_tail_are_the_whole() {
 }
 
 fn reserve(number: u128, at: Timestamp) -> Reserve {
-    Reserve {
-        attempt: AttemptId::from_u128(number),
-        at,
-        expires: at + Duration::from_secs(60),
-        key: KeyId::from_bits(7),
-        tenant: "acme".into(),
-        provider: "openai".into(),
-        model: "gpt-4o-mini".into(),
-        price_version: "2026-11".into(),
-        billing: Billing::Platform,
-        amount: NanoUsd::new(100),
-        tokens: 10,
-        credit_limit: None,
-        claim: None,
-        holds: Vec::new(),
-        estimate: NanoUsd::new(100),
-    }
+    plain_reserve(AttemptId::from_u128(number), at)
 }
 
 fn serve(ledger: &Ledger, number: u128, at: Timestamp) {
-    let price = NanoUsd::new(50);
-    let facts = EndFacts { outcome: AttemptOutcome::Success, price, ..EndFacts::not_dispatched(at) };
-    block_on(ledger.reserve(reserve(number, at))).unwrap().end(facts);
+    block_on(ledger.reserve(reserve(number, at))).unwrap().end(plain_facts(AttemptOutcome::Success, at));
 }
 
 fn refund(number: u128, amount: i64) -> Adjust {
@@ -182,7 +152,7 @@ fn l5_roll_ups_in_memory_are_those_of_62_days_before_the_newest() {
 #[test]
 fn l5_usage_of_any_period_is_the_sum_of_its_rows_in_memory() {
     for seed in 0..4 {
-        let checked = block_on(check_usage(&mut Memory(MemoryLedger::new()), seed, 1_000));
+        let checked = block_on(check_usage(&mut MemoryLedger::new(), seed, 1_000));
         let report = checked.unwrap_or_else(|violation| panic!("{violation}"));
         assert!(report.ended > 200 && report.late > 5 && report.refunds > 5, "{report:?}");
         assert!(report.questions > 200 && report.uneven > 100 && report.sums > 1_000, "{report:?}");

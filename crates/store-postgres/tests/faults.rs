@@ -18,14 +18,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
+use weighbridge_ledger::testkit::{plain_facts, plain_reserve};
 use weighbridge_ledger::{
-    AccountId, AttemptEntry, Billing, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Fault, Hold, Ledger,
+    AccountId, AttemptEntry, Book, BudgetScope, BudgetWindow, EndFacts, Extent, Fault, Hold, Ledger,
     LedgerError, LedgerStore, Quantity, Recovery, Refusal, Reserve, RollupQuery, budget_account,
 };
 use weighbridge_store_postgres::{Database, PostgresLedger, PostgresLedgerOptions};
-use weighbridge_units::{
-    AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
-};
+use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, Timestamp};
 
 /// Quick to find the dead, so that tests need not wait.
 const BEAT: Duration = Duration::from_millis(100);
@@ -47,23 +46,9 @@ fn budget() -> AccountId {
 }
 
 fn reserve_within(number: u128, limit: i64) -> Reserve {
-    Reserve {
-        attempt: AttemptId::from_u128(number),
-        at: Timestamp::from_secs(1),
-        expires: Timestamp::from_secs(60),
-        key: KeyId::from_bits((number % 5) as u64),
-        tenant: "acme".into(),
-        provider: "openai".into(),
-        model: "gpt-4o-mini".into(),
-        price_version: "2026-11".into(),
-        billing: Billing::Platform,
-        amount: NanoUsd::new(100),
-        tokens: 0,
-        credit_limit: None,
-        claim: None,
-        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(limit)) }],
-        estimate: NanoUsd::new(90),
-    }
+    let holds = vec![Hold { account: budget(), limit: Some(Quantity::new(limit)) }];
+    let key = KeyId::from_bits((number % 5) as u64);
+    Reserve { key, holds, ..plain_reserve(AttemptId::from_u128(number), Timestamp::from_secs(1)) }
 }
 
 fn reserve(number: u128) -> Reserve {
@@ -71,16 +56,7 @@ fn reserve(number: u128) -> Reserve {
 }
 
 fn success() -> EndFacts {
-    EndFacts {
-        at: Timestamp::from_secs(2),
-        outcome: AttemptOutcome::Success,
-        usage: Usage::new().with(Bucket::Input, 10).with(Bucket::Output, 1),
-        provenance: Provenance::Reported,
-        price: NanoUsd::new(70),
-        cost: NanoUsd::new(60),
-        exact: Usd::from(NanoUsd::new(60)),
-        reason: "".into(),
-    }
+    EndFacts { reason: "".into(), ..plain_facts(AttemptOutcome::Success, Timestamp::from_secs(2)) }
 }
 
 fn assert_sound(store: &dyn LedgerStore) {

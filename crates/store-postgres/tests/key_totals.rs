@@ -2,18 +2,19 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may, as tests may")]
 
+#[path = "../../store-sqlite/tests/killed/mod.rs"]
+mod killed;
 mod server;
 
-use std::process::{Command, Stdio};
-use std::thread;
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use futures::executor::block_on;
 use refinery::Target;
 use tokio_postgres::NoTls;
-use weighbridge_ledger::{LedgerStore, RollupQuery, UsageBy, UsageQuery, add_up};
+use weighbridge_ledger::testkit::check_totals;
+use weighbridge_ledger::{LedgerStore, RollupQuery, UsageBy, UsageQuery};
 use weighbridge_store_postgres::{Database, PostgresLedger};
-use weighbridge_units::KeyId;
 
 mod migrations {
     refinery::embed_migrations!("migrations");
@@ -55,18 +56,9 @@ fn add(server: &server::Server, name: &str, keys: i64, buckets: i64) {
 
 /// What is told by totals is what the roll-ups add up to.
 fn assert_right(ledger: &PostgresLedger) {
-    let (first, end) = (FIRST_HOUR, FIRST_HOUR + HOURS);
-    let periods =
-        [(i64::MIN, i64::MAX), (first, end), (first + 1, end - 7), (first + 30, first + 31), (end, first)];
-    for (from_hour, until_hour) in periods {
-        for key in [None, Some(KeyId::from_bits(3)), Some(KeyId::from_bits(999_999))] {
-            for by in [UsageBy::Key, UsageBy::Day] {
-                let of = RollupQuery { key, from_hour, until_hour };
-                let right = add_up(block_on(ledger.rollups(of)).unwrap(), by);
-                assert_eq!(block_on(ledger.usage(UsageQuery { of, by })).unwrap(), right, "{of:?} by {by:?}");
-            }
-        }
-    }
+    let checked = block_on(check_totals(ledger, FIRST_HOUR..FIRST_HOUR + HOURS));
+    let sums = checked.unwrap_or_else(|violation| panic!("{violation}"));
+    assert!(sums > 50, "{sums} sums only");
 }
 
 fn ledger(url: &str) -> PostgresLedger {
@@ -104,26 +96,15 @@ fn c1_l5_whoever_is_killed_while_totals_are_made_leaves_none_behind() {
     let url = server.url(&name);
     former(&url);
     add(&server, &name, 200, 22);
-    let mut killed = 0;
-    for wait in 0.. {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["child_opens_until_it_is_killed", "--exact", "--test-threads=1"])
-            .env("WEIGHBRIDGE_TEST_FORMER", &url)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        thread::sleep(Duration::from_millis(5 + wait * 23));
-        child.kill().unwrap(); // SIGKILL
-        if child.wait().unwrap().success() {
-            break;
-        }
-        killed += 1;
+    let patience = (Duration::from_millis(5), Duration::from_millis(23));
+    let former = ("WEIGHBRIDGE_TEST_FORMER", OsStr::new(&url));
+    let killed = killed::until_done("child_opens_until_it_is_killed", former, patience, || {
         let made = "SELECT (SELECT count(*) FROM pg_class WHERE relname = 'key_total'), \
              (SELECT count(*) FROM pg_trigger WHERE tgname IN ('rollup_came', 'rollup_changed')), \
              (SELECT count(*) FROM refinery_schema_history WHERE version = 10)";
         let made = server.sql(&name, made);
         assert!(made == "0|0|0" || made == "1|2|1", "{made}");
-    }
+    });
     assert!(killed > 1, "killed {killed} times only");
     assert_right(&ledger(&url));
 }

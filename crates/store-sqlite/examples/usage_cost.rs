@@ -14,24 +14,19 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use rusqlite::Connection;
-use weighbridge_ledger::{Billing, EndFacts, Ledger, LedgerStore, Reserve, RollupQuery, UsageBy, UsageQuery};
+use weighbridge_ledger::Ledger;
+use weighbridge_ledger::testkit::Month;
 use weighbridge_store_sqlite::SqliteLedger;
-use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Timestamp};
-
-/// The hours of a month of thirty days, from the first of November 2026 on.
-const FIRST_HOUR: i64 = 498_264;
-const HOURS: i64 = 720;
-const MODELS: i64 = 14;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let keys: i64 = arguments.next().map_or(Ok(1_000), |keys| keys.parse())?;
+    let month = Month::of(arguments.next().map_or(Ok(1_000), |keys| keys.parse())?);
     let questions: u64 = arguments.next().map_or(Ok(500), |questions| questions.parse())?;
     let folder = tempfile::tempdir_in(".")?;
     let path = folder.path().join("ledger.db");
     drop(SqliteLedger::open(&path)?);
     let began = Instant::now();
-    let rows = fill(&Connection::open(&path)?, keys)?;
+    let rows = fill(&Connection::open(&path)?, &month)?;
     println!("{rows} roll-ups in {:?}, {} MB", began.elapsed(), std::fs::metadata(&path)?.len() / 1_000_000);
     let began = Instant::now();
     make_totals(&Connection::open(&path)?)?;
@@ -40,74 +35,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(SqliteLedger::open(&path)?);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| traffic(&Ledger::new(Arc::clone(&store) as _, 1_000), keys, &stop));
-        let asked = ask(&store, keys, questions);
+        scope.spawn(|| traffic(&Ledger::new(Arc::clone(&store) as _, 1_000), &month, &stop));
+        let asked = block_on(month.ask(&*store, questions, &|| began.elapsed()));
         stop.store(true, Ordering::Relaxed);
-        asked
+        asked?.iter().for_each(|took| println!("{took}"));
+        Ok(())
     })
 }
 
-/// Asks for months of single keys, then for such of all keys at once.
-fn ask(ledger: &SqliteLedger, keys: i64, questions: u64) -> Result<(), Box<dyn Error>> {
-    for by in [UsageBy::Key, UsageBy::Model, UsageBy::Day] {
-        let mut took = Vec::new();
-        for question in 0..questions {
-            // Some other key each time, so that little of it is remembered.
-            let key = KeyId::from_bits(1 + question * 7_919 % keys.unsigned_abs());
-            let began = Instant::now();
-            let found = block_on(ledger.usage(query(Some(key), by, 0)))?;
-            took.push(began.elapsed());
-            let attempts: i64 = found.iter().map(|(_, rollup)| rollup.attempts).sum();
-            assert_eq!(attempts, HOURS * MODELS, "every roll-up is in it");
-        }
-        println!("one key's month by {by:?}: {}", percentiles(took));
-    }
-    for by in [UsageBy::Key, UsageBy::Day] {
-        let mut took = Vec::new();
-        for question in 0..questions {
-            // Some other hour to begin with each time, most of them within a day.
-            let skipped = i64::try_from(question % 48).unwrap_or_default();
-            let began = Instant::now();
-            let found = block_on(ledger.usage(query(None, by, skipped)))?;
-            took.push(began.elapsed());
-            let attempts: i64 = found.iter().map(|(_, rollup)| rollup.attempts).sum();
-            assert_eq!(attempts, (HOURS - skipped) * MODELS * keys, "every roll-up is in it");
-        }
-        println!("all {keys} keys' month by {by:?}: {}", percentiles(took));
-    }
-    Ok(())
-}
-
-/// Enters one attempt after another, in the hour behind the month.
-fn traffic(ledger: &Ledger, keys: i64, stop: &AtomicBool) {
-    let at = Timestamp::from_secs((FIRST_HOUR + HOURS) * 3_600);
+/// Enters one attempt after another.
+fn traffic(ledger: &Ledger, month: &Month, stop: &AtomicBool) {
     for number in 0_u64.. {
         if stop.load(Ordering::Relaxed) {
             println!("{number} attempts were entered meanwhile");
             return;
         }
-        let reserve = Reserve {
-            attempt: AttemptId::new(at, u128::from(number)),
-            at,
-            expires: at + Duration::from_secs(600),
-            key: KeyId::from_bits(1 + number * 31 % keys.unsigned_abs()),
-            tenant: "acme".into(),
-            provider: "openai".into(),
-            model: "gpt-4o-mini".into(),
-            price_version: "2026-11".into(),
-            billing: Billing::Platform,
-            amount: NanoUsd::new(5_000),
-            tokens: 1_000,
-            credit_limit: None,
-            claim: None,
-            holds: Vec::new(),
-            estimate: NanoUsd::new(5_000),
-        };
-        match block_on(ledger.reserve(reserve)) {
-            Ok(reservation) => {
-                reservation.end(EndFacts { outcome: AttemptOutcome::Success, ..EndFacts::not_dispatched(at) })
-            }
-            Err(error) => println!("an attempt was not entered: {error}"),
+        if let Err(error) = block_on(month.enter(ledger, number)) {
+            println!("an attempt was not entered: {error}");
         }
         ledger.flush();
         thread::sleep(Duration::from_millis(2));
@@ -120,7 +64,7 @@ fn make_totals(db: &Connection) -> Result<(), rusqlite::Error> {
     db.execute_batch(&format!("BEGIN; {migration} COMMIT"))
 }
 
-fn fill(db: &Connection, keys: i64) -> Result<i64, rusqlite::Error> {
+fn fill(db: &Connection, month: &Month) -> Result<i64, rusqlite::Error> {
     db.execute_batch(
         "DROP TRIGGER rollup_came; DROP TRIGGER rollup_changed; DROP TABLE key_total; \
          PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -400000",
@@ -135,19 +79,8 @@ fn fill(db: &Connection, keys: i64) -> Result<i64, rusqlite::Error> {
          1, 1, 0, 1234567 + key, 1434567 + key, 1500 + model, 300, 0, 0, 0, 400, 100, 0, 0 \
          FROM h CROSS JOIN k CROSS JOIN m";
     db.execute("BEGIN", [])?;
-    let rows = db.execute(select, [FIRST_HOUR, HOURS, keys, MODELS])?;
+    let rows =
+        db.execute(select, [Month::FIRST_HOUR, month.hours, month.keys.cast_signed(), month.models])?;
     db.execute_batch("COMMIT; PRAGMA journal_mode = WAL")?;
     Ok(i64::try_from(rows).unwrap_or(i64::MAX))
-}
-
-/// The month, less so many hours of its beginning.
-fn query(key: Option<KeyId>, by: UsageBy, skipped: i64) -> UsageQuery {
-    let of = RollupQuery { key, from_hour: FIRST_HOUR + skipped, until_hour: FIRST_HOUR + HOURS };
-    UsageQuery { of, by }
-}
-
-fn percentiles(mut took: Vec<Duration>) -> String {
-    took.sort_unstable();
-    let at = |percent: usize| took.get(took.len() * percent / 100).copied().unwrap_or_default();
-    format!("p50 {:?}, p99 {:?}, most {:?}, of {}", at(50), at(99), took.last(), took.len())
 }

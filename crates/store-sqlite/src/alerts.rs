@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, TransactionBehavior, named_params, params};
+use rusqlite::{TransactionBehavior, named_params, params};
 use weighbridge_records::{AlertStore, KeptAlert, LogError, WebhookId};
 use weighbridge_units::Timestamp;
 
@@ -41,35 +41,28 @@ impl SqliteAlertStore {
     pub(crate) const fn on(worker: Arc<Worker>) -> Self {
         Self { worker }
     }
-
-    async fn ask<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, LogError> {
-        let answer = self.worker.run(work).await.ok_or(LogError::Closed)?;
-        answer.map_err(|error| LogError::Store(Box::new(error)))
-    }
 }
 
 #[async_trait]
 impl AlertStore for SqliteAlertStore {
     async fn raise(&self, alert: KeptAlert, webhooks: &[WebhookId]) -> Result<bool, LogError> {
         let webhooks = webhooks.to_vec();
-        self.ask(move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let KeptAlert { id, at, until, body } = &alert;
-            let until = until.map(Timestamp::as_micros);
-            let row = named_params! { ":id": id, ":at": at.as_micros(), ":until": until, ":body": body };
-            let is_new = transaction.execute(RAISE, row)? > 0;
-            if is_new {
-                for webhook in webhooks {
-                    transaction.execute(WAIT, params![column(webhook), id])?;
+        self.worker
+            .log(move |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let KeptAlert { id, at, until, body } = &alert;
+                let until = until.map(Timestamp::as_micros);
+                let row = named_params! { ":id": id, ":at": at.as_micros(), ":until": until, ":body": body };
+                let is_new = transaction.execute(RAISE, row)? > 0;
+                if is_new {
+                    for webhook in webhooks {
+                        transaction.execute(WAIT, params![column(webhook), id])?;
+                    }
                 }
-            }
-            transaction.commit()?;
-            Ok(is_new)
-        })
-        .await
+                transaction.commit()?;
+                Ok(is_new)
+            })
+            .await
     }
 
     async fn waiting(
@@ -79,35 +72,40 @@ impl AlertStore for SqliteAlertStore {
         limit: usize,
     ) -> Result<Vec<KeptAlert>, LogError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.ask(move |connection| {
-            let mut statement = connection.prepare_cached(WAITING)?;
-            let rows = statement.query_map(params![column(webhook), before.as_micros(), limit], |row| {
-                Ok(KeptAlert {
-                    id: row.get(0)?,
-                    at: Timestamp::from_micros(row.get(1)?),
-                    until: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros),
-                    body: row.get(3)?,
-                })
-            })?;
-            rows.collect()
-        })
-        .await
+        self.worker
+            .log(move |connection| {
+                let mut statement = connection.prepare_cached(WAITING)?;
+                let rows =
+                    statement.query_map(params![column(webhook), before.as_micros(), limit], |row| {
+                        Ok(KeptAlert {
+                            id: row.get(0)?,
+                            at: Timestamp::from_micros(row.get(1)?),
+                            until: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros),
+                            body: row.get(3)?,
+                        })
+                    })?;
+                rows.collect()
+            })
+            .await
     }
 
     async fn settle(&self, id: &str, webhook: WebhookId) -> Result<(), LogError> {
         let id = id.to_owned();
-        self.ask(move |connection| connection.execute(SETTLE, params![column(webhook), id]).map(drop)).await
+        self.worker
+            .log(move |connection| connection.execute(SETTLE, params![column(webhook), id]).map(drop))
+            .await
     }
 
     async fn sweep(&self, before: Timestamp) -> Result<u64, LogError> {
-        self.ask(move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute(SWEEP_WAITING, [before.as_micros()])?;
-            let swept = transaction.execute(SWEEP, [before.as_micros()])?;
-            transaction.commit()?;
-            Ok(swept as u64)
-        })
-        .await
+        self.worker
+            .log(move |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                transaction.execute(SWEEP_WAITING, [before.as_micros()])?;
+                let swept = transaction.execute(SWEEP, [before.as_micros()])?;
+                transaction.commit()?;
+                Ok(swept as u64)
+            })
+            .await
     }
 }
 

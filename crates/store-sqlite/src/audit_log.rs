@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Row, named_params};
 use weighbridge_records::{AuditLog, AuditRecord, LogError};
 use weighbridge_units::Timestamp;
 
@@ -35,40 +35,34 @@ impl SqliteAuditLog {
     pub(crate) const fn on(worker: Arc<Worker>) -> Self {
         Self { worker }
     }
-
-    async fn ask<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, LogError> {
-        let answer = self.worker.run(work).await.ok_or(LogError::Closed)?;
-        answer.map_err(|error| LogError::Store(Box::new(error)))
-    }
 }
 
 #[async_trait]
 impl AuditLog for SqliteAuditLog {
     async fn append(&self, record: AuditRecord) -> Result<(), LogError> {
-        self.ask(move |connection| {
-            let parameters = named_params! {
-                ":at": record.at.as_micros(),
-                ":actor": one_line(&record.actor),
-                ":action": one_line(&record.action),
-                ":object": one_line(&record.object),
-                ":details": write_details(&record.details),
-            };
-            connection.execute(INSERT, parameters).map(|_| ())
-        })
-        .await
+        self.worker
+            .log(move |connection| {
+                let parameters = named_params! {
+                    ":at": record.at.as_micros(),
+                    ":actor": one_line(&record.actor),
+                    ":action": one_line(&record.action),
+                    ":object": one_line(&record.object),
+                    ":details": write_details(&record.details),
+                };
+                connection.execute(INSERT, parameters).map(|_| ())
+            })
+            .await
     }
 
     async fn recent(&self, limit: usize) -> Result<Vec<AuditRecord>, LogError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.ask(move |connection| {
-            let mut statement = connection.prepare_cached(RECENT)?;
-            let records = statement.query_map([limit], read)?;
-            records.collect()
-        })
-        .await
+        self.worker
+            .log(move |connection| {
+                let mut statement = connection.prepare_cached(RECENT)?;
+                let records = statement.query_map([limit], read)?;
+                records.collect()
+            })
+            .await
     }
 }
 

@@ -5,6 +5,7 @@ use std::thread;
 
 use futures::channel::oneshot;
 use rusqlite::Connection;
+use weighbridge_records::LogError;
 
 use crate::OpenError;
 
@@ -47,6 +48,15 @@ impl Worker {
         });
         self.jobs.as_ref()?.send(job).ok()?;
         answered.await.ok()
+    }
+
+    /// Does a piece of work of a store whose failures are told as those of a log.
+    pub(crate) async fn log<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let answer = self.run(work).await.ok_or(LogError::Closed)?;
+        answer.map_err(|error| LogError::Store(Box::new(error)))
     }
 }
 

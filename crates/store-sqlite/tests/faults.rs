@@ -17,15 +17,14 @@ use std::thread;
 use std::time::Duration;
 
 use futures::executor::block_on;
+use weighbridge_ledger::testkit::{plain_facts, plain_reserve};
 use weighbridge_ledger::{
-    AccountId, AccountKind, AttemptEntry, Balance, Billing, Book, BudgetScope, BudgetWindow, EndFacts,
-    EntityId, Extent, Fund, Funding, Hold, Ledger, LedgerStore, Quantity, Recovery, Refusal, Reserve,
-    RollupQuery, Verification, budget_account,
+    AccountId, AccountKind, AttemptEntry, Balance, Book, BudgetScope, BudgetWindow, EndFacts, EntityId,
+    Extent, Fund, Funding, Hold, Ledger, LedgerStore, Quantity, Recovery, Refusal, Reserve, RollupQuery,
+    Verification, budget_account,
 };
 use weighbridge_store_sqlite::{Durability, SqliteLedger, SqliteLedgerOptions};
-use weighbridge_units::{
-    AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
-};
+use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Timestamp};
 
 struct Folder {
     path: PathBuf,
@@ -46,23 +45,9 @@ fn budget() -> AccountId {
 }
 
 fn reserve(number: u128) -> Reserve {
-    Reserve {
-        attempt: AttemptId::from_u128(number),
-        at: Timestamp::from_secs(1),
-        expires: Timestamp::from_secs(60),
-        key: KeyId::from_bits((number % 5) as u64),
-        tenant: "acme".into(),
-        provider: "openai".into(),
-        model: "gpt-4o-mini".into(),
-        price_version: "2026-11".into(),
-        billing: Billing::Platform,
-        amount: NanoUsd::new(100),
-        tokens: 1_000,
-        credit_limit: None,
-        claim: None,
-        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(1_000_000_000)) }],
-        estimate: NanoUsd::new(90),
-    }
+    let holds = vec![Hold { account: budget(), limit: Some(Quantity::new(1_000_000_000)) }];
+    let key = KeyId::from_bits((number % 5) as u64);
+    Reserve { key, holds, ..plain_reserve(AttemptId::from_u128(number), Timestamp::from_secs(1)) }
 }
 
 fn fund(id: u128, funding: Funding) -> Fund {
@@ -71,16 +56,7 @@ fn fund(id: u128, funding: Funding) -> Fund {
 }
 
 fn success() -> EndFacts {
-    EndFacts {
-        at: Timestamp::from_secs(2),
-        outcome: AttemptOutcome::Success,
-        usage: Usage::new().with(Bucket::Input, 10).with(Bucket::Output, 1),
-        provenance: Provenance::Reported,
-        price: NanoUsd::new(70),
-        cost: NanoUsd::new(60),
-        exact: Usd::from(NanoUsd::new(60)),
-        reason: "".into(),
-    }
+    EndFacts { reason: "".into(), ..plain_facts(AttemptOutcome::Success, Timestamp::from_secs(2)) }
 }
 
 fn assert_sound(store: &dyn LedgerStore) {

@@ -4,8 +4,8 @@ use weighbridge_units::{AttemptId, Timestamp};
 use super::{Expected, Model, Script, Step};
 use crate::permit::Permits;
 use crate::{
-    AccountId, AccountKind, End, EndFacts, Extent, Fact, LedgerError, LedgerStore, Measure, Quantity,
-    Reserve, RollupQuery, UsageBy, UsageQuery, add_up,
+    AccountId, AccountKind, End, EndFacts, Extent, Fact, LedgerError, LedgerStore, Measure, MemoryLedger,
+    Quantity, Reserve, RollupQuery, UsageBy, UsageQuery, add_up,
 };
 
 /// A store under test.
@@ -15,6 +15,16 @@ pub trait Subject {
 
     /// Lets the process die, as far as the store can tell, and opens the store anew. Committed things stay.
     fn restart(&mut self);
+}
+
+impl Subject for MemoryLedger {
+    fn store(&self) -> &dyn LedgerStore {
+        self
+    }
+
+    fn restart(&mut self) {
+        *self = Self::restart(self);
+    }
 }
 
 /// What a run went through. A test asserts that it went through enough.

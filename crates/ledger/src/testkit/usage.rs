@@ -5,11 +5,11 @@ use weighbridge_units::{
     AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
 };
 
-use super::{Random, Subject, Violation};
+use super::{Random, Subject, Violation, plain_reserve};
 use crate::permit::Permits;
 use crate::{
-    Adjust, Billing, End, EndFacts, Extent, Fact, LedgerError, LedgerStore, Reserve, Rollup, RollupKey,
-    RollupQuery, UsageBy, UsageKey, UsageQuery, Used,
+    Adjust, End, EndFacts, Extent, Fact, LedgerError, LedgerStore, Reserve, Rollup, RollupKey, RollupQuery,
+    UsageBy, UsageKey, UsageQuery, Used,
 };
 
 /// What a run of [`check_usage`] went through. A test asserts that it went through enough.
@@ -120,21 +120,11 @@ impl Run {
             AttemptId::new(at, u128::from(self.random.bits()) << 64 | u128::from(self.random.bits()));
         let pick = |random: &mut Random, names: [&'static str; 2]| names[random.below(2) as usize];
         let reserve = Reserve {
-            attempt,
-            at,
-            expires: at + Duration::from_secs(600),
             key: KeyId::from_bits(1 + self.random.below(KEYS)),
-            tenant: "acme".into(),
             provider: pick(&mut self.random, ["openai", "anthropic"]).into(),
             model: pick(&mut self.random, ["small", "large"]).into(),
-            price_version: "2026-11".into(),
-            billing: Billing::Platform,
-            amount: NanoUsd::new(5_000),
-            tokens: 1_000,
-            credit_limit: None,
-            claim: None,
-            holds: Vec::new(),
             estimate: NanoUsd::new(self.random.below(900) as i64),
+            ..plain_reserve(attempt, at)
         };
         let reserved = store.reserve(reserve).await;
         self.read(reserved)?;

@@ -6,11 +6,11 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures::executor::block_on;
+use weighbridge_ledger::testkit::{plain_facts, plain_reserve};
 use weighbridge_ledger::{
-    AccountId, Billing, Book, BudgetScope, BudgetWindow, EndFacts, Hold, Ledger, Quantity, Refusal,
-    budget_account,
+    AccountId, Book, BudgetScope, BudgetWindow, EndFacts, Hold, Ledger, Quantity, Refusal, budget_account,
 };
-use weighbridge_units::{AttemptOutcome, KeyId, NanoUsd, Provenance, Usage, Usd};
+use weighbridge_units::AttemptOutcome;
 
 use super::writer::Writer;
 use super::*;
@@ -20,36 +20,12 @@ fn budget() -> AccountId {
 }
 
 fn reserve(number: u128) -> Reserve {
-    Reserve {
-        attempt: AttemptId::from_u128(number),
-        at: Timestamp::from_secs(1),
-        expires: Timestamp::from_secs(60),
-        key: KeyId::from_bits(7),
-        tenant: "acme".into(),
-        provider: "openai".into(),
-        model: "gpt-4o-mini".into(),
-        price_version: "2026-11".into(),
-        billing: Billing::Platform,
-        amount: NanoUsd::new(100),
-        tokens: 1_000,
-        credit_limit: None,
-        claim: None,
-        holds: vec![Hold { account: budget(), limit: Some(Quantity::new(1_000_000)) }],
-        estimate: NanoUsd::new(90),
-    }
+    let holds = vec![Hold { account: budget(), limit: Some(Quantity::new(1_000_000)) }];
+    Reserve { holds, ..plain_reserve(AttemptId::from_u128(number), Timestamp::from_secs(1)) }
 }
 
 fn success() -> EndFacts {
-    EndFacts {
-        at: Timestamp::from_secs(2),
-        outcome: AttemptOutcome::Success,
-        usage: Usage::new(),
-        provenance: Provenance::Reported,
-        price: NanoUsd::new(70),
-        cost: NanoUsd::new(60),
-        exact: Usd::ZERO,
-        reason: "".into(),
-    }
+    plain_facts(AttemptOutcome::Success, Timestamp::from_secs(2))
 }
 
 struct Opened {
