@@ -226,7 +226,7 @@ impl Transport for Forgetful {
         Box::pin(async move {
             let (head, body) = self.0.send(request, connect).await?.into_parts();
             let mut text = String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap();
-            for field in ["prompt_tokens", "input_tokens"] {
+            for field in ["prompt_tokens", "input_tokens", "promptTokenCount"] {
                 text = text.replace(&format!("\"{field}\":"), &format!("\"un{field}\":"));
             }
             let body: ByteStream = Box::pin(Full::new(Bytes::from(text)).map_err(|never| match never {}));
@@ -237,7 +237,7 @@ impl Transport for Forgetful {
 
 #[tokio::test(start_paused = true)]
 async fn m7_a_prompt_that_no_provider_tells_is_not_free() {
-    let models = ["only-gpt", "only-claude", "openai-responses/gpt-4o-mini"];
+    let models = ["only-gpt", "only-claude", "openai-responses/gpt-4o-mini", "gemini/gemini-2.5-flash"];
     for (model, stream) in models.iter().flat_map(|model| [(model, false), (model, true)]) {
         let mut world = World::new();
         world.transport = Arc::new(Forgetful(Arc::clone(&world.transport)));

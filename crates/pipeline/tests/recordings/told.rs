@@ -23,6 +23,8 @@ pub(crate) struct Tokens {
 pub(crate) struct Usage {
     pub(crate) stated: Tokens,
     pub(crate) total: Option<u64>,
+    /// Whether the prompt's figure stands in it at all.
+    pub(crate) tells_prompt: bool,
 }
 
 /// The `data` of each event, up to the protocol's end of the first answer: some recordings hold several.
@@ -226,6 +228,7 @@ pub(crate) fn usage(protocol: Protocol, answers: &[Value]) -> Option<Usage> {
     };
     let (prompt_told, answer_told) = (sum(prompt), sum(answer));
     prompt_told.or(answer_told)?;
+    let tells_prompt = prompt_told.is_some();
     let stated = Tokens { prompt: prompt_told.unwrap_or(0), answer: answer_told.unwrap_or(0) };
     // Where Anthropic asked an adviser beside the model, its rounds are listed, and the sum above is without it.
     let rounds = list(&told["iterations"]);
@@ -234,9 +237,9 @@ pub(crate) fn usage(protocol: Protocol, answers: &[Value]) -> Option<Usage> {
     };
     if rounds.iter().any(|round| round["type"] != "message") {
         let stated = Tokens { prompt: of_rounds(prompt), answer: of_rounds(answer) };
-        return Some(Usage { stated, total: None });
+        return Some(Usage { stated, total: None, tells_prompt });
     }
-    Some(Usage { stated, total: told[total].as_u64() })
+    Some(Usage { stated, total: told[total].as_u64(), tells_prompt })
 }
 
 fn list(value: &Value) -> &[Value] {

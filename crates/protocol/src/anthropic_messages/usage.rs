@@ -53,7 +53,10 @@ pub fn update(usage: &mut Usage, raw: Raw<'_>) {
     let Ok(mut fields) = Fields::read(raw) else { return };
     let mut figures = Figures::read(&mut fields);
     if let Some(sum) = iterations(&mut fields) {
-        figures = Figures { thinking: figures.thinking.or(sum.thinking), ..sum };
+        if figures.exceeds(&sum) {
+            usage.flag_contradiction();
+        }
+        figures = figures.with_all(&sum);
     }
     let mut tell = |bucket, count: Option<u64>| count.into_iter().for_each(|n| usage.set(bucket, n));
     tell(Bucket::Input, figures.input);
@@ -122,6 +125,27 @@ impl Figures {
             write_5m: inner(split, "ephemeral_5m_input_tokens"),
             write_1h: inner(split, "ephemeral_1h_input_tokens"),
             thinking: inner(details, "thinking_tokens"),
+        }
+    }
+
+    /// Whether one of the figures is larger than the same of all iterations, of which it is a part.
+    fn exceeds(&self, sum: &Self) -> bool {
+        let input = (self.input, sum.input);
+        let (read, write) = ((self.cache_read, sum.cache_read), (self.cache_write, sum.cache_write));
+        let pairs = [input, (self.output, sum.output), read, write];
+        pairs.into_iter().any(|(part, all)| all.is_some() && part > all)
+    }
+
+    /// The figures of all iterations; each as it was told, where they do not tell it or tell less.
+    fn with_all(self, sum: &Self) -> Self {
+        Self {
+            input: self.input.max(sum.input),
+            output: self.output.max(sum.output),
+            cache_read: self.cache_read.max(sum.cache_read),
+            cache_write: self.cache_write.max(sum.cache_write),
+            write_5m: self.write_5m.max(sum.write_5m),
+            write_1h: self.write_1h.max(sum.write_1h),
+            thinking: self.thinking.or(sum.thinking),
         }
     }
 

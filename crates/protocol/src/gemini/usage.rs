@@ -12,8 +12,8 @@
 //! | `thoughtsTokenCount` | thoughts; beside `candidatesTokenCount` |
 //! | `totalTokenCount` | the sum of prompt, tools, candidates and thoughts |
 //!
-//! A count of zero is left out, so what is missing in a whole answer is zero. In a stream every chunk
-//! tells the figures so far: what is missing there may only not be known yet ([`update`]).
+//! A count of zero is left out, so what is missing in a whole answer is zero ([`update_at_end`]). In a stream every
+//! chunk tells the figures so far: what is missing there may only not be known yet ([`update`]).
 //!
 //! What it costs to write to a cache is no part of an answer: caches are made by a call of their own.
 //! Searches are billed by call, and are counted where their words stand ([`searches`]).
@@ -39,7 +39,7 @@ pub const FIELDS: [&str; 11] = [
     "serviceTier",
 ];
 
-/// Reads the usage of a whole answer, or of the last chunk of a stream: what is missing is zero. Never
+/// Reads the usage of a whole answer, or of the last chunk of a stream, as [`update_at_end`]. Never
 /// fails: what is not understood is not told, and figures that contradict each other are cut to their
 /// whole and flagged.
 pub fn read(raw: Raw<'_>) -> Usage {
@@ -48,17 +48,24 @@ pub fn read(raw: Raw<'_>) -> Usage {
     usage
 }
 
-/// As [`update`], where the answer is complete: what is missing is zero.
+/// As [`update`], where the answer is complete: what is missing is zero, but for a prompt that the total leaves room
+/// for. What stands there and is no number is not told.
 pub fn update_at_end(usage: &mut Usage, raw: Raw<'_>) {
     update(usage, raw);
+    let figure = |name| raw.get(name).filter(|figure| !figure.is_null());
+    let count = |name| figure(name).and_then(|figure| figure.u64().ok());
+    let total = count("totalTokenCount");
     // Vertex AI's first chunks name the kind of traffic, and no figure.
-    if ["promptTokenCount", "candidatesTokenCount", "totalTokenCount"]
-        .iter()
-        .any(|name| raw.get(name).is_some())
-    {
-        for bucket in [Bucket::Input, Bucket::Output] {
-            usage.set(bucket, usage.get(bucket));
-        }
+    if total.or_else(|| count("promptTokenCount")).or_else(|| count("candidatesTokenCount")).is_none() {
+        return;
+    }
+    if figure("candidatesTokenCount").is_none() && !usage.told(Bucket::Output) {
+        usage.set(Bucket::Output, 0);
+    }
+    // No prompt is empty: where its count is missing, some servers have just not counted it.
+    let is_all_told = total.is_some_and(|total| total <= usage.total());
+    if figure("promptTokenCount").is_none() && !usage.told(Bucket::Input) && is_all_told {
+        usage.set(Bucket::Input, 0);
     }
 }
 
