@@ -117,11 +117,6 @@ impl State {
         self.rollups.iter().map(|(key, rollup)| (*key, *rollup))
     }
 
-    /// Every command that is known.
-    pub fn claims(&self) -> impl Iterator<Item = (CommandId, PayloadHash)> + '_ {
-        self.claims.iter().map(|(id, payload)| (*id, *payload))
-    }
-
     /// Makes a balance known.
     pub fn load_balance(&mut self, account: AccountId, balance: Balance) {
         self.balances.insert(account, balance);

@@ -104,6 +104,15 @@ pub(crate) fn open_migrated(path: &Path, durability: Durability) -> Result<Conne
     Ok(connection)
 }
 
+/// Opens the file of ledger and keys as a release made it whose newest migration had this number.
+#[cfg(test)]
+pub(crate) fn open_as_of(path: &Path, version: refinery::SchemaVersion) -> Result<Connection, OpenError> {
+    let mut connection = open(path, Durability::Process)?;
+    let until = migrations::runner().set_target(refinery::Target::Version(version));
+    migrate(path, &mut connection, &until)?;
+    Ok(connection)
+}
+
 /// Brings the tables of a file up to date.
 pub(crate) fn migrate(
     path: &Path,

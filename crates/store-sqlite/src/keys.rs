@@ -337,6 +337,7 @@ impl KeyRow<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::open_as_of;
     use futures::executor::block_on;
     use weighbridge_access::Budget;
     use weighbridge_access::testkit::{check_key_store, full_key, full_tenant};
@@ -363,25 +364,32 @@ mod tests {
     fn a_key_of_an_earlier_release_is_read_as_it_was_meant() {
         let folder = tempfile::tempdir().unwrap();
         let key = full_key(5).unwrap();
-        block_on(open(&folder).create(key.clone())).unwrap();
-        let other = Connection::open(folder.path().join("keys.db")).unwrap();
-        let back = "UPDATE virtual_key SET budget = 25000000001, budget_period = 'month'; \
-             DROP TABLE alert; DROP TABLE alert_waiting; DROP TRIGGER rollup_came; DROP TRIGGER rollup_changed; DROP TABLE key_total; \
-             DROP TABLE claim; DROP TABLE provider_key; DROP TABLE provider_key_version; DROP TABLE tenant; ALTER TABLE virtual_key DROP COLUMN budgets; \
-             ALTER TABLE virtual_key DROP COLUMN usd_per_minute; \
-             ALTER TABLE virtual_key DROP COLUMN concurrency; \
-             ALTER TABLE virtual_key DROP COLUMN blocked; \
-             ALTER TABLE virtual_key DROP COLUMN prompt_cache; \
-             ALTER TABLE virtual_key DROP COLUMN allow_store; \
-             ALTER TABLE virtual_key DROP COLUMN native; \
-             DELETE FROM refinery_schema_history WHERE version >= 6";
-        other.execute_batch(back).unwrap();
-        // What later releases have added elsewhere in the file.
-        for column in include_str!("../migrations/V9__pieces.sql").lines().skip(1) {
-            let column = column.split_whitespace().nth(5).unwrap();
-            other.execute_batch(&format!("ALTER TABLE rollup DROP COLUMN {column}")).unwrap();
-        }
-        drop(other);
+        let retired = key.retired.unwrap();
+        let ModelScope::Only(models) = &key.models else { panic!("{key:?}") };
+        // One budget, of money and a month; no tenants, no further limits, no policies.
+        let earlier = open_as_of(&folder.path().join("keys.db"), 5).unwrap();
+        let insert = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, \
+             budget, budget_period, ip_allow, referrers, tags, loss_policy, created, expires) \
+             VALUES (:id, :name, :tenant, :hash, :retired_hash, :retired_until, :models, :rpm, :tpm, \
+             25000000001, 'month', :ip_allow, :referrers, :tags, 'reject', :created, :expires)";
+        let columns = named_params! {
+            ":id": id_column(key.id),
+            ":name": key.name,
+            ":tenant": key.tenant.as_str(),
+            ":hash": key.hash.as_bytes(),
+            ":retired_hash": retired.hash.as_bytes(),
+            ":retired_until": retired.until.as_micros(),
+            ":models": lines(models),
+            ":rpm": key.limits.rpm.map(limit_column),
+            ":tpm": key.limits.tpm.map(limit_column),
+            ":ip_allow": lines(&key.ip_allow),
+            ":referrers": lines(&key.referrers),
+            ":tags": key.tags.to_string(),
+            ":created": key.created.as_micros(),
+            ":expires": key.expires.map(Timestamp::as_micros),
+        };
+        earlier.execute(insert, columns).unwrap();
+        drop(earlier);
         let mut former =
             VirtualKey { allow_store: true, native: false, prompt_cache: None, blocked: false, ..key };
         former.budgets = vec![Budget::per_month(NanoUsd::new(25_000_000_001))];
