@@ -61,8 +61,9 @@ pub(crate) static OPENAI: &[ModelInfo] = &[
     openai("gpt-4.1", 1_047_576, 32_768),
     openai("gpt-4.1-mini", 1_047_576, 32_768),
     openai("gpt-4.1-nano", 1_047_576, 32_768),
-    openai("gpt-4", 8_192, 4_096),
-    openai("gpt-4-0613", 8_192, 4_096),
+    // Disputed: litellm says 4,096. See the test of the sources.
+    openai("gpt-4", 8_192, 8_192),
+    openai("gpt-4-0613", 8_192, 8_192),
     openai("gpt-4-1106-preview", 128_000, 4_096),
     openai("gpt-4-turbo", 128_000, 4_096),
     openai("gpt-4o", 128_000, 16_384),

@@ -23,8 +23,13 @@ const ANTHROPICS: &str =
 const WITH_ANSWER: &str =
     "litellm's figure leaves out the room for the answer, as for all of this generation";
 
+const WHOLE_WINDOW: &str = "litellm says 4,096, LangChain's profile of `gpt-4` 8,192, which is the model of both names: \
+     what is reserved for an answer without a cap must not be less than it can come to (rule R4)";
+
 /// Limits that are not by the rule.
-const LIMITS_BY_HAND: [(&str, &str, &str); 18] = [
+const LIMITS_BY_HAND: [(&str, &str, &str); 20] = [
+    ("openai", "gpt-4", WHOLE_WINDOW),
+    ("openai", "gpt-4-0613", WHOLE_WINDOW),
     ("openai", "gpt-5.6-cyber", WITH_ANSWER),
     ("openai", "daybreak-red-latest", WITH_ANSWER),
     ("anthropic", "claude-opus-4-1", ANTHROPICS),

@@ -33,10 +33,7 @@ fn every_further_name_has_limits_and_a_price() {
 }
 
 /// Further names with entries of their own that say otherwise, in prices or in limits, and why they stay.
-const OTHERWISE: [(&str, &str); 6] = [
-    ("mistral-large-latest", "the price book takes the dearer of what its sources let the name mean"),
-    ("magistral-medium-latest", "the price book takes the dearer of what its sources let the name mean"),
-    ("magistral-small-latest", "the price book takes the dearer of what its sources let the name mean"),
+const OTHERWISE: [(&str, &str); 3] = [
     ("devstral-small-latest", "a rate for what is read from a cache is stated of this name only"),
     ("mistral-code-latest", "the larger context window is stated of the model's own name only"),
     ("mistral-code-fim-latest", "the larger context window is stated of the model's own name only"),
