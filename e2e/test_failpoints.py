@@ -29,6 +29,8 @@ UNDER_LOAD = {
     "sqlite.written": 20,
     "sqlite.committed": 40,
     "sqlite.folded": 2,
+    "sqlite.carrying": 3,
+    "sqlite.carried": 3,
     "postgres.begun": 40,
     "postgres.written": 30,
     "postgres.committed": 40,

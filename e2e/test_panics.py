@@ -14,7 +14,7 @@ import pytest
 
 from harness import books, failpoints
 from harness.postgres import Postgres
-from harness.processes import Gateway, Reply, Simulator
+from harness.processes import Gateway, Reply, Simulator, call
 from harness.speakers import MODELS, User, raw, speaker
 
 # What ends a stream well in each protocol, and what tells an error.
@@ -132,6 +132,31 @@ def test_c3_a_writer_that_fails_once_loses_nothing(
     finally:
         if gateway.process and gateway.process.poll() is None:
             gateway.kill()
+
+
+def test_c4_a_panic_and_an_error_leave_the_write_ahead_log_to_the_next_round(
+    own_gateway: Gateway, simulator: Simulator
+) -> None:
+    own_gateway.program = failpoints.program()
+    own_gateway.configure(simulator, {"metrics": "/metrics"})
+    key = own_gateway.create_key()
+    # What panics keeps the second from being asked: it fails at its first time, which is the second of all.
+    said = "sqlite.carrying:1=panic,sqlite.carrying:1=error,sqlite.carried:1=sleep:1"
+    own_gateway.start(env=failpoints.armed(said))
+    deadline = time.monotonic() + 20
+    while "failpoint sqlite.carried" not in own_gateway.log():
+        assert all(is_well("openai", False, it) for it in all_at_once(own_gateway, key, "openai", False))
+        assert time.monotonic() < deadline, own_gateway.log()
+    failed = [line for line in metrics(own_gateway) if line.startswith("weighbridge_ledger_failed_checkpoints")]
+    assert [line.split()[-1] for line in failed] == ["2"], failed
+    books.assert_equal(own_gateway, simulator)
+    assert own_gateway.stop() == 0, own_gateway.log()
+    own_gateway.command("ledger", "verify")
+
+
+def metrics(gateway: Gateway) -> list[str]:
+    """What is counted, line by line."""
+    return call(f"{gateway.url}/metrics").body.decode().splitlines()
 
 
 def test_the_log_has_no_prompt_of_a_panic(own_gateway: Gateway) -> None:

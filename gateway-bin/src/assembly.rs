@@ -300,6 +300,12 @@ fn metrics(ledger: &Ledger, stores: &Stores) -> Arc<Metrics> {
     metrics.add_counter("weighbridge_ledger_failed_commits", "Commits that failed", move || {
         counted.counters().failed_commits
     });
+    let counted = Arc::clone(&stores.ledger);
+    metrics.add_counter(
+        "weighbridge_ledger_failed_checkpoints",
+        "Times that the write-ahead log could not be carried over",
+        move || counted.counters().failed_checkpoints,
+    );
     let log = Arc::clone(&stores.log);
     metrics.add_counter(
         "weighbridge_request_log_dropped",

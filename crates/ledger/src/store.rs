@@ -407,4 +407,6 @@ pub struct Counters {
     pub commits: u64,
     /// Commits that failed.
     pub failed_commits: u64,
+    /// Times that a store could not carry its write-ahead log over into its tables, where it has such a log.
+    pub failed_checkpoints: u64,
 }

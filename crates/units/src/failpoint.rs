@@ -6,6 +6,9 @@
 
 use thiserror::Error;
 
+/// Whether tests may intervene. What happens rarely may then happen often, so that they get to see it.
+pub const MAY_INTERVENE: bool = cfg!(feature = "failpoints");
+
 /// Declares the places with their names, so that the list of them cannot be incomplete.
 macro_rules! failpoints {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
@@ -54,6 +57,10 @@ failpoints! {
     SqliteFolded = "sqlite.folded",
     /// SQLite: seals are written, `COMMIT` is not.
     SqliteSealed = "sqlite.sealed",
+    /// SQLite: the write-ahead log is about to be carried over into the database.
+    SqliteCarrying = "sqlite.carrying",
+    /// SQLite: what could be is carried over, and the log may begin anew.
+    SqliteCarried = "sqlite.carried",
     /// SQLite: dead writers are closed, and what they left open is not ended.
     SqliteDeadClosed = "sqlite.dead-closed",
     /// SQLite: some of what dead writers left open is ended, and recovery goes on.

@@ -10,6 +10,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     writer: Mutex<Writer>,
     health: Mutex<Health>,
+    failed_checkpoints: AtomicU64,
     signal: Mutex<Signal>,
     signalled: Condvar,
     stopped: Condvar,
@@ -74,6 +76,7 @@ impl Shared {
             durability,
             queue: Queue::default(),
             health: Mutex::default(),
+            failed_checkpoints: AtomicU64::new(0),
             signal: Mutex::default(),
             signalled: Condvar::new(),
             stopped: Condvar::new(),
@@ -83,13 +86,8 @@ impl Shared {
     /// Commits what waits, unless somebody else is doing so.
     pub(super) fn combine(&self) {
         for _ in 0..Self::COMMITS {
-            let mut writer = match self.writer.try_lock() {
-                Ok(writer) => writer,
-                // A writer that panicked rolls back when it begins anew.
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                // Who holds it looks at the queue again after letting go.
-                Err(TryLockError::WouldBlock) => return,
-            };
+            // Who holds it looks at the queue again after letting go.
+            let Some(mut writer) = self.free_writer() else { return };
             let done = self.commit_batch(&mut writer);
             drop(writer);
             if done.is_err() || self.queue.is_empty() {
@@ -99,6 +97,16 @@ impl Shared {
         // Others have waited on this task's time long enough to do their own share.
         if self.durability == Durability::Fsync || !self.queue.wake_first() {
             self.signal();
+        }
+    }
+
+    /// The writer, if nobody else has it.
+    fn free_writer(&self) -> Option<MutexGuard<'_, Writer>> {
+        match self.writer.try_lock() {
+            Ok(writer) => Some(writer),
+            // Whoever had it panicked. It rolls back when it begins anew.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 
@@ -121,7 +129,7 @@ impl Shared {
 
     /// Brings the tables up to date if they are far behind and nobody is writing.
     fn fold(&self) {
-        let Ok(mut writer) = self.writer.try_lock() else { return };
+        let Some(mut writer) = self.free_writer() else { return };
         if writer.tail_rows() < Self::FOLDED {
             return;
         }
@@ -218,7 +226,13 @@ impl Shared {
     }
 
     pub(super) fn counters(&self) -> Counters {
-        lock(&self.health).counters
+        let failed_checkpoints = self.failed_checkpoints.load(Ordering::Relaxed);
+        Counters { failed_checkpoints, ..lock(&self.health).counters }
+    }
+
+    /// Counts a time that the write-ahead log could not be carried over.
+    pub(super) fn count_failed_checkpoint(&self) {
+        self.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Wakes the store's thread.

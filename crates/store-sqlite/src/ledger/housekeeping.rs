@@ -7,6 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use weighbridge_units::Failpoint;
+use weighbridge_units::failpoint::{self, pass};
 
 use super::commit::{Shared, Woken};
 use super::rows::StoreError;
@@ -18,10 +20,10 @@ const ROUND: Duration = Duration::from_millis(250);
 /// How long it leaves a store alone that could not be written.
 const PAUSE: Duration = Duration::from_millis(200);
 /// From so many pages on that were not carried over, they are: 16 MB.
-const PAGES: i64 = 16_384;
+const PAGES: i64 = if failpoint::MAY_INTERVENE { 64 } else { 16_384 };
 /// From this length on commits wait while the rest is carried over: 128 MB. As long as they go on, the end is
 /// never reached, and the log is never begun anew.
-const PAGES_MAX: i64 = 131_072;
+const PAGES_MAX: i64 = if failpoint::MAY_INTERVENE { 1_024 } else { 131_072 };
 
 /// Starts the threads. They end once [`Shared::stop`] is called.
 pub(super) fn start(shared: &Arc<Shared>, checkpoints: Connection) -> Result<[JoinHandle<()>; 2], OpenError> {
@@ -43,16 +45,32 @@ pub(super) fn start(shared: &Arc<Shared>, checkpoints: Connection) -> Result<[Jo
     let shared = Arc::clone(shared);
     let carry_over = move || {
         stand_back();
-        while shared.wait_for_stop(ROUND) == Woken::Work {
-            if let Err(error) = keep_log_short(&shared, &checkpoints) {
-                tracing::warn!(%error, "the ledger's write-ahead log cannot be carried over");
-            }
-        }
+        carry_over(&shared, ROUND, || keep_log_short(&shared, &checkpoints));
     };
     let thread = |name: &str| thread::Builder::new().name(name.to_owned());
     let committing = thread("weighbridge-ledger").spawn(commit).map_err(OpenError::Thread)?;
     let carrying = thread("weighbridge-checkpoint").spawn(carry_over).map_err(OpenError::Thread)?;
     Ok([committing, carrying])
+}
+
+/// Keeps the log short until the ledger is closed. Whatever becomes of a round, a panic too, the next one comes: nobody
+/// else carries the log over, and it would grow for ever.
+pub(super) fn carry_over(
+    shared: &Shared,
+    every: Duration,
+    mut round: impl FnMut() -> Result<(), StoreError>,
+) {
+    while shared.wait_for_stop(every) == Woken::Work {
+        let Ok(done) = catch_unwind(AssertUnwindSafe(&mut round)) else {
+            shared.count_failed_checkpoint();
+            tracing::error!("what carries the ledger's write-ahead log over panics, which is a bug");
+            continue;
+        };
+        if let Err(error) = done {
+            shared.count_failed_checkpoint();
+            tracing::warn!(%error, "the ledger's write-ahead log cannot be carried over");
+        }
+    }
 }
 
 fn keep_log_short(shared: &Shared, db: &Connection) -> Result<(), StoreError> {
@@ -92,5 +110,8 @@ impl Log {
 
 /// Carries over what it can without waiting for anybody.
 pub(super) fn checkpoint(db: &Connection) -> Result<Log, StoreError> {
-    Log::read(db, "PRAGMA wal_checkpoint(PASSIVE)")
+    pass(Failpoint::SqliteCarrying)?;
+    let log = Log::read(db, "PRAGMA wal_checkpoint(PASSIVE)")?;
+    pass(Failpoint::SqliteCarried)?;
+    Ok(log)
 }

@@ -231,6 +231,35 @@ fn flushes_bring_the_tables_up_to_date_now_and_then_and_a_long_tail_does_in_any_
 }
 
 #[test]
+fn c4_whoever_carries_the_log_over_outlives_errors_and_panics() {
+    let Opened { store, ledger, folder: _folder } = opened();
+    let shared = Arc::clone(&store.shared);
+    let mut round = 0;
+    // Ends when the ledger does; here, when the third round has been.
+    housekeeping::carry_over(&store.shared, Duration::ZERO, || {
+        round += 1;
+        match round {
+            // As when commits wait for the rest of it.
+            1 => shared.with_writer(|_| panic!("a test panics")).map_err(rows::corrupt),
+            2 => Err(rows::corrupt("a test fails")),
+            _ => {
+                shared.stop();
+                Ok(())
+            }
+        }
+    });
+    assert_eq!((round, store.counters().failed_checkpoints), (3, 2));
+    // Nobody else is hindered: requests are committed, and the tables are brought up to date.
+    for number in 0..200 {
+        block_on(ledger.reserve(reserve(number))).unwrap().end(success());
+        ledger.flush();
+    }
+    block_on(ledger.drained());
+    assert!(store.shared.with_writer(|writer| Ok(writer.tail_rows())).unwrap() < Shared::FOLDED);
+    assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
+}
+
+#[test]
 fn the_log_is_carried_over_while_commits_go_on() {
     let Opened { store, ledger, folder } = opened();
     for number in 0..200 {
