@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import openai
@@ -186,3 +187,62 @@ def test_whoever_has_no_admin_token_is_told_nothing(
     # The token is sent to this machine only.
     done = own_gateway.command("route", "explain", "--admin", "192.0.2.1:8081", check=False, input=body)
     assert done.returncode == 1 and "is no loopback address" in done.stderr, done.stderr
+
+
+LABELLED = """
+[providers.europe]
+preset = "openai"
+base_url = "{url}/v1"
+api_keys = ["sk-simulated-europe"]
+labels = {{ region = "eu" }}
+
+[models.anywhere]
+targets = ["openai/gpt-4o-mini"]
+fallbacks = ["europe/gpt-4o-mini"]
+"""
+
+
+def test_keys_and_tenants_demand_where_their_requests_go(own_gateway: Gateway, simulator: Simulator) -> None:
+    gateway = own_gateway
+    labelled = LABELLED.format(url=simulator.urls["openai"])
+    gateway.config.write_text(gateway.config.read_text() + labelled)
+    gateway.start()
+
+    def served_by(key: str) -> str:
+        client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0)
+        try:
+            raw = client.chat.completions.with_raw_response.create(**asked(EASY, "anywhere"))
+        except openai.PermissionDeniedError as refused:
+            assert refused.code == "residency"
+            return "nobody"
+        return raw.headers["x-gateway-provider"]
+
+    def become(key: str, provider: str) -> None:
+        deadline = time.monotonic() + 2
+        while (served := served_by(key)) != provider:
+            assert time.monotonic() < deadline, served
+            time.sleep(0.05)
+
+    plain, bound = gateway.create_key(name="plain"), gateway.create_key("--require", "region=eu", name="bound")
+    assert (served_by(plain), served_by(bound)) == ("openai", "europe")
+    twice = gateway.create_key("--require", "region=eu", "--require", "law=hipaa", name="twice")
+    assert served_by(twice) == "nobody"
+    team = gateway.create_key("--tenant", "acme/clinic", name="team")
+    assert served_by(team) == "openai"
+    # Running gateways hold to it within a second.
+    gateway.command("tenants", "create", "acme", "--require", "region=eu")
+    become(team, "europe")
+    gateway.command("tenants", "create", "acme/clinic", "--require", "law=hipaa")
+    become(team, "nobody")
+    gateway.command("tenants", "update", "acme/clinic", "--require", "none")
+    become(team, "europe")
+    gateway.command("keys", "update", bound.split("-")[1], "--require", "none")
+    become(bound, "openai")
+    code, told = explained(gateway, asked(EASY, "anywhere"), "--key", team.split("-")[1])
+    assert (code, [over["reason"] for over in told["excluded"]]) == (0, ["residency"]), told
+    refused = gateway.command("keys", "create", "--name", "wrong", "--require", "region", check=False)
+    assert refused.returncode != 0 and "name=value" in refused.stderr
+    # It survives a restart.
+    assert gateway.stop() == 0
+    gateway.start()
+    assert served_by(team) == "europe"

@@ -139,6 +139,9 @@ pub(crate) struct CreateArgs {
     /// A tag that each of its requests bears, as name=value; repeat for more
     #[arg(long = "tag", value_name = "NAME=VALUE")]
     pub(crate) tags: Vec<String>,
+    /// A label that a provider must have to be sent anything of the key's, such as region=eu; repeat for more
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) require: Vec<String>,
     /// What happens when a translation loses something: allow, warn or reject
     #[arg(long, value_name = "POLICY")]
     pub(crate) loss_policy: Option<String>,
@@ -260,6 +263,9 @@ pub(crate) struct ChangeArgs {
     /// A budget such as "usd=100 period=month zone=Europe/Berlin"; all of them: repeat for more. `none` for none
     #[arg(long = "budget", value_name = "BUDGET")]
     pub(crate) budgets: Vec<String>,
+    /// A label that a provider must have to be sent anything, such as region=eu; all of them: repeat for more. `none` for none
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) require: Vec<String>,
     /// When it ends: a day such as 2027-01-31, an instant such as 2027-01-31T12:00:00Z, or `none`
     #[arg(long, value_name = "TIME")]
     pub(crate) expires: Option<String>,

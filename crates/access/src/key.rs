@@ -1,4 +1,4 @@
-use weighbridge_units::{KeyId, NanoUsd, Timestamp};
+use weighbridge_units::{KeyId, Labels, NanoUsd, Timestamp};
 
 use crate::{
     Budget, Cidr, InvalidDefinition, KeyHash, ModelScope, RateCell, ReferrerPattern, Tags, TenantName,
@@ -125,6 +125,8 @@ pub struct VirtualKey {
     pub referrers: Vec<ReferrerPattern>,
     /// Tags that every request of the key bears, whatever its header says.
     pub tags: Tags,
+    /// Labels that a provider must have to be sent anything of the key's.
+    pub require: Labels,
     /// What to do about losses; `None` for the gateway's setting.
     pub loss_policy: Option<LossPolicy>,
     /// Whether answers may be kept beyond their request, here and at providers. Where they may not, a
@@ -159,6 +161,7 @@ impl VirtualKey {
             ip_allow: Vec::new(),
             referrers: Vec::new(),
             tags: Tags::default(),
+            require: Labels::default(),
             loss_policy: None,
             allow_store: true,
             native: false,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use weighbridge_units::{Monotonic, NanoUsd, Timestamp};
+use weighbridge_units::{Labels, Monotonic, NanoUsd, Timestamp};
 
 use crate::{
     AccessError, Admission, BudgetMeter, LimitCells, LimitOwner, LimitRefusal, OwnKeys, Share, Standing,
@@ -106,6 +106,12 @@ impl Principal {
     pub fn own_keys(&self) -> OwnKeys {
         let [organisation, team] = self.tenants.each_ref().map(|node| node.as_ref()?.tenant.own_keys);
         OwnKeys::of(organisation, team)
+    }
+
+    /// What key, team and organisation demand of whoever is sent anything of the key's: all of it together.
+    pub fn demands(&self) -> impl Iterator<Item = &Labels> {
+        let tenants = self.tenants().map(|node| &node.tenant.require);
+        tenants.chain([&self.key.require]).filter(|labels| !labels.is_empty())
     }
 
     /// The key's definition.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use weighbridge_units::{Charges, NanoUsd, Timestamp};
+use weighbridge_units::{Charges, Labels, NanoUsd, Timestamp};
 
 use crate::{Budget, InvalidDefinition, Limits, ModelScope};
 
@@ -142,6 +142,8 @@ pub struct Tenant {
     /// What it may owe, what is reserved included: a wallet, out of which its keys and those of teams without a
     /// wallet of their own are paid. Zero is prepaid, more is post-paid; `None` is no wallet, and no bound.
     pub credit_limit: Option<NanoUsd>,
+    /// Labels that a provider must have to be sent anything of its keys', beside those that its organisation demands.
+    pub require: Labels,
     /// Whether its requests go out on provider keys of its own; `None` leaves it to its organisation.
     pub own_keys: Option<OwnKeys>,
     /// What its keys' requests cost beside the provider's cost; `None` is what the configuration says. A team's
@@ -162,13 +164,14 @@ pub struct Tenant {
 
 impl Tenant {
     /// A tenant without any restriction.
-    pub const fn new(name: TenantName, created: Timestamp) -> Self {
+    pub fn new(name: TenantName, created: Timestamp) -> Self {
         Self {
             name,
             models: ModelScope::All,
             limits: Limits::NONE,
             budgets: Vec::new(),
             credit_limit: None,
+            require: Labels::default(),
             own_keys: None,
             markup: None,
             surcharge: None,

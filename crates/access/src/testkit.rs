@@ -35,6 +35,7 @@ pub fn full_key(id: u64) -> Result<VirtualKey, crate::InvalidDefinition> {
     key.ip_allow = vec!["10.0.0.0/8".parse()?, "2001:db8::/32".parse()?];
     key.referrers = vec!["https://*.example.com".parse()?, "http://localhost:3000/a*".parse()?];
     key.tags = "env=prod,feature=search".parse::<Tags>()?;
+    key.require = "law=gdpr,law=hipaa,region=eu".parse().unwrap_or_default();
     key.loss_policy = Some(LossPolicy::Reject);
     key.allow_store = false;
     key.native = true;
@@ -62,6 +63,7 @@ pub fn full_tenant(name: &str) -> Result<Tenant, crate::InvalidDefinition> {
     tenant.limits = full_limits();
     tenant.budgets = full_key(1)?.budgets;
     tenant.credit_limit = Some(NanoUsd::new(7));
+    tenant.require = "region=eu,zone=b".parse().unwrap_or_default();
     tenant.own_keys = Some(OwnKeys::Require);
     tenant.markup = "-2.5% + 0.001/request + 0.1/Mprompt + 0.2/Manswer".parse().ok();
     tenant.surcharge = "5% + 0.002/request".parse().ok();

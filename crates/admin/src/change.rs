@@ -1,8 +1,8 @@
 use serde::{Deserialize, Deserializer};
 use weighbridge_access::{Budget, Limits, ModelScope, OwnKeys, Tenant, VirtualKey};
-use weighbridge_units::{Charges, NanoUsd, Timestamp};
+use weighbridge_units::{Charges, Labels, NanoUsd, Timestamp};
 
-use crate::new_key::{instant_after, money, read_all};
+use crate::new_key::{instant_after, labels, money, read_all};
 use crate::{AdminError, ChargesText};
 
 /// What is to be different about a key or a tenant. What is absent stays; `null` takes it away, and empty
@@ -28,6 +28,9 @@ pub struct Change {
     /// All budgets, each as [`weighbridge_access::Budget`] reads it.
     #[serde(default)]
     pub budgets: Option<Vec<String>>,
+    /// Labels that a provider must have to be sent anything: `region=eu,law=gdpr`; `null` for none. All of them.
+    #[serde(default, deserialize_with = "said")]
+    pub require: Option<Option<String>>,
     /// What a tenant's wallet may owe, in dollars: `0` for prepaid, `null` for no wallet. Keys have none.
     #[serde(default, deserialize_with = "said")]
     pub credit_limit_usd: Option<Option<String>>,
@@ -64,6 +67,7 @@ pub(crate) struct Changed<'a> {
     models: &'a mut ModelScope,
     limits: &'a mut Limits,
     budgets: &'a mut Vec<Budget>,
+    require: &'a mut Labels,
     /// Of tenants only.
     credit_limit: Option<&'a mut Option<NanoUsd>>,
     /// Of tenants only.
@@ -80,11 +84,12 @@ pub(crate) struct Changed<'a> {
 
 impl<'a> From<&'a mut VirtualKey> for Changed<'a> {
     fn from(key: &'a mut VirtualKey) -> Self {
-        let VirtualKey { models, limits, budgets, expires, blocked, .. } = key;
+        let VirtualKey { models, limits, budgets, require, expires, blocked, .. } = key;
         Self {
             models,
             limits,
             budgets,
+            require,
             credit_limit: None,
             own_keys: None,
             markup: None,
@@ -102,6 +107,7 @@ impl<'a> From<&'a mut Tenant> for Changed<'a> {
             models: &mut tenant.models,
             limits: &mut tenant.limits,
             budgets: &mut tenant.budgets,
+            require: &mut tenant.require,
             credit_limit: Some(&mut tenant.credit_limit),
             own_keys: Some(&mut tenant.own_keys),
             markup: Some(&mut tenant.markup),
@@ -125,6 +131,7 @@ impl Change {
             models,
             limits,
             budgets,
+            require,
             credit_limit,
             own_keys,
             markup,
@@ -152,6 +159,9 @@ impl Change {
         }
         if let Some(texts) = &self.budgets {
             *budgets = read_all(texts).map_err(AdminError::definition)?;
+        }
+        if let Some(said) = &self.require {
+            *require = labels(said.as_deref().unwrap_or_default())?;
         }
         if let Some(said) = &self.credit_limit_usd {
             let whose = credit_limit.ok_or_else(|| {
@@ -212,6 +222,7 @@ impl Change {
             ("usd_per_minute", shown(self.usd_per_minute.as_ref())),
             ("concurrency", shown(self.concurrency.as_ref())),
             ("budgets", self.budgets.as_ref().map(|budgets| budgets.join("; "))),
+            ("require", shown(self.require.as_ref())),
             ("credit_limit_usd", shown(self.credit_limit_usd.as_ref())),
             ("own_keys", shown(self.own_keys.as_ref())),
             ("markup", shown(markup.as_ref())),

@@ -3,7 +3,7 @@ use weighbridge_access::{
     Budget, BudgetLimit, BudgetPeriod, InvalidDefinition, KeyHash, Limits, LossPolicy, ModelScope,
     PromptCache, TenantName, VirtualKey,
 };
-use weighbridge_units::{KeyId, NanoUsd, Timestamp};
+use weighbridge_units::{KeyId, Labels, NanoUsd, Timestamp};
 
 use crate::AdminError;
 
@@ -48,6 +48,9 @@ pub struct NewKey {
     /// Tags that its requests bear: `env=prod,feature=search`.
     #[serde(default)]
     pub tags: String,
+    /// Labels that a provider must have to be sent anything of its: `region=eu,law=gdpr`.
+    #[serde(default)]
+    pub require: String,
     /// `allow`, `warn` or `reject`; absent for the gateway's setting.
     #[serde(default)]
     pub loss_policy: Option<String>,
@@ -97,6 +100,7 @@ impl NewKey {
         key.ip_allow = read_all(&self.ip_allow).map_err(refuse)?;
         key.referrers = read_all(&self.referrers).map_err(refuse)?;
         key.tags = self.tags.parse().map_err(refuse)?;
+        key.require = labels(&self.require)?;
         if let Some(name) = &self.loss_policy {
             let policy = LossPolicy::from_name(name);
             let wrong = || AdminError::invalid("loss_policy", "write allow, warn or reject");
@@ -145,6 +149,11 @@ pub(crate) fn instant_after(text: &str, now: Timestamp) -> Result<Timestamp, Adm
 
 pub(crate) fn money(field: &'static str, text: &str) -> Result<NanoUsd, AdminError> {
     text.parse().map_err(|why| AdminError::invalid(field, why))
+}
+
+/// Reads labels that are demanded.
+pub(crate) fn labels(text: &str) -> Result<Labels, AdminError> {
+    text.parse().map_err(|why| AdminError::invalid("require", why))
 }
 
 pub(crate) fn read_all<T: std::str::FromStr<Err = InvalidDefinition>>(
@@ -196,7 +205,7 @@ mod tests {
     fn every_field_reaches_the_definition() {
         let text = r#"{"name":"n","tenant":"t","models":["openai/*"],"rpm":1,"tpm":2,"usd_per_minute":"0.5","concurrency":3,
             "budget_usd":"25.50","budget_period":"month","budgets":["tokens=5 period=day"],
-            "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","loss_policy":"reject","allow_store":false,"native":true,"prompt_cache":"1h","expires":"2026-11-21T02:08:59Z"}"#;
+            "ip_allow":["10.0.0.0/8"],"referrers":["https://a.example"],"tags":"b=1,a=2","require":"region=eu, law=x","loss_policy":"reject","allow_store":false,"native":true,"prompt_cache":"1h","expires":"2026-11-21T02:08:59Z"}"#;
         let key = define(&serde_json::from_str(text).unwrap()).unwrap();
         assert!(key.models.allows("openai/x") && !key.models.allows("x"));
         let usd_per_minute = Some(NanoUsd::new(500_000_000));
@@ -206,6 +215,7 @@ mod tests {
         assert_eq!(key.ip_allow[0].to_string(), "10.0.0.0/8");
         assert_eq!(key.referrers[0].to_string(), "https://a.example");
         assert_eq!(key.tags.to_string(), "a=2,b=1");
+        assert_eq!(key.require.to_string(), "law=x,region=eu");
         assert_eq!(key.loss_policy, Some(LossPolicy::Reject));
         assert!(!key.allow_store && define(&NewKey::named("n", "t")).unwrap().allow_store);
         assert!(key.native && !define(&NewKey::named("n", "t")).unwrap().native);
@@ -217,7 +227,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         let base = NewKey::named("n", "t");
         let some = |text: &str| Some(text.to_owned());
-        let cases: [(&str, NewKey); 18] = [
+        let cases: [(&str, NewKey); 19] = [
             ("name", NewKey { name: String::new(), ..base.clone() }),
             ("tenant", NewKey { tenant: "a b".to_owned(), ..base.clone() }),
             ("models", NewKey { models: Some(vec!["*x".to_owned()]), ..base.clone() }),
@@ -232,6 +242,7 @@ mod tests {
             ("ip_allow", NewKey { ip_allow: vec!["10.1.1.1/8".to_owned()], ..base.clone() }),
             ("referrers", NewKey { referrers: vec!["*".to_owned()], ..base.clone() }),
             ("tags", NewKey { tags: "x".to_owned(), ..base.clone() }),
+            ("require", NewKey { require: "region".to_owned(), ..base.clone() }),
             ("loss_policy", NewKey { loss_policy: some("maybe"), ..base.clone() }),
             ("prompt_cache", NewKey { prompt_cache: some("2h"), ..base.clone() }),
             ("expires", NewKey { expires: some("2026-11-21"), ..base.clone() }),

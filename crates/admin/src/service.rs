@@ -453,6 +453,7 @@ fn describe(key: &VirtualKey) -> Vec<(String, String)> {
         ("ip_allow", list(view.ip_allow)),
         ("referrers", list(view.referrers)),
         ("tags", Some(view.tags).filter(|tags| !tags.is_empty())),
+        ("require", Some(view.require).filter(|labels| !labels.is_empty())),
         ("loss_policy", view.loss_policy.map(str::to_owned)),
         ("allow_store", (!view.allow_store).then(|| "false".to_owned())),
         ("native", view.native.then(|| "true".to_owned())),

@@ -37,6 +37,8 @@ pub struct KeyView {
     pub referrers: Vec<String>,
     /// Tags that its requests bear.
     pub tags: String,
+    /// Labels that a provider must have to be sent anything of its, beside what its team and organisation demand.
+    pub require: String,
     /// What to do about losses; `null` for the gateway's setting.
     pub loss_policy: Option<&'static str>,
     /// Whether answers may be kept beyond their request.
@@ -129,6 +131,7 @@ impl KeyView {
             ip_allow: texts(&key.ip_allow),
             referrers: texts(&key.referrers),
             tags: key.tags.to_string(),
+            require: key.require.to_string(),
             loss_policy: key.loss_policy.map(|policy| policy.as_str()),
             allow_store: key.allow_store,
             native: key.native,
@@ -163,6 +166,8 @@ pub struct TenantView {
     pub budgets: Vec<BudgetView>,
     /// What it may owe, in dollars, if it has a wallet.
     pub credit_limit_usd: Option<String>,
+    /// Labels that a provider must have to be sent anything of its keys', beside what its organisation demands.
+    pub require: String,
     /// Whether its requests go out on provider keys of its own: `prefer`, `require` or `off`; `null` leaves it to its
     /// organisation.
     pub own_keys: Option<&'static str>,
@@ -200,6 +205,7 @@ impl TenantView {
             concurrency: tenant.limits.concurrency,
             budgets: tenant.budgets.iter().map(BudgetView::new).collect(),
             credit_limit_usd: tenant.credit_limit.map(|limit| limit.to_string()),
+            require: tenant.require.to_string(),
             own_keys: tenant.own_keys.map(OwnKeys::as_str),
             markup: tenant.markup.map(ChargesText::of),
             surcharge: tenant.surcharge.map(ChargesText::of),

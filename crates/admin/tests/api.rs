@@ -126,7 +126,7 @@ async fn a_key_lives_from_creation_to_revocation() {
             "thresholds": []
         }],
         "ip_allow": ["127.0.0.0/8"], "referrers": [],
-        "tags": "env=prod", "loss_policy": null, "allow_store": true, "native": false, "prompt_cache": null, "created": "2026-11-21T02:08:58.000Z",
+        "tags": "env=prod", "require": "", "loss_policy": null, "allow_store": true, "native": false, "prompt_cache": null, "created": "2026-11-21T02:08:58.000Z",
         "expires": "2027-01-31T00:00:00.000Z", "revoked": null
     }]});
     assert_eq!(listed.body, expected);

@@ -178,6 +178,40 @@ async fn mark_ups_are_for_the_installation_alone() {
     assert_eq!(said, ["none", "20% + 0.001/request"]);
 }
 
+#[tokio::test]
+async fn demands_are_added_below_and_lifted_by_whoever_is_above() {
+    let Office { service, keys, audit, .. } = office();
+    let (root, acme) = (Actor::installation("root"), of("acme"));
+    let view = service.create_tenant(&root, "acme", &change(r#"{"require": "region=eu"}"#)).await.unwrap();
+    assert_eq!(view.require, "region=eu");
+    for json in [r#"{"require": null}"#, r#"{"require": "region=us"}"#] {
+        let refused = service.update_tenant(&acme, "acme", &change(json)).await;
+        assert!(matches!(refused, Err(AdminError::Forbidden(_))), "{json}: {refused:?}");
+    }
+    let team =
+        service.create_tenant(&acme, "acme/clinic", &change(r#"{"require": "law=hipaa, law=gdpr"}"#)).await;
+    assert_eq!(team.unwrap().require, "law=gdpr,law=hipaa");
+    let new = NewKey { require: "zone=b".into(), ..NewKey::named("k", "acme/clinic") };
+    let id = service.create_key(&acme, new).await.unwrap().view.id.parse().unwrap();
+    let demanded = async || keys.load_all().await.unwrap().remove(0).require.to_string();
+    service.update_key(&acme, id, &change(r#"{"rpm": 1}"#)).await.unwrap();
+    assert_eq!(demanded().await, "zone=b", "what is not said stays");
+    let view = service.update_key(&acme, id, &change(r#"{"require": "zone=c,zone=d"}"#)).await.unwrap();
+    assert_eq!((view.require.as_str(), demanded().await.as_str()), ("zone=c,zone=d", "zone=c,zone=d"));
+    service.update_key(&acme, id, &change(r#"{"require": null}"#)).await.unwrap();
+    assert_eq!(demanded().await, "");
+    for wrong in ["region", "=eu", "a b=c"] {
+        let wrong = Change { require: Some(Some(wrong.into())), ..Change::default() };
+        let refused = service.update_key(&acme, id, &wrong).await;
+        assert!(matches!(refused, Err(AdminError::Invalid { field: "require", .. })), "{refused:?}");
+    }
+    let acts = audit.recent(10).await.unwrap();
+    let said: Vec<_> =
+        acts.iter().rev().flat_map(|act| &act.details).filter(|(name, _)| name == "require").collect();
+    let said: Vec<_> = said.into_iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(said, ["region=eu", "law=hipaa, law=gdpr", "zone=b", "zone=c,zone=d", "none"]);
+}
+
 /// Something that an administrator may try.
 #[derive(Debug, Clone)]
 enum Try {
@@ -231,6 +265,7 @@ fn changes() -> impl Strategy<Value = Change> {
             own_keys: None,
             concurrency,
             budgets,
+            require: None,
             expires,
             blocked,
         },

@@ -166,20 +166,21 @@ pub(crate) fn demands(caller: &Authenticated, settings: &Compiled) -> Vec<Labels
     demands
 }
 
-/// What the configuration demands for a key, or for whom it belongs to.
+/// What is demanded for a key, or for whom it belongs to: by the store, and by the configuration.
 pub(crate) fn demanded_of<'a>(
     principal: &'a Principal,
     settings: &'a Compiled,
 ) -> impl Iterator<Item = &'a Labels> {
     let key = principal.key();
     let meant = |names: &[Arc<str>], is: &dyn Fn(&str) -> bool| names.iter().any(|name| is(name));
-    settings.residency.iter().filter_map(move |rule| {
+    let configured = settings.residency.iter().filter_map(move |rule| {
         let everybody = rule.keys.is_empty() && rule.tenants.is_empty();
         let holds = everybody
             || meant(&rule.tenants, &|tenant| is_within(&key.tenant, tenant))
             || (!rule.keys.is_empty() && meant(&rule.keys, &|id| key.id.to_string() == *id));
         holds.then_some(&rule.require)
-    })
+    });
+    principal.demands().chain(configured)
 }
 
 fn is_within(of: &TenantName, tenant: &str) -> bool {

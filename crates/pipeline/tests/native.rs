@@ -336,6 +336,9 @@ async fn a_call_goes_only_where_what_is_demanded_holds() {
         request.headers_mut().insert("x-gateway-require", demanded.parse().unwrap());
         let answer = world.send(request).await;
         assert_eq!(answer.status, status, "{demanded}: {}", answer.text());
+        let bound = world.add_key(|key| (key.native, key.require) = (true, demanded.parse().unwrap()));
+        let answer = world.send(upload(&bound, "{}")).await;
+        assert_eq!(answer.status, status, "{demanded} of the key: {}", answer.text());
     }
-    assert_eq!(world.openai.request_count(), 1);
+    assert_eq!(world.openai.request_count(), 2);
 }

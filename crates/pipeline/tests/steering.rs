@@ -135,19 +135,33 @@ async fn what_lacks_a_demanded_label_is_never_asked() {
     };
     let id = World::new().keys[0].id.to_string();
     type Change = Box<dyn FnOnce(&mut Settings)>;
-    let demands: [(&str, Change); 5] = [
+    let demands: [(&str, Change); 8] = [
         ("header", Box::new(by_header)),
         ("model", Box::new(by_model)),
         ("tenant", Box::new(by_key_or_tenant(Some("acme"), None))),
         ("key", Box::new(by_key_or_tenant(None, Some(&id)))),
         ("all", Box::new(by_key_or_tenant(None, None))),
+        ("key in the store", Box::new(|_| {})),
+        ("team in the store", Box::new(|_| {})),
+        ("organisation in the store", Box::new(|_| {})),
     ];
     for (whose, change) in demands {
-        let world = World::with_settings(1, |settings| {
+        let mut world = World::with_settings(1, |settings| {
             label(settings, "anthropic", "region=eu,region=fr");
             label(settings, "openai", "region=us");
             change(settings);
         });
+        match whose {
+            "key in the store" => world.key = world.add_key(|key| key.require = labels("region=eu")),
+            "team in the store" => {
+                world.key = world.add_key(|key| key.tenant = "acme/search".parse().unwrap());
+                world.add_tenant("acme/search", |team| team.require = labels("region=eu"));
+            }
+            "organisation in the store" => {
+                world.add_tenant("acme", |organisation| organisation.require = labels("region=eu"));
+            }
+            _ => {}
+        }
         let ask = async |demanded: &str| -> Answer {
             let mut request = post(CHAT, &world.key, &asked("gpt", "hi"));
             if whose == "header" || demanded != "region=eu" {
@@ -178,6 +192,24 @@ async fn what_lacks_a_demanded_label_is_never_asked() {
         );
         assert!(refused.text().contains("law=hipaa"));
         assert_eq!(world.record(&refused).await["refused"], "residency");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_organisation_team_and_key_demand_holds_together() {
+    let all = "law=gdpr,region=eu,zone=b";
+    for has in [all, "region=eu,zone=b", "law=gdpr,zone=b", "law=gdpr,region=eu"] {
+        let mut world = World::with_settings(1, |settings| label(settings, "anthropic", has));
+        world.add_tenant("acme", |organisation| organisation.require = labels("region=eu"));
+        world.add_tenant("acme/search", |team| team.require = labels("law=gdpr"));
+        world.add_tenant("acme/other", |team| team.require = labels("law=hipaa"));
+        world.key = world.add_key(|key| {
+            key.tenant = "acme/search".parse().unwrap();
+            key.require = labels("zone=b");
+        });
+        let answer = world.post(CHAT, &asked("gpt", "hi")).await;
+        let (status, by) = if has == all { (200, [0, 1]) } else { (403, [0, 0]) };
+        assert_eq!((answer.status, sent(&world)), (status, by), "{has}: {}", answer.text());
     }
 }
 

@@ -58,7 +58,6 @@ mod failure;
 mod first_content;
 mod health;
 mod keys;
-mod labels;
 mod observed;
 mod pick;
 mod plan;
@@ -80,7 +79,6 @@ pub use failure::{FailureCause, FallbackRules, Sent, TimeLimit, Verdict, verdict
 pub use first_content::FirstContent;
 pub use health::{Availability, Health, HealthPolicy};
 pub use keys::KeyPool;
-pub use labels::{LabelError, Labels};
 pub use observed::Observed;
 pub use pick::Pick;
 pub use plan::{DeadEnd, Plan};
@@ -93,3 +91,4 @@ pub use strategies::{
 };
 pub use strategy::{Candidate, Candidates, Strategy};
 pub use target_set::TargetIndex;
+pub use weighbridge_units::{LabelError, Labels};

@@ -12,7 +12,7 @@ use weighbridge_access::{
     KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache, RetiredSecret, Tags,
     Tenant, TenantName, VirtualKey,
 };
-use weighbridge_units::{KeyId, NanoUsd, Timestamp};
+use weighbridge_units::{KeyId, Labels, NanoUsd, Timestamp};
 
 use crate::Database;
 use crate::error::DbError;
@@ -21,11 +21,11 @@ use crate::tenants;
 
 const WRITE: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, \
      usd_per_minute, concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, prompt_cache, blocked, \
-     created, expires, revoked, native) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-     $18, $19, $20, $21, $22, $23) \
+     created, expires, revoked, native, require) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+     $18, $19, $20, $21, $22, $23, $24) \
      ON CONFLICT (id) DO UPDATE SET name = $2, tenant = $3, models = $7, rpm = $8, tpm = $9, usd_per_minute = $10, \
      concurrency = $11, budgets = $12, ip_allow = $13, referrers = $14, tags = $15, loss_policy = $16, \
-     allow_store = $17, prompt_cache = $18, blocked = $19, expires = $21, native = $23";
+     allow_store = $17, prompt_cache = $18, blocked = $19, expires = $21, native = $23, require = $24";
 const ALL: &str = "SELECT * FROM virtual_key ORDER BY seq";
 const FIND: &str = "SELECT * FROM virtual_key WHERE id = $1 FOR UPDATE";
 const REVOKE: &str = "UPDATE virtual_key SET revoked = coalesce(revoked, $2) WHERE id = $1";
@@ -235,6 +235,7 @@ async fn write(session: &mut Session, key: &VirtualKey) -> Result<u64, DbError> 
                 &key.expires.map(Timestamp::as_micros),
                 &key.revoked.map(Timestamp::as_micros),
                 &key.native,
+                &key.require.to_string(),
             ],
         )
         .await
@@ -289,6 +290,7 @@ impl KeyRow<'_> {
         key.ip_allow = self.list(&self.get::<String>("ip_allow")?)?;
         key.referrers = self.list(&self.get::<String>("referrers")?)?;
         key.tags = self.parse::<Tags>(&self.get::<String>("tags")?)?;
+        key.require = self.parse::<Labels>(&self.get::<String>("require")?)?;
         key.loss_policy = self.named("loss_policy", LossPolicy::from_name)?;
         key.allow_store = self.get("allow_store")?;
         key.native = self.get("native")?;

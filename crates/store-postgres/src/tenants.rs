@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSqlOwned;
 use weighbridge_access::{KeyStoreError, Limits, ModelScope, OwnKeys, Tenant, TenantName};
-use weighbridge_units::{ChargesError, NanoUsd, Timestamp};
+use weighbridge_units::{ChargesError, LabelError, NanoUsd, Timestamp};
 
 use crate::error::DbError;
 use crate::keys::{limit_column, lines};
@@ -12,11 +12,11 @@ use crate::session::Session;
 const ALL: &str = "SELECT * FROM tenant ORDER BY name";
 const FIND: &str = "SELECT * FROM tenant WHERE name = $1";
 const WRITE: &str = "INSERT INTO tenant (name, models, rpm, tpm, usd_per_minute, concurrency, budgets, blocked, created, \
-     expires, credit_limit, markup, own_keys, surcharge, subscription) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+     expires, credit_limit, markup, own_keys, surcharge, subscription, require) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
      ON CONFLICT (name) DO UPDATE SET models = $2, rpm = $3, tpm = $4, usd_per_minute = $5, concurrency = $6, \
      budgets = $7, blocked = $8, created = $9, expires = $10, credit_limit = $11, markup = $12, own_keys = $13, \
-     surcharge = $14, subscription = $15";
+     surcharge = $14, subscription = $15, require = $16";
 
 #[cfg(test)]
 pub(crate) const STATEMENTS: [&str; 3] = [ALL, FIND, WRITE];
@@ -56,6 +56,7 @@ pub(crate) async fn write(session: &mut Session, tenant: &Tenant) -> Result<u64,
                 &tenant.own_keys.map(OwnKeys::as_str),
                 &tenant.surcharge.map(|charges| charges.to_string()),
                 &tenant.subscription.map(NanoUsd::get),
+                &tenant.require.to_string(),
             ],
         )
         .await
@@ -91,6 +92,8 @@ impl TenantRow<'_> {
         tenant.markup = markup.map(read).transpose()?;
         tenant.surcharge = self.get::<Option<String>>("surcharge")?.map(read).transpose()?;
         tenant.subscription = self.get::<Option<i64>>("subscription")?.map(NanoUsd::new);
+        let require = self.get::<String>("require")?.parse();
+        tenant.require = require.map_err(|error: LabelError| self.corrupt(error))?;
         tenant.blocked = self.get("blocked")?;
         tenant.expires = self.get::<Option<i64>>("expires")?.map(Timestamp::from_micros);
         if let Some(name) = self.get::<Option<String>>("own_keys")? {

@@ -13,7 +13,7 @@ use weighbridge_access::{
     KeyHash, KeyStore, KeyStoreError, Limits, LossPolicy, ModelScope, PromptCache, RetiredSecret, Tags,
     Tenant, TenantName, VirtualKey,
 };
-use weighbridge_units::{KeyId, NanoUsd, Timestamp};
+use weighbridge_units::{KeyId, Labels, NanoUsd, Timestamp};
 
 use crate::connection::{open_migrated, write};
 use crate::worker::Worker;
@@ -21,18 +21,18 @@ use crate::{Durability, OpenError, SqliteAlertStore, SqliteAuditLog, tenants};
 
 /// The columns that [`read_key`] reads.
 const COLUMNS: &str = "id, name, tenant, hash, retired_hash, retired_until, models, rpm, tpm, usd_per_minute, \
-     concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, native, prompt_cache, blocked, \
+     concurrency, budgets, ip_allow, referrers, tags, require, loss_policy, allow_store, native, prompt_cache, blocked, \
      created, expires, revoked";
 
 const WRITE: &str = "INSERT INTO virtual_key (id, name, tenant, hash, retired_hash, retired_until, models, \
-     rpm, tpm, usd_per_minute, concurrency, budgets, ip_allow, referrers, tags, loss_policy, allow_store, \
+     rpm, tpm, usd_per_minute, concurrency, budgets, ip_allow, referrers, tags, require, loss_policy, allow_store, \
      native, prompt_cache, blocked, created, expires, revoked) \
      VALUES (:id, :name, :tenant, :hash, :retired_hash, :retired_until, :models, :rpm, :tpm, :usd_per_minute, \
-     :concurrency, :budgets, :ip_allow, :referrers, :tags, :loss_policy, :allow_store, :native, :prompt_cache, :blocked, \
-     :created, :expires, :revoked) \
+     :concurrency, :budgets, :ip_allow, :referrers, :tags, :require, :loss_policy, :allow_store, :native, \
+     :prompt_cache, :blocked, :created, :expires, :revoked) \
      ON CONFLICT (id) DO UPDATE SET name = :name, tenant = :tenant, models = :models, rpm = :rpm, tpm = :tpm, \
      usd_per_minute = :usd_per_minute, concurrency = :concurrency, budgets = :budgets, ip_allow = :ip_allow, \
-     referrers = :referrers, tags = :tags, loss_policy = :loss_policy, allow_store = :allow_store, \
+     referrers = :referrers, tags = :tags, require = :require, loss_policy = :loss_policy, allow_store = :allow_store, \
      native = :native, prompt_cache = :prompt_cache, blocked = :blocked, expires = :expires";
 const REVOKE: &str = "UPDATE virtual_key SET revoked = coalesce(revoked, :at) WHERE id = :id";
 const ROTATE: &str = "UPDATE virtual_key SET retired_hash = hash, retired_until = :until, hash = :hash \
@@ -232,6 +232,7 @@ fn write_key(connection: &Connection, key: &VirtualKey) -> Result<(), KeyStoreEr
         ":ip_allow": lines(&key.ip_allow),
         ":referrers": lines(&key.referrers),
         ":tags": key.tags.to_string(),
+        ":require": key.require.to_string(),
         ":loss_policy": key.loss_policy.map(LossPolicy::as_str),
         ":allow_store": key.allow_store,
         ":native": key.native,
@@ -293,6 +294,7 @@ impl KeyRow<'_> {
         key.ip_allow = self.list(&self.get::<String>("ip_allow")?)?;
         key.referrers = self.list(&self.get::<String>("referrers")?)?;
         key.tags = self.parse::<Tags>(&self.get::<String>("tags")?)?;
+        key.require = self.parse::<Labels>(&self.get::<String>("require")?)?;
         key.loss_policy = self.named("loss_policy", LossPolicy::from_name)?;
         key.allow_store = self.get("allow_store")?;
         key.native = self.get("native")?;
@@ -392,6 +394,7 @@ mod tests {
         drop(earlier);
         let mut former =
             VirtualKey { allow_store: true, native: false, prompt_cache: None, blocked: false, ..key };
+        former.require = Labels::default();
         former.budgets = vec![Budget::per_month(NanoUsd::new(25_000_000_001))];
         former.limits = Limits { rpm: former.limits.rpm, tpm: former.limits.tpm, ..Limits::NONE };
         assert_eq!(block_on(open(&folder).load_all()).unwrap(), [former]);

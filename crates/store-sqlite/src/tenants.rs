@@ -3,16 +3,16 @@
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use weighbridge_access::{KeyStoreError, Limits, ModelScope, OwnKeys, Tenant, TenantName};
-use weighbridge_units::{ChargesError, NanoUsd, Timestamp};
+use weighbridge_units::{ChargesError, LabelError, NanoUsd, Timestamp};
 
 use crate::keys::{limit_column, lines, unavailable};
 
 const COLUMNS: &str = "name, models, rpm, tpm, usd_per_minute, concurrency, budgets, credit_limit, markup, blocked, \
-     created, expires, own_keys, surcharge, subscription";
+     created, expires, own_keys, surcharge, subscription, require";
 const WRITE: &str = "INSERT OR REPLACE INTO tenant (name, models, rpm, tpm, usd_per_minute, concurrency, budgets, \
-     credit_limit, markup, blocked, created, expires, own_keys, surcharge, subscription) \
+     credit_limit, markup, blocked, created, expires, own_keys, surcharge, subscription, require) \
      VALUES (:name, :models, :rpm, :tpm, :usd_per_minute, :concurrency, :budgets, :credit_limit, :markup, :blocked, \
-     :created, :expires, :own_keys, :surcharge, :subscription)";
+     :created, :expires, :own_keys, :surcharge, :subscription, :require)";
 
 /// Every tenant, by name.
 pub(crate) fn load(connection: &Connection) -> Result<Vec<Tenant>, KeyStoreError> {
@@ -57,6 +57,7 @@ pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<(), KeyS
         ":own_keys": tenant.own_keys.map(OwnKeys::as_str),
         ":surcharge": tenant.surcharge.map(|charges| charges.to_string()),
         ":subscription": tenant.subscription.map(NanoUsd::get),
+        ":require": tenant.require.to_string(),
     };
     connection.execute(WRITE, parameters).map(|_| ()).map_err(unavailable)
 }
@@ -91,6 +92,8 @@ impl<'r> TenantRow<'r> {
         tenant.markup = markup.map(read).transpose()?;
         tenant.surcharge = self.get::<Option<String>>("surcharge")?.map(read).transpose()?;
         tenant.subscription = self.get::<Option<i64>>("subscription")?.map(NanoUsd::new);
+        let require = self.get::<String>("require")?.parse();
+        tenant.require = require.map_err(|error: LabelError| self.corrupt(error))?;
         tenant.blocked = self.get("blocked")?;
         tenant.expires = self.get::<Option<i64>>("expires")?.map(Timestamp::from_micros);
         if let Some(name) = self.get::<Option<String>>("own_keys")? {
