@@ -397,7 +397,7 @@ fn shows_a_canary(text: &str) -> Option<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig { cases: 2 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
     /// Whatever single mistake is typed anywhere, no report shows a secret.
     #[test]
@@ -415,8 +415,6 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn no_text_breaks_the_reader(text in "([a-z\\[\\]{}=\"'.,#$0-9 \n]|server|listen|targets|models|providers){0,60}") {
         if let Err(error) = read(&text, &NOTHING) {

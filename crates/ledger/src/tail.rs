@@ -90,7 +90,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(8), ..ProptestConfig::default() })]
         #[test]
         fn the_end_of_the_journal_is_what_reading_all_of_it_finds(
             mut seconds in prop::collection::vec(0_i64..200, 0..60),

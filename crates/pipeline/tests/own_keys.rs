@@ -493,7 +493,7 @@ const HOUSES: [(&str, &str); 5] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(10), ..ProptestConfig::default() })]
 
     /// Whoever asks, whatever fails, and however keys come and go: what a provider sees is a key for it, of the
     /// tenant that asks or of a tenant that it belongs to, the nearest first; or the installation's.

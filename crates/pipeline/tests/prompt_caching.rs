@@ -250,7 +250,7 @@ fn asked() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(10), ..ProptestConfig::default() })]
 
     /// Whatever is asked, the judges of the vendors' schemas and rules take what is sent, and the bill is right.
     #[test]

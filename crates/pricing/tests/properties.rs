@@ -150,7 +150,7 @@ const PROMPT: [Bucket; 7] = [
 const ANSWER: [Bucket; 4] = [Bucket::Output, Bucket::Reasoning, Bucket::OutputAudio, Bucket::OutputImage];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { cases: 2 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
     /// M2, M3: the cost is what integer arithmetic says, to the last digit.
     #[test]
@@ -304,7 +304,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(2), ..ProptestConfig::default() })]
 
     /// M2, M6, R4: each variant has its own rate for what it varies and the tier's for all else, and the worst
     /// is that of the dearest.

@@ -99,8 +99,6 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
     /// The scripts admit what a cell admits, and have as much ahead after each step, to the nanosecond.
     #[test]
     fn r8_scripts_count_as_cells_do(
