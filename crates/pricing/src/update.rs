@@ -225,7 +225,8 @@ impl PriceCard {
             }
         }
         for variant in &self.rates.variants {
-            let known = old.and_then(|old| old.rates.variants.iter().find(|known| known.name == variant.name));
+            let known =
+                old.and_then(|old| old.rates.variants.iter().find(|known| known.name == variant.name));
             for (bucket, after) in &variant.rates {
                 let of = |rates: &[(Bucket, Rate)]| {
                     rates.iter().find(|(of, _)| of == bucket).map(|(_, rate)| *rate)

@@ -4,7 +4,7 @@ use weighbridge_ledger::{
     AccountId, AccountKind, Billing, Book, Decision, End, EndFacts, EntityId, Fact, Quantity, Refusal,
     Reserve, State, View, apply, decide_end,
 };
-use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, NanoUsd, Usage};
+use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, NanoUsd, Provenance, Usage};
 
 use crate::support::*;
 
@@ -46,6 +46,31 @@ fn r6_the_unused_part_returns_with_the_end() {
         assert!(state.balances().all(|(_, balance)| balance.pending == Quantity::ZERO), "{outcome}");
         assert_eq!(state.intents().count(), 0);
         open(&mut state, reserve(2, 60, 100)).unwrap();
+    }
+}
+
+#[test]
+fn r7_figures_of_any_outcome_are_news_after_a_crash_and_another_guess_is_not() {
+    for outcome in AttemptOutcome::ALL {
+        for provenance in [Provenance::Reported, Provenance::Tokenised, Provenance::Estimated] {
+            let mut state = State::new();
+            open(&mut state, reserve(1, 100, 1_000)).unwrap();
+            let facts = EndFacts::crashed(now(), NanoUsd::new(100));
+            close(&mut state, End { attempt: AttemptId::from_u128(1), facts }).unwrap();
+            let mut late = end(1, outcome, 70, 60);
+            late.facts.provenance = provenance;
+            let is_guess = outcome == AttemptOutcome::Crashed && provenance == Provenance::Estimated;
+            match close(&mut state, late) {
+                Ok(_) => assert!(!is_guess, "{outcome}, {provenance:?}"),
+                Err(refusal) => {
+                    assert_eq!(
+                        (refusal, is_guess),
+                        (Refusal::AlreadyEnded, true),
+                        "{outcome}, {provenance:?}"
+                    );
+                }
+            }
+        }
     }
 }
 

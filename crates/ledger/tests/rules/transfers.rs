@@ -1,8 +1,9 @@
 //! What any command does to the books: rows that balance, once under their id, or nothing.
 
 use weighbridge_ledger::{
-    AccountId, AccountKind, Balance, Billing, Book, BudgetScope, BudgetWindow, Command, End, EndFacts, Epoch,
-    Funding, Hold, Measure, Quantity, Refusal, Reserve, State, View, budget_account, decide, touches,
+    AccountId, AccountKind, Balance, Billing, Book, BudgetScope, BudgetWindow, ChainHead, Command, End,
+    EndFacts, Epoch, Fact, Funding, Hold, Measure, Quantity, Refusal, Reserve, RowHash, Seal, State, View,
+    budget_account, decide, touches,
 };
 use weighbridge_units::{AttemptId, AttemptOutcome, NanoUsd};
 
@@ -94,6 +95,9 @@ fn m4_what_would_overflow_is_refused_and_changes_nothing() {
     open(&mut state, Reserve { holds: vec![], ..reserve(1, i64::MAX, 0) }).unwrap();
     let before = state.clone();
     assert_eq!(open(&mut state, Reserve { holds: vec![], ..reserve(2, 1, 0) }), Err(Refusal::Overflow));
+    // Of another tenant, so that nothing but the account on the credit side is full, below zero.
+    let other = Reserve { tenant: "other".into(), holds: vec![], ..reserve(3, 2, 0) };
+    assert_eq!(open(&mut state, other), Err(Refusal::Overflow));
     assert_eq!(state, before);
 }
 
@@ -127,4 +131,20 @@ fn commands_that_contradict_themselves_are_refused() {
         assert!(matches!(refused, Err(Refusal::Invalid(_))), "{refused:?}");
     }
     assert_eq!(state, State::new());
+}
+
+#[test]
+fn l2_a_seal_is_a_row_of_each_book_that_has_heads_and_names_those_alone() {
+    let heads: Vec<ChainHead> = [(Book::Platform, 1), (Book::Usage, 2), (Book::Platform, 3)]
+        .map(|(book, writer)| ChainHead {
+            book,
+            writer: Epoch::new(writer),
+            seq: writer.into(),
+            hash: RowHash::GENESIS,
+        })
+        .to_vec();
+    let rows = act(&mut State::new(), &Command::Seal(Seal { at: now(), heads: heads.clone() })).unwrap();
+    let told: Vec<_> = rows.into_iter().map(|row| (row.book, row.fact)).collect();
+    let of = |heads: &[ChainHead]| Fact::Sealed { heads: heads.to_vec() };
+    assert_eq!(told, [(Book::Platform, of(&[heads[0], heads[2]])), (Book::Usage, of(&[heads[1]]))]);
 }
