@@ -357,15 +357,21 @@ fn count(decoded: &Decoded<'_>, facts: &mut Facts) {
     }
 }
 
-/// A usage of prompt, answer, and what was read from a cache and written to one; `None` without the first.
+/// A usage of prompt, answer, and what was read from a cache and written to one; `None` where none of it is told.
 fn usage([input, output, read, written]: [Option<u64>; 4]) -> Option<Usage> {
-    let mut usage = Usage::new().with(Bucket::Input, input?);
-    // Models that make vectors tell no answer.
-    usage.set(Bucket::Output, output.unwrap_or(0));
-    for (bucket, count) in [(Bucket::CacheRead, read), (Bucket::CacheWrite5m, written)] {
+    let mut usage = Usage::new();
+    // Models that make vectors tell the prompt and no answer.
+    let output = output.or(input.map(|_| 0));
+    let told = [
+        (Bucket::Input, input),
+        (Bucket::Output, output),
+        (Bucket::CacheRead, read),
+        (Bucket::CacheWrite5m, written),
+    ];
+    for (bucket, count) in told {
         if let Some(count) = count {
             usage.set(bucket, count);
         }
     }
-    Some(usage)
+    (!usage.is_untold()).then_some(usage)
 }
