@@ -18,6 +18,12 @@ targets = ["openai/gpt-4o-mini"]
 fallbacks = ["anthropic/claude-haiku-4-5"]
 resume = true
 
+# Neither of them speaks Responses.
+[models.faithful]
+targets = ["anthropic/claude-haiku-4-5"]
+fallbacks = ["vertex/claude-haiku-4-5@20251001"]
+resume = true
+
 [models.brittle]
 targets = ["openai/gpt-4o-mini"]
 fallbacks = ["anthropic/claude-haiku-4-5"]
@@ -117,3 +123,25 @@ def test_an_sdk_reads_over_the_mark_and_without_resume_it_raises(own_gateway: Ga
         "success",
         "failed-mid-stream",
     ]
+
+
+def test_an_answer_of_responses_is_continued_kept_and_gone_on_from(own_gateway: Gateway, simulator: Simulator) -> None:
+    key = start(own_gateway)
+    client = openai.OpenAI(base_url=f"{own_gateway.url}/v1", api_key=key, max_retries=0)
+    simulator.fail("anthropic", **CUT)
+    events = list(client.responses.create(model="faithful", input=QUESTION, stream=True))
+    assert events[-1].type == "response.completed"
+    answer = events[-1].response
+    assert answer.output_text == "".join(it.delta for it in events if it.type == "response.output_text.delta")
+    [asked] = simulator.requests("google")
+    given = asked["body"]["messages"][-1]
+    assert given["role"] == "assistant", asked
+    assert client.responses.retrieve(answer.id).output_text == answer.output_text
+    kept = client.responses.input_items.list(answer.id).data
+    assert [item.content[0].text for item in kept] == [QUESTION], "what the client has asked, and nothing of ours"
+    client.responses.create(model="faithful", input="echo:more", previous_response_id=answer.id)
+    turns = simulator.requests("anthropic")[-1]["body"]["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"], turns
+    assert answer.output_text in json.dumps(turns[1])
+    assert resumed_streams(own_gateway) == 1
+    books.assert_equal(own_gateway, simulator)
