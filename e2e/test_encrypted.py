@@ -74,8 +74,9 @@ def test_the_books_are_kept_over_verified_connections_alone(
     root = tmp_path / "own roots" / "ca.pem"
     root.write_text(OURS.read_text())
     storage = postgres.encrypted_database(PASSWORD, sslmode="verify-full", sslrootcert=root)
-    gateway = Gateway(tmp_path, simulator, storage=storage).start()
+    gateway = Gateway(tmp_path, simulator, storage=storage)
     gateways.append(gateway)
+    gateway.start()
     key = gateway.create_key("--budget-usd-per-month", "1")
     assert [ask(gateway, key).status for _ in range(5)] == [200] * 5
     assert len(books.assert_equal(gateway, simulator)) == 5
@@ -152,7 +153,8 @@ def test_limits_are_counted_together_over_tls_alone(
     storage = postgres.encrypted_database(PASSWORD, sslmode="verify-full", sslrootcert=OURS)
     for name in ("one", "two"):
         shared = {"redis": redis.url, "redis_ca": str(OURS)}
-        gateways.append(counting(tmp_path / name, simulator, storage, shared).start())
+        gateways.append(counting(tmp_path / name, simulator, storage, shared))
+        gateways[-1].start()
     for gateway in gateways:
         wait_for(gateway, 'weighbridge_limits_fleet{state="shared"}', 1)
         wait_for(gateway, "weighbridge_limits_fleet_instances", 2)
@@ -173,8 +175,9 @@ def test_a_redis_that_is_not_trusted_is_not_asked_and_the_log_says_so(
     redis: Redis, simulator: Simulator, tmp_path: pathlib.Path, gateways: list[Gateway], trusted: dict[str, str]
 ) -> None:
     url = redis.url.replace("127.0.0.1", f":{PASSWORD}@127.0.0.1")
-    gateway = counting(tmp_path / "one", simulator, f"sqlite:{tmp_path}/own.db", {"redis": url, **trusted}).start()
+    gateway = counting(tmp_path / "one", simulator, f"sqlite:{tmp_path}/own.db", {"redis": url, **trusted})
     gateways.append(gateway)
+    gateway.start()
     deadline = time.monotonic() + 10
     while "UnknownIssuer" not in gateway.log():
         assert time.monotonic() < deadline, gateway.log()
