@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
 use weighbridge_access::ModelScope;
 use weighbridge_simulator::Fault;
-use weighbridge_stream::aws::encode_event;
+use weighbridge_stream::aws::{encode_event, encode_exception};
 use weighbridge_transport::{BoxFuture, ByteStream, Rope, Transport, TransportError};
 use world::{Answer, PEER, World, monthly, post, read};
 
@@ -332,5 +332,35 @@ async fn what_is_not_understood_is_counted_by_the_last_event_of_its_stream() {
         let (usage, provenance) = usage_of_another("invoke-with-response-stream", told).await;
         assert_eq!((&usage["input"], &usage["output"]), (&json!(9), &json!(4)), "{length}: {usage}");
         assert_eq!(provenance, "reported", "{length}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_understood_does_not_end_well_where_its_framing_tells_of_an_error_or_is_torn() {
+    let event = |out: &mut Vec<u8>| encode_event("chunk", br#"{"bytes":"e30="}"#, out).unwrap();
+    let (mut failed, mut torn, mut corrupt, mut whole) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for stream in [&mut failed, &mut torn, &mut corrupt, &mut whole] {
+        event(stream);
+        event(stream);
+    }
+    encode_exception("throttlingException", br#"{"message":"too fast"}"#, &mut failed).unwrap();
+    torn.pop();
+    corrupt[20] ^= 1;
+    let broken = "failed-mid-stream";
+    for (body, outcome, breaks_off) in
+        [(failed, broken, false), (torn, broken, true), (corrupt, broken, false), (whole, "success", false)]
+    {
+        for length in [1, body.len()] {
+            let (world, key) = world();
+            let transport: Arc<dyn Transport> =
+                Arc::new(Told { heads: Vec::new(), body: body.clone(), length });
+            let asked = path(NOVA, "invoke-with-response-stream");
+            let request = post(&asked, &key, &json!({ "messages": [] }));
+            let response = world.pipeline.handle(&transport, request, PEER).await;
+            let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+            assert_eq!(response.into_body().collect().await.is_err(), breaks_off, "{outcome}, {length}");
+            let record = world.ask(http::Method::GET, &format!("/v1/requests/{id}"), &key).await.json();
+            assert_eq!(record["attempts"][0]["outcome"], outcome, "{length}: {record}");
+        }
     }
 }

@@ -200,7 +200,17 @@ enum Tally {
     /// A stream whose events are understood.
     Stream(Box<Relay>, VecDeque<Bytes>),
     /// A stream of which only the counts at its end are.
-    Counts(Box<Decoder>, Box<Facts>),
+    Counts(Box<Decoder>, Box<Counts>),
+    /// A stream that cannot be read on.
+    Unreadable,
+}
+
+/// What is understood of a stream whose events are not.
+#[derive(Default)]
+struct Counts {
+    facts: Facts,
+    /// Its framing has told of an error.
+    failed: bool,
 }
 
 impl Weighed {
@@ -226,7 +236,7 @@ impl Weighed {
     /// A piece of the answer passes.
     pub(super) fn push(&mut self, piece: &Bytes) {
         match &mut self.tally {
-            Tally::Nothing => {}
+            Tally::Nothing | Tally::Unreadable => {}
             // What is too large to be read passes all the same, and is estimated.
             Tally::Whole { bytes, most } if bytes.len() + piece.len() <= *most => {
                 bytes.extend_from_slice(piece);
@@ -236,11 +246,10 @@ impl Weighed {
                 relay.push(piece.clone(), passed);
                 passed.clear();
             }
-            Tally::Counts(decoder, facts) => {
-                let counted = decoder.push(piece, &mut |decoded| count(&decoded, facts));
-                if counted.is_err() {
+            Tally::Counts(decoder, counts) => {
+                if decoder.push(piece, &mut |decoded| counts.add(&decoded)).is_err() {
                     tracing::debug!("a stream of Bedrock's cannot be read, and is estimated");
-                    self.tally = Tally::Nothing;
+                    self.tally = Tally::Unreadable;
                 }
             }
         }
@@ -248,7 +257,16 @@ impl Weighed {
 
     /// The answer has ended, as far as HTTP goes.
     pub(super) fn finish(&mut self) -> Finish {
-        let Tally::Stream(relay, passed) = &mut self.tally else { return Finish::Whole };
+        let (relay, passed) = match &mut self.tally {
+            Tally::Stream(relay, passed) => (relay, passed),
+            Tally::Unreadable => return Finish::Failed,
+            Tally::Counts(_, counts) if counts.failed => return Finish::Failed,
+            Tally::Counts(decoder, counts) => {
+                let ended = decoder.finish(&mut |decoded| counts.add(&decoded));
+                return if ended.is_ok() { Finish::Whole } else { Finish::Cut };
+            }
+            Tally::Nothing | Tally::Whole { .. } => return Finish::Whole,
+        };
         let had_failed = relay.state() == RelayState::Failed;
         match relay.finish(None, passed) {
             End::Complete(_) => Finish::Whole,
@@ -282,10 +300,10 @@ impl Weighed {
     fn read(&self, ending: &Ending) -> Option<Metered> {
         let told = || self.told.map(told);
         let facts = match &self.tally {
-            Tally::Nothing => told(),
+            Tally::Nothing | Tally::Unreadable => told(),
             Tally::Whole { bytes, .. } => self.whole(bytes).or_else(told),
             Tally::Stream(relay, _) => Some(relay.facts().clone()),
-            Tally::Counts(_, facts) => Some((**facts).clone()),
+            Tally::Counts(_, counts) => Some(counts.facts.clone()),
         };
         let facts = facts.unwrap_or_default();
         let is_understood = self.invocation.speaks != Speaks::OfTheModel || facts.usage.is_some();
@@ -339,21 +357,30 @@ fn counts_in(headers: &HeaderMap) -> Option<Usage> {
     usage([count("input"), count("output"), count("cache-read-input"), count("cache-write-input")])
 }
 
-/// What the last event of a stream counts.
-fn count(decoded: &Decoded<'_>, facts: &mut Facts) {
-    let Decoded::Frame(frame) = decoded else { return };
-    facts.output_bytes = facts.output_bytes.saturating_add(frame.data.len() as u64);
-    // Most events are not looked at twice.
-    if !frame.data.contains(METRICS) {
-        return;
-    }
-    let Ok(event) = Raw::parse(frame.data, &ScanLimits::default()) else { return };
-    let Some(metrics) = event.get(METRICS) else { return };
-    let count = |name: &str| metrics.get(name)?.u64().ok();
-    let names =
-        ["inputTokenCount", "outputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount"];
-    if let Some(usage) = usage(names.map(count)) {
-        (facts.usage, facts.finish) = (Some(usage), Some(FinishReason::Stop));
+impl Counts {
+    /// What the last event of a stream counts, and whether the framing tells of an error.
+    fn add(&mut self, decoded: &Decoded<'_>) {
+        let frame = match decoded {
+            Decoded::Frame(frame) => frame,
+            Decoded::Failed(_) => {
+                self.failed = true;
+                return;
+            }
+            _ => return,
+        };
+        self.facts.output_bytes = self.facts.output_bytes.saturating_add(frame.data.len() as u64);
+        // Most events are not looked at twice.
+        if !frame.data.contains(METRICS) {
+            return;
+        }
+        let Ok(event) = Raw::parse(frame.data, &ScanLimits::default()) else { return };
+        let Some(metrics) = event.get(METRICS) else { return };
+        let count = |name: &str| metrics.get(name)?.u64().ok();
+        let names =
+            ["inputTokenCount", "outputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount"];
+        if let Some(usage) = usage(names.map(count)) {
+            (self.facts.usage, self.facts.finish) = (Some(usage), Some(FinishReason::Stop));
+        }
     }
 }
 
