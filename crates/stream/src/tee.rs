@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use memchr::memmem;
 use weighbridge_translate::openai_responses::kept::event_as_going_on;
-use weighbridge_translate::{ApiError, FrameRole, FrameScope, encode_stream_error, keep_alive};
+use weighbridge_translate::{ApiError, FrameRole, FrameScope, encode_stream_error_after, keep_alive};
 use weighbridge_units::Protocol;
 
 use self::pattern::Pattern;
@@ -35,6 +35,8 @@ pub(crate) struct Tee {
     pattern: Pattern,
     /// Whether the last frame was hidden: so is what still belongs to its line end.
     last_hidden: bool,
+    /// How many events have passed.
+    events: u64,
     /// Nothing was read yet: a byte order mark may come.
     start: bool,
     bare: Bare,
@@ -51,6 +53,7 @@ impl Tee {
             previous: None,
             pattern: Pattern::default(),
             last_hidden: false,
+            events: 0,
             start: true,
             bare: Bare::new(&SseLimits::default()),
             request_id: options.request_id.to_owned(),
@@ -144,10 +147,12 @@ impl Tee {
         let committed = self.driver.committed();
         if committed && let Some(content) = self.pattern.content_of(frame) {
             self.driver.facts_mut().output_bytes += content;
+            self.events += 1;
             self.last_hidden = false;
             return None;
         }
         let block = Block::read(without_bom(frame, &mut self.start));
+        self.events += u64::from(block.data.is_some());
         if committed {
             self.driver.facts_mut().output_bytes += skim::content_bytes(self.protocol, frame);
             if !skim::is_telling(self.protocol, frame) && block.data.as_deref().is_some_and(skim::is_sound) {
@@ -199,7 +204,8 @@ impl Tee {
             Some(_) if self.driver.failed_in_band() => {}
             Some(error) => {
                 let mut event = self.separator().as_bytes().to_vec();
-                event.extend(encode_stream_error(self.protocol, error, &self.request_id));
+                let said = encode_stream_error_after(self.events, self.protocol, error, &self.request_id);
+                event.extend(said);
                 out.push_back(Bytes::from(event));
             }
         }

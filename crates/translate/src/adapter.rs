@@ -76,8 +76,8 @@ pub trait Adapter: Sync {
     /// The status and body that tell an error.
     fn encode_error(&self, error: &ApiError, request_id: &str) -> (u16, Vec<u8>);
 
-    /// One complete event that tells an error in mid-stream.
-    fn encode_stream_error(&self, error: &ApiError, request_id: &str) -> Vec<u8>;
+    /// One complete event that tells an error in mid-stream, after so many events.
+    fn encode_stream_error(&self, error: &ApiError, request_id: &str, events: u64) -> Vec<u8>;
 
     /// Interprets the frames of one provider's stream.
     fn stream_reader(&self) -> Box<dyn StreamReader>;

@@ -144,9 +144,21 @@ pub fn encode_error(client: Protocol, error: &ApiError, request_id: &str) -> (u1
     adapter(client).encode_error(error, request_id)
 }
 
-/// One complete event that tells `error` to a client in mid-stream. Nothing may follow it.
+/// One complete event that tells `error` to a client in mid-stream, for whoever does not know how many events
+/// stand before it. Nothing may follow it.
 pub fn encode_stream_error(client: Protocol, error: &ApiError, request_id: &str) -> Vec<u8> {
-    adapter(client).encode_stream_error(error, request_id)
+    encode_stream_error_after(0, client, error, request_id)
+}
+
+/// One complete event that tells `error` to a client after so many `events` of its stream, which OpenAI Responses
+/// numbers. Nothing may follow it.
+pub fn encode_stream_error_after(
+    events: u64,
+    client: Protocol,
+    error: &ApiError,
+    request_id: &str,
+) -> Vec<u8> {
+    adapter(client).encode_stream_error(error, request_id, events)
 }
 
 /// The class that a status alone suggests; `None` for a status of success.

@@ -71,8 +71,8 @@ pub use amendment::Amendment;
 pub use answer::{Answer, AnswerFacts, Candidate};
 pub use conversation::{Content, Conversation, Message, Part, Role};
 pub use error::{
-    ApiError, TranslateError, decode_error, encode_error, encode_stream_error, error_protocol, retry_delay,
-    usual_status,
+    ApiError, TranslateError, decode_error, encode_error, encode_stream_error, encode_stream_error_after,
+    error_protocol, retry_delay, usual_status,
 };
 pub use event::*;
 pub use fetched::{FetchedMedia, MediumKind, media_to_fetch};

@@ -239,6 +239,22 @@ fn a_stream_without_its_end_is_broken() {
     }
 }
 
+/// Also where it passes untranslated, and the client numbers events.
+#[test]
+fn what_ends_a_cut_stream_that_passes_is_as_its_grammar_has_it() {
+    for protocol in Protocol::ALL {
+        let bridged = run_text(&options(OpenAiChat, protocol), &frames(OpenAiChat).concat());
+        let whole = bridged.text();
+        let options = options(protocol, protocol);
+        for (at, _) in whole.match_indices("\n\n") {
+            let ran = run_text(&options, &whole[..at + 2]);
+            let verdict = check(protocol, &ran.bytes);
+            let is_right = ran.end.is_complete() || verdict == Ok(Verdict::EndedWithError);
+            assert!(is_right, "{protocol}, {verdict:?}:\n{}", ran.text());
+        }
+    }
+}
+
 #[test]
 fn the_first_of_several_ids_counts() {
     for (provider, client) in pairs().filter(|(provider, _)| *provider != BedrockConverse) {

@@ -98,7 +98,7 @@ impl Adapter for BedrockConverse {
         error::encode(error)
     }
 
-    fn encode_stream_error(&self, error: &ApiError, _request_id: &str) -> Vec<u8> {
+    fn encode_stream_error(&self, error: &ApiError, _request_id: &str, _events: u64) -> Vec<u8> {
         error::encode_event(error)
     }
 

@@ -90,7 +90,7 @@ impl Adapter for OpenAiChat {
         error::encode(error, request_id)
     }
 
-    fn encode_stream_error(&self, error: &ApiError, request_id: &str) -> Vec<u8> {
+    fn encode_stream_error(&self, error: &ApiError, request_id: &str, _events: u64) -> Vec<u8> {
         error::encode_event(error, request_id)
     }
 

@@ -85,9 +85,9 @@ pub(super) fn encode(error: &ApiError, request_id: &str) -> (u16, Vec<u8>) {
     (if is_kept { error.status } else { status }, body)
 }
 
-pub(super) fn encode_event(error: &ApiError, request_id: &str) -> Vec<u8> {
+pub(super) fn encode_event(error: &ApiError, request_id: &str, sequence: u64) -> Vec<u8> {
     let mut frame = Vec::new();
-    write_event(error, request_id, 0, &mut frame);
+    write_event(error, request_id, sequence, &mut frame);
     frame
 }
 

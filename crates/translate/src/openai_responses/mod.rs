@@ -90,8 +90,8 @@ impl Adapter for OpenAiResponses {
         error::encode(error, request_id)
     }
 
-    fn encode_stream_error(&self, error: &ApiError, request_id: &str) -> Vec<u8> {
-        error::encode_event(error, request_id)
+    fn encode_stream_error(&self, error: &ApiError, request_id: &str, events: u64) -> Vec<u8> {
+        error::encode_event(error, request_id, events)
     }
 
     fn stream_reader(&self) -> Box<dyn StreamReader> {
