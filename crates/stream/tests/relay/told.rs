@@ -660,7 +660,7 @@ fn sent(provider: Protocol, told: &Told) -> (String, String) {
 
 proptest! {
     // Each case is of all pairs.
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(4), ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_an_answer_consists_of_stream_equals_whole(told in told(), size in 1_usize..200) {
