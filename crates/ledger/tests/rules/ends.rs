@@ -1,5 +1,7 @@
 //! Ends of attempts: once, in full, and by the table of outcomes.
 
+use std::time::Duration;
+
 use weighbridge_ledger::{
     AccountId, AccountKind, Billing, Book, Decision, End, EndFacts, EntityId, Fact, Quantity, Refusal,
     Reserve, State, View, apply, decide_end,
@@ -177,4 +179,25 @@ fn l5_a_roll_up_tells_what_its_attempts_used_and_nothing_of_what_none_told() {
     }
     let (_, rollup) = state.rollups().next().unwrap();
     assert_eq!(rollup.usage(), Usage::new().with(Bucket::Input, 15).with(Bucket::Output, 3));
+}
+
+#[test]
+fn l5_what_is_forgotten_of_the_roll_ups_are_the_hours_before() {
+    let mut state = State::new();
+    for number in 0..4_u128 {
+        let at = now() + Duration::from_secs(3_600 * u64::try_from(number).unwrap());
+        let expires = at + Duration::from_secs(60);
+        open(&mut state, Reserve { at, expires, ..reserve(number, 10, 1_000) }).unwrap();
+        let ended = end(number, AttemptOutcome::Success, 10, 10);
+        close(&mut state, End { facts: EndFacts { at, ..ended.facts }, ..ended }).unwrap();
+    }
+    let hours = |state: &State| {
+        let mut hours: Vec<_> = state.rollups().map(|(key, _)| key.hour).collect();
+        hours.sort_unstable();
+        hours
+    };
+    let all = hours(&state);
+    assert_eq!(all.len(), 4);
+    state.forget_rollups_before(all[2]);
+    assert_eq!(hours(&state), all[2..]);
 }
