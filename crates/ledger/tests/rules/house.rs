@@ -60,6 +60,29 @@ fn r3_r4_what_the_installation_does_for_itself_counts_in_budgets_by_its_cost_and
 }
 
 #[test]
+fn r5_an_overage_tells_of_money_that_is_owed_or_held_and_of_no_other() {
+    let all = [Measure::Usd, Measure::Tokens];
+    for (billing, held, excess) in [
+        (Billing::Platform, &all[1..], 30),
+        (Billing::Platform, &all[..], 30),
+        (Billing::House, &all[..], 30),
+        // Nobody owes it, and no budget counts it.
+        (Billing::House, &all[1..], 0),
+    ] {
+        let mut state = State::new();
+        let mut reserve = Reserve { billing, tokens: 5, ..counted(1, 5, 1_000, 5) };
+        reserve.holds.retain(|hold| held.contains(&hold.measure()));
+        open(&mut state, reserve).unwrap();
+        let rows = close(&mut state, end(1, AttemptOutcome::Success, 130, 130)).unwrap();
+        let told = rows.iter().find_map(|row| match row.fact {
+            Fact::Overage { excess, tokens, .. } => Some((excess.get(), tokens)),
+            _ => None,
+        });
+        assert_eq!(told, Some((excess, 6)), "{billing:?} {held:?}");
+    }
+}
+
+#[test]
 fn nobody_owes_or_has_asked_for_what_the_installation_does_for_itself() {
     let mut state = State::new();
     let limited = Reserve { credit_limit: Some(NanoUsd::new(1_000)), ..of_the_house(1, 150) };
