@@ -1,15 +1,12 @@
 //! What the tests share.
 
-use std::time::Duration;
-
+use weighbridge_ledger::testkit::{plain_facts, plain_reserve};
 use weighbridge_ledger::{
-    AccountId, AccountKind, Adjust, Billing, Book, BudgetScope, BudgetWindow, Command, Decision, End,
-    EndFacts, EntityId, Entry, Epoch, Fund, Funding, Hold, Measure, Quantity, Refusal, Reserve, State, View,
-    apply, budget_account, decide,
+    AccountId, AccountKind, Adjust, Book, BudgetScope, BudgetWindow, Command, Decision, End, EndFacts,
+    EntityId, Entry, Epoch, Fund, Funding, Hold, Measure, Quantity, Refusal, Reserve, State, View, apply,
+    budget_account, decide,
 };
-use weighbridge_units::{
-    AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
-};
+use weighbridge_units::{AttemptId, AttemptOutcome, KeyId, NanoUsd, Timestamp, Usd};
 
 pub(crate) const WRITER: Epoch = Epoch::new(1);
 
@@ -23,21 +20,10 @@ pub(crate) fn budget() -> AccountId {
 
 pub(crate) fn reserve(number: u128, amount: i64, limit: i64) -> Reserve {
     Reserve {
-        attempt: AttemptId::from_u128(number),
-        at: now(),
-        expires: now() + Duration::from_secs(60),
-        key: KeyId::from_bits(7),
-        tenant: "acme".into(),
-        provider: "openai".into(),
-        model: "gpt-4o-mini".into(),
-        price_version: "2026-11".into(),
-        billing: Billing::Platform,
         amount: NanoUsd::new(amount),
-        tokens: 1_000,
-        credit_limit: None,
-        claim: None,
         holds: vec![Hold { account: budget(), limit: Some(Quantity::new(limit)) }],
         estimate: NanoUsd::new(amount),
+        ..plain_reserve(AttemptId::from_u128(number), now())
     }
 }
 
@@ -45,14 +31,10 @@ pub(crate) fn end(number: u128, outcome: AttemptOutcome, price: i64, cost: i64) 
     End {
         attempt: AttemptId::from_u128(number),
         facts: EndFacts {
-            at: now(),
-            outcome,
-            usage: Usage::new().with(Bucket::Input, 10).with(Bucket::Output, 1),
-            provenance: Provenance::Reported,
             price: NanoUsd::new(price),
             cost: NanoUsd::new(cost),
             exact: Usd::from(NanoUsd::new(cost)),
-            reason: "cut".into(),
+            ..plain_facts(outcome, now())
         },
     }
 }
