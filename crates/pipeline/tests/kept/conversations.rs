@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::Request;
 use serde_json::json;
-use weighbridge_pipeline::settings::UnknownModel;
 use weighbridge_simulator::Fault;
 use weighbridge_transport::Rope;
 
@@ -129,13 +128,7 @@ async fn a_provider_that_has_forgotten_is_sent_the_whole_conversation() {
 async fn what_was_forgotten_is_replayed_and_told_under_the_clients_id() {
     for stream in [false, true] {
         // A model of unknown context is always sent the whole conversation.
-        let world = World::with_settings(1, |settings| {
-            let holder = settings.providers.iter().find(|provider| &*provider.name == "openai-responses");
-            let mut own = holder.unwrap().clone();
-            (own.name, own.price_as) = ("own".into(), "own".into());
-            settings.providers.push(own);
-            settings.unknown_model = UnknownModel::ZeroAndFlag;
-        });
+        let world = world_of_unknown_context();
         let one = id_of(&world.post(RESPONSES, &question("own/gpt-4o-mini", "apples", None)).await);
         let mut body = question("own/gpt-4o-mini", "pears", Some(&one));
         body["stream"] = stream.into();

@@ -3,7 +3,6 @@
 use serde_json::json;
 use weighbridge_access::TenantName;
 use weighbridge_cache::{KeepingTerms, StoreLimits};
-use weighbridge_pipeline::settings::UnknownModel;
 
 use crate::support::*;
 use crate::world::{self, World, post};
@@ -33,13 +32,7 @@ async fn r4_a_budget_counts_the_whole_conversation() {
 
 #[tokio::test(start_paused = true)]
 async fn r4_a_model_of_unknown_context_is_sent_what_can_be_bounded() {
-    let world = World::with_settings(1, |settings| {
-        let holder = settings.providers.iter().find(|provider| &*provider.name == "openai-responses");
-        let mut own = holder.unwrap().clone();
-        (own.name, own.price_as) = ("own".into(), "own".into());
-        settings.providers.push(own);
-        settings.unknown_model = UnknownModel::ZeroAndFlag;
-    });
+    let world = world_of_unknown_context();
     let one = id_of(&world.post(RESPONSES, &question("own/gpt-4o-mini", "apples", None)).await);
     let two = world.post(RESPONSES, &question("own/gpt-4o-mini", "pears", Some(&one))).await;
     assert_eq!(said(&answer_of(&two, false)), "pears");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weighbridge_cache::{CacheStore, KeepingTerms, MemoryCacheStore, StoreLimits};
-use weighbridge_pipeline::settings::{RouteSettings, Settings, TargetSettings};
+use weighbridge_pipeline::settings::{RouteSettings, Settings, TargetSettings, UnknownModel};
 
 use crate::world::{self, Answer, World};
 
@@ -101,4 +101,15 @@ pub(crate) fn route(name: &str, targets: &[&str], fallbacks: &[&str]) -> RouteSe
         fallbacks: fallbacks.iter().map(target).collect(),
         ..RouteSettings::new(name, targets.iter().map(target).collect())
     }
+}
+
+/// A world with a provider `own` that keeps answers, and of whose models nobody knows the context.
+pub(crate) fn world_of_unknown_context() -> World {
+    World::with_settings(1, |settings| {
+        let holder = settings.providers.iter().find(|provider| &*provider.name == "openai-responses");
+        let mut own = holder.unwrap().clone();
+        (own.name, own.price_as) = ("own".into(), "own".into());
+        settings.providers.push(own);
+        settings.unknown_model = UnknownModel::ZeroAndFlag;
+    })
 }
