@@ -5,7 +5,7 @@ use weighbridge_access::TenantName;
 use weighbridge_cache::{KeepingTerms, StoreLimits};
 
 use crate::support::*;
-use crate::world::{self, World, post};
+use crate::world::{self, post};
 
 #[tokio::test(start_paused = true)]
 async fn r4_a_budget_counts_the_whole_conversation() {
