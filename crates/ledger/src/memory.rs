@@ -20,6 +20,10 @@ use crate::{
 ///
 /// The newest rows of the journal are kept; older ones are folded into a snapshot, and the attempts, top-ups
 /// and command ids that they told of are forgotten. Roll-ups are kept for 62 days.
+///
+/// Rows are chained when they are first looked at or sealed, and keep their hashes from then on: in memory nobody
+/// else can change them meanwhile, and hashing would be a third of a commit. What is forgotten before has no
+/// part in a chain, which then begins anew ([`RowHash::GENESIS`]).
 pub struct MemoryLedger {
     books: Arc<Mutex<Books>>,
     epoch: AtomicU32,
@@ -168,8 +172,7 @@ impl LedgerStore for MemoryLedger {
     }
 
     async fn journal(&self, after: u64, limit: usize) -> Result<Vec<JournalRow>, LedgerError> {
-        let books = lock(&self.books);
-        Ok(books.rows.iter().filter(|row| row.seq > after).take(limit).cloned().collect())
+        Ok(lock(&self.books).journal().filter(|row| row.seq > after).take(limit).collect())
     }
 
     async fn rollups(&self, query: RollupQuery) -> Result<Vec<(RollupKey, Rollup)>, LedgerError> {
@@ -187,6 +190,7 @@ impl LedgerStore for MemoryLedger {
         if books.last_seq == books.sealed_seq {
             return Ok(());
         }
+        books.chain();
         let mut heads: Vec<_> = books.heads.values().copied().collect();
         heads.sort_unstable_by_key(|head| (head.book, head.writer));
         let command = Command::Seal(Seal { at: now, heads });
@@ -228,10 +232,13 @@ fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
 #[derive(Default)]
 struct Books {
     state: State,
-    rows: VecDeque<JournalRow>,
+    rows: VecDeque<Entry>,
     rows_max: usize,
     last_seq: u64,
     sealed_seq: u64,
+    /// Of the oldest rows, as far as they have been chained.
+    hashes: VecDeque<RowHash>,
+    /// The last row of each chain, among those.
     heads: IdMap<(Book, Epoch), ChainHead>,
     /// Sums and chain heads before the first row that is kept.
     snapshot: State,
@@ -241,8 +248,6 @@ struct Books {
     names: IdMap<EntityId, Name>,
     newest_hour: i64,
     counters: Counters,
-    /// For the bytes of the row that is being written.
-    body: Vec<u8>,
 }
 
 impl Books {
@@ -261,18 +266,39 @@ impl Books {
 
     fn write(&mut self, entry: Entry) {
         self.last_seq += 1;
-        let (seq, book, writer) = (self.last_seq, entry.book, entry.writer);
-        self.body.clear();
-        encode(&entry, &mut self.body);
-        let previous = self.heads.get(&(book, writer)).map_or(RowHash::GENESIS, |head| head.hash);
-        let hash = RowHash::of(previous, seq, book, &self.body);
-        self.heads.insert((book, writer), ChainHead { book, writer, seq, hash });
         apply(&mut self.state, &entry);
         self.count(&entry.fact);
-        self.rows.push_back(JournalRow { seq, entry, hash });
+        self.rows.push_back(entry);
         while self.rows.len() > self.rows_max {
             self.fold_oldest();
         }
+    }
+
+    /// The number of the oldest row that is kept.
+    fn first_seq(&self) -> u64 {
+        self.last_seq + 1 - self.rows.len() as u64
+    }
+
+    /// Chains the rows that came since the last time.
+    fn chain(&mut self) {
+        let chained = self.hashes.len();
+        let mut body = Vec::new();
+        for (seq, entry) in (self.first_seq()..).zip(&self.rows).skip(chained) {
+            let (book, writer) = (entry.book, entry.writer);
+            body.clear();
+            encode(entry, &mut body);
+            let previous = self.heads.get(&(book, writer)).map_or(RowHash::GENESIS, |head| head.hash);
+            let hash = RowHash::of(previous, seq, book, &body);
+            self.heads.insert((book, writer), ChainHead { book, writer, seq, hash });
+            self.hashes.push_back(hash);
+        }
+    }
+
+    /// The rows that are kept, chained.
+    fn journal(&mut self) -> impl Iterator<Item = JournalRow> + '_ {
+        self.chain();
+        let numbered = (self.first_seq()..).zip(&self.rows).zip(&self.hashes);
+        numbered.map(|((seq, entry), hash)| JournalRow { seq, entry: entry.clone(), hash: *hash })
     }
 
     fn count(&mut self, fact: &Fact) {
@@ -292,9 +318,15 @@ impl Books {
     }
 
     fn fold_oldest(&mut self) {
-        let Some(JournalRow { seq, entry, hash }) = self.rows.pop_front() else { return };
+        let seq = self.first_seq();
+        let Some(entry) = self.rows.pop_front() else { return };
         let (book, writer) = (entry.book, entry.writer);
-        self.snapshot_heads.insert((book, writer), ChainHead { book, writer, seq, hash });
+        let chained = self.hashes.pop_front();
+        let head = ChainHead { book, writer, seq, hash: chained.unwrap_or(RowHash::GENESIS) };
+        self.snapshot_heads.insert((book, writer), head);
+        if chained.is_none() {
+            self.heads.insert((book, writer), head);
+        }
         apply_sums(&mut self.snapshot, &entry);
         match entry.fact {
             Fact::Ended { attempt, .. } => self.state.forget_attempt(attempt),
@@ -304,15 +336,15 @@ impl Books {
         }
     }
 
-    fn verify(&self) -> Verification {
-        let before = self.rows.front().map_or(self.last_seq, |row| row.seq - 1);
+    fn verify(&mut self) -> Verification {
+        self.chain();
         let heads: Vec<_> = self.snapshot_heads.values().copied().collect();
-        let mut auditor = Auditor::after(before, &heads, self.snapshot.clone());
+        let mut auditor = Auditor::after(self.first_seq() - 1, &heads, self.snapshot.clone());
         let mut body = Vec::new();
-        for JournalRow { seq, entry, hash } in &self.rows {
+        for ((seq, entry), hash) in (self.first_seq()..).zip(&self.rows).zip(&self.hashes) {
             body.clear();
             encode(entry, &mut body);
-            auditor.row(StoredRow { seq: *seq, book: entry.book as u8, body: &body, hash: &hash.0 });
+            auditor.row(StoredRow { seq, book: entry.book as u8, body: &body, hash: &hash.0 });
         }
         let folded: HashMap<_, _> = auditor.state().balances().collect();
         for (account, balance) in self.state.balances() {

@@ -13,7 +13,7 @@ use futures::executor::block_on;
 use weighbridge_ledger::testkit::{Report, check_store, check_usage, plain_facts, plain_reserve};
 use weighbridge_ledger::{
     Adjust, AttemptEntry, Book, Extent, Fact, Fund, Funding, Ledger, LedgerError, MemoryLedger, Refusal,
-    Reserve, RollupQuery,
+    Reserve, RollupQuery, RowHash, encode,
 };
 use weighbridge_units::{AttemptId, AttemptOutcome, NanoUsd, Timestamp};
 
@@ -129,6 +129,42 @@ fn l3_a_ledger_in_memory_knows_what_its_rows_tell_and_forgets_the_rest_but_for_o
     assert!(matches!(block_on(store.attempt(open.attempt())).unwrap(), Some(AttemptEntry::Open(_))));
     assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
     open.void(Timestamp::from_secs(2));
+}
+
+/// What is read twice is the same twice, whatever was written and forgotten meanwhile.
+#[test]
+fn l3_rows_in_memory_keep_the_hashes_that_they_were_first_read_with() {
+    let memory = Arc::new(MemoryLedger::with_rows(40));
+    let ledger = Ledger::new(memory, 10);
+    let store = &**ledger.store();
+    (0..10).for_each(|number| serve(&ledger, number, Timestamp::from_secs(1)));
+    let before = block_on(store.journal(0, usize::MAX)).unwrap();
+    (10..17).for_each(|number| serve(&ledger, number, Timestamp::from_secs(2)));
+    assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
+    block_on(store.seal(Timestamp::from_secs(3))).unwrap();
+    let after = block_on(store.journal(0, usize::MAX)).unwrap();
+    let again = before.iter().filter(|row| row.seq >= after[0].seq);
+    assert!((10..before.len()).contains(&again.clone().count()));
+    assert!(again.zip(&after).all(|(row, again)| row == again));
+    assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
+}
+
+/// Rows that nobody looked at take their chain along when they are forgotten; the next ones begin another.
+#[test]
+fn l3_rows_in_memory_that_are_forgotten_unread_have_no_part_in_a_chain() {
+    let ledger = Ledger::new(Arc::new(MemoryLedger::with_rows(6)), 10);
+    let store = &**ledger.store();
+    (0..10).for_each(|number| serve(&ledger, number, Timestamp::from_secs(1)));
+    let rows = block_on(store.journal(0, usize::MAX)).unwrap();
+    for book in [Book::Platform, Book::Usage] {
+        let row = rows.iter().find(|row| row.entry.book == book).unwrap();
+        let mut body = Vec::new();
+        encode(&row.entry, &mut body);
+        assert_eq!(row.hash, RowHash::of(RowHash::GENESIS, row.seq, book, &body));
+    }
+    assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
+    block_on(store.seal(Timestamp::from_secs(2))).unwrap();
+    assert!(block_on(store.verify(Extent::All)).unwrap().is_sound());
 }
 
 #[test]
