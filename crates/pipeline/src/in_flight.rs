@@ -253,13 +253,13 @@ impl Sent {
             reason: absorbed_reason(outcome),
         });
         reach(Failpoint::HandedOver);
-        claim.settle(usage.total(), cost, charged, exchange.now());
+        let now = exchange.now();
+        claim.settle(usage.total(), cost, charged, now);
         if exchange.core().ledger.wants_flush() {
             settle_soon(&exchange.draft.core);
         }
 
         exchange.draft.presence.at_provider(false);
-        let now = exchange.now();
         let protocol = deployment.address(exchange.client).protocol;
         let draft = &mut exchange.draft;
         let mut record = AttemptRecord::new(

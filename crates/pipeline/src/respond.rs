@@ -38,6 +38,7 @@ const TOKEN_STANDING: [HeaderName; 3] = [
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 const AT_ONCE: HeaderValue = HeaderValue::from_static("0ms");
+const ONE: HeaderValue = HeaderValue::from_static("1");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Room for all headers of an answer, so that the map is not rebuilt while it is filled.
@@ -194,7 +195,10 @@ fn write_trace(headers: &mut HeaderMap, exchange: &Exchange, in_flight: usize) {
         headers.extend(deployment.provider.shown.clone().map(|name| (PROVIDER, name)));
         headers.extend(deployment.shown.clone().map(|model| (MODEL, model)));
     }
-    write_text(headers, ATTEMPTS, (record.attempts.len() + in_flight).to_string());
+    match record.attempts.len() + in_flight {
+        1 => _ = headers.insert(ATTEMPTS, ONE),
+        attempts => write_text(headers, ATTEMPTS, attempts.to_string()),
+    }
     write_text(headers, OVERHEAD, record.overhead_us.to_string());
     if !record.losses.is_empty() && exchange.loss_policy != LossPolicy::Allow {
         write_text(headers, LOSS, loss_list(&record.losses));
