@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.metrics import metric
 from harness.processes import Gateway, Simulator, call
 
 SECRET = "a secret of the receiver's"
@@ -75,10 +76,6 @@ def ask(gateway: Gateway, key: str) -> float:
     assert reply.status == 200, reply.body
     return time.monotonic()
 
-
-def metric(gateway: Gateway, name: str) -> int:
-    lines = call(f"{gateway.url}/metrics").body.decode().splitlines()
-    return next(int(float(line.split()[1])) for line in lines if line.startswith(f"{name} "))
 
 
 def test_an_alert_is_signed_and_comes_within_a_second(

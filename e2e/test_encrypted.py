@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import books
+from harness.metrics import metric, wait_for
 from harness.postgres import Postgres
 from harness.processes import REPOSITORY, TLS, Gateway, Reply, Simulator, call
 from harness.redis import Redis
@@ -126,17 +127,6 @@ def test_a_database_that_does_not_encrypt_is_told_nothing(simulator: Simulator, 
         server.close()
 
 
-def metric(gateway: Gateway, name: str) -> float:
-    lines = call(f"{gateway.url}/metrics").body.decode().splitlines()
-    [value] = [line.rsplit(" ", 1)[1] for line in lines if line.rsplit(" ", 1)[0] == name]
-    return float(value)
-
-
-def wait_for(gateway: Gateway, name: str, value: float) -> None:
-    deadline = time.monotonic() + 20
-    while metric(gateway, name) != value:
-        assert time.monotonic() < deadline, f"{name} is {metric(gateway, name)}\n{gateway.log()}"
-        time.sleep(0.02)
 
 
 def counting(folder: pathlib.Path, simulator: Simulator, storage: str, shared: dict[str, str]) -> Gateway:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.metrics import wait_for
 from harness.postgres import Postgres
 from harness.processes import Gateway, Reply, Simulator, call
 from harness.redis import Redis
@@ -52,17 +53,6 @@ def pair(postgres: Postgres, redis: Redis, simulator: Simulator, tmp_path: pathl
             gateway.kill()
 
 
-def metric(gateway: Gateway, name: str) -> float:
-    lines = call(f"{gateway.url}/metrics").body.decode().splitlines()
-    [value] = [line.rsplit(" ", 1)[1] for line in lines if line.rsplit(" ", 1)[0] == name]
-    return float(value)
-
-
-def wait_for(gateway: Gateway, name: str, value: float) -> None:
-    deadline = time.monotonic() + 20
-    while metric(gateway, name) != value:
-        assert time.monotonic() < deadline, f"{name} is {metric(gateway, name)}\n{gateway.log()}"
-        time.sleep(0.02)
 
 
 def wait_until(gateway: Gateway, state: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness import books, failpoints
+from harness import books, failpoints, metrics
 from harness.postgres import Postgres
-from harness.processes import Gateway, Reply, Simulator, call
+from harness.processes import Gateway, Reply, Simulator
 from harness.speakers import MODELS, User, raw, speaker
 
 # What ends a stream well in each protocol, and what tells an error.
@@ -147,16 +147,12 @@ def test_c4_a_panic_and_an_error_leave_the_write_ahead_log_to_the_next_round(
     while "failpoint sqlite.carried" not in own_gateway.log():
         assert all(is_well("openai", False, it) for it in all_at_once(own_gateway, key, "openai", False))
         assert time.monotonic() < deadline, own_gateway.log()
-    failed = [line for line in metrics(own_gateway) if line.startswith("weighbridge_ledger_failed_checkpoints")]
+    failed = [line for line in metrics.lines(own_gateway) if line.startswith("weighbridge_ledger_failed_checkpoints")]
     assert [line.split()[-1] for line in failed] == ["2"], failed
     books.assert_equal(own_gateway, simulator)
     assert own_gateway.stop() == 0, own_gateway.log()
     own_gateway.command("ledger", "verify")
 
-
-def metrics(gateway: Gateway) -> list[str]:
-    """What is counted, line by line."""
-    return call(f"{gateway.url}/metrics").body.decode().splitlines()
 
 
 def test_the_log_has_no_prompt_of_a_panic(own_gateway: Gateway) -> None:

@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from harness import books, strict
+from harness.metrics import metric
 from harness.processes import Gateway, Simulator, call
 from harness.speakers import User, raw, speaker
 
@@ -42,8 +43,7 @@ def start(gateway: Gateway) -> str:
 
 def resumed_streams(gateway: Gateway) -> int:
     """What the metric counts."""
-    lines = call(f"{gateway.url}/metrics").body.decode().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("weighbridge_resumed_streams_total "))
+    return int(metric(gateway, "weighbridge_resumed_streams_total"))
 
 
 def record(gateway: Gateway, key: str, headers: dict[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness import books
+from harness import books, metrics
 from harness.processes import Gateway, Simulator, call
 from harness.speakers import raw
 
@@ -51,9 +51,6 @@ def posted(gateway: Gateway, kind: str) -> list[decimal.Decimal]:
     return [decimal.Decimal(it["posted"]) for it in listed if it["kind"] == kind]
 
 
-def metrics(gateway: Gateway) -> list[str]:
-    return call(f"{gateway.url}/metrics").body.decode().splitlines()
-
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_copy_is_answered_to_nobody_and_the_installation_pays_for_it(
@@ -88,7 +85,7 @@ def test_a_copy_is_answered_to_nobody_and_the_installation_pays_for_it(
         f"{own_gateway.url}/v1/requests/{reply.headers['x-request-id']}", headers={"authorization": f"Bearer {key}"}
     ).json()
     assert [attempt["provider"] for attempt in record["attempts"]] == ["openai"], record
-    counted = [line for line in metrics(own_gateway) if line.startswith("weighbridge_attempts_total{")]
+    counted = [line for line in metrics.lines(own_gateway) if line.startswith("weighbridge_attempts_total{")]
     assert len(counted) == 1 and 'provider="openai"' in counted[0] and counted[0].endswith(" 1"), counted
 
 
@@ -102,8 +99,8 @@ def test_a_copy_without_room_in_a_budget_is_left_out_and_its_request_is_served(
         copies(simulator, min(number, 2))
     left_out = "weighbridge_shadow_copies_without_room_total"
     deadline = time.monotonic() + 5
-    while f"{left_out} 1" not in metrics(own_gateway):
-        assert time.monotonic() < deadline, [line for line in metrics(own_gateway) if left_out in line]
+    while f"{left_out} 1" not in metrics.lines(own_gateway):
+        assert time.monotonic() < deadline, [line for line in metrics.lines(own_gateway) if left_out in line]
         time.sleep(0.02)
     found = books.assert_equal(own_gateway, simulator)
     assert sorted(entry["outcome"] for entry in found) == ["shadow", "shadow", "success", "success", "success"]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness import books, strict
-from harness.processes import TLS, Gateway, Reply, Simulator, call, free_port
+from harness import books, metrics, strict
+from harness.processes import TLS, Gateway, Reply, Simulator, free_port
 from harness.speakers import SPEAKERS, User, raw, speaker
 
 STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -117,7 +117,7 @@ def assert_answered(reply: Reply, stream: bool, provider: str, attempts: int) ->
 def attempts(gateway: Gateway) -> dict[tuple[str, str], int]:
     """What the metrics say: attempts by provider and outcome."""
     counted: dict[tuple[str, str], int] = {}
-    for line in call(f"{gateway.url}/metrics").body.decode().splitlines():
+    for line in metrics.lines(gateway):
         if line.startswith("weighbridge_attempts_total{"):
             labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
             counted[labels["provider"], labels["outcome"]] = int(float(line.rsplit(" ", 1)[1]))

@@ -7,14 +7,12 @@
     reason = "helpers of tests may, as tests may"
 )]
 
-use weighbridge_ledger::testkit::{Expected, Model};
+use weighbridge_ledger::testkit::{Expected, Model, plain_facts, plain_reserve};
 use weighbridge_ledger::{
-    AccountId, AccountKind, Billing, Book, BudgetScope, BudgetWindow, Command, Decision, End, EndFacts,
-    EntityId, Epoch, Hold, Measure, Quantity, Reserve, State, apply, budget_account, decide, decide_end,
+    AccountId, AccountKind, Book, BudgetScope, BudgetWindow, Command, Decision, End, EndFacts, EntityId,
+    Epoch, Hold, Measure, Quantity, Reserve, State, apply, budget_account, decide, decide_end,
 };
-use weighbridge_units::{
-    AttemptId, AttemptOutcome, Bucket, KeyId, NanoUsd, Provenance, Timestamp, Usage, Usd,
-};
+use weighbridge_units::{AttemptId, AttemptOutcome, Bucket, NanoUsd, Timestamp, Usage, Usd};
 
 const ATTEMPTS: usize = 3;
 const LIMIT: i64 = 250;
@@ -46,25 +44,14 @@ fn reserve(number: usize, bound: Bound) -> Reserve {
     let limit = Some(Quantity::new(LIMIT));
     let hold = |account, is_bound: bool| Hold { account, limit: limit.filter(|_| is_bound) };
     Reserve {
-        attempt: AttemptId::from_u128(number as u128),
-        at: Timestamp::from_secs(1),
-        expires: Timestamp::from_secs(60),
-        key: KeyId::from_bits(7),
-        tenant: "acme".into(),
-        provider: "openai".into(),
-        model: "gpt-4o-mini".into(),
-        price_version: "2026-11".into(),
-        billing: Billing::Platform,
-        amount: NanoUsd::new(100),
         tokens: 100,
         credit_limit: matches!(bound, Bound::Wallet).then_some(NanoUsd::new(LIMIT)),
-        claim: None,
         holds: vec![
             hold(budget(), matches!(bound, Bound::Money)),
             hold(budget().counting(Measure::Tokens), matches!(bound, Bound::Tokens)),
             hold(budget().counting(Measure::Requests), false),
         ],
-        estimate: NanoUsd::new(90),
+        ..plain_reserve(AttemptId::from_u128(number as u128), Timestamp::from_secs(1))
     }
 }
 
@@ -73,14 +60,11 @@ fn end(number: usize) -> End {
     End {
         attempt: AttemptId::from_u128(number as u128),
         facts: EndFacts {
-            at: Timestamp::from_secs(2),
-            outcome: outcome[number % 3],
             usage: Usage::new().with(Bucket::Input, 80).with(Bucket::Output, number as u64),
-            provenance: Provenance::Reported,
             price: NanoUsd::new(80 + number as i64),
             cost: NanoUsd::new(70 + number as i64),
             exact: Usd::ZERO,
-            reason: "cut".into(),
+            ..plain_facts(outcome[number % 3], Timestamp::from_secs(2))
         },
     }
 }
