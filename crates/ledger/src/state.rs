@@ -296,6 +296,24 @@ pub(crate) fn apply_sums(state: &mut State, entry: &Entry) {
 
 /// Whether every balance fits after all transfers, in order (rule M4).
 pub(crate) fn fits(view: &impl View, entries: &[Entry]) -> bool {
+    has_ample_room(view, entries) || fits_in_order(view, entries)
+}
+
+/// Whether each balance would take all amounts together, both ways. Nearly always it does, and then the order is of no
+/// matter, nor which account has seen what.
+fn has_ample_room(view: &impl View, entries: &[Entry]) -> bool {
+    let transfers = || entries.iter().flat_map(|entry| &entry.transfers);
+    let all =
+        transfers().try_fold(0_i64, |sum, transfer| sum.checked_add(transfer.amount.get().checked_abs()?));
+    let Some(all) = all.map(Quantity::new) else { return false };
+    let takes = |balance: Quantity| balance.plus(all).is_some() && balance.minus(all).is_some();
+    transfers().flat_map(|transfer| [transfer.debit, transfer.credit]).all(|account| {
+        let Balance { posted, pending } = view.balance(account);
+        takes(posted) && takes(pending)
+    })
+}
+
+fn fits_in_order(view: &impl View, entries: &[Entry]) -> bool {
     let mut after: Vec<(AccountId, Balance)> = Vec::with_capacity(16);
     for transfer in entries.iter().flat_map(|entry| &entry.transfers) {
         for (account, sign) in [(transfer.debit, 1), (transfer.credit, -1)] {

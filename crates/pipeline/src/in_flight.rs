@@ -286,6 +286,8 @@ impl Sent {
         record.first_token_us = pace.first().map(|after| draft.offset(started + after));
         record.token_gaps = pace.gaps();
         record.ended_us = draft.offset(now);
+        // Most requests have one attempt; else there would be room for four, for as long as the record is kept.
+        draft.record.attempts.reserve_exact(1);
         draft.record.attempts.push(record);
         draft.record.losses.extend(facts.losses.iter().cloned());
         if draft.record.status == 0 {
