@@ -77,7 +77,6 @@ def ask(gateway: Gateway, key: str) -> float:
     return time.monotonic()
 
 
-
 def test_an_alert_is_signed_and_comes_within_a_second(
     own_gateway: Gateway, simulator: Simulator, receiver: Receiver
 ) -> None:

@@ -127,8 +127,6 @@ def test_a_database_that_does_not_encrypt_is_told_nothing(simulator: Simulator, 
         server.close()
 
 
-
-
 def counting(folder: pathlib.Path, simulator: Simulator, storage: str, shared: dict[str, str]) -> Gateway:
     folder.mkdir()
     # A patience that a busy machine does not use up.

@@ -53,8 +53,6 @@ def pair(postgres: Postgres, redis: Redis, simulator: Simulator, tmp_path: pathl
             gateway.kill()
 
 
-
-
 def wait_until(gateway: Gateway, state: str) -> None:
     wait_for(gateway, f'weighbridge_limits_fleet{{state="{state}"}}', 1)
 

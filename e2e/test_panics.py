@@ -154,7 +154,6 @@ def test_c4_a_panic_and_an_error_leave_the_write_ahead_log_to_the_next_round(
     own_gateway.command("ledger", "verify")
 
 
-
 def test_the_log_has_no_prompt_of_a_panic(own_gateway: Gateway) -> None:
     own_gateway.program = failpoints.program()
     key = own_gateway.create_key()

@@ -51,7 +51,6 @@ def posted(gateway: Gateway, kind: str) -> list[decimal.Decimal]:
     return [decimal.Decimal(it["posted"]) for it in listed if it["kind"] == kind]
 
 
-
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_copy_is_answered_to_nobody_and_the_installation_pays_for_it(
     own_gateway: Gateway, simulator: Simulator, stream: bool

@@ -172,7 +172,9 @@ impl LedgerStore for MemoryLedger {
     }
 
     async fn journal(&self, after: u64, limit: usize) -> Result<Vec<JournalRow>, LedgerError> {
-        Ok(lock(&self.books).journal().filter(|row| row.seq > after).take(limit).collect())
+        let mut books = lock(&self.books);
+        let rows = books.chained().filter(|(seq, ..)| *seq > after).take(limit);
+        Ok(rows.map(|(seq, entry, hash)| JournalRow { seq, entry: entry.clone(), hash }).collect())
     }
 
     async fn rollups(&self, query: RollupQuery) -> Result<Vec<(RollupKey, Rollup)>, LedgerError> {
@@ -294,11 +296,11 @@ impl Books {
         }
     }
 
-    /// The rows that are kept, chained.
-    fn journal(&mut self) -> impl Iterator<Item = JournalRow> + '_ {
+    /// The rows that are kept, chained: the number, the row, and its hash.
+    fn chained(&mut self) -> impl Iterator<Item = (u64, &Entry, RowHash)> {
         self.chain();
-        let numbered = (self.first_seq()..).zip(&self.rows).zip(&self.hashes);
-        numbered.map(|((seq, entry), hash)| JournalRow { seq, entry: entry.clone(), hash: *hash })
+        let rows = (self.first_seq()..).zip(&self.rows).zip(&self.hashes);
+        rows.map(|((seq, entry), hash)| (seq, entry, *hash))
     }
 
     fn count(&mut self, fact: &Fact) {
@@ -337,11 +339,10 @@ impl Books {
     }
 
     fn verify(&mut self) -> Verification {
-        self.chain();
         let heads: Vec<_> = self.snapshot_heads.values().copied().collect();
         let mut auditor = Auditor::after(self.first_seq() - 1, &heads, self.snapshot.clone());
         let mut body = Vec::new();
-        for ((seq, entry), hash) in (self.first_seq()..).zip(&self.rows).zip(&self.hashes) {
+        for (seq, entry, hash) in self.chained() {
             body.clear();
             encode(entry, &mut body);
             auditor.row(StoredRow { seq, book: entry.book as u8, body: &body, hash: &hash.0 });
