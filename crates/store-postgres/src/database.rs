@@ -175,7 +175,14 @@ async fn migrate(connector: &Connector) -> Result<(), OpenError> {
     // A pooler in transaction mode has given the lock's transaction the process that this was prepared in: the one that
     // was used last. So another one is asked now.
     session.client.query(&prepared, &[]).await.map_err(refused)?;
-    let migrated = migrations::runner().run_async(&mut session.client).await;
+    // Else the note that a migration was made is a transaction of its own: who dies between the two leaves a database on
+    // which the same migration fails for ever.
+    let migrations = migrations::runner().set_grouped(true);
+    let mut migrated = migrations.run_async(&mut session.client).await;
+    if migrated.is_err() {
+        // Who held the lock and was killed may have committed all of this a moment ago.
+        migrated = migrations.run_async(&mut session.client).await;
+    }
     migrated.map_err(|error| {
         let mut text = error.to_string();
         let mut source = std::error::Error::source(&error);

@@ -100,7 +100,7 @@ pub enum Durability {
 /// Opens the file of ledger and keys, creating it readable by its owner only, and brings its tables up to date.
 pub(crate) fn open_migrated(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
     let mut connection = open(path, durability)?;
-    migrate(path, &mut connection, &migrations::runner())?;
+    migrate(path, &mut connection, migrations::runner())?;
     Ok(connection)
 }
 
@@ -109,16 +109,19 @@ pub(crate) fn open_migrated(path: &Path, durability: Durability) -> Result<Conne
 pub(crate) fn open_as_of(path: &Path, version: refinery::SchemaVersion) -> Result<Connection, OpenError> {
     let mut connection = open(path, Durability::Process)?;
     let until = migrations::runner().set_target(refinery::Target::Version(version));
-    migrate(path, &mut connection, &until)?;
+    migrate(path, &mut connection, until)?;
     Ok(connection)
 }
 
-/// Brings the tables of a file up to date.
+/// Brings the tables of a file up to date, wholly or not at all.
 pub(crate) fn migrate(
     path: &Path,
     connection: &mut Connection,
-    migrations: &refinery::Runner,
+    migrations: refinery::Runner,
 ) -> Result<(), OpenError> {
+    // Else the note that a migration was made is a transaction of its own: who dies between the two leaves a file on
+    // which the same migration fails for ever.
+    let migrations = migrations.set_grouped(true);
     let run = || migrations.run(connection).map(drop);
     // Whatever the reason: a migration that another process has just made fails in many ways.
     again_while(|_| true, run)

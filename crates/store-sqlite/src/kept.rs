@@ -64,7 +64,7 @@ impl SqliteCacheStore {
     /// [`OpenError`] where the file cannot be opened or migrated.
     pub fn open(path: &Path, limits: StoreLimits) -> Result<Self, OpenError> {
         let mut connection = open_as(path, Durability::Process, Layout::BULK)?;
-        migrate(path, &mut connection, &migrations::migrations::runner())?;
+        migrate(path, &mut connection, migrations::migrations::runner())?;
         // What was deleted is overwritten, not only forgotten.
         connection
             .pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))

@@ -319,7 +319,8 @@ fn connect(path: &Path) -> Result<Connection, LogError> {
     }
     connection.pragma_update(None, "synchronous", "NORMAL").map_err(store_failed)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(store_failed)?;
-    migrations::migrations::runner().run(&mut connection).map_err(store_failed)?;
+    // In one transaction with the note that they were made: who dies in between leaves all or nothing.
+    migrations::migrations::runner().set_grouped(true).run(&mut connection).map_err(store_failed)?;
     Ok(connection)
 }
 
