@@ -67,7 +67,7 @@ fn has_part(client: Protocol, body: &Body, names: [&str; 5]) -> bool {
         Protocol::GeminiGenerateContent => (media_type, Form::MediaType),
         Protocol::BedrockConverse => (converse, Form::Field),
     };
-    let text = body.text().as_bytes();
+    let text = body.bytes();
     !name.is_empty() && memmem::find_iter(text, name.as_bytes()).any(|at| form.is_at(text, at, name.len()))
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::edits::Edits;
 use crate::json::{FieldSpan, Raw, ScanError, ScanLimits, decode_string, scan_object};
@@ -17,7 +18,7 @@ use crate::json::{FieldSpan, Raw, ScanError, ScanLimits, decode_string, scan_obj
 /// The default holds nothing: it takes the place of a body that is no longer needed.
 #[derive(Debug, Clone, Default)]
 pub struct Body {
-    bytes: Bytes,
+    text: ByteString,
     object: Range<usize>,
     fields: Arc<[FieldSpan]>,
 }
@@ -30,22 +31,22 @@ impl Body {
     /// # Errors
     /// [`ScanError`] says what is wrong, and where.
     pub fn scan(bytes: Bytes, limits: &ScanLimits) -> Result<Self, ScanError> {
-        let text = std::str::from_utf8(&bytes)
+        let text = ByteString::try_from(bytes)
             .map_err(|error| ScanError::NotUtf8 { offset: error.valid_up_to() })?;
         let mut fields = Vec::with_capacity(16);
-        let object = scan_object(text, limits, |field| fields.push(field))?;
-        refuse_duplicates(text, &fields)?;
-        Ok(Self { object, fields: fields.into(), bytes })
+        let object = scan_object(&text, limits, |field| fields.push(field))?;
+        refuse_duplicates(&text, &fields)?;
+        Ok(Self { text, object, fields: fields.into() })
     }
 
     /// The whole text, white space around the object included.
     pub fn text(&self) -> &str {
-        self.slice(0..self.bytes.len())
+        &self.text
     }
 
     /// The bytes as they arrived.
-    pub const fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub fn bytes(&self) -> &Bytes {
+        self.text.as_bytes()
     }
 
     /// The object as a value.
@@ -65,10 +66,9 @@ impl Body {
 
     pub(crate) fn find(&self, name: &str) -> Option<&FieldSpan> {
         self.fields.iter().find(|field| {
-            let key = self.bytes.get(field.key.clone()).unwrap_or_default();
+            let key = self.slice(field.key.clone());
             // Only a name with an escape needs decoding.
-            key == name.as_bytes()
-                || (key.contains(&b'\\') && self.name(field).is_some_and(|decoded| decoded == name))
+            key == name || (key.contains('\\') && decode_string(key).is_some_and(|decoded| decoded == name))
         })
     }
 
@@ -82,14 +82,8 @@ impl Body {
         self.fields.last().map_or(self.object.end.saturating_sub(1), |last| last.value.end)
     }
 
-    fn name(&self, field: &FieldSpan) -> Option<Cow<'_, str>> {
-        decode_string(self.slice(field.key.clone()))
-    }
-
-    /// A slice as text. The bytes were checked to be UTF-8, so the check, which keeps this crate
-    /// free of `unsafe`, is made again only for what is looked at.
     fn slice(&self, range: Range<usize>) -> &str {
-        std::str::from_utf8(self.bytes.get(range).unwrap_or_default()).unwrap_or_default()
+        self.text.get(range).unwrap_or_default()
     }
 }
 

@@ -247,7 +247,7 @@ pub fn response(
     target: &AnswerTarget<'_>,
 ) -> Result<Translated<(Vec<u8>, AnswerFacts)>, TranslateError> {
     let document = Indexed::parse(body, &ScanLimits::default())?;
-    refuse_error(provider, &Fields::open(&document)?)?;
+    successful(provider, &document)?;
     let answer = adapter(provider)
         .decode_answer(document.root())
         .map_err(|error| TranslateError::read(body, error))?;
@@ -261,22 +261,17 @@ pub fn response(
 /// # Errors
 /// As [`response`].
 pub fn answer_facts(provider: Protocol, body: &str) -> Result<AnswerFacts, TranslateError> {
-    let fields = successful(provider, body)?;
+    let document = Indexed::parse(body, &ScanLimits::default())?;
+    let fields = successful(provider, &document)?;
     adapter(provider).answer_facts(fields).map_err(|error| TranslateError::read(body, error))
 }
 
-/// Checks an answer's body, opens it, and makes sure that it is no error. One pass over the text.
-fn successful(provider: Protocol, body: &str) -> Result<Fields<'_>, TranslateError> {
-    let fields = Fields::parse(body, &ScanLimits::default())?;
-    refuse_error(provider, &fields)?;
-    Ok(fields)
-}
-
-/// Makes sure that an answer is no error.
-fn refuse_error(provider: Protocol, fields: &Fields<'_>) -> Result<(), TranslateError> {
+/// Opens an answer, and makes sure that it is no error.
+fn successful<'a>(provider: Protocol, answer: &'a Indexed<'_>) -> Result<Fields<'a>, TranslateError> {
     let adapter = adapter(provider);
-    let error = adapter.may_be_error(fields).then(|| adapter.decode_error(200, fields.raw())).flatten();
-    error.map_or(Ok(()), |error| Err(TranslateError::InBandError(error)))
+    let fields = Fields::open(answer)?;
+    let error = adapter.may_be_error(&fields).then(|| adapter.decode_error(200, fields.raw())).flatten();
+    error.map_or(Ok(fields), |error| Err(TranslateError::InBandError(error)))
 }
 
 /// The code on the page for whoever adds a protocol.

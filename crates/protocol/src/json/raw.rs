@@ -175,9 +175,8 @@ impl<'a> Raw<'a> {
     /// An object's names and values, in order, for a caller that keeps nothing else; none where this is
     /// something else. Where a name is there twice, the last one counts. Half of a surrogate pair is nobody's
     /// name: such a one is left out.
-    pub(crate) fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Self)> {
-        let members = Members::of(self).into_iter().flatten();
-        members.filter_map(|(name, value)| Some((name.characters()?, value)))
+    pub(crate) fn members(self) -> NamedMembers<'a> {
+        NamedMembers { members: Members::of(self).ok() }
     }
 
     /// The value of an object's field, for a caller that wants no other; the last one where the
@@ -185,8 +184,7 @@ impl<'a> Raw<'a> {
     pub fn get(self, name: &str) -> Option<Self> {
         let mut found = None;
         for (key, value) in Members::of(self).ok()? {
-            let written = key.between_quotes();
-            if written == name || (written.contains('\\') && key.characters().as_deref() == Some(name)) {
+            if key.characters().as_deref() == Some(name) {
                 found = Some(value);
             }
         }
@@ -248,6 +246,26 @@ impl<'a> Iterator for Members<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         Some((self.cursor.next_item()?, self.cursor.next_item()?))
+    }
+}
+
+/// The members of an object by name, as [`Raw::members`] has them.
+pub(crate) struct NamedMembers<'a> {
+    /// `None` where it is no object.
+    members: Option<Members<'a>>,
+}
+
+impl<'a> Iterator for NamedMembers<'a> {
+    type Item = (Cow<'a, str>, Raw<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let members = self.members.as_mut()?;
+        loop {
+            let (name, value) = members.next()?;
+            if let Some(name) = name.characters() {
+                return Some((name, value));
+            }
+        }
     }
 }
 
@@ -336,7 +354,7 @@ fn end_of_string(text: &[u8], start: usize) -> usize {
 /// The characters that the text between the quotes of a JSON string stands for; `None` where an
 /// escape names half of a surrogate pair.
 pub(crate) fn decode_string(inner: &str) -> Option<Cow<'_, str>> {
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+    if !has_escape(inner.as_bytes()) {
         return Some(Cow::Borrowed(inner));
     }
     let mut decoded = String::with_capacity(inner.len());
@@ -368,6 +386,13 @@ pub(crate) fn decode_string(inner: &str) -> Option<Cow<'_, str>> {
     }
     decoded.push_str(rest);
     Some(Cow::Owned(decoded))
+}
+
+/// Whether there is a backslash.
+fn has_escape(text: &[u8]) -> bool {
+    /// Vectors need a start-up, and most strings of a document are names and short values.
+    const SHORT: usize = 32;
+    if text.len() < SHORT { text.contains(&b'\\') } else { memchr::memchr(b'\\', text).is_some() }
 }
 
 /// The number in `uXXXX`.
@@ -419,5 +444,22 @@ impl ReadError {
             super::pointer::push_segment(&mut pointer, name);
         }
         pointer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_found_in_short_texts_and_in_long_ones() {
+        for length in 0..100 {
+            assert!(!has_escape("x".repeat(length).as_bytes()), "{length}");
+            for at in 0..length {
+                let mut text = "x".repeat(length).into_bytes();
+                text[at] = b'\\';
+                assert!(has_escape(&text), "{at} of {length}");
+            }
+        }
     }
 }

@@ -86,13 +86,17 @@ impl Told {
                 _ => {}
             }
         }
-        told.of_prompt(of_prompt);
-        told.of_answer(of_answer);
+        if let Some(details) = of_prompt {
+            told.of_prompt(details);
+        }
+        if let Some(details) = of_answer {
+            told.of_answer(details);
+        }
         told
     }
 
-    fn of_prompt(&mut self, details: Option<Raw<'_>>) {
-        for (name, value) in details.into_iter().flat_map(Raw::members) {
+    fn of_prompt(&mut self, details: Raw<'_>) {
+        for (name, value) in details.members() {
             match &*name {
                 "cached_tokens" => self.cached = value.u64().ok(),
                 "cache_write_tokens" => self.written = value.u64().ok(),
@@ -102,8 +106,8 @@ impl Told {
         }
     }
 
-    fn of_answer(&mut self, details: Option<Raw<'_>>) {
-        for (name, value) in details.into_iter().flat_map(Raw::members) {
+    fn of_answer(&mut self, details: Raw<'_>) {
+        for (name, value) in details.members() {
             match &*name {
                 "reasoning_tokens" => self.reasoning = value.u64().ok(),
                 "audio_tokens" => self.answer_audio = value.u64().ok(),

@@ -38,7 +38,7 @@ mod laws;
 mod size;
 
 use weighbridge_protocol::gemini::count_tokens;
-use weighbridge_protocol::json::{Fields, Raw, ReadError, ScanLimits, Writer};
+use weighbridge_protocol::json::{Fields, Indexed, Raw, ReadError, ScanLimits, Writer};
 use weighbridge_units::Protocol;
 
 use crate::adapter::adapter;
@@ -179,7 +179,8 @@ fn question(call: Call, model: &str, request: Raw<'_>) -> Result<Vec<u8>, ReadEr
 /// [`TranslateError::InBandError`] where the body is an error, whatever its status; the others where it
 /// tells no count.
 pub fn answer(call: Call, body: &str) -> Result<TokenCount, TranslateError> {
-    let fields = successful(call.protocol(), body)?;
+    let document = Indexed::parse(body, &ScanLimits::default())?;
+    let fields = successful(call.protocol(), &document)?;
     read(call, fields).map_err(|error| TranslateError::read(body, error))
 }
 
