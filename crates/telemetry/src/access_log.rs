@@ -11,13 +11,18 @@ use weighbridge_units::{KeyId, NanoUsd, Timestamp};
 
 /// How long a line may wait until it is written.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// How many lines are to wait until they are written, where they come that quickly: so many records are still in the
+/// processor's cache, and where they are let go of, the next ones find room there.
+const LINES: usize = 256;
+/// The log looks for lines at most so often.
+const SHORTEST: Duration = Duration::from_millis(2);
 /// Lines that are rendered in one go. Then the thread pauses: a scheduler lets it run for a slice of some
 /// milliseconds even where a request waits for the processor.
 const GO: usize = 16;
-/// How long it pauses.
+/// How long it pauses. Where [`LINES`] or more wait it does not: to pause would cost more than it gives.
 const PAUSE: Duration = Duration::from_micros(20);
-/// With more lines than this waiting, the log is behind and does not pause.
-const BEHIND: usize = 1_000;
+/// Room for rendered lines that the log keeps.
+const ROOM: usize = 256 * 1024;
 /// How long the last lines may take at the end. Whoever should read them may have stopped doing so, and the process
 /// has to end all the same (rule C8).
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -25,8 +30,8 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// Writes one line of JSON per request, from a thread of its own.
 ///
 /// A request only leaves its record in a [`Backlog`]; nobody is woken for it. The lines of each
-/// 100 ms are rendered and written in one piece, the last of them when the log is dropped, which waits two seconds for
-/// that at most.
+/// 100 ms, or of less time where they are many, are rendered and written in one piece, the last of them when the log is
+/// dropped, which waits two seconds for that at most.
 pub struct AccessLog {
     shared: Arc<Shared>,
     flusher: Option<JoinHandle<()>>,
@@ -103,12 +108,16 @@ fn stand_back() {
 
 impl Shared {
     fn write_until_stopped(&self, mut writer: impl Write) {
+        let (mut lines, mut interval) = (Vec::new(), INTERVAL);
         loop {
-            let phase = self.wait_while(Phase::Writing, INTERVAL);
-            self.write_waiting(&mut writer);
+            let phase = self.wait_while(Phase::Writing, interval);
+            let written = self.write_waiting(&mut lines, &mut writer);
             if phase == Phase::Stopping {
                 return self.enter(Phase::Ended);
             }
+            interval = next_interval(interval, written);
+            lines.clear();
+            lines.shrink_to(ROOM);
         }
     }
 
@@ -129,27 +138,34 @@ impl Shared {
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn write_waiting(&self, writer: &mut impl Write) {
+    /// Writes what waits; how many lines that were. `lines` is the room for them, and empty.
+    fn write_waiting(&self, lines: &mut Vec<u8>, writer: &mut impl Write) -> usize {
         let records = self.backlog.take();
         if records.is_empty() {
-            return;
+            return 0;
         }
-        let mut lines = Vec::with_capacity(records.len() * 512);
-        for records in records.chunks(GO) {
-            for record in records {
+        for some in records.chunks(GO) {
+            for record in some {
                 // Nothing in a line can fail to serialise, and a vector takes every byte.
-                let _ = serde_json::to_writer(&mut lines, &Line::of(record));
+                let _ = serde_json::to_writer(&mut *lines, &Line::of(record));
                 lines.push(b'\n');
             }
-            if self.backlog.len() < BEHIND {
+            if records.len() < LINES {
                 std::thread::sleep(PAUSE);
             }
         }
-        if writer.write_all(&lines).and_then(|()| writer.flush()).is_err() {
+        if writer.write_all(lines).and_then(|()| writer.flush()).is_err() {
             // Standard output is gone: lines are lost, requests are not held up.
             self.backlog.count_dropped(records.len());
         }
+        records.len()
     }
+}
+
+/// How long to wait for the next lines, after so many have come within an interval.
+fn next_interval(last: Duration, lines: usize) -> Duration {
+    let lines = u32::try_from(lines.max(1)).unwrap_or(u32::MAX);
+    (last * LINES as u32 / lines).clamp(SHORTEST, INTERVAL)
 }
 
 /// What an operator wants to see of each request. End users and tags stay in the request log.
@@ -339,6 +355,17 @@ mod tests {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             assert_eq!(line["request"], format!("req_{number}"));
         }
+    }
+
+    #[test]
+    fn the_log_looks_more_often_where_lines_come_quickly() {
+        let ms = Duration::from_millis;
+        assert_eq!(next_interval(INTERVAL, 0), INTERVAL);
+        assert_eq!(next_interval(INTERVAL, 200), INTERVAL);
+        assert_eq!(next_interval(INTERVAL, 2_560), ms(10));
+        assert_eq!(next_interval(ms(10), 256), ms(10));
+        assert_eq!(next_interval(ms(10), 20), INTERVAL);
+        assert_eq!(next_interval(ms(10), 1_000_000), SHORTEST);
     }
 
     /// A pipe that is full, and whose reader has stopped reading: until the test lets go.
