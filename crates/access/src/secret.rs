@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use weighbridge_units::KeyId;
+use weighbridge_units::{KeyId, base32};
 use zeroize::Zeroizing;
 
 use crate::InvalidDefinition;
@@ -18,21 +18,6 @@ const SECRET_BYTES: usize = 32;
 const SECRET_LENGTH: usize = 52;
 const ID_LENGTH: usize = 12;
 const PREFIX: &str = "wb-";
-/// Crockford's base 32 in lower case, the alphabet of [`KeyId`].
-const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-const NO_DIGIT: u8 = 0xff;
-const VALUES: [u8; 256] = digit_values();
-
-const fn digit_values() -> [u8; 256] {
-    let mut values = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < DIGITS.len() {
-        values[DIGITS[value] as usize] = value as u8;
-        value += 1;
-    }
-    values
-}
-
 /// The gateway's one secret. It is the key of the keyed hash: without it, a stolen key store tells nothing
 /// about any secret. What else has to be kept from readers of a store is sealed under keys that
 /// [`Pepper::derive`] makes of it.
@@ -188,10 +173,10 @@ fn encode(secret: &[u8; SECRET_BYTES], text: &mut String) {
         count += 8;
         while count >= 5 {
             count -= 5;
-            text.push(char::from(DIGITS[(bits >> count) as usize & 31]));
+            text.push(char::from(base32::DIGITS[(bits >> count) as usize & 31]));
         }
     }
-    text.push(char::from(DIGITS[(bits << (5 - count)) as usize & 31]));
+    text.push(char::from(base32::DIGITS[(bits << (5 - count)) as usize & 31]));
 }
 
 fn decode(text: &[u8]) -> Option<Zeroizing<[u8; SECRET_BYTES]>> {
@@ -199,11 +184,7 @@ fn decode(text: &[u8]) -> Option<Zeroizing<[u8; SECRET_BYTES]>> {
     let mut to = secret.iter_mut();
     let (mut bits, mut count) = (0_u32, 0);
     for character in text {
-        let value = VALUES[usize::from(*character)];
-        if value == NO_DIGIT {
-            return None;
-        }
-        bits = bits << 5 | u32::from(value);
+        bits = bits << 5 | u32::from(base32::value(*character)?);
         count += 5;
         if count >= 8 {
             count -= 8;

@@ -132,6 +132,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
+        if self.permit.is_none() {
+            return;
+        }
         // There is no clock here: the end is entered under the time of the reservation.
         let facts = match self.committed {
             true => EndFacts::crashed(self.at, self.estimate),

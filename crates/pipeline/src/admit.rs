@@ -26,7 +26,7 @@ use crate::own_keys::{Lent, Shelf};
 use crate::pipeline::Served;
 use crate::read_body::read_body;
 use crate::receive::Authenticated;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, shown};
 use crate::steer::steer;
 use crate::vectors::Vectors;
 use crate::watch::Watch;
@@ -158,9 +158,13 @@ impl Authenticated {
         let may_use = |name: &str| self.principal.may_use(name);
         let route = settings.route(model).ok_or_else(|| Refusal::UnknownModel {
             near: settings.near(model).into_iter().filter(|name| may_use(name)).collect(),
-            model: shown(model),
+            model: shown(model).to_owned(),
         })?;
-        if may_use(model) { Ok(route) } else { Err(Refusal::ModelNotAllowed { model: shown(model) }) }
+        if may_use(model) {
+            Ok(route)
+        } else {
+            Err(Refusal::ModelNotAllowed { model: shown(model).to_owned() })
+        }
     }
 
     /// The route of the model that the request gets because a soft budget is exceeded, else its own. It is one
@@ -187,7 +191,7 @@ impl Authenticated {
         let counting = downgrading(&asked, settings, &route, &self.principal, books);
         let Some(model) = live.watch.downgrade(counting) else { return Ok(route) };
         let found = settings.route(model).filter(|_| self.principal.may_use(model));
-        found.ok_or_else(|| Refusal::ModelNotAllowed { model: shown(model) })
+        found.ok_or_else(|| Refusal::ModelNotAllowed { model: shown(model).to_owned() })
     }
 
     /// Takes the request out of the limits of the key, of whom it belongs to, and of the model.
@@ -263,11 +267,6 @@ fn tokens_expected(body: &Body, envelope: &Envelope) -> u64 {
     let prompt = weighbridge_tokens::estimate(body.bytes().len() as u64);
     let answer = envelope.max_output.unwrap_or(0).saturating_mul(envelope.candidates);
     prompt.saturating_add(answer)
-}
-
-/// A name as it may stand in an error: bounded.
-fn shown(model: &str) -> String {
-    model.chars().take(200).collect()
 }
 
 fn bad_syntax(error: ScanError) -> Refusal {

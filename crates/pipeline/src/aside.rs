@@ -85,6 +85,7 @@ impl Exchange {
             waited: std::time::Duration::ZERO,
             presence: Presence::default(),
             aside: Some(aside),
+            ended: None,
             race: None,
         };
         Box::new(Self {

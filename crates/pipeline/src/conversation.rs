@@ -16,7 +16,7 @@ use weighbridge_units::{AttemptId, Protocol};
 use crate::compiled::{Compiled, Deployment, ModelRoute};
 use crate::draft::Draft;
 use crate::exchange::Exchange;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, shown};
 use crate::reserve::Unfit;
 use crate::settings::AnswerKeeping;
 
@@ -87,7 +87,7 @@ impl Conversation {
                     "This gateway keeps no answers to go on from: send what was said so far as `input`.";
                 return Err(Refusal::BadBody { message: message.into(), param: Some(PREVIOUS.into()) });
             };
-            let unknown = || Refusal::UnknownPrevious { id: shown(&asked) };
+            let unknown = || Refusal::UnknownPrevious { id: shown(&asked).to_owned() };
             let last = KeptId::new(&asked).map_err(|_| unknown())?;
             let chain = keeper.chain(&conversation.tenant, &last, draft.core.env.now()).await;
             conversation.chain = chain.map_err(|error| too_much(error, PREVIOUS, unknown))?;
@@ -104,7 +104,7 @@ impl Conversation {
         let turns: Vec<Turn<'_>> = self.chain.iter().map(as_told).collect();
         let ids = kept::cited_ids(body, &turns).map_err(|error| self.not_replayed(error, body))?;
         let Some(first) = ids.first() else { return Ok(Vec::new()) };
-        let unknown = |id: &str| Refusal::UnknownItem { id: shown(id), keeps: self.keeps };
+        let unknown = |id: &str| Refusal::UnknownItem { id: shown(id).to_owned(), keeps: self.keeps };
         let Some(keeper) = &draft.core.keeper else { return Err(unknown(first)) };
         let cited = keeper.citing(&self.tenant, &ids, draft.core.env.now()).await;
         let Cited { answers, missing } =
@@ -263,7 +263,9 @@ impl Conversation {
                 let field = if self.previous.is_some() { PREVIOUS } else { "input" };
                 Refusal::BadBody { message: error.to_string(), param: Some(field.into()) }
             }
-            ReplayError::NoSuchItem { id } => Refusal::UnknownItem { id: shown(&id), keeps: self.keeps },
+            ReplayError::NoSuchItem { id } => {
+                Refusal::UnknownItem { id: shown(&id).to_owned(), keeps: self.keeps }
+            }
             error => {
                 tracing::error!(%error, "a kept answer cannot be gone on from");
                 let id = self.previous.as_ref().map(ToString::to_string);
@@ -403,9 +405,4 @@ pub(crate) fn not_given(error: &KeptError, unknown: Refusal) -> Refusal {
             unknown
         }
     }
-}
-
-/// An id as it may stand in an error: bounded.
-pub(crate) fn shown(id: &str) -> String {
-    id.chars().take(200).collect()
 }

@@ -29,6 +29,8 @@ pub(crate) struct Draft {
     pub(crate) aside: Option<Aside>,
     /// Where its attempts race.
     pub(crate) race: Option<Arc<Race>>,
+    /// When it ended, if that is known already.
+    pub(crate) ended: Option<Monotonic>,
 }
 
 impl Draft {
@@ -45,6 +47,7 @@ impl Draft {
             presence: Presence::default(),
             aside: None,
             race: None,
+            ended: None,
         }
     }
 
@@ -53,11 +56,13 @@ impl Draft {
         matches!(self.aside, Some(Aside::Copy))
     }
 
-    /// Notes what the client was answered with, and what it took us to get there.
-    pub(crate) fn answered(&mut self, status: u16) {
-        let elapsed = self.core.env.monotonic().since(self.started);
+    /// Notes what the client was answered with, and what it took us to get there; gives the time.
+    pub(crate) fn answered(&mut self, status: u16) -> Monotonic {
+        let now = self.core.env.monotonic();
+        let elapsed = now.since(self.started);
         self.record.status = if self.presence.has_left() { CLIENT_CLOSED_REQUEST } else { status };
         self.record.overhead_us = micros(elapsed.saturating_sub(self.waited));
+        now
     }
 
     /// Microseconds from the arrival of the request to `at`.
@@ -75,7 +80,8 @@ impl Drop for Draft {
         if self.record.status == 0 {
             self.answered(CLIENT_CLOSED_REQUEST);
         }
-        self.record.total_us = self.offset(self.core.env.monotonic());
+        let ended = self.ended.unwrap_or_else(|| self.core.env.monotonic());
+        self.record.total_us = self.offset(ended);
         let blank = RequestRecord::new(self.record.id.clone(), self.record.at, self.record.client_protocol);
         let record = Arc::new(std::mem::replace(&mut self.record, blank));
         // Metrics and access log are of what clients ask for.

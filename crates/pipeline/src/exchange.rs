@@ -131,6 +131,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.gather();
         let now = self.now();
+        self.draft.ended = Some(now);
         let Some(admission) = self.admission.take() else { return };
         let attempts = &self.draft.record.attempts;
         if attempts.is_empty() {

@@ -153,7 +153,8 @@ impl InFlight {
 
     /// Ends an attempt before its commit point, and gives request and pick back for what comes next.
     pub(crate) fn end(mut self, ending: &Ending, facts: &Facts) -> Option<(Box<Exchange>, Pick)> {
-        self.0.take().map(|sent| sent.end(ending, facts))
+        let Ended { exchange, pick, .. } = self.0.take()?.end(ending, facts);
+        Some((exchange, pick))
     }
 
     /// Ends an attempt with a whole answer; its client may have left before the end.
@@ -162,9 +163,9 @@ impl InFlight {
         // Under an idempotency key, the answer is for whoever asks once more.
         let is_for_nobody = exchange.carried_out.is_none() && exchange.draft.presence.has_left();
         let ending = if is_for_nobody { Ending::CLIENT_LEFT } else { Ending::SUCCESS };
-        let (exchange, pick) = self.end(&ending, facts)?;
+        let Ended { exchange, pick, at } = self.0.take()?.end(&ending, facts);
         if !exchange.draft.is_copy() {
-            pick.succeeded(exchange.now());
+            pick.succeeded(at);
         }
         if let Some(carried_out) = &exchange.carried_out {
             carried_out.succeeded();
@@ -173,10 +174,15 @@ impl InFlight {
     }
 
     /// Ends an attempt that failed after the commit point: health learns of it, nothing follows.
-    pub(crate) fn fail(self, ending: &Ending, cause: &FailureCause, facts: &Facts) -> Option<Box<Exchange>> {
-        let (exchange, pick) = self.end(ending, facts)?;
+    pub(crate) fn fail(
+        mut self,
+        ending: &Ending,
+        cause: &FailureCause,
+        facts: &Facts,
+    ) -> Option<Box<Exchange>> {
+        let Ended { exchange, pick, at } = self.0.take()?.end(ending, facts);
         if !exchange.draft.is_copy() {
-            pick.failed(cause, exchange.now());
+            pick.failed(cause, at);
         }
         Some(exchange)
     }
@@ -231,8 +237,15 @@ impl Drop for InFlight {
     }
 }
 
+/// What is left of an attempt.
+struct Ended {
+    exchange: Box<Exchange>,
+    pick: Pick,
+    at: Monotonic,
+}
+
 impl Sent {
-    fn end(self, ending: &Ending, facts: &Facts) -> (Box<Exchange>, Pick) {
+    fn end(self, ending: &Ending, facts: &Facts) -> Ended {
         let Self { intent, started, first_byte, status, pace, unsent: _ } = self;
         let Intent { deployment, pick, used, meter, worst, claim, reservation, mut exchange } = *intent;
         let aside = exchange.draft.aside.as_ref();
@@ -294,7 +307,7 @@ impl Sent {
             // The client was still waiting for a head: that time was the provider's.
             draft.waited += now.since(started);
         }
-        (exchange, pick)
+        Ended { exchange, pick, at: now }
     }
 }
 

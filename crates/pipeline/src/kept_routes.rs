@@ -11,10 +11,10 @@ use weighbridge_translate::openai_responses::kept::{
 };
 
 use crate::answer::AnswerBody;
-use crate::conversation::{as_told, not_given, shown, tenant_of};
+use crate::conversation::{as_told, not_given, tenant_of};
 use crate::draft::Draft;
 use crate::receive::Authenticated;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, shown};
 use crate::respond;
 
 /// What is to become of a kept answer.
@@ -37,7 +37,7 @@ pub(crate) async fn answer(
     act: Act,
     draft: &Draft,
 ) -> Result<Response<AnswerBody>, Refusal> {
-    let unknown = || Refusal::UnknownAnswer { id: shown(id) };
+    let unknown = || Refusal::UnknownAnswer { id: shown(id).to_owned() };
     let (Some(keeper), Ok(id)) = (&draft.core.keeper, KeptId::new(id)) else { return Err(unknown()) };
     let pairs = pairs(caller.head.uri.query().unwrap_or_default());
     let pairs = || pairs.iter().map(|(name, value)| (&**name, &**value));

@@ -23,6 +23,14 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// How long a client should wait when the gateway itself cannot serve, in seconds.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
+/// The longest name of a client's that stands in a refusal or a record, in bytes.
+const SHOWN: usize = 200;
+
+/// A name or an id of a client's as it may stand in a refusal or a record: bounded.
+pub(crate) fn shown(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(SHOWN)).unwrap_or_default()
+}
+
 /// Why a request is not served.
 #[derive(Debug, Clone)]
 pub(crate) enum Refusal {
@@ -441,4 +449,17 @@ fn loss_rejected(losses: &[Loss]) -> String {
         message.push_str(&format!(" and {} more", losses.len() - LISTED));
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_named_is_shown_in_part() {
+        assert_eq!(shown("gpt-4o"), "gpt-4o");
+        // The bound is in the middle of a character.
+        let long = format!("a{}", "é".repeat(150));
+        assert_eq!(shown(&long), &long[..199]);
+    }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use weighbridge_access::{LossPolicy, Standing};
 use weighbridge_cache::KeptReplay;
 use weighbridge_translate::{StreamForm, encode_error};
-use weighbridge_units::{Loss, Protocol, RequestId};
+use weighbridge_units::{Loss, Monotonic, Protocol, RequestId};
 
 use crate::answer::AnswerBody;
 use crate::draft::Draft;
@@ -66,16 +66,16 @@ pub(crate) fn refusal(client: Protocol, id: &RequestId, refusal: &Refusal) -> Re
 pub(crate) fn refused(mut exchange: Box<Exchange>, why: &Refusal) -> Response<AnswerBody> {
     let mut response = refusal(exchange.client, exchange.id(), why);
     exchange.draft.record.refused = Some(why.kind());
-    exchange.draft.answered(response.status().as_u16());
-    write_trace(response.headers_mut(), &exchange, 0);
+    let now = exchange.draft.answered(response.status().as_u16());
+    write_trace(response.headers_mut(), &exchange, 0, now);
     response
 }
 
 /// A whole answer.
 pub(crate) fn whole(mut exchange: Box<Exchange>, body: Bytes) -> Response<AnswerBody> {
     let mut response = json(200, body);
-    exchange.draft.answered(200);
-    write_trace(response.headers_mut(), &exchange, 0);
+    let now = exchange.draft.answered(200);
+    write_trace(response.headers_mut(), &exchange, 0, now);
     write_text(response.headers_mut(), COST, exchange.charged().to_string());
     response
 }
@@ -134,7 +134,7 @@ fn of_another(
 
 /// The head of a stream. Its cost is not known yet and comes as a trailer.
 pub(crate) fn stream_head(exchange: &mut Exchange) -> HeaderMap {
-    exchange.draft.answered(200);
+    let now = exchange.draft.answered(200);
     let mut headers = HeaderMap::with_capacity(HEADERS);
     let content_type = match exchange.form {
         StreamForm::JsonArray if exchange.client == Protocol::GeminiGenerateContent => JSON,
@@ -147,7 +147,7 @@ pub(crate) fn stream_head(exchange: &mut Exchange) -> HeaderMap {
         let names = if may_resume { "x-gateway-cost-usd, x-gateway-resumed" } else { "x-gateway-cost-usd" };
         headers.insert(header::TRAILER, HeaderValue::from_static(names));
     }
-    write_trace(&mut headers, exchange, 1);
+    write_trace(&mut headers, exchange, 1, now);
     headers
 }
 
@@ -188,7 +188,7 @@ pub(crate) fn internal() -> Response<AnswerBody> {
 
 /// Where the request went, what was lost on the way, what it took, what is left of the limits.
 /// `in_flight` counts attempts that are not on the record yet.
-fn write_trace(headers: &mut HeaderMap, exchange: &Exchange, in_flight: usize) {
+fn write_trace(headers: &mut HeaderMap, exchange: &Exchange, in_flight: usize, now: Monotonic) {
     write_id(headers, exchange.id());
     let record = &exchange.draft.record;
     if let Some(deployment) = &exchange.deployment {
@@ -203,7 +203,6 @@ fn write_trace(headers: &mut HeaderMap, exchange: &Exchange, in_flight: usize) {
     if !record.losses.is_empty() && exchange.loss_policy != LossPolicy::Allow {
         write_text(headers, LOSS, loss_list(&record.losses));
     }
-    let now = exchange.now();
     write_standing(headers, &REQUEST_STANDING, exchange.principal.requests(now));
     write_standing(headers, &TOKEN_STANDING, exchange.principal.tokens(now));
 }

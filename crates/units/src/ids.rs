@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use uuid::Uuid;
+use uuid::fmt::Simple;
 
-use crate::Timestamp;
+use crate::{Timestamp, base32};
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -66,7 +67,6 @@ impl FromStr for AttemptId {
 pub struct KeyId(u64);
 
 impl KeyId {
-    const DIGITS: &'static [u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     const LENGTH: usize = 12;
 
     /// From random bits, of which the lowest 60 count.
@@ -84,7 +84,7 @@ impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0_u8; Self::LENGTH];
         for (place, digit) in text.iter_mut().rev().enumerate() {
-            *digit = Self::DIGITS[(self.0 >> (5 * place)) as usize & 31];
+            *digit = base32::DIGITS[(self.0 >> (5 * place)) as usize & 31];
         }
         f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
@@ -96,8 +96,8 @@ impl FromStr for KeyId {
         if text.len() != Self::LENGTH {
             return Err(IdError::Key);
         }
-        let digit = |byte: u8| Self::DIGITS.iter().position(|&d| d == byte).ok_or(IdError::Key);
-        text.bytes().try_fold(0_u64, |bits, byte| Ok(bits << 5 | digit(byte)? as u64)).map(Self)
+        let digit = |byte| base32::value(byte).ok_or(IdError::Key);
+        text.bytes().try_fold(0_u64, |bits, byte| Ok(bits << 5 | u64::from(digit(byte)?))).map(Self)
     }
 }
 
@@ -122,7 +122,9 @@ impl RequestId {
 
     /// Makes an id from the first attempt's id, or any other.
     pub fn from_attempt(id: AttemptId) -> Self {
-        Self(format!("req_{:032x}", id.get()).into())
+        let mut text = [0; Simple::LENGTH];
+        let text = Uuid::from_u128(id.get()).simple().encode_lower(&mut text);
+        Self(["req_", text].concat().into())
     }
 
     /// The text.

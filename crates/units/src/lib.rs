@@ -22,6 +22,7 @@
 //! # Ok::<(), weighbridge_units::MoneyError>(())
 //! ```
 
+pub mod base32;
 mod charges;
 mod error_class;
 pub mod failpoint;
