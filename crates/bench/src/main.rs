@@ -33,7 +33,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use crowd::CrowdTable;
 use once::Once;
-use rounds::{Effort, Part};
+use rounds::{Effort, Part, Starter};
 use subject::{Ledger, Subject, default_binary};
 use table::{Gateway, Measured, Results};
 
@@ -128,14 +128,14 @@ fn measure(arguments: &Arguments) -> Result<ExitCode> {
     }
 
     let forwarder_once = once("the forwarder", &forwarder)?;
-    let mut subjects = vec![("provider".to_owned(), provider), ("forwarder".to_owned(), forwarder()?)];
+    let mut others = vec![Starter { name: "forwarder".to_owned(), start: Box::new(forwarder) }];
     let mut gateways = Vec::new();
     for (name, ledger, binary) in gateways_to_measure {
-        let gateway = || Subject::gateway(&binary, ledger, upstream);
+        let gateway = move || Subject::gateway(&binary, ledger, upstream);
         gateways.push((name.clone(), ledger, once(&name, &gateway)?));
-        subjects.push((name, gateway()?));
+        others.push(Starter { name, start: Box::new(gateway) });
     }
-    let mut rounds = rounds::run(&subjects, parts, effort)?.into_iter();
+    let mut rounds = rounds::run(&provider, &others, parts, effort)?.into_iter();
     let provider = rounds.next().unwrap_or_default();
     let forwarder = Measured { rounds: rounds.next().unwrap_or_default(), once: forwarder_once };
     let gateways = rounds.zip(gateways).map(|(rounds, (name, ledger, once))| {

@@ -88,13 +88,37 @@ const CONNECTIONS: usize = 64;
 const STREAM_CONNECTIONS: usize = 32;
 const PACE_US: u64 = 20_000;
 
-/// Runs the parts of all rounds and gives the rounds of each subject. In a round, each load falls on all
-/// subjects in turn, so that whatever else the machine does meanwhile falls on all alike.
-pub(crate) fn run(subjects: &[(String, Subject)], parts: &[Part], effort: Effort) -> Result<Vec<Vec<Round>>> {
-    let mut all: Vec<Vec<Round>> = subjects.iter().map(|_| Vec::new()).collect();
+/// How long a process is warmed up before anything is measured on it.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// A subject that is started anew for each round.
+pub(crate) struct Starter<'a> {
+    pub(crate) name: String,
+    pub(crate) start: Box<dyn Fn() -> Result<Subject> + 'a>,
+}
+
+/// Runs the parts of all rounds and gives the rounds of each subject, the provider's first. In a round, each load falls
+/// on all subjects in turn, so that whatever else the machine does meanwhile falls on all alike. Where the pages of a
+/// process happen to lie in memory makes up to a tenth for as long as it lives, so that each round has its own processes.
+pub(crate) fn run(
+    provider: &Subject,
+    others: &[Starter<'_>],
+    parts: &[Part],
+    effort: Effort,
+) -> Result<Vec<Vec<Round>>> {
+    let mut all: Vec<Vec<Round>> = (0..=others.len()).map(|_| Vec::new()).collect();
     for nth in 1..=effort.rounds {
         eprintln!("round {nth} of {}", effort.rounds);
-        let mut round = InTurn { subjects, figures: subjects.iter().map(|_| Round::default()).collect() };
+        let started = others.iter().map(|other| Ok((&*other.name, (other.start)()?)));
+        let started = started.collect::<Result<Vec<_>>>()?;
+        let others = started.iter().map(|(name, subject)| (*name, subject));
+        let subjects: Vec<_> = std::iter::once(("provider", provider)).chain(others).collect();
+        for (name, subject) in &subjects {
+            let warm = load::closed_loop(subject, &subject.request(Ask::WHOLE), CONNECTIONS, WARM_UP);
+            warm.with_context(|| format!("{name}, warming up"))?;
+        }
+        let figures = subjects.iter().map(|_| Round::default()).collect();
+        let mut round = InTurn { subjects, figures };
         for part in Part::ALL.iter().filter(|part| parts.contains(part)) {
             round.part(*part, effort.phase)?;
         }
@@ -113,7 +137,7 @@ struct On<'a> {
 
 /// One round on all subjects.
 struct InTurn<'a> {
-    subjects: &'a [(String, Subject)],
+    subjects: Vec<(&'a str, &'a Subject)>,
     figures: Vec<Round>,
 }
 
