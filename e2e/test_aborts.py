@@ -105,7 +105,8 @@ def test_a_drained_answer_is_billed_as_invoiced(draining: Gateway, simulator: Si
         connection = begin(draining, key, speaks, asked(speaks, provider, "words:40 pace:10"), True)
         assert connection.recv(1).startswith(b"H")
         connection.close()
-    # Before the head, and not streamed.
+    # Before the head, and not streamed. What a provider works on then has to be this one.
+    books.settled(draining, simulator, len(PROVIDERS))
     simulator.fail("openai", "slow-head", ms=500)
     connection = begin(draining, key, speaks, asked(speaks, "openai", "words:40"), False)
     working(simulator)
