@@ -110,7 +110,7 @@ impl Statement {
         let moved = posted(entry, receivable);
         if let Fact::Used { attempt, rollup, used, replaces } = &entry.fact {
             if let Some(book) = self.ending.remove(attempt) {
-                self.charge(entry.at, book, rollup, used, replaces.as_ref());
+                self.charge(entry.at, book, rollup, used, replaces.as_deref());
             }
             return;
         }

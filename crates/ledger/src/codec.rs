@@ -238,7 +238,7 @@ fn read_fact(
             rollup: read_rollup(r)?,
             used: read_used(r)?,
             replaces: match r.bool()? {
-                true => Some(read_used(r)?),
+                true => Some(Box::new(read_used(r)?)),
                 false => None,
             },
         },

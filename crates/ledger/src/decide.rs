@@ -296,7 +296,7 @@ fn late(
         .collect();
     let fact = Fact::Late { attempt, payload, settlement, claim };
     let entry = Entry { book: intent.billing.book(), writer, at: end.facts.at, fact, transfers };
-    Ok(Some(vec![entry, used_entry(writer, intent, end, &settlement, Some(ended.used))]))
+    Ok(Some(vec![entry, used_entry(writer, intent, end, &settlement, Some(&ended.used))]))
 }
 
 /// The row of the usage book: what the attempt used upstream, whoever pays for it.
@@ -305,7 +305,7 @@ fn used_entry(
     intent: &Intent,
     end: &End,
     settlement: &Settlement,
-    replaces: Option<Used>,
+    replaces: Option<&Used>,
 ) -> Entry {
     let facts = &end.facts;
     let used = Used {
@@ -325,6 +325,7 @@ fn used_entry(
         .into_iter()
         .chain(post(facts.cost))
         .collect();
+    let replaces = replaces.map(|replaced| Box::new(*replaced));
     let fact = Fact::Used { attempt: end.attempt, rollup: intent.rollup(), used, replaces };
     Entry { book: Book::Usage, writer, at: facts.at, fact, transfers }
 }

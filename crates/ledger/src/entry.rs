@@ -49,10 +49,6 @@ pub struct Entry {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a fact is made, written and gone: boxing the larger ones would cost every end an allocation"
-)]
 pub enum Fact {
     /// An attempt was opened.
     Reserved {
@@ -132,8 +128,9 @@ pub enum Fact {
         rollup: RollupKey,
         /// The figures.
         used: Used,
-        /// The figures that these replace, where they came late.
-        replaces: Option<Used>,
+        /// The figures that these replace, where they came late. On the heap, as hardly any do: else every row
+        /// would be nearly twice as large.
+        replaces: Option<Box<Used>>,
     },
     /// The chains of this book as they were.
     Sealed {
