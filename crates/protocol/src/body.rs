@@ -66,9 +66,12 @@ impl Body {
 
     pub(crate) fn find(&self, name: &str) -> Option<&FieldSpan> {
         self.fields.iter().find(|field| {
-            let key = self.slice(field.key.clone());
-            // Only a name with an escape needs decoding.
-            key == name || (key.contains('\\') && decode_string(key).is_some_and(|decoded| decoded == name))
+            let key = self.bytes().get(field.key.clone()).unwrap_or_default();
+            if field.has_escapes {
+                decode_string(self.slice(field.key.clone())).is_some_and(|decoded| decoded == name)
+            } else {
+                key == name.as_bytes()
+            }
         })
     }
 
@@ -87,16 +90,24 @@ impl Body {
     }
 }
 
-/// Sorts the names, so that a body of a million fields is no trap.
+/// So many fields are compared one by one: most requests have fewer.
+const FEW: usize = 8;
+
+/// Compares few names one by one, and sorts many, so that a body of a million fields is no trap.
 fn refuse_duplicates(text: &str, fields: &[FieldSpan]) -> Result<(), ScanError> {
     let name = |field: &FieldSpan| {
         let key = text.get(field.key.clone()).unwrap_or_default();
-        decode_string(key).unwrap_or(Cow::Borrowed(key))
+        let decoded = field.has_escapes.then(|| decode_string(key)).flatten();
+        decoded.unwrap_or(Cow::Borrowed(key))
     };
-    let mut names: Vec<Cow<'_, str>> = fields.iter().map(name).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(ScanError::DuplicateKey { key: pair[0].clone().into_owned() }),
-        None => Ok(()),
-    }
+    let twice = if fields.len() <= FEW {
+        let is_there_before = |at, it: &str| fields.iter().take(at).any(|other| name(other) == it);
+        let mut names = fields.iter().map(name).enumerate();
+        names.find(|(at, name)| is_there_before(*at, name)).map(|(_, name)| name)
+    } else {
+        let mut names: Vec<Cow<'_, str>> = fields.iter().map(name).collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone())
+    };
+    twice.map_or(Ok(()), |key| Err(ScanError::DuplicateKey { key: key.into_owned() }))
 }

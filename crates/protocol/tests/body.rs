@@ -225,6 +225,18 @@ fn a_duplicate_field_is_refused_and_named_however_it_is_spelled() {
 }
 
 #[test]
+fn a_duplicate_is_found_wherever_it_stands_among_however_many() {
+    for count in 2..20 {
+        for (first, second) in (0..count).flat_map(|second| (0..second).map(move |first| (first, second))) {
+            let name = |n| if n == second { first } else { n };
+            let fields: Vec<String> = (0..count).map(|n| format!("\"{}\":{n}", name(n))).collect();
+            let error = scan(format!("{{{}}}", fields.join(","))).unwrap_err();
+            assert_eq!(error, ScanError::DuplicateKey { key: first.to_string() });
+        }
+    }
+}
+
+#[test]
 fn a_million_fields_are_no_trap() {
     let fields: Vec<String> = (0..200_000).map(|n| format!("\"{n}\":0")).collect();
     assert!(scan(format!("{{{}}}", fields.join(","))).is_ok());

@@ -121,8 +121,10 @@ impl Usd {
     /// [`MoneyError::Overflow`] where the sum cannot be held without rounding.
     pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
         let sum = self.0.checked_add(other.0).ok_or(MoneyError::Overflow)?;
-        // rust_decimal shortens a sum that needs more than 96 bits; taking a term away again shows it.
-        let exact = sum.checked_sub(other.0) == Some(self.0) && sum.checked_sub(self.0) == Some(other.0);
+        // rust_decimal shortens a sum that needs more than 96 bits, which its scale tells; taking a term away again shows
+        // whether anything but zeros was lost.
+        let exact = sum.scale() >= self.0.scale().max(other.0.scale())
+            || (sum.checked_sub(other.0) == Some(self.0) && sum.checked_sub(self.0) == Some(other.0));
         exact.then_some(Self(sum)).ok_or(MoneyError::Overflow)
     }
 
@@ -207,7 +209,34 @@ mod tests {
         }
     }
 
+    /// An amount in units of the smallest there is, 10⁻²⁸ dollars, as its rest by a prime. That of a sum which lost
+    /// anything is another one, but for one chance in 10¹⁸.
+    fn rest(amount: Usd) -> i128 {
+        const PRIME: i128 = (1 << 61) - 1;
+        let units = amount.get().mantissa() % PRIME;
+        (amount.get().scale()..28).fold(units, |units, _| units * 10 % PRIME).rem_euclid(PRIME)
+    }
+
+    fn any_amount() -> impl Strategy<Value = Usd> {
+        let bits = prop_oneof![0..40_u32, 60..=96_u32];
+        (any::<u128>(), bits, any::<bool>(), 0..=28_u32).prop_map(|(bits, most, is_negative, scale)| {
+            let mantissa = (bits & ((1 << most) - 1)) as i128;
+            Usd::new(Decimal::from_i128_with_scale(if is_negative { -mantissa } else { mantissa }, scale))
+        })
+    }
+
     proptest! {
+        /// M1: a sum is what its terms are together, to the last digit, or refused; one of amounts as they occur is there.
+        #[test]
+        fn m1_a_sum_is_exact_or_refused(one in any_amount(), other in any_amount()) {
+            let sum = one.plus(other);
+            if let Ok(sum) = sum {
+                prop_assert_eq!(rest(sum), (rest(one) + rest(other)) % ((1 << 61) - 1), "{} + {} = {}", one, other, sum);
+            }
+            let is_usual = |amount: Usd| amount.get().scale() <= 15 && amount.get().mantissa().abs() < 1 << 40;
+            prop_assert!(sum.is_ok() || !is_usual(one) || !is_usual(other), "{} + {}", one, other);
+        }
+
         /// M1: an amount is read to the last of nine decimals, or refused: nothing is rounded on the way.
         #[test]
         fn m1_an_amount_is_read_exactly_or_refused(

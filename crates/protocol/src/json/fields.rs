@@ -140,10 +140,11 @@ impl<'a> Fields<'a> {
     pub fn parse(text: &'a str, limits: &ScanLimits) -> Result<Self, ScanError> {
         let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
         let mut entries = Vec::with_capacity(16);
-        let object = scan_object(text, limits, |FieldSpan { key, value }| {
+        let object = scan_object(text, limits, |FieldSpan { key, has_escapes, value }| {
             let name = slice(key);
             // Half of a surrogate pair is nobody's name; as it stands, nobody will ask for it.
-            let key = decode_string(name).unwrap_or(Cow::Borrowed(name));
+            let decoded = has_escapes.then(|| decode_string(name)).flatten();
+            let key = decoded.unwrap_or(Cow::Borrowed(name));
             entries.push(Entry { key, value: Raw::trusted(slice(value)), state: State::Left });
         })?;
         let raw = Raw::trusted(slice(object));
@@ -161,7 +162,9 @@ impl<'a> Fields<'a> {
             let key = name.characters().unwrap_or(Cow::Borrowed(name.between_quotes()));
             Entry { key, value, state: State::Left }
         };
-        Ok(Self { raw, entries: members.map(entry).collect() })
+        let mut entries = Vec::with_capacity(16);
+        entries.extend(members.map(entry));
+        Ok(Self { raw, entries })
     }
 
     /// The object itself.

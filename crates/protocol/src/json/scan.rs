@@ -76,6 +76,8 @@ pub enum ScanError {
 pub(crate) struct FieldSpan {
     /// The name, between its quotes, escapes and all.
     pub(crate) key: Range<usize>,
+    /// Whether the name has escapes, and so has to be decoded.
+    pub(crate) has_escapes: bool,
     /// The value.
     pub(crate) value: Range<usize>,
 }
@@ -219,7 +221,7 @@ impl<'a, N: Notes> Scanner<'a, N> {
 
     fn value(&mut self, depth: usize) -> Result<(), Mistake> {
         if self.peek() == Some(b'"') {
-            return self.string();
+            return self.string().map(drop);
         }
         let (begun, start) = (self.notes.begin(), self.at);
         match self.peek() {
@@ -249,14 +251,14 @@ impl<'a, N: Notes> Scanner<'a, N> {
         }
         loop {
             let start = self.at;
-            self.string()?;
+            let has_escapes = self.string()?;
             let key = start + 1..self.at - 1;
             self.space();
             self.expect(b':', "a colon")?;
             self.space();
             let start = self.at;
             self.value(depth + 1)?;
-            field(FieldSpan { key, value: start..self.at });
+            field(FieldSpan { key, has_escapes, value: start..self.at });
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -293,14 +295,14 @@ impl<'a, N: Notes> Scanner<'a, N> {
         }
     }
 
-    /// Steps over a string, a value or a name.
-    fn string(&mut self) -> Result<(), Mistake> {
+    /// Steps over a string, a value or a name; whether there was an escape.
+    fn string(&mut self) -> Result<bool, Mistake> {
         let (begun, start) = (self.notes.begin(), self.at);
         self.expect(b'"', "a string")?;
         let has_escapes = self.inside()?;
         self.at += 1;
         self.notes.end(begun, self.at - start, has_escapes);
-        Ok(())
+        Ok(has_escapes)
     }
 
     /// Steps up to the quote that ends a string; whether there was an escape.
