@@ -98,8 +98,8 @@ pub(crate) struct Starter<'a> {
 }
 
 /// Runs the parts of all rounds and gives the rounds of each subject, the provider's first. In a round, each load falls
-/// on all subjects in turn, so that whatever else the machine does meanwhile falls on all alike. Where the pages of a
-/// process happen to lie in memory makes up to a tenth for as long as it lives, so that each round has its own processes.
+/// on all subjects in turn, so that whatever else the machine does meanwhile falls on all alike. Copies of one
+/// program differ by some per cent for as long as they live, so that each round has its own processes.
 pub(crate) fn run(
     provider: &Subject,
     others: &[Starter<'_>],

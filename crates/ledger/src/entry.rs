@@ -129,7 +129,7 @@ pub enum Fact {
         /// The figures.
         used: Used,
         /// The figures that these replace, where they came late. On the heap, as hardly any do: else every row
-        /// would be nearly twice as large.
+        /// would have the room for it.
         replaces: Option<Box<Used>>,
     },
     /// The chains of this book as they were.
